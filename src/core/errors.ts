@@ -1,0 +1,64 @@
+/** The stable names of everything that can go wrong. Programs compare these; messages may change. */
+export type SessionErrorCode =
+  | 'ERR_SESSION_OPTION'
+  | 'ERR_SESSION_STORE_UNAVAILABLE'
+  | 'ERR_SESSION_CONFLICT'
+  | 'ERR_SESSION_DATA'
+  | 'ERR_SESSION_TOO_LARGE'
+  | 'ERR_SESSION_CORRUPT'
+  | 'ERR_SESSION_USER_ID'
+  | 'ERR_SESSION_RESERVED_NAME'
+  | 'ERR_SESSION_REPLACED'
+  | 'ERR_SESSION_HEADERS_SENT'
+  | 'ERR_SESSION_RESPONSE_BUFFER'
+  | 'ERR_SESSION_MISSING_TABLE'
+  | 'ERR_SESSION_CLOSED'
+
+/**
+ * Every error that coatcheck makes. `code` is stable, `status` is the HTTP status that Express
+ * answers with when the error reaches `next(err)`, and the message says what to do.
+ *
+ * @example
+ * app.use((err, req, res, next) => {
+ *   if (err instanceof SessionError && err.code === 'ERR_SESSION_STORE_UNAVAILABLE') {
+ *     return res.status(err.status).send('We will be right back.')
+ *   }
+ *   next(err)
+ * })
+ */
+export class SessionError extends Error {
+  override readonly name = 'SessionError'
+  readonly code: SessionErrorCode
+  readonly status: number
+
+  constructor(code: SessionErrorCode, message: string, options: ErrorOptions & { status?: number } = {}) {
+    super(message, options)
+    this.code = code
+    this.status = options.status ?? 500
+  }
+}
+
+/** A configuration that cannot work or is unsafe, found at start-up. */
+export function optionError(message: string): SessionError {
+  return new SessionError('ERR_SESSION_OPTION', message)
+}
+
+/** Throws if `options` has a name that is not in `known`: a misspelt option must not be silently without effect. */
+export function refuseUnknownOptions(what: string, options: object, known: readonly string[]): void {
+  for (const name of Object.keys(options)) {
+    if (!known.includes(name)) {
+      throw optionError(`${what} has no option "${name}". Its options are ${known.join(', ')}.`)
+    }
+  }
+}
+
+/** The store did not answer. Status 503: the session may well exist. Nobody is signed out by it. */
+export function storeUnavailable(doing: string, cause: unknown): SessionError {
+  if (cause instanceof SessionError) return cause
+  const reason = cause instanceof Error && cause.message !== '' ? cause.message : String(cause)
+  return new SessionError(
+    'ERR_SESSION_STORE_UNAVAILABLE',
+    `The session store failed while ${doing}: ${reason}. Check that the database is up and reachable.`,
+    { cause, status: 503 },
+  )
+}

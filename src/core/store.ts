@@ -1,0 +1,130 @@
+import type { SessionKey, SessionRecord } from './record.ts'
+
+/**
+ * What every store does, and all that it does. The engine calls nothing else.
+ *
+ * The contract, for all methods:
+ *
+ * - **Batches.** `find` and `write` take many at once and answer in the order asked. The engine
+ *   never names one key twice in a call. An empty batch is answered with `[]`, without asking the
+ *   database.
+ * - **Time is the store's own clock** (the database's, where it has one): `createdAt`, `seenAt`,
+ *   `expiresAt` and `readAt` all come from it. Callers hand in durations, never moments.
+ * - **Expired is absent.** A record whose `expiresAt` is not later than the store's clock is not
+ *   found, not listed and not written to, whether or not it was swept yet.
+ * - **Nothing is half done.** Each write takes effect whole or not at all, and its result is
+ *   durable when the promise resolves.
+ * - **A rejected promise** means that the store could not answer, never that a session is absent.
+ *   What of a rejected `write` took effect is unknown.
+ *
+ * A store holds no settings of the engine, so that several apps can share one. Run
+ * `storeSuite` of `coatcheck/testing` against the real database to check an implementation.
+ */
+export interface SessionStore {
+  /** Reads records by key. Absent and expired ones are `undefined`. */
+  find(keys: readonly SessionKey[]): Promise<(SessionRecord | undefined)[]>
+
+  /** Carries out writes. Each stands alone: one that finds its record `stale` does not touch its neighbours. */
+  write(writes: readonly SessionWrite[]): Promise<WriteResult[]>
+
+  /** Reads live records in a stable order, a page at a time: all, or one user's. */
+  list(query: ListQuery): Promise<Page<SessionRecord>>
+
+  /**
+   * Removes all records of a user, but for the one with the publicId `except`.
+   * @returns how many live records were removed
+   */
+  removeByUser(userId: string, except?: string): Promise<number>
+
+  /**
+   * Removes at most `limit` expired records, unless another process is at it (then it removes none).
+   * @returns how many were removed
+   */
+  removeExpired(limit: number): Promise<number>
+
+  /** Lets go of what the store itself opened; a pool that was passed in stays open. May be called twice. */
+  close(): Promise<void>
+}
+
+/** How long a session lives, in milliseconds. The store turns these into `expiresAt` by its own clock. */
+export interface Lifetime {
+  /** From the last use: `expiresAt` is at most this far ahead. */
+  readonly idle: number
+  /** From `createdAt`, however much it is used. `undefined`: no such limit. */
+  readonly absolute: number | undefined
+}
+
+/** The fields that an `insert`, an `update` and a `rotate` store. */
+export interface SessionContent {
+  readonly userId: string | undefined
+  readonly data: Uint8Array
+}
+
+/** One change to one record. `SessionStore` says what holds for all. */
+export type SessionWrite = InsertWrite | UpdateWrite | TouchWrite | RotateWrite | RemoveWrite
+
+/** Creates a record with version 1. Never overwrites: `exists` if the key is taken, by an expired record too. */
+export interface InsertWrite extends SessionContent {
+  readonly type: 'insert'
+  readonly key: SessionKey
+  readonly publicId: string
+  readonly lifetime: Lifetime
+}
+
+/** Replaces content and adds 1 to the version, if `version` is still the stored one; moves `seenAt` and `expiresAt`. Never creates. */
+export interface UpdateWrite extends SessionContent {
+  readonly type: 'update'
+  readonly key: SessionKey
+  readonly version: number
+  readonly lifetime: Lifetime
+}
+
+/** Moves `seenAt`, and `expiresAt` if that makes it later: a late touch never shortens. The version stays. */
+export interface TouchWrite {
+  readonly type: 'touch'
+  readonly key: SessionKey
+  readonly lifetime: Lifetime
+}
+
+/**
+ * An `update` that also moves the record from `key` to `newKey` in the same step: at no moment
+ * do both keys find it, or neither. `publicId` and `createdAt` stay. `exists` if `newKey` is taken.
+ */
+export interface RotateWrite extends SessionContent {
+  readonly type: 'rotate'
+  readonly key: SessionKey
+  readonly newKey: SessionKey
+  readonly version: number
+  readonly lifetime: Lifetime
+}
+
+/** Removes a record: `done`, or `gone` if there was none. */
+export interface RemoveWrite {
+  readonly type: 'remove'
+  readonly key: SessionKey
+}
+
+/**
+ * - `done`: it is stored.
+ * - `exists`: the key to be created is taken (insert, rotate).
+ * - `stale`: the record has another version than the caller read (update, rotate).
+ * - `gone`: there is no such live record (update, touch, rotate, remove).
+ */
+export type WriteResult = 'done' | 'exists' | 'stale' | 'gone'
+
+/** Which records to list. */
+export interface ListQuery {
+  /** Only this user's. Left out: everybody's. */
+  readonly userId?: string | undefined
+  /** The `next` of the page before. Left out: from the start. */
+  readonly after?: string | undefined
+  /** At most this many records a page. */
+  readonly limit: number
+}
+
+/** One page of a listing. */
+export interface Page<Item> {
+  readonly items: readonly Item[]
+  /** Hand it in as `after` for the next page; `undefined` on the last. */
+  readonly next: string | undefined
+}
