@@ -1,0 +1,166 @@
+import { execFile, spawn, type ChildProcess } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
+import { chown } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { createConnection } from 'mysql2/promise'
+import { startContainer } from './container.ts'
+import { freePort } from './ports.ts'
+import { findProgram, installDebianPackages } from './programs.ts'
+
+const run = promisify(execFile)
+
+/** A MariaDB of this test run's own. */
+export interface DatabaseServer {
+  /** `mysql://user:password@127.0.0.1:port` of a user who may do everything; no database in it. */
+  readonly url: string
+  stop(): Promise<void>
+}
+
+/**
+ * Starts a private MariaDB, with the server's own defaults for durability: the program of this
+ * machine, or what apt-get brings, or a container.
+ */
+export async function startMariaDB(): Promise<DatabaseServer> {
+  const programs = (await findServer()) ?? (await installServer())
+  const server = programs === undefined ? await startContainer() : await startProgram(programs)
+  if (server !== undefined) return server
+  throw new Error(
+    'The tests need a MariaDB: install mariadbd and mariadb-install-db (Debian: apt-get install ' +
+      'mariadb-server-core mariadb-client-core), or start Docker, and run them again.',
+  )
+}
+
+interface Programs {
+  readonly server: string
+  readonly installer: string
+}
+
+async function findServer(): Promise<Programs | undefined> {
+  const server = await findProgram('mariadbd')
+  const installer = await findProgram('mariadb-install-db')
+  return server !== undefined && installer !== undefined ? { server, installer } : undefined
+}
+
+async function installServer(): Promise<Programs | undefined> {
+  // The "core" packages are the programs alone: no system service starts.
+  const installed = await installDebianPackages('mariadb-server-core', 'mariadb-client-core')
+  return installed ? findServer() : undefined
+}
+
+async function startProgram({ server, installer }: Programs): Promise<DatabaseServer> {
+  const folder = mkdtempSync(join(tmpdir(), 'coatcheck-mariadb-'))
+  const removeFolder = (): void => rmSync(folder, { recursive: true, force: true })
+  let child: ChildProcess | undefined
+  // Ctrl-C and process.exit() give no time to await anything.
+  const abandon = (): void => {
+    child?.kill('SIGKILL')
+    removeFolder()
+  }
+  process.once('exit', abandon)
+  try {
+    const account = await ownAccount(folder)
+    const data = join(folder, 'data')
+    const install = [
+      '--no-defaults',
+      `--datadir=${data}`,
+      '--skip-test-db',
+      '--auth-root-authentication-method=normal',
+      ...account,
+    ]
+    await run(installer, install, { cwd: folder })
+    const port = await freePort()
+    child = spawn(
+      server,
+      [
+        '--no-defaults',
+        `--datadir=${data}`,
+        `--socket=${join(folder, 'socket')}`,
+        `--pid-file=${join(folder, 'pid')}`,
+        '--bind-address=127.0.0.1',
+        `--port=${port}`,
+        '--skip-name-resolve',
+        ...account,
+      ],
+      { cwd: folder, stdio: ['ignore', 'ignore', 'pipe'] },
+    )
+    const log = collectLog(child)
+    const password = randomBytes(12).toString('hex')
+    await createUser(join(folder, 'socket'), password, child, log)
+    const running = child
+    return {
+      url: `mysql://coatcheck:${password}@127.0.0.1:${port}`,
+      async stop() {
+        process.off('exit', abandon)
+        if (running.exitCode === null && running.signalCode === null) {
+          const exited = once(running, 'exit')
+          running.kill('SIGTERM')
+          await exited
+        }
+        removeFolder()
+      },
+    }
+  } catch (error) {
+    process.off('exit', abandon)
+    abandon()
+    throw error
+  }
+}
+
+/** mariadbd refuses to run as root unless told so; where there is a user for it, the data folder is that one's. */
+async function ownAccount(folder: string): Promise<string[]> {
+  if (process.getuid?.() !== 0) return []
+  chmodSync(folder, 0o755)
+  try {
+    const [{ stdout: uid }, { stdout: gid }] = await Promise.all([
+      run('id', ['-u', 'mysql']),
+      run('id', ['-g', 'mysql']),
+    ])
+    await chown(folder, Number(uid), Number(gid))
+    return ['--user=mysql']
+  } catch {
+    return ['--user=root']
+  }
+}
+
+function collectLog(child: ChildProcess): () => string {
+  const lines: string[] = []
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    lines.push(text)
+    if (lines.length > 200) lines.shift()
+  })
+  return () => lines.join('')
+}
+
+/** Waits until the server answers, by asking it for the one user that the tests are. */
+async function createUser(
+  socketPath: string,
+  password: string,
+  child: ChildProcess,
+  log: () => string,
+): Promise<void> {
+  const deadline = Date.now() + 60_000
+  for (;;) {
+    if (child.exitCode !== null || child.signalCode !== null) {
+      throw new Error(`The MariaDB for the tests ended as it started. Its log:\n${log()}`)
+    }
+    try {
+      const connection = await createConnection({ socketPath, user: 'root' })
+      try {
+        await connection.query(`CREATE USER coatcheck@'127.0.0.1' IDENTIFIED BY '${password}'`)
+        await connection.query(`GRANT ALL ON *.* TO coatcheck@'127.0.0.1' WITH GRANT OPTION`)
+      } finally {
+        await connection.end()
+      }
+      return
+    } catch (error) {
+      if (Date.now() > deadline) {
+        throw new Error(`The MariaDB for the tests does not answer. Its log:\n${log()}`, { cause: error })
+      }
+      await new Promise((resolve) => setTimeout(resolve, 50))
+    }
+  }
+}

@@ -1,0 +1,15 @@
+import { defineConfig } from 'vitest/config'
+
+export default defineConfig({
+  test: {
+    include: ['test/**/*.test.ts'],
+    globalSetup: 'test/servers/global-setup.ts',
+    reporters: ['default', './test/reporter.ts'],
+    // Real databases, browsers and app processes on a machine that may be small and busy: these
+    // bounds are there to end a hang, not to measure anything.
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
+    // What is tested is the built package, loaded by Node itself as its users' Node will.
+    server: { deps: { external: [/\/dist\//] } },
+  },
+})
