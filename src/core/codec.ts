@@ -1,0 +1,110 @@
+import { types } from 'node:util'
+import { SessionError } from './errors.ts'
+
+/**
+ * Turns a session's data into bytes and back. Replace it (`createSessions({ codec })`) to keep types
+ * that JSON has no word for. All apps that share a store must use the same one.
+ *
+ * @example
+ * import { deserialize, serialize } from 'node:v8'
+ * const codec: Codec = { encode: serialize, decode: deserialize }   // keeps Date, Map, Set, BigInt
+ */
+export interface Codec {
+  /** Called with a plain object. May throw: the commit then fails with the error and stores nothing. */
+  encode(data: Record<string, unknown>): Uint8Array
+  /** Called with what `encode` made, or with whatever else lies in the database: throws if it is not an object. */
+  decode(bytes: Uint8Array): Record<string, unknown>
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true })
+
+/**
+ * The default codec. What JSON writes and reads back is stored: a Date becomes its ISO text, an object
+ * with `toJSON` what that gives. What JSON would lose without a word (BigInt, Map, Set, a cycle,
+ * NaN, a function, bytes, …) is an error that names where it stands.
+ */
+export const jsonCodec: Codec = {
+  encode(data) {
+    let json: string
+    try {
+      json = JSON.stringify(data)
+    } catch (error) {
+      throw describe(data, error)
+    }
+    const loss = findLoss(data, '')
+    if (loss) throw lossError(loss)
+    return Buffer.from(json)
+  },
+  decode(bytes) {
+    return JSON.parse(utf8.decode(bytes)) as Record<string, unknown>
+  },
+}
+
+interface Loss {
+  readonly path: string
+  readonly what: string
+}
+
+function lossError({ path, what }: Loss, cause?: unknown): SessionError {
+  return new SessionError(
+    'ERR_SESSION_DATA',
+    `req.session${path} holds ${what}, which JSON cannot store. Store a text, number, plain object or array instead, or give createSessions a codec that keeps it.`,
+    { cause },
+  )
+}
+
+/** Finds the value that made JSON.stringify throw. */
+function describe(data: object, cause: unknown): SessionError {
+  const loss = findLoss(data, '', []) ?? { path: '', what: 'a value whose toJSON or getter fails, or too deep a nesting' }
+  return lossError(loss, cause)
+}
+
+/** Walks what JSON would write. `ancestors` is only given where a cycle is possible. */
+function findLoss(value: unknown, path: string, ancestors?: object[]): Loss | undefined {
+  switch (typeof value) {
+    case 'bigint':
+      return { path, what: 'a BigInt' }
+    case 'function':
+      return { path, what: 'a function' }
+    case 'symbol':
+      return { path, what: 'a symbol' }
+    case 'number':
+      return Number.isFinite(value) ? undefined : { path, what: String(value) }
+    case 'object':
+      return value === null ? undefined : findLossWithin(value, path, ancestors)
+    default:
+      return undefined
+  }
+}
+
+function findLossWithin(value: object, path: string, ancestors: object[] | undefined): Loss | undefined {
+  if (ancestors?.includes(value)) return { path, what: 'a reference to an object that contains it (a cycle)' }
+  if (ancestors && ancestors.length > 1_000) return { path, what: 'too deep a nesting' }
+  const exotic = exoticName(value)
+  if (exotic) return { path, what: exotic }
+  if (typeof (value as { toJSON?: unknown }).toJSON === 'function') return undefined
+  ancestors?.push(value)
+  for (const key of Object.keys(value)) {
+    const item = (value as Record<string, unknown>)[key]
+    if (item === undefined && Array.isArray(value)) return { path: `${path}[${key}]`, what: 'undefined in an array' }
+    const place = Array.isArray(value) ? `${path}[${key}]` : `${path}.${key}`
+    const loss = findLoss(item, place, ancestors)
+    if (loss) return loss
+  }
+  ancestors?.pop()
+  return undefined
+}
+
+function exoticName(value: object): string | undefined {
+  const prototype: unknown = Object.getPrototypeOf(value)
+  if (prototype === Object.prototype || prototype === Array.prototype || prototype === null) return undefined
+  if (types.isMap(value)) return 'a Map'
+  if (types.isSet(value)) return 'a Set'
+  if (types.isWeakMap(value) || types.isWeakSet(value)) return 'a WeakMap or WeakSet'
+  if (types.isRegExp(value)) return 'a regular expression'
+  if (types.isPromise(value)) return 'a promise (was an await forgotten?)'
+  if (types.isNativeError(value)) return 'an Error'
+  if (types.isAnyArrayBuffer(value) || ArrayBuffer.isView(value)) return 'bytes (a Buffer or typed array)'
+  if (types.isDate(value) && Number.isNaN(value.getTime())) return 'an invalid Date'
+  return undefined
+}

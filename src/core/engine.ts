@@ -1,0 +1,177 @@
+import { EventEmitter } from 'node:events'
+import { Batcher } from './batcher.ts'
+import type { Codec } from './codec.ts'
+import { SessionError, storeUnavailable } from './errors.ts'
+import type { SessionEvents } from './events.ts'
+import { isPlainObject } from './merge.ts'
+import type { SessionKey, SessionRecord } from './record.ts'
+import type { Lifetime, SessionStore, SessionWrite, WriteResult } from './store.ts'
+import { Sweeper, type SweepSettings } from './sweeper.ts'
+import { keyOf } from './token.ts'
+import { UnitOfWork } from './unit-of-work.ts'
+import { UserSessions } from './user-sessions.ts'
+
+/** The engine's options in their resolved, read-only form; lengths of time in milliseconds, sizes in bytes. */
+export interface EngineSettings {
+  readonly store: SessionStore
+  readonly lifetime: Lifetime
+  readonly touchAfter: number
+  readonly codec: Codec
+  readonly sizeLimit: number
+  readonly sweep: SweepSettings | undefined
+}
+
+/** Loads sessions by token, commits them, ends them. Knows nothing of HTTP. */
+export class SessionEngine extends EventEmitter<SessionEvents> {
+  readonly #settings: EngineSettings
+  readonly #batcher: Batcher
+  readonly #sweeper: Sweeper | undefined
+  readonly #corruptKeys = new Set<SessionKey>()
+  #closing: Promise<void> | undefined
+
+  constructor(settings: EngineSettings) {
+    super()
+    this.#settings = settings
+    this.#batcher = new Batcher(settings.store)
+    this.#sweeper =
+      settings.sweep &&
+      new Sweeper(settings.store, settings.sweep, {
+        swept: (count) => this.announce('expired', { count }),
+        failed: (error) => this.announce('storeError', storeUnavailable('sweeping expired sessions', error)),
+      })
+  }
+
+  /** @internal */
+  get lifetime(): Lifetime {
+    return this.#settings.lifetime
+  }
+
+  /** @internal */
+  get touchAfter(): number {
+    return this.#settings.touchAfter
+  }
+
+  /** Begins work without a token, or while the store is `unavailable`: then the work can be read, as empty, but not stored. */
+  begin(unavailable?: SessionError): UnitOfWork {
+    return new UnitOfWork(this, undefined, unavailable)
+  }
+
+  /**
+   * Begins work on the session of the first of `tokens` that leads to a live record; on a new, empty one
+   * if none does. A token that leads nowhere is never adopted.
+   *
+   * For use without HTTP, such as on a WebSocket:
+   * @example
+   * const work = await sessions.load(token)
+   * work.session.seen = Date.now()
+   * await work.commit()
+   *
+   * @throws ERR_SESSION_STORE_UNAVAILABLE
+   */
+  async load(...tokens: readonly string[]): Promise<UnitOfWork> {
+    const records = await Promise.all(tokens.map((token) => this.find(keyOf(token))))
+    const index = records.findIndex((record) => record !== undefined)
+    return new UnitOfWork(this, index < 0 ? undefined : { token: tokens[index]!, record: records[index]! })
+  }
+
+  /** One user's sessions, in all apps. */
+  user(userId: string | number | bigint): UserSessions {
+    return new UserSessions(String(userId), this.#settings.store, this)
+  }
+
+  /** Stops sweeping, waits for what is under way, and closes the store. May be called twice. */
+  close(): Promise<void> {
+    this.#closing ??= (async () => {
+      await this.#sweeper?.stop()
+      await this.#batcher.idle()
+      await this.#settings.store.close()
+    })()
+    return this.#closing
+  }
+
+  /** @internal */
+  find(key: SessionKey): Promise<SessionRecord | undefined> {
+    return this.asking('reading a session', () => this.#batcher.find(key))
+  }
+
+  /** @internal */
+  write(write: SessionWrite): Promise<WriteResult> {
+    return this.asking('storing a session', () => this.#batcher.write(write))
+  }
+
+  /** @internal Asks the store; its failure becomes a typed error and an event. */
+  async asking<Answer>(doing: string, ask: () => Promise<Answer>): Promise<Answer> {
+    if (this.#closing) {
+      throw new SessionError('ERR_SESSION_CLOSED', 'These sessions were closed; stop the server before close().', {
+        status: 503,
+      })
+    }
+    try {
+      return await ask()
+    } catch (cause) {
+      const error = storeUnavailable(doing, cause)
+      this.announce('storeError', error)
+      throw error
+    }
+  }
+
+  /** @internal */
+  encode(data: Record<string, unknown>): Uint8Array {
+    const bytes = this.#settings.codec.encode(data)
+    if (bytes.length > this.#settings.sizeLimit) {
+      throw new SessionError(
+        'ERR_SESSION_TOO_LARGE',
+        `The session's data takes ${bytes.length} bytes, over the limit of ${this.#settings.sizeLimit}; most of it is in "${this.#largestName(data)}". Keep large things in a table of yours and only their id in the session, or raise sizeLimit.`,
+      )
+    }
+    return bytes
+  }
+
+  /** @internal */
+  decode(record: SessionRecord): Record<string, unknown> | undefined {
+    try {
+      const data = this.#settings.codec.decode(record.data)
+      if (isPlainObject(data)) return data
+      throw new TypeError('it is not an object')
+    } catch (cause) {
+      this.#reportCorrupt(record, cause)
+      return undefined
+    }
+  }
+
+  /** @internal Tells an event. A listener's error is the app's own: it must not make a stored change look failed. */
+  announce<Name extends keyof SessionEvents>(name: Name, ...event: SessionEvents[Name]): void {
+    const listeners = this.listeners(name) as ((...event: SessionEvents[Name]) => void)[]
+    if (listeners.length === 0 && name === 'storeError') process.emitWarning(event[0] as SessionError)
+    for (const listener of listeners) {
+      try {
+        listener.apply(this, event)
+      } catch (error) {
+        queueMicrotask(() => {
+          throw error
+        })
+      }
+    }
+  }
+
+  #largestName(data: Record<string, unknown>): string {
+    const sizes = Object.entries(data).map(
+      ([name, value]) => [name, this.#settings.codec.encode({ [name]: value }).length] as const,
+    )
+    return sizes.reduce((largest, next) => (next[1] > largest[1] ? next : largest), ['', 0] as const)[0]
+  }
+
+  #reportCorrupt(record: SessionRecord, cause: unknown): void {
+    if (this.#corruptKeys.has(record.key)) return
+    if (this.#corruptKeys.size >= 1_000) this.#corruptKeys.clear()
+    this.#corruptKeys.add(record.key)
+    this.announce(
+      'storeError',
+      new SessionError(
+        'ERR_SESSION_CORRUPT',
+        `The stored data of session ${record.publicId} cannot be read; its holder is treated as signed out. If all sessions are affected, check that every app uses the same codec.`,
+        { cause },
+      ),
+    )
+  }
+}

@@ -1,0 +1,26 @@
+import type { SessionError } from './errors.ts'
+
+/** Which session an event speaks of. Never holds a token. */
+export interface SessionReference {
+  readonly publicId: string
+  readonly userId: string | undefined
+}
+
+/** Why a session ended. */
+export type EndReason = 'destroy' | 'regenerate' | 'revoke' | 'signOut'
+
+/** What `sessions.on(name, listener)` tells, after it has happened. Each listener gets one argument. */
+export interface SessionEvents {
+  /** A session was stored for the first time. */
+  created: [event: SessionReference]
+  /** Changes were stored. `version` counts them; a mere move of the expiry is none. */
+  committed: [event: SessionReference & { readonly version: number }]
+  /** The session has a new token, the old one is void. */
+  rotated: [event: SessionReference]
+  /** The session was ended. */
+  destroyed: [event: SessionReference & { readonly reason: EndReason }]
+  /** So many expired records were swept. */
+  expired: [event: { readonly count: number }]
+  /** The store failed, or holds a record that cannot be read. */
+  storeError: [error: SessionError]
+}

@@ -1,0 +1,18 @@
+import { optionError } from './errors.ts'
+
+/** A length of time: milliseconds as a number, or a whole number with a unit: `'500ms'`, `'90s'`, `'30m'`, `'12h'`, `'7d'`. */
+export type Duration = number | `${number}${'ms' | 's' | 'm' | 'h' | 'd'}`
+
+const unitInMilliseconds = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
+
+/** Reads a duration into milliseconds; throws `ERR_SESSION_OPTION`, naming `option`, if it is not a positive one. */
+export function milliseconds(option: string, duration: Duration): number {
+  const match = typeof duration === 'string' ? /^(\d+)(ms|s|m|h|d)$/.exec(duration) : null
+  const value = match ? Number(match[1]) * unitInMilliseconds[match[2] as 'ms'] : duration
+  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value <= 0) {
+    throw optionError(
+      `${option} must be a positive whole number of milliseconds or a text like '30m', '12h' or '7d', not ${JSON.stringify(duration)}.`,
+    )
+  }
+  return value
+}

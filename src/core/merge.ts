@@ -1,0 +1,38 @@
+import { isDeepStrictEqual } from 'node:util'
+
+type Data = Record<string, unknown>
+
+/**
+ * Three-way merge of concurrent changes, into `mine` in place, so that references which a handler
+ * holds into its session stay good. What only they changed is taken; what I changed stays. Plain
+ * objects merge key by key, arrays and all else whole; where both changed one leaf, mine stands,
+ * because mine is the later commit.
+ *
+ * @param mine what this request has in hand
+ * @param minePlain the same as the codec would read it back, so that a Date in hand equals its stored text
+ * @param base what this request began from
+ * @param theirs what somebody else stored meanwhile
+ */
+export function mergeInto(mine: Data, minePlain: Data, base: Data, theirs: Data): void {
+  for (const key of new Set([...Object.keys(base), ...Object.keys(theirs)])) {
+    if (key === '__proto__') continue
+    const [ours, before, now] = [own(minePlain, key), own(base, key), own(theirs, key)]
+    if (isDeepStrictEqual(now, before)) continue
+    if (isDeepStrictEqual(ours, before)) {
+      if (Object.hasOwn(theirs, key)) mine[key] = now
+      else delete mine[key]
+    } else if (isPlainObject(mine[key]) && isPlainObject(ours) && isPlainObject(now)) {
+      mergeInto(mine[key], ours, isPlainObject(before) ? before : {}, now)
+    }
+  }
+}
+
+function own(data: Data, key: string): unknown {
+  return Object.hasOwn(data, key) ? data[key] : undefined
+}
+
+export function isPlainObject(value: unknown): value is Data {
+  if (typeof value !== 'object' || value === null) return false
+  const prototype: unknown = Object.getPrototypeOf(value)
+  return prototype === Object.prototype || prototype === null
+}

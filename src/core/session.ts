@@ -1,0 +1,218 @@
+import { SessionError } from './errors.ts'
+
+/**
+ * The data of your sessions. Augment it once and `req.session` is typed everywhere:
+ *
+ * @example
+ * declare module 'coatcheck' {
+ *   interface SessionData {
+ *     name?: string
+ *     cart?: string[]
+ *   }
+ * }
+ */
+export interface SessionData {}
+
+/** What `req.session` is: your data, with the session's own methods and properties beside it. */
+export type RequestSession = Partial<SessionData> & Omit<Session, keyof SessionData>
+
+type Callback = (error?: unknown) => void
+
+/** What a session in hand asks of the request that it belongs to. */
+export interface SessionWork {
+  readonly id: string
+  readonly publicId: string
+  readonly userId: string | undefined
+  readonly createdAt: Date | undefined
+  /** Throws if the work has gone on with another session. */
+  assertCurrent(session: Session): void
+  signIn(userId: string | number | bigint): Promise<void>
+  signOut(): Promise<void>
+  rotate(): Promise<void>
+  regenerate(): Promise<void>
+  destroy(): Promise<void>
+  reload(): Promise<void>
+  save(): Promise<void>
+  touch(): void
+}
+
+let workOf: (session: Session) => SessionWork
+
+/**
+ * A session in hand: a plain bag of data. `Object.keys(req.session)` is your data and nothing else;
+ * the methods are not enumerable and no stored key can hide them. Methods return a promise, or take a
+ * callback as in express-session.
+ */
+export class Session {
+  readonly #work: SessionWork
+
+  static {
+    workOf = (session) => session.#work
+  }
+
+  /** @internal */
+  constructor(work: SessionWork, data: Record<string, unknown>) {
+    this.#work = work
+    fill(this, data)
+  }
+}
+
+/** The members that every session has beside its data. */
+export interface Session {
+  /** The token, as in `req.sessionID`. A secret: never log it; `publicId` is for that. */
+  readonly id: string
+  /** Names this session for people: stable over rotation, safe to show and to log. */
+  readonly publicId: string
+  /** Who signed in by `signIn`. Data of yours that is stored as `userId` hides it, as older apps expect. */
+  readonly userId: string | undefined
+  /** When the session began; `undefined` until it is stored. Data of yours stored as `createdAt` hides it. */
+  readonly createdAt: Date | undefined
+
+  /**
+   * Binds the session to a user and gives it a new token; the data stays. Takes effect with the commit, in one
+   * step: the token from before never leads to a signed-in session (ASVS 5, 7.2.4).
+   *
+   * @param userId your id of the user; a number is kept as its decimal text, at most 255 bytes
+   * @throws ERR_SESSION_USER_ID if it is empty or too long
+   */
+  signIn(userId: string | number | bigint): Promise<void>
+
+  /**
+   * Ends this session, in every app, before the promise resolves. `req.session` is then a new, empty one,
+   * which is stored only if you put something into it.
+   */
+  signOut(): Promise<void>
+
+  /** Gives the session a new token with the commit; data, user and publicId stay. For changes of privilege. */
+  rotate(): Promise<void>
+
+  /** Ends this session and puts a new, empty one at `req.session`. */
+  regenerate(): Promise<void>
+  regenerate(callback: Callback): void
+
+  /** Ends this session in every app and takes it off `req.session`. */
+  destroy(): Promise<void>
+  destroy(callback: Callback): void
+
+  /** Reads the session afresh, dropping changes that were not saved. Rejects with ERR_SESSION_GONE if it has ended. */
+  reload(): Promise<void>
+  reload(callback: Callback): void
+
+  /** Stores the changes so far, now. They would be stored anyway before the response's first byte. */
+  save(): Promise<void>
+  save(callback: Callback): void
+
+  /** Moves the expiry with the commit, even if it is not yet due. */
+  touch(): this
+}
+
+const methods: Record<string, (this: Session, ...parameters: never[]) => unknown> = {
+  signIn(userId: string | number | bigint) {
+    return current(this).signIn(userId)
+  },
+  signOut() {
+    return answer(() => current(this).signOut())
+  },
+  rotate() {
+    return answer(() => current(this).rotate())
+  },
+  regenerate(callback?: Callback) {
+    return answer(() => current(this).regenerate(), callback)
+  },
+  destroy(callback?: Callback) {
+    return answer(() => current(this).destroy(), callback)
+  },
+  reload(callback?: Callback) {
+    return answer(() => current(this).reload(), callback)
+  },
+  save(callback?: Callback) {
+    return answer(() => current(this).save(), callback)
+  },
+  touch() {
+    current(this).touch()
+    return this
+  },
+}
+
+for (const [name, method] of Object.entries(methods)) {
+  Object.defineProperty(Session.prototype, name, {
+    get: () => method,
+    set(this: Session, value: unknown) {
+      // Libraries wrap methods; data must not hide them.
+      if (typeof value !== 'function') throw reservedName(name)
+      Object.defineProperty(this, name, { value, writable: true, configurable: true, enumerable: false })
+    },
+    configurable: true,
+  })
+}
+
+for (const name of ['id', 'publicId'] as const) {
+  Object.defineProperty(Session.prototype, name, {
+    get(this: Session) {
+      return workOf(this)[name]
+    },
+    set() {
+      throw reservedName(name)
+    },
+    configurable: true,
+  })
+}
+
+for (const name of ['userId', 'createdAt'] as const) {
+  Object.defineProperty(Session.prototype, name, {
+    get(this: Session) {
+      return workOf(this)[name]
+    },
+    set(this: Session, value: unknown) {
+      Object.defineProperty(this, name, { value, writable: true, configurable: true, enumerable: true })
+    },
+    configurable: true,
+  })
+}
+
+const reservedNames = new Set([...Object.keys(methods), 'id', 'publicId', '__proto__', 'constructor'])
+
+/** Puts data into a session, but for names that would hide a method or reach the prototype. */
+function fill(session: Session, data: Record<string, unknown>): void {
+  for (const name of Object.keys(data)) {
+    if (!reservedNames.has(name)) (session as unknown as Record<string, unknown>)[name] = data[name]
+  }
+}
+
+/** Puts other data into a session, in place. */
+export function refill(session: Session, data: Record<string, unknown>): void {
+  for (const name of Object.keys(session)) delete (session as unknown as Record<string, unknown>)[name]
+  fill(session, data)
+}
+
+/** The data without the names that a session never shows, as it is compared and merged. */
+export function visibleData(data: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(data).filter(([name]) => !reservedNames.has(name)))
+}
+
+function current(session: Session): SessionWork {
+  const work = workOf(session)
+  work.assertCurrent(session)
+  return work
+}
+
+function reservedName(name: string): SessionError {
+  return new SessionError(
+    'ERR_SESSION_RESERVED_NAME',
+    `req.session.${name} is part of every session; store your data under another name.`,
+  )
+}
+
+/** A promise, or the callback called after it in a turn of its own, so that what it throws is not swallowed. */
+function answer(act: () => Promise<void>, callback?: Callback): Promise<void> | undefined {
+  const promise = (async () => act())()
+  // `req.session.destroy()` without await is common. The commit waits for it and meets its failure, which
+  // must not end the process besides.
+  promise.catch(() => undefined)
+  if (typeof callback !== 'function') return promise
+  promise.then(
+    () => process.nextTick(callback),
+    (error: unknown) => process.nextTick(callback, error),
+  )
+  return undefined
+}

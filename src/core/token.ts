@@ -1,0 +1,92 @@
+import { createHmac, createSecretKey, hash, type KeyObject, randomBytes, timingSafeEqual } from 'node:crypto'
+import type { SessionKey } from './record.ts'
+import { optionError } from './errors.ts'
+
+const randomLength = 24 // bytes: 192 bits that nobody can guess
+const ownToken = /^[\w-]{36}$/
+
+/**
+ * Makes a new token: 36 characters of base64url, from 3 bytes of coarse time and 24 random bytes.
+ * The time is no secret and adds nothing to guess; it makes sessions that begin near each other
+ * lie near each other in a database, where random keys would touch a page each. One step of it is
+ * 256 seconds.
+ *
+ * @throws whatever the system's random generator throws; there is no fallback to a weaker one
+ */
+export function createToken(): string {
+  const bytes = Buffer.allocUnsafe(3 + randomLength)
+  bytes.writeUIntBE(Math.floor(Date.now() / 256_000) % 2 ** 24, 0, 3)
+  randomBytes(randomLength).copy(bytes, 3)
+  return bytes.toString('base64url')
+}
+
+/**
+ * The key that a token's record is stored under: the token's 3 bytes of coarse time, then the first
+ * 21 bytes of its SHA-256. Going back from it to the token means guessing 192 random bits.
+ */
+export function keyOf(token: string): SessionKey {
+  const time = ownToken.test(token) ? Buffer.from(token.slice(0, 4), 'base64url').toString('hex') : '000000'
+  return (time + hash('sha256', token, 'hex').slice(0, 42)) as SessionKey
+}
+
+/** What secrets may be given as. Left-out ones (an unset environment variable) are skipped, but for the first. */
+export type Secret = string | Uint8Array
+
+/**
+ * Signs tokens for the way through the browser and checks them on their return, in the wire format of
+ * the cookie-signature package: `s:`, the token, `.`, and its HMAC-SHA256 in base64 without padding.
+ */
+export class Signer {
+  readonly #keys: readonly KeyObject[]
+
+  /** @throws ERR_SESSION_OPTION if there is no first secret, or one is shorter than 16 bytes */
+  constructor(secrets: Secret | readonly (Secret | undefined)[]) {
+    const given = Array.isArray(secrets) ? (secrets as readonly (Secret | undefined)[]) : [secrets as Secret]
+    if (!given[0]) {
+      throw optionError(
+        'secret is missing: give a random text of 32 characters or more, the same in every app, such as process.env.SESSION_SECRET. In a list the first one signs, so it must be set.',
+      )
+    }
+    this.#keys = given.filter((secret) => secret !== undefined && secret.length > 0).map(secretKey)
+  }
+
+  sign(token: string): string {
+    return `s:${token}.${signature(this.#keys[0]!, token)}`
+  }
+
+  /**
+   * Gives the token back if one of the secrets signed it, else `undefined`. `renew` says that it was not
+   * the first secret, so that the browser should get a new signature before that secret is retired.
+   */
+  verify(value: string): { readonly token: string; readonly renew: boolean } | undefined {
+    const dot = value.lastIndexOf('.')
+    if (dot < 3 || !value.startsWith('s:')) return undefined
+    const token = value.slice(2, dot)
+    const given = Buffer.from(value.slice(dot + 1))
+    for (let index = 0; index < this.#keys.length; index++) {
+      const expected = Buffer.from(signature(this.#keys[index]!, token))
+      if (given.length === expected.length && timingSafeEqual(given, expected)) {
+        return { token, renew: index > 0 }
+      }
+    }
+    return undefined
+  }
+}
+
+function secretKey(secret: unknown): KeyObject {
+  if (typeof secret !== 'string' && !(secret instanceof Uint8Array)) {
+    throw optionError('secret must be a text, a Buffer, or a list of those.')
+  }
+  const bytes = Buffer.from(secret as string)
+  if (bytes.length < 16) {
+    throw optionError(
+      'secret is too short: whoever holds one cookie could find it by trying. Use 32 random characters or more, for example from `openssl rand -base64 32`.',
+    )
+  }
+  return createSecretKey(bytes)
+}
+
+function signature(key: KeyObject, token: string): string {
+  const base64 = createHmac('sha256', key).update(token).digest('base64')
+  return base64.slice(0, 43) // 32 bytes always end in one '=', which the format leaves out
+}

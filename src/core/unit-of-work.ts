@@ -1,0 +1,396 @@
+import { randomBytes } from 'node:crypto'
+import { SessionError } from './errors.ts'
+import type { EndReason, SessionEvents, SessionReference } from './events.ts'
+import { mergeInto } from './merge.ts'
+import type { SessionKey, SessionRecord } from './record.ts'
+import { refill, Session, type SessionWork, visibleData } from './session.ts'
+import type { Lifetime, SessionWrite, WriteResult } from './store.ts'
+import { createToken, keyOf } from './token.ts'
+
+/** What a unit of work needs of the engine. */
+export interface WorkContext {
+  readonly lifetime: Lifetime
+  readonly touchAfter: number
+  find(key: SessionKey): Promise<SessionRecord | undefined>
+  write(write: SessionWrite): Promise<WriteResult>
+  /** Throws ERR_SESSION_DATA or ERR_SESSION_TOO_LARGE. */
+  encode(data: Record<string, unknown>): Uint8Array
+  /** `undefined`, and an event, for a record that cannot be read. */
+  decode(record: SessionRecord): Record<string, unknown> | undefined
+  announce<Name extends keyof SessionEvents>(name: Name, ...event: SessionEvents[Name]): void
+}
+
+/** What the browser must be told: nothing, a new token, or to drop the one it has. */
+export type Outcome =
+  { readonly action: 'keep' } | { readonly action: 'issue'; readonly token: string } | { readonly action: 'clear' }
+
+type Decision = 'insert' | 'update' | 'rotate' | 'touch' | undefined
+
+const mostAttempts = 50
+
+/**
+ * One request's work on one session: what it found, what it changed, and the commit that stores it.
+ * The session is parsed when it is first opened, and stored only if there is something to store.
+ */
+export class UnitOfWork implements SessionWork {
+  readonly #context: WorkContext
+  /** The token that the browser holds, if it led to a live record. */
+  readonly #clientToken: string | undefined
+  readonly #unavailable: SessionError | undefined
+  #record: SessionRecord | undefined
+  #token: string | undefined
+  /** Planned for the next insert or rotation. */
+  #nextToken: string | undefined
+  #nextPublicId: string | undefined
+  #userId: string | undefined
+  #session: Session | undefined
+  #state: 'open' | 'ended' | 'gone' = 'open'
+  #removed = false
+  #signedIn = false
+  #touched = false
+  #endPlanned = false
+  #lastTurn: Promise<void> = Promise.resolve()
+  #turnsLeft = 0
+
+  /** @internal */
+  constructor(
+    context: WorkContext,
+    found?: { readonly token: string; readonly record: SessionRecord },
+    unavailable?: SessionError,
+  ) {
+    this.#context = context
+    this.#clientToken = found?.token
+    this.#token = found?.token
+    this.#record = found?.record
+    this.#userId = found?.record.userId
+    this.#unavailable = unavailable
+  }
+
+  /** The session in hand; `undefined` once it was destroyed. */
+  get session(): Session | undefined {
+    if (!this.#session && this.#state !== 'ended') this.#session = new Session(this, this.#readData())
+    return this.#session
+  }
+
+  get id(): string {
+    return this.#nextToken ?? this.#token ?? (this.#nextToken = createToken())
+  }
+
+  get publicId(): string {
+    return this.#record?.publicId ?? (this.#nextPublicId ??= randomBytes(12).toString('base64url'))
+  }
+
+  get userId(): string | undefined {
+    return this.#userId
+  }
+
+  get createdAt(): Date | undefined {
+    return this.#record && new Date(this.#record.createdAt)
+  }
+
+  /** What the browser must be told of all that was stored so far. */
+  get outcome(): Outcome {
+    if (this.#record && this.#token !== undefined) {
+      return this.#token === this.#clientToken ? { action: 'keep' } : { action: 'issue', token: this.#token }
+    }
+    // Not for a session that is merely gone: a rotation in a parallel request may have moved it, and
+    // dropping the browser's cookie would drop the new one.
+    return this.#removed && this.#clientToken !== undefined ? { action: 'clear' } : { action: 'keep' }
+  }
+
+  /** Whether this is the token that the session was found by. */
+  leadsFrom(token: string): boolean {
+    return token === this.#clientToken
+  }
+
+  /** Whether the expiry should move with this request although nothing else changed. */
+  get touchDue(): boolean {
+    const record = this.#record
+    return record !== undefined && (this.#touched || record.readAt - record.seenAt >= this.#context.touchAfter)
+  }
+
+  /**
+   * Stores what changed. `undefined` if there is nothing to store, so that the caller need not wait.
+   *
+   * @throws (by the promise) ERR_SESSION_STORE_UNAVAILABLE, ERR_SESSION_CONFLICT, ERR_SESSION_DATA,
+   *   ERR_SESSION_TOO_LARGE; nothing is stored then, or, if the store did not answer, perhaps all of it
+   */
+  commit(): Promise<void> | undefined {
+    if (this.#endPlanned) {
+      this.#endPlanned = false
+      return this.#inTurn(() => this.#remove('destroy'))
+    }
+    // Something that the handler did not wait for: its failure is the commit's.
+    if (this.#turnsLeft > 0) return this.#lastTurn.then(() => this.save())
+    return this.#mayNeedStoring() ? this.save() : undefined
+  }
+
+  /** Ends the session with the commit. */
+  end(): void {
+    this.#state = 'ended'
+    this.#session = undefined
+    this.#endPlanned = true
+  }
+
+  assertCurrent(session: Session): void {
+    if (session !== this.#session) {
+      throw new SessionError(
+        'ERR_SESSION_REPLACED',
+        'This session was destroyed or regenerated in this request; use req.session, which is the one that came after it.',
+      )
+    }
+  }
+
+  async signIn(userId: string | number | bigint): Promise<void> {
+    this.#assertAvailable()
+    const text = String(userId)
+    const length = Buffer.byteLength(text)
+    if (!['string', 'number', 'bigint'].includes(typeof userId) || length === 0 || length > 255) {
+      throw new SessionError(
+        'ERR_SESSION_USER_ID',
+        'signIn needs the id of the user: a text of 1 to 255 bytes, or a number.',
+      )
+    }
+    if (this.#state === 'gone') {
+      this.#becomeNew()
+      if (this.#session) refill(this.#session, {})
+    }
+    this.#userId = text
+    this.#signedIn = true
+    this.#nextToken = createToken()
+  }
+
+  signOut(): Promise<void> {
+    return this.#inTurn(async () => {
+      await this.#remove('signOut')
+      this.#becomeNew()
+      if (this.#session) refill(this.#session, {})
+    })
+  }
+
+  async rotate(): Promise<void> {
+    this.#assertAvailable()
+    if (this.#record) this.#nextToken = createToken()
+  }
+
+  regenerate(): Promise<void> {
+    return this.#inTurn(async () => {
+      await this.#remove('regenerate')
+      this.#becomeNew()
+      this.#session = new Session(this, {})
+    })
+  }
+
+  destroy(): Promise<void> {
+    this.#state = 'ended'
+    this.#session = undefined
+    return this.#inTurn(() => this.#remove('destroy'))
+  }
+
+  reload(): Promise<void> {
+    return this.#inTurn(async () => {
+      this.#assertAvailable()
+      const fresh = this.#record && (await this.#context.find(this.#record.key))
+      if (!fresh) {
+        throw new SessionError('ERR_SESSION_GONE', 'There is no stored session to reload: it has ended, or was never saved.', {
+          status: 401,
+        })
+      }
+      this.#record = fresh
+      this.#userId = fresh.userId
+      this.#nextToken = undefined
+      this.#signedIn = false
+      if (this.#session) refill(this.#session, this.#readData())
+    })
+  }
+
+  save(): Promise<void> {
+    return this.#inTurn(() => this.#store())
+  }
+
+  touch(): void {
+    this.#touched = true
+  }
+
+  /** One store call after the other, in the order asked. */
+  #inTurn(act: () => Promise<void>): Promise<void> {
+    const turn = this.#lastTurn.then(act, act).finally(() => this.#turnsLeft--)
+    this.#turnsLeft++
+    this.#lastTurn = turn
+    turn.catch(() => undefined) // whoever asked hears of it; so does a commit that comes before it is settled
+    return turn
+  }
+
+  #assertAvailable(): void {
+    if (this.#unavailable) throw this.#unavailable
+  }
+
+  #readData(): Record<string, unknown> {
+    if (!this.#record) return {}
+    const data = this.#context.decode(this.#record)
+    if (data) return data
+    // A record that cannot be read is as good as none: signed out, and a new session if one is needed.
+    this.#becomeNew()
+    return {}
+  }
+
+  #becomeNew(): void {
+    this.#state = 'open'
+    this.#record = undefined
+    this.#token = undefined
+    this.#nextToken = undefined
+    this.#nextPublicId = undefined
+    this.#userId = undefined
+    this.#signedIn = false
+  }
+
+  #mayNeedStoring(): boolean {
+    if (!this.#session) return this.touchDue || this.#nextToken !== undefined
+    try {
+      return this.#decide(this.#context.encode({ ...this.#session })) !== undefined
+    } catch {
+      return true // #store meets the same error and tells it
+    }
+  }
+
+  #decide(data: Uint8Array): Decision {
+    if (this.#state !== 'open') return undefined
+    if (!this.#record) return this.#userId !== undefined || this.#hasData() ? 'insert' : undefined
+    if (this.#nextToken !== undefined) return 'rotate'
+    if (this.#userId !== this.#record.userId || Buffer.compare(data, this.#record.data) !== 0) return 'update'
+    return this.touchDue ? 'touch' : undefined
+  }
+
+  #hasData(): boolean {
+    return this.#session !== undefined && Object.keys(this.#session).length > 0
+  }
+
+  async #store(): Promise<void> {
+    for (let attempt = 1; attempt <= mostAttempts; attempt++) {
+      const data = this.#session ? this.#context.encode({ ...this.#session }) : (this.#record?.data ?? emptyData)
+      const decision = this.#decide(data)
+      if (!decision) return
+      if (decision === 'touch') return this.#touchRecord(this.#record!)
+      this.#assertAvailable()
+      const write = this.#contentWrite(decision, data)
+      const result = await this.#context.write(write)
+      if (result === 'done') return this.#stored(write)
+      if (result === 'exists') this.#nextToken = createToken()
+      else if (result === 'gone' || !(await this.#mergeFresh())) {
+        if (!this.#signedIn) {
+          this.#state = 'gone'
+          this.#record = undefined
+          return
+        }
+        this.#startAnew()
+      } else await jitter(attempt)
+    }
+    throw new SessionError(
+      'ERR_SESSION_CONFLICT',
+      `Other requests changed this session ${mostAttempts} times while this one was being stored. Try again; if it recurs, find what writes to one session so often.`,
+      { status: 503 },
+    )
+  }
+
+  #contentWrite(decision: 'insert' | 'update' | 'rotate', data: Uint8Array): ContentWrite {
+    const content = { userId: this.#userId, data, lifetime: this.#context.lifetime }
+    if (decision === 'insert') {
+      return { type: 'insert', key: keyOf(this.id), publicId: this.publicId, ...content }
+    }
+    const { key, version } = this.#record!
+    if (decision === 'update') return { type: 'update', key, version, ...content }
+    return { type: 'rotate', key, newKey: keyOf(this.id), version, ...content }
+  }
+
+  #stored(write: ContentWrite): void {
+    const now = Date.now()
+    const before = this.#record
+    this.#record = {
+      key: write.type === 'rotate' ? write.newKey : write.key,
+      publicId: this.publicId,
+      userId: write.userId,
+      data: write.data,
+      version: (before?.version ?? 0) + 1,
+      createdAt: before?.createdAt ?? now,
+      seenAt: now,
+      expiresAt: now + write.lifetime.idle,
+      readAt: now,
+    }
+    if (write.type !== 'update') {
+      this.#token = this.#nextToken
+      this.#nextToken = undefined
+    }
+    this.#touched = false
+    const reference = referenceTo(this.#record)
+    if (write.type === 'insert') this.#context.announce('created', reference)
+    if (write.type === 'rotate') this.#context.announce('rotated', reference)
+    this.#context.announce('committed', { ...reference, version: this.#record.version })
+  }
+
+  /** A failed touch shortens a session by a little; it must not fail the request. The engine has told the event. */
+  async #touchRecord({ key }: SessionRecord): Promise<void> {
+    this.#touched = false
+    try {
+      await this.#context.write({ type: 'touch', key, lifetime: this.#context.lifetime })
+      this.#record &&= { ...this.#record, seenAt: this.#record.readAt }
+    } catch {
+      return
+    }
+  }
+
+  /** Takes in what others stored since; false if the session has ended. */
+  async #mergeFresh(): Promise<boolean> {
+    const base = this.#record!
+    const fresh = await this.#context.find(base.key)
+    if (!fresh) return false
+    const [before, theirs] = [this.#context.decode(base) ?? {}, this.#context.decode(fresh) ?? {}]
+    this.#mergeIntoSession(before, theirs)
+    if (!this.#signedIn) this.#userId = fresh.userId
+    this.#record = fresh
+    return true
+  }
+
+  /**
+   * The session ended while somebody signed in on it. The sign-in stands, on a session of its own that
+   * holds only what this request put there: nothing of an ended session comes back.
+   */
+  #startAnew(): void {
+    const userId = this.#userId
+    const before = this.#record && this.#context.decode(this.#record)
+    if (before) this.#mergeIntoSession(before, {})
+    this.#becomeNew()
+    this.#userId = userId
+    this.#signedIn = true
+  }
+
+  #mergeIntoSession(before: Record<string, unknown>, theirs: Record<string, unknown>): void {
+    if (!this.#session || !this.#record) return
+    const mine = this.#session as unknown as Record<string, unknown>
+    const plain = this.#context.decode({ ...this.#record, data: this.#context.encode({ ...mine }) }) ?? {}
+    mergeInto(mine, plain, visibleData(before), visibleData(theirs))
+  }
+
+  async #remove(reason: EndReason): Promise<void> {
+    this.#assertAvailable()
+    const record = this.#record
+    if (record) {
+      await this.#context.write({ type: 'remove', key: record.key })
+      this.#removed = true
+      this.#record = undefined
+      this.#context.announce('destroyed', { ...referenceTo(record), reason })
+    }
+  }
+}
+
+type ContentWrite = Extract<SessionWrite, { type: 'insert' | 'update' | 'rotate' }>
+
+const emptyData = Buffer.from('{}')
+
+function referenceTo(record: SessionRecord): SessionReference {
+  return { publicId: record.publicId, userId: record.userId }
+}
+
+/** Waits a little longer, and more randomly, with each attempt: up to 50 ms. */
+function jitter(attempt: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, Math.random() * Math.min(50, attempt * 2)))
+}

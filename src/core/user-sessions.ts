@@ -1,0 +1,104 @@
+import type { SessionEvents } from './events.ts'
+import type { SessionRecord } from './record.ts'
+import type { SessionData } from './session.ts'
+import type { SessionStore, SessionWrite, WriteResult } from './store.ts'
+
+/** One live session as a listing shows it. */
+export interface SessionInfo {
+  readonly publicId: string
+  readonly userId: string | undefined
+  readonly createdAt: Date
+  readonly seenAt: Date
+  readonly expiresAt: Date
+  /** A copy; changing it changes nothing. Empty if the record cannot be read. */
+  readonly data: Readonly<Partial<SessionData>>
+}
+
+interface ListingContext {
+  asking<Answer>(doing: string, ask: () => Promise<Answer>): Promise<Answer>
+  write(write: SessionWrite): Promise<WriteResult>
+  decode(record: SessionRecord): Record<string, unknown> | undefined
+  announce<Name extends keyof SessionEvents>(name: Name, ...event: SessionEvents[Name]): void
+}
+
+const pageSize = 100
+
+/** The sessions that one user is signed in with, over all apps and browsers. From `sessions.user(id)`. */
+export class UserSessions {
+  readonly #userId: string
+  readonly #store: SessionStore
+  readonly #context: ListingContext
+
+  /** @internal */
+  constructor(userId: string, store: SessionStore, context: ListingContext) {
+    this.#userId = userId
+    this.#store = store
+    this.#context = context
+  }
+
+  /**
+   * All live sessions of the user, the one seen last first.
+   * @throws ERR_SESSION_STORE_UNAVAILABLE
+   */
+  async list(): Promise<SessionInfo[]> {
+    const records = await this.#records()
+    return records
+      .map((record) => ({
+        publicId: record.publicId,
+        userId: record.userId,
+        createdAt: new Date(record.createdAt),
+        seenAt: new Date(record.seenAt),
+        expiresAt: new Date(record.expiresAt),
+        data: (this.#context.decode(record) ?? {}) as Partial<SessionData>,
+      }))
+      .sort((one, other) => other.seenAt.getTime() - one.seenAt.getTime())
+  }
+
+  /**
+   * Ends one session of the user, in every app, before the promise resolves.
+   * @returns whether there was such a session; never touches another user's
+   */
+  async revoke(publicId: string): Promise<boolean> {
+    // Its key may move under us, by a rotation: then look again, for it must not get away.
+    for (;;) {
+      const record = (await this.#records()).find((candidate) => candidate.publicId === publicId)
+      if (!record) return false
+      if ((await this.#context.write({ type: 'remove', key: record.key })) === 'done') {
+        this.#context.announce('destroyed', { publicId, userId: this.#userId, reason: 'revoke' })
+        return true
+      }
+    }
+  }
+
+  /**
+   * Ends all sessions of the user, in every app, before the promise resolves.
+   *
+   * @param options.except the one to leave: a session in hand, or its publicId
+   * @returns how many were ended
+   * @example
+   * await sessions.user(user.id).revokeAll({ except: req.session })   // after a change of password
+   */
+  async revokeAll(options: { readonly except?: { readonly publicId: string } | string } = {}): Promise<number> {
+    const except = typeof options.except === 'object' ? options.except.publicId : options.except
+    const ended = await this.#records()
+    const count = await this.#context.asking('ending sessions', () =>
+      this.#store.removeByUser(this.#userId, except),
+    )
+    for (const { publicId } of ended) {
+      if (publicId !== except) this.#context.announce('destroyed', { publicId, userId: this.#userId, reason: 'revoke' })
+    }
+    return count
+  }
+
+  async #records(): Promise<SessionRecord[]> {
+    const records: SessionRecord[] = []
+    let after: string | undefined
+    do {
+      const query = { userId: this.#userId, after, limit: pageSize }
+      const page = await this.#context.asking('listing sessions', () => this.#store.list(query))
+      records.push(...page.items)
+      after = page.next
+    } while (after !== undefined)
+    return records
+  }
+}

@@ -1,0 +1,160 @@
+import { stringifySetCookie } from 'cookie'
+import { optionError, refuseUnknownOptions } from '../core/errors.ts'
+
+/** How the session cookie is made. It is made from this alone; nothing of it is ever read from the database. */
+export interface CookieOptions {
+  /**
+   * The cookie's name, used as it is. Default: `sid`, with `__Host-` before it where the cookie is Secure and has no
+   * Domain, and `__Secure-` where it is Secure and has one (RFC 6265bis, section 4.1.3).
+   */
+  readonly name?: string
+  /** `'example.com'` shares the cookie with all its subdomains: every one of them must be trusted. Default: this host only. */
+  readonly domain?: string
+  /** Default `/`. */
+  readonly path?: string
+  /** Default `'lax'`. `'none'` sends the cookie along from other sites too, and needs `secure: true`. */
+  readonly sameSite?: 'lax' | 'strict' | 'none'
+  /** Default `'auto'`: Secure wherever the request came by HTTPS. `true`: on other requests no cookie is set. */
+  readonly secure?: boolean | 'auto'
+  /** Default `true`: scripts cannot read it. */
+  readonly httpOnly?: boolean
+  /** Default `false`. `true` gives each top-level site its own jar (CHIPS), and needs `secure: true`. */
+  readonly partitioned?: boolean
+  /** Left out by default. Chromium drops cookies of low priority first. */
+  readonly priority?: 'low' | 'medium' | 'high'
+  /** Default `false`: the cookie goes when the browser closes. `true`: it stays as long as the session can live, at most 400 days. */
+  readonly persistent?: boolean
+}
+
+const names = [
+  'name', 'domain', 'path', 'sameSite', 'secure', 'httpOnly', 'partitioned', 'priority', 'persistent',
+] as const // prettier-ignore
+
+const longestAge = 400 * 86_400 // seconds, RFC 6265bis section 5.5
+
+/** The session cookie of some apps: its name, its attributes, and the headers that set and clear it. */
+export class SessionCookie {
+  readonly secure: boolean | 'auto'
+  readonly #name: string | undefined
+  readonly #options: CookieOptions
+  readonly #maxAge: number | undefined
+
+  /**
+   * @param absolute the longest that a session can live, in milliseconds; `undefined`: no limit
+   * @throws ERR_SESSION_OPTION if the attributes are unknown, malformed, or contradict each other
+   */
+  constructor(options: CookieOptions, absolute: number | undefined) {
+    refuseUnknownOptions('cookie', options, names)
+    refuseContradictions(options)
+    this.secure = options.secure ?? 'auto'
+    this.#name = options.name
+    this.#options = { ...options }
+    this.#maxAge = options.persistent
+      ? Math.min(longestAge, absolute === undefined ? longestAge : Math.floor(absolute / 1000))
+      : undefined
+    this.set('token', true) // the cookie library refuses malformed values: find out now
+  }
+
+  /** The name that the cookie has on a request that is secure, or not: no other name is read there. */
+  name(secure: boolean): string {
+    if (this.#name !== undefined) return this.#name
+    if (!this.#isSecure(secure)) return 'sid'
+    const hostOnly = this.#options.domain === undefined && (this.#options.path ?? '/') === '/'
+    return hostOnly ? '__Host-sid' : '__Secure-sid'
+  }
+
+  /** Whether a cookie may be set on such a request at all. */
+  settable(secure: boolean): boolean {
+    return secure || this.secure !== true
+  }
+
+  /** The Set-Cookie value that hands out a signed token. */
+  set(value: string, secure: boolean): string {
+    return this.#serialize(value, secure, this.#maxAge)
+  }
+
+  /** The Set-Cookie value that makes the browser drop the cookie: the same attributes, no life left. */
+  clear(secure: boolean): string {
+    return this.#serialize('', secure, 0)
+  }
+
+  #isSecure(secure: boolean): boolean {
+    return this.secure === true || (this.secure === 'auto' && secure)
+  }
+
+  #serialize(value: string, secure: boolean, maxAge: number | undefined): string {
+    const { domain, path = '/', sameSite = 'lax', httpOnly = true, partitioned = false, priority } = this.#options
+    return stringifySetCookie({
+      name: this.name(secure),
+      value,
+      path,
+      sameSite,
+      httpOnly,
+      partitioned,
+      secure: this.#isSecure(secure),
+      ...(domain !== undefined && { domain }),
+      ...(priority !== undefined && { priority }),
+      ...(maxAge !== undefined && { maxAge }),
+      ...(maxAge === 0 && { expires: new Date(0) }),
+    })
+  }
+}
+
+/**
+ * All values that a Cookie header gives one name, in order. Browsers send several when cookies of
+ * the same name differ in Domain or Path, and a parser that keeps only one can lock people out. Only SP and HTAB are
+ * trimmed, names are compared exactly, and a value that is not percent-encoded right is skipped
+ * (RFC 6265bis, section 5.6).
+ */
+export function cookieValues(header: string | undefined, name: string): string[] {
+  const values: string[] = []
+  if (!header) return values
+  // A cheap test first: most requests without a session do not have the name at all.
+  let from = header.indexOf(name)
+  if (from < 0) return values
+  for (const pair of header.split(';')) {
+    const equals = pair.indexOf('=')
+    if (equals < 0 || trim(pair.slice(0, equals)) !== name) continue
+    try {
+      values.push(decodeURIComponent(trim(pair.slice(equals + 1))))
+    } catch {
+      continue
+    }
+  }
+  return values
+}
+
+function trim(text: string): string {
+  return text.replace(/^[ \t]+|[ \t]+$/g, '')
+}
+
+function refuseContradictions(options: CookieOptions): void {
+  const { name, domain, path = '/', sameSite = 'lax', secure = 'auto', partitioned, priority } = options
+  if (!['lax', 'strict', 'none'].includes(sameSite)) {
+    throw optionError(`cookie.sameSite must be 'lax', 'strict' or 'none', not ${JSON.stringify(sameSite)}.`)
+  }
+  if (secure !== true && secure !== false && secure !== 'auto') {
+    throw optionError(`cookie.secure must be true, false or 'auto', not ${JSON.stringify(secure)}.`)
+  }
+  if (priority !== undefined && !['low', 'medium', 'high'].includes(priority)) {
+    throw optionError(`cookie.priority must be 'low', 'medium' or 'high', not ${JSON.stringify(priority)}.`)
+  }
+  if (sameSite === 'none' && secure !== true) {
+    throw optionError("cookie.sameSite 'none' needs cookie.secure true: browsers drop the cookie otherwise.")
+  }
+  if (partitioned && secure !== true) {
+    throw optionError('cookie.partitioned needs cookie.secure true: browsers drop the cookie otherwise.')
+  }
+  if (typeof path !== 'string' || !path.startsWith('/')) throw optionError("cookie.path must begin with '/'.")
+  if (domain !== undefined && !/^[a-z0-9-]+(\.[a-z0-9-]+)*$/.test(domain)) {
+    throw optionError(
+      `cookie.domain must be a host name in lower case such as 'example.com', without scheme, port or leading dot, not ${JSON.stringify(domain)}.`,
+    )
+  }
+  if (name === undefined) return
+  const prefix = /^__(host|secure)-/i.exec(name)?.[1]?.toLowerCase()
+  if (prefix && secure !== true) throw optionError(`A cookie named ${name} needs cookie.secure true. Leave the name out to have the prefix added wherever it fits.`)
+  if (prefix === 'host' && (domain !== undefined || path !== '/')) {
+    throw optionError(`A cookie named ${name} can have no Domain and only the path '/'. Use the prefix __Secure- instead, or leave the name out.`)
+  }
+}

@@ -1,0 +1,27 @@
+export { type Codec, jsonCodec } from './core/codec.ts'
+export { SessionError, type SessionErrorCode, storeUnavailable } from './core/errors.ts'
+export type { EndReason, SessionEvents, SessionReference } from './core/events.ts'
+export type { Duration } from './core/lifetime.ts'
+export type { SessionKey, SessionRecord } from './core/record.ts'
+export type { RequestSession, Session, SessionData } from './core/session.ts'
+export type {
+  InsertWrite,
+  Lifetime,
+  ListQuery,
+  Page,
+  RemoveWrite,
+  RotateWrite,
+  SessionContent,
+  SessionStore,
+  SessionWrite,
+  TouchWrite,
+  UpdateWrite,
+  WriteResult,
+} from './core/store.ts'
+export type { Secret } from './core/token.ts'
+export type { Outcome, UnitOfWork } from './core/unit-of-work.ts'
+export type { SessionInfo, UserSessions } from './core/user-sessions.ts'
+export type { CookieOptions } from './http/cookie.ts'
+export type { SitePolicy } from './http/sites.ts'
+export { createSessions, type Sessions, type SessionsOptions } from './sessions.ts'
+export { MemoryStore, type MemoryStoreOptions } from './stores/memory.ts'

@@ -1,0 +1,136 @@
+import { type Codec, jsonCodec } from './core/codec.ts'
+import { SessionEngine } from './core/engine.ts'
+import { optionError, refuseUnknownOptions } from './core/errors.ts'
+import { type Duration, milliseconds } from './core/lifetime.ts'
+import type { SessionStore } from './core/store.ts'
+import { type Secret, Signer } from './core/token.ts'
+import { type CookieOptions, SessionCookie } from './http/cookie.ts'
+import { resolveSites, type SitePolicy } from './http/sites.ts'
+
+/** The options of `createSessions`. Give every app that shares the store the same ones: that is the sharing. */
+export interface SessionsOptions {
+  /** Where sessions are kept: `new MySQLStore(url)`, `new SQLiteStore(file)`, `new MemoryStore()`, or one of your own. */
+  readonly store: SessionStore
+  /**
+   * Signs the cookies: random text of 16 bytes at least. In a list the first signs and all verify, so that a
+   * secret can be replaced without signing anybody out; unset ones after the first are skipped.
+   */
+  readonly secret: Secret | undefined | readonly (Secret | undefined)[]
+  /** How the cookie is made. The default is the safest that works wherever the request came by. */
+  readonly cookie?: CookieOptions
+  /** How long a session lives, enforced by the store's clock. */
+  readonly lifetime?: {
+    /** Since the last use. Default `'1d'`. */
+    readonly idle?: Duration
+    /** Since the session began, however much it is used. Default `'30d'`; `false`: no limit. */
+    readonly absolute?: Duration | false
+  }
+  /**
+   * Reading a session moves its expiry only when this long has passed since that was last stored, so that most
+   * requests write nothing. A session therefore lives for `idle` less at most `touchAfter` after its last
+   * use. Default: a tenth of `idle`.
+   */
+  readonly touchAfter?: Duration
+  /** How data becomes bytes. Default: JSON that refuses what it cannot keep. */
+  readonly codec?: Codec
+  /** The most that one session's encoded data may take, in bytes. Default 65,536. */
+  readonly sizeLimit?: number
+  /** Who is trusted across origins: origins such as `'https://app.example.com'`, or `'https://*.example.com'`. */
+  readonly sites?: readonly string[]
+  /** How often expired records are cleared away (default every `'10m'`, `1000` a batch), or `false`: not by this process. */
+  readonly sweep?: { readonly every?: Duration; readonly batch?: number } | false
+}
+
+const optionNames = [
+  'store', 'secret', 'cookie', 'lifetime', 'touchAfter', 'codec', 'sizeLimit', 'sites', 'sweep',
+] as const // prettier-ignore
+const storeMethods = ['find', 'write', 'list', 'removeByUser', 'removeExpired', 'close'] as const
+
+/** Sessions with the rules by which they meet browsers. Made by `createSessions`. */
+export class Sessions extends SessionEngine {
+  /** The one list of trusted origins. */
+  readonly sites: SitePolicy
+  /** @internal */
+  readonly cookie: SessionCookie
+  /** @internal */
+  readonly signer: Signer
+
+  /** @internal Use `createSessions`. */
+  constructor(options: SessionsOptions) {
+    refuseUnknownOptions('createSessions', options, optionNames)
+    const idle = milliseconds('lifetime.idle', options.lifetime?.idle ?? '1d')
+    const absoluteOption = options.lifetime?.absolute ?? '30d'
+    const absolute = absoluteOption === false ? undefined : milliseconds('lifetime.absolute', absoluteOption)
+    refuseUnknownOptions('lifetime', options.lifetime ?? {}, ['idle', 'absolute'])
+    if (absolute !== undefined && absolute < idle) {
+      throw optionError('lifetime.absolute is shorter than lifetime.idle: make idle the shorter one.')
+    }
+    super({
+      store: resolveStore(options.store),
+      lifetime: Object.freeze({ idle, absolute }),
+      touchAfter: resolveTouchAfter(options.touchAfter, idle),
+      codec: resolveCodec(options.codec),
+      sizeLimit: positiveInteger('sizeLimit', options.sizeLimit ?? 65_536),
+      sweep: resolveSweep(options.sweep ?? {}),
+    })
+    this.signer = new Signer(options.secret as Secret)
+    this.cookie = new SessionCookie(options.cookie ?? {}, absolute)
+    this.sites = resolveSites(options.sites ?? [])
+  }
+}
+
+/**
+ * Makes the sessions that an app hands to its adapters. Options are checked here, once.
+ *
+ * @throws {SessionError} ERR_SESSION_OPTION if an option is missing, unknown, malformed, or contradicts another
+ * @example
+ * const sessions = createSessions({
+ *   store: new MySQLStore(process.env.DATABASE_URL),
+ *   secret: [process.env.SESSION_SECRET, process.env.OLD_SECRET],
+ *   cookie: { domain: 'example.com' },
+ *   lifetime: { idle: '30m', absolute: '7d' },
+ * })
+ */
+export function createSessions(options: SessionsOptions): Sessions {
+  return new Sessions(options)
+}
+
+function resolveStore(store: SessionStore | undefined): SessionStore {
+  if (!store) {
+    throw optionError(
+      "store is missing: give new MySQLStore(url) from 'coatcheck/mysql', new SQLiteStore('sessions.db') from 'coatcheck/sqlite', or, for a single process and for tests, new MemoryStore().",
+    )
+  }
+  const missing = storeMethods.filter((name) => typeof store[name] !== 'function')
+  if (missing.length > 0) throw optionError(`store lacks ${missing.join(', ')}: it is not a coatcheck SessionStore.`)
+  return store
+}
+
+function resolveTouchAfter(touchAfter: Duration | undefined, idle: number): number {
+  if (touchAfter === undefined) return Math.floor(idle / 10)
+  const value = milliseconds('touchAfter', touchAfter)
+  if (value >= idle) throw optionError('touchAfter must be shorter than lifetime.idle, or sessions in use would expire.')
+  return value
+}
+
+function resolveCodec(codec: Codec = jsonCodec): Codec {
+  if (typeof codec.encode !== 'function' || typeof codec.decode !== 'function') {
+    throw optionError('codec must have the functions encode and decode.')
+  }
+  return codec
+}
+
+function resolveSweep(sweep: NonNullable<SessionsOptions['sweep']>) {
+  if (sweep === false) return undefined
+  refuseUnknownOptions('sweep', sweep, ['every', 'batch'])
+  const every = milliseconds('sweep.every', sweep.every ?? '10m')
+  if (every > 2 ** 31 / 1.1) throw optionError('sweep.every is longer than a timer can wait: at most 22 days.')
+  return { every, batch: positiveInteger('sweep.batch', sweep.batch ?? 1_000) }
+}
+
+function positiveInteger(option: string, value: number): number {
+  if (!Number.isSafeInteger(value) || value <= 0) {
+    throw optionError(`${option} must be a positive whole number, not ${JSON.stringify(value)}.`)
+  }
+  return value
+}
