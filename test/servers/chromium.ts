@@ -1,0 +1,44 @@
+import { access } from 'node:fs/promises'
+import { chromium, type Browser } from 'playwright-core'
+import { findProgram, installDebianPackages } from './programs.ts'
+
+// What a browser does of its own accord (updates, synchronisation, look-ups) has no place in a test.
+const quiet = [
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+]
+
+/** A headless Chromium with an empty profile. Close it when done. */
+export async function launchBrowser(): Promise<Browser> {
+  const asRoot = process.getuid?.() === 0
+  return chromium.launch({
+    executablePath: await findChromium(),
+    // Chromium's sandbox does not work for root; the pages here are our own.
+    args: asRoot ? ['--no-sandbox', ...quiet] : quiet,
+  })
+}
+
+/** The path of a Chromium: this machine's, or what apt-get brings, or the one that Playwright downloaded. */
+async function findChromium(): Promise<string> {
+  const names = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable']
+  const found = await findProgram(...names)
+  if (found !== undefined) return found
+  if (await installDebianPackages('chromium')) {
+    const installed = await findProgram(...names)
+    if (installed !== undefined) return installed
+  }
+  const downloaded = chromium.executablePath()
+  try {
+    await access(downloaded)
+    return downloaded
+  } catch {
+    throw new Error(
+      'The browser tests need Chromium: install it (Debian: apt-get install chromium) or have Playwright ' +
+        'download it (npx playwright-core install chromium), and run them again.',
+    )
+  }
+}
