@@ -1,0 +1,197 @@
+import { optionError } from '../core/errors.ts'
+
+/**
+ * The one list of trusted origins. CORS, checks against forged requests, cookies and hand-off all
+ * read this one, so that no two of them can disagree.
+ */
+export interface SitePolicy {
+  /** The entries as they were given, each once, in their order. */
+  readonly origins: readonly string[]
+  /**
+   * Whether the value of an `Origin` header names a trusted origin. Everything that is not exactly
+   * the serialization that browsers send (RFC 6454 section 6.2, Fetch 3.2) is not trusted:
+   * `undefined`, `null`, two origins in one header, a trailing slash or dot, user information.
+   */
+  trusts(origin: string | undefined): boolean
+}
+
+interface Wildcard {
+  /** `https://` */
+  readonly prefix: string
+  /** `.example.com` or `.example.com:8443` */
+  readonly suffix: string
+}
+
+/** A scheme, a host name of 253 characters (RFC 1035) and a port fit well; a hostile 64 KiB does not. */
+const longestOrigin = 320
+const longestHost = 253
+const longestLabel = 63
+
+/** Schemes whose pages send `Origin: null`, or that no page is ever served from. */
+const schemesWithoutPages = new Set([
+  'file:',
+  'data:',
+  'blob:',
+  'about:',
+  'javascript:',
+  'ftp:',
+  'ws:',
+  'wss:',
+])
+
+// No two neighbouring parts of this can match the same character, so it cannot backtrack.
+const serializedOrigin =
+  /^[a-z][a-z0-9+.-]*:\/\/(?:[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?$/
+
+/** Whether the text has the form of one origin as browsers serialize it. `null` has not. */
+export function isSerializedOrigin(text: string): boolean {
+  return text.length <= longestOrigin && serializedOrigin.test(text)
+}
+
+/**
+ * Reads a list of trusted origins. An entry is
+ *
+ * - an exact origin, as browsers write it: `'https://app.example.com'`, `'http://shop.demo.localhost:4002'`
+ * - or one with a leading wildcard label: `'https://*.example.com'` is every subdomain at any depth
+ *   on that scheme and port, and not `https://example.com` itself.
+ *
+ * A wildcard trusts whoever can put a page on any of those subdomains. Whether a domain such as
+ * `co.uk` is open to the public cannot be seen from its name, so do not put a wildcard on one.
+ *
+ * @param list the entries
+ * @param option what to call the list in messages
+ * @throws SessionError `ERR_SESSION_OPTION` for any other entry, naming it and what to write instead
+ *
+ * @example
+ * const sites = resolveSites(['https://example.com', 'https://*.example.com'])
+ * sites.trusts('https://shop.example.com') // true
+ * sites.trusts('https://example.com.evil.test') // false
+ */
+export function resolveSites(list: readonly string[], option = 'sites'): SitePolicy {
+  if (!Array.isArray(list)) {
+    throw optionError(`${option} must be an array of origins, like ['https://app.example.com'].`)
+  }
+  const exact = new Set<string>()
+  const wildcards: Wildcard[] = []
+  for (const entry of new Set<unknown>(list)) {
+    const origin = checkedEntry(entry, option)
+    const star = origin.indexOf('*')
+    if (star === -1) exact.add(origin)
+    else wildcards.push({ prefix: origin.slice(0, star), suffix: origin.slice(star + 1) })
+  }
+
+  return Object.freeze({
+    origins: Object.freeze([...new Set(list)]),
+    trusts(origin: string | undefined): boolean {
+      if (typeof origin !== 'string' || origin.length > longestOrigin) return false
+      return exact.has(origin) || wildcards.some((wildcard) => isSubdomain(origin, wildcard))
+    },
+  })
+}
+
+function isSubdomain(origin: string, { prefix, suffix }: Wildcard): boolean {
+  return (
+    origin.startsWith(prefix) &&
+    origin.endsWith(suffix) &&
+    origin.length - prefix.length <= longestHost + ':65535'.length &&
+    areLabels(origin, prefix.length, origin.length - suffix.length)
+  )
+}
+
+/** Whether `text` from `start` to `end` is one or more lower-case host labels with a dot between each two. */
+function areLabels(text: string, start: number, end: number): boolean {
+  let labelStart = start
+  for (let at = start; at <= end; at++) {
+    const code = at === end ? dot : text.charCodeAt(at)
+    if (code === dot) {
+      const length = at - labelStart
+      if (length < 1 || length > longestLabel) return false
+      labelStart = at + 1
+    } else if (!isLabelCode(code)) {
+      return false
+    }
+  }
+  return true
+}
+
+const dot = 0x2e
+
+function isLabelCode(code: number): boolean {
+  const isLetter = code >= 0x61 && code <= 0x7a
+  const isDigit = code >= 0x30 && code <= 0x39
+  const isHyphen = code === 0x2d
+  // Not a host name by RFC 1123, yet browsers load and serialize such subdomains.
+  const isUnderscore = code === 0x5f
+  return isLetter || isDigit || isHyphen || isUnderscore
+}
+
+/** Gives the entry back if it is one, or throws the error that says how to write it. */
+function checkedEntry(entry: unknown, option: string): string {
+  const refuse = (why: string, cure: string) =>
+    optionError(`${option}: ${JSON.stringify(entry)} ${why}. ${cure}`)
+  const example = "Write an origin like 'https://app.example.com' or 'https://*.example.com'."
+
+  if (typeof entry !== 'string') {
+    throw optionError(
+      `${option}: an entry is ${entry === null ? 'null' : `a ${typeof entry}`}, not a text. ${example}`,
+    )
+  }
+  if (entry === '*') throw refuse('would trust every site there is', `List those that you trust. ${example}`)
+  if (entry === 'null') {
+    throw refuse('is what sandboxed frames and local files of anybody send', `Leave it out. ${example}`)
+  }
+  if (!/^[a-z][a-z0-9+.-]*:\/\//i.test(entry)) {
+    const withScheme = canonicalOrigin(`https://${entry}`)
+    throw refuse('has no scheme', withScheme ? `Write '${withScheme}'.` : example)
+  }
+  const canonical = canonicalOrigin(entry)
+  if (canonical === undefined) throw refuse('is not an origin', example)
+  const scheme = canonical.slice(0, canonical.indexOf('/'))
+  if (schemesWithoutPages.has(scheme)) {
+    throw refuse(`is no origin that a page can have (${scheme})`, example)
+  }
+  if (canonical.includes('*')) {
+    const cure = wildcardFault(canonical)
+    if (cure) throw refuse(cure, example)
+  }
+  if (entry !== canonical) throw refuse(differenceFrom(canonical, entry), `Write '${canonical}'.`)
+  if (!isSerializedOrigin(entry.replace('*', 'any'))) throw refuse('is not an origin', example)
+  return entry
+}
+
+/** The origin that a browser at this address sends, wildcards and all; `undefined` if it is no address. */
+function canonicalOrigin(entry: string): string | undefined {
+  if (!URL.canParse(entry)) return undefined
+  const { protocol, host, hostname } = new URL(entry)
+  if (hostname === '') return undefined
+  // A name with a final dot is another origin to browsers, and hardly ever the one that was meant.
+  return `${protocol}//${host.replace(/\.(?=$|:)/, '')}`.toLowerCase()
+}
+
+function wildcardFault(origin: string): string | undefined {
+  const [, scheme, rest] = /^(https?):\/\/\*\.([^*]+)$/.exec(origin) ?? []
+  if (scheme === undefined || rest === undefined) {
+    return "has a wildcard elsewhere than as the whole first label of an http or https host ('https://*.example.com')"
+  }
+  const domain = rest.replace(/:\d+$/, '')
+  // All of localhost is this machine; any other single label is a public registry.
+  if (!domain.includes('.') && domain !== 'localhost') {
+    return `would trust every site under the top-level domain "${domain}"`
+  }
+  return undefined
+}
+
+/** Says what makes `entry` another text than the origin that browsers send for it. */
+function differenceFrom(canonical: string, entry: string): string {
+  const [, authority = '', rest = ''] = /^[^:]+:\/\/([^/?#\\]*)(.*)$/s.exec(entry) ?? []
+  if (rest === '/') return 'ends in a slash, which no browser sends'
+  if (rest !== '') return 'has a path, and an origin has none'
+  if (authority.includes('@')) return 'has a user name, and an origin has none'
+  if (/[^\x20-\x7e]/.test(authority)) return 'has characters other than the ASCII that browsers send'
+  if (entry.toLowerCase() === canonical) return 'has upper-case letters, and browsers send lower case'
+  if (/\.(?:$|:)/.test(authority)) return 'has a dot after its host name'
+  if (/:\d*$/.test(authority) && !/:\d+$/.test(canonical)) {
+    return 'names the port that its scheme has anyway, and browsers leave that out'
+  }
+  return 'is not written as browsers send it'
+}
