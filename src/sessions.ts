@@ -102,14 +102,16 @@ function resolveStore(store: SessionStore | undefined): SessionStore {
     )
   }
   const missing = storeMethods.filter((name) => typeof store[name] !== 'function')
-  if (missing.length > 0) throw optionError(`store lacks ${missing.join(', ')}: it is not a coatcheck SessionStore.`)
+  if (missing.length > 0)
+    throw optionError(`store lacks ${missing.join(', ')}: it is not a coatcheck SessionStore.`)
   return store
 }
 
 function resolveTouchAfter(touchAfter: Duration | undefined, idle: number): number {
   if (touchAfter === undefined) return Math.floor(idle / 10)
   const value = milliseconds('touchAfter', touchAfter)
-  if (value >= idle) throw optionError('touchAfter must be shorter than lifetime.idle, or sessions in use would expire.')
+  if (value >= idle)
+    throw optionError('touchAfter must be shorter than lifetime.idle, or sessions in use would expire.')
   return value
 }
 
@@ -124,7 +126,8 @@ function resolveSweep(sweep: NonNullable<SessionsOptions['sweep']>) {
   if (sweep === false) return undefined
   refuseUnknownOptions('sweep', sweep, ['every', 'batch'])
   const every = milliseconds('sweep.every', sweep.every ?? '10m')
-  if (every > 2 ** 31 / 1.1) throw optionError('sweep.every is longer than a timer can wait: at most 22 days.')
+  if (every > 2 ** 31 / 1.1)
+    throw optionError('sweep.every is longer than a timer can wait: at most 22 days.')
   return { every, batch: positiveInteger('sweep.batch', sweep.batch ?? 1_000) }
 }
 

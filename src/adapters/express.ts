@@ -79,7 +79,6 @@ const sessionProperty: PropertyDescriptor & ThisType<SessionRequest> = {
     }
     const hand = this[inHand]!
     hand.holdResponse()
-    // The commit reports its failure; it waits for this in its turn.
     hand.exchange.work.end()
   },
   configurable: true,
@@ -114,11 +113,14 @@ const sessionIdProperty: PropertyDescriptor & ThisType<SessionRequest> = {
  */
 export default function session(sessions: Sessions, options: ExpressSessionOptions = {}): SessionMiddleware {
   if (!(sessions instanceof Sessions)) {
-    throw optionError('session() takes what createSessions() made: session(createSessions({ store, secret })).')
+    throw optionError(
+      'session() takes what createSessions() made: session(createSessions({ store, secret })).',
+    )
   }
   refuseUnknownOptions('session', options, ['skip', 'whenUnavailable', 'proxy'])
   const { skip, whenUnavailable = 'error', proxy = false } = options
-  if (skip !== undefined && typeof skip !== 'function') throw optionError('skip must be a function of the request.')
+  if (skip !== undefined && typeof skip !== 'function')
+    throw optionError('skip must be a function of the request.')
   if (whenUnavailable !== 'error' && whenUnavailable !== 'anonymous') {
     throw optionError("whenUnavailable must be 'error' or 'anonymous'.")
   }
@@ -142,8 +144,13 @@ export default function session(sessions: Sessions, options: ExpressSessionOptio
       secure: isSecure(request, proxy),
       anonymousWhenUnavailable,
     })
+    // In a turn of its own: what a handler throws must reach the app as it would without us, not a promise.
     if (begun instanceof Exchange) start(begun)
-    else begun.then((exchange) => process.nextTick(start, exchange), (error: unknown) => process.nextTick(next, error))
+    else
+      begun.then(
+        (exchange) => process.nextTick(start, exchange),
+        (error: unknown) => process.nextTick(next, error),
+      )
   }
 }
 
@@ -152,5 +159,10 @@ function isSecure(request: SessionRequest, proxy: boolean): boolean {
   if (request.secure !== undefined) return request.secure
   if ((request.socket as { encrypted?: boolean }).encrypted === true) return true
   const forwarded = proxy ? request.headers['x-forwarded-proto'] : undefined
-  return String(forwarded ?? '').split(',', 1)[0]!.trim().toLowerCase() === 'https'
+  return (
+    String(forwarded ?? '')
+      .split(',', 1)[0]!
+      .trim()
+      .toLowerCase() === 'https'
+  )
 }

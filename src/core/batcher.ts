@@ -10,8 +10,16 @@ export class Batcher {
   readonly #writes: Line<SessionWrite, WriteResult>
 
   constructor(store: SessionStore) {
-    this.#finds = new Line((keys) => store.find(keys), (key) => key, { shareAnswers: true })
-    this.#writes = new Line((writes) => store.write(writes), (write) => write.key, { shareAnswers: false })
+    this.#finds = new Line(
+      (keys) => store.find(keys),
+      (key) => key,
+      { shareAnswers: true },
+    )
+    this.#writes = new Line(
+      (writes) => store.write(writes),
+      (write) => write.key,
+      { shareAnswers: false },
+    )
   }
 
   find(key: SessionKey): Promise<SessionRecord | undefined> {

@@ -55,7 +55,10 @@ function lossError({ path, what }: Loss, cause?: unknown): SessionError {
 
 /** Finds the value that made JSON.stringify throw. */
 function describe(data: object, cause: unknown): SessionError {
-  const loss = findLoss(data, '', []) ?? { path: '', what: 'a value whose toJSON or getter fails, or too deep a nesting' }
+  const loss = findLoss(data, '', []) ?? {
+    path: '',
+    what: 'a value whose toJSON or getter fails, or too deep a nesting',
+  }
   return lossError(loss, cause)
 }
 
@@ -86,7 +89,8 @@ function findLossWithin(value: object, path: string, ancestors: object[] | undef
   ancestors?.push(value)
   for (const key of Object.keys(value)) {
     const item = (value as Record<string, unknown>)[key]
-    if (item === undefined && Array.isArray(value)) return { path: `${path}[${key}]`, what: 'undefined in an array' }
+    if (item === undefined && Array.isArray(value))
+      return { path: `${path}[${key}]`, what: 'undefined in an array' }
     const place = Array.isArray(value) ? `${path}[${key}]` : `${path}.${key}`
     const loss = findLoss(item, place, ancestors)
     if (loss) return loss

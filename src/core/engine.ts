@@ -102,9 +102,13 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
   /** @internal Asks the store; its failure becomes a typed error and an event. */
   async asking<Answer>(doing: string, ask: () => Promise<Answer>): Promise<Answer> {
     if (this.#closing) {
-      throw new SessionError('ERR_SESSION_CLOSED', 'These sessions were closed; stop the server before close().', {
-        status: 503,
-      })
+      throw new SessionError(
+        'ERR_SESSION_CLOSED',
+        'These sessions were closed; stop the server before close().',
+        {
+          status: 503,
+        },
+      )
     }
     try {
       return await ask()

@@ -20,9 +20,11 @@ export interface WorkContext {
   announce<Name extends keyof SessionEvents>(name: Name, ...event: SessionEvents[Name]): void
 }
 
-/** What the browser must be told: nothing, a new token, or to drop the one it has. */
+/** What the browser must be told: nothing, for its `token` is still good or there is none; a new token; or to drop the one it has. */
 export type Outcome =
-  { readonly action: 'keep' } | { readonly action: 'issue'; readonly token: string } | { readonly action: 'clear' }
+  | { readonly action: 'keep'; readonly token: string | undefined }
+  | { readonly action: 'issue'; readonly token: string }
+  | { readonly action: 'clear' }
 
 type Decision = 'insert' | 'update' | 'rotate' | 'touch' | undefined
 
@@ -91,11 +93,11 @@ export class UnitOfWork implements SessionWork {
   /** What the browser must be told of all that was stored so far. */
   get outcome(): Outcome {
     if (this.#record && this.#token !== undefined) {
-      return this.#token === this.#clientToken ? { action: 'keep' } : { action: 'issue', token: this.#token }
+      return { action: this.#token === this.#clientToken ? 'keep' : 'issue', token: this.#token }
     }
     // Not for a session that is merely gone: a rotation in a parallel request may have moved it, and
     // dropping the browser's cookie would drop the new one.
-    return this.#removed && this.#clientToken !== undefined ? { action: 'clear' } : { action: 'keep' }
+    return this.#removed && this.#clientToken !== undefined ? { action: 'clear' } : nothingToTell
   }
 
   /** Whether this is the token that the session was found by. */
@@ -106,7 +108,9 @@ export class UnitOfWork implements SessionWork {
   /** Whether the expiry should move with this request although nothing else changed. */
   get touchDue(): boolean {
     const record = this.#record
-    return record !== undefined && (this.#touched || record.readAt - record.seenAt >= this.#context.touchAfter)
+    return (
+      record !== undefined && (this.#touched || record.readAt - record.seenAt >= this.#context.touchAfter)
+    )
   }
 
   /**
@@ -192,9 +196,13 @@ export class UnitOfWork implements SessionWork {
       this.#assertAvailable()
       const fresh = this.#record && (await this.#context.find(this.#record.key))
       if (!fresh) {
-        throw new SessionError('ERR_SESSION_GONE', 'There is no stored session to reload: it has ended, or was never saved.', {
-          status: 401,
-        })
+        throw new SessionError(
+          'ERR_SESSION_GONE',
+          'There is no stored session to reload: it has ended, or was never saved.',
+          {
+            status: 401,
+          },
+        )
       }
       this.#record = fresh
       this.#userId = fresh.userId
@@ -267,7 +275,9 @@ export class UnitOfWork implements SessionWork {
 
   async #store(): Promise<void> {
     for (let attempt = 1; attempt <= mostAttempts; attempt++) {
-      const data = this.#session ? this.#context.encode({ ...this.#session }) : (this.#record?.data ?? emptyData)
+      const data = this.#session
+        ? this.#context.encode({ ...this.#session })
+        : (this.#record?.data ?? emptyData)
       const decision = this.#decide(data)
       if (!decision) return
       if (decision === 'touch') return this.#touchRecord(this.#record!)
@@ -343,8 +353,8 @@ export class UnitOfWork implements SessionWork {
     const base = this.#record!
     const fresh = await this.#context.find(base.key)
     if (!fresh) return false
-    const [before, theirs] = [this.#context.decode(base) ?? {}, this.#context.decode(fresh) ?? {}]
-    this.#mergeIntoSession(before, theirs)
+    const before = this.#context.decode(base) ?? {}
+    this.#mergeIntoSession(before, this.#context.decode(fresh) ?? before)
     if (!this.#signedIn) this.#userId = fresh.userId
     this.#record = fresh
     return true
@@ -384,6 +394,7 @@ export class UnitOfWork implements SessionWork {
 
 type ContentWrite = Extract<SessionWrite, { type: 'insert' | 'update' | 'rotate' }>
 
+const nothingToTell: Outcome = { action: 'keep', token: undefined }
 const emptyData = Buffer.from('{}')
 
 function referenceTo(record: SessionRecord): SessionReference {

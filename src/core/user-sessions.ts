@@ -78,14 +78,17 @@ export class UserSessions {
    * @example
    * await sessions.user(user.id).revokeAll({ except: req.session })   // after a change of password
    */
-  async revokeAll(options: { readonly except?: { readonly publicId: string } | string } = {}): Promise<number> {
+  async revokeAll(
+    options: { readonly except?: { readonly publicId: string } | string } = {},
+  ): Promise<number> {
     const except = typeof options.except === 'object' ? options.except.publicId : options.except
     const ended = await this.#records()
     const count = await this.#context.asking('ending sessions', () =>
       this.#store.removeByUser(this.#userId, except),
     )
     for (const { publicId } of ended) {
-      if (publicId !== except) this.#context.announce('destroyed', { publicId, userId: this.#userId, reason: 'revoke' })
+      if (publicId !== except)
+        this.#context.announce('destroyed', { publicId, userId: this.#userId, reason: 'revoke' })
     }
     return count
   }

@@ -83,7 +83,14 @@ export class SessionCookie {
   }
 
   #serialize(value: string, secure: boolean, maxAge: number | undefined): string {
-    const { domain, path = '/', sameSite = 'lax', httpOnly = true, partitioned = false, priority } = this.#options
+    const {
+      domain,
+      path = '/',
+      sameSite = 'lax',
+      httpOnly = true,
+      partitioned = false,
+      priority,
+    } = this.#options
     return stringifySetCookie({
       name: this.name(secure),
       value,
@@ -153,8 +160,13 @@ function refuseContradictions(options: CookieOptions): void {
   }
   if (name === undefined) return
   const prefix = /^__(host|secure)-/i.exec(name)?.[1]?.toLowerCase()
-  if (prefix && secure !== true) throw optionError(`A cookie named ${name} needs cookie.secure true. Leave the name out to have the prefix added wherever it fits.`)
+  if (prefix && secure !== true)
+    throw optionError(
+      `A cookie named ${name} needs cookie.secure true. Leave the name out to have the prefix added wherever it fits.`,
+    )
   if (prefix === 'host' && (domain !== undefined || path !== '/')) {
-    throw optionError(`A cookie named ${name} can have no Domain and only the path '/'. Use the prefix __Secure- instead, or leave the name out.`)
+    throw optionError(
+      `A cookie named ${name} can have no Domain and only the path '/'. Use the prefix __Secure- instead, or leave the name out.`,
+    )
   }
 }

@@ -1,7 +1,7 @@
 import type { SessionEngine } from '../core/engine.ts'
 import { SessionError } from '../core/errors.ts'
 import type { Signer } from '../core/token.ts'
-import type { Outcome, UnitOfWork } from '../core/unit-of-work.ts'
+import type { UnitOfWork } from '../core/unit-of-work.ts'
 import { cookieValues, type SessionCookie } from './cookie.ts'
 
 /** What an exchange needs of the sessions that the app made. */
@@ -39,7 +39,7 @@ export class Exchange {
   readonly #secure: boolean
   /** The browser's token carries the signature of an older secret. */
   readonly #renew: boolean
-  #told: Outcome = { action: 'keep' }
+  #issued: string | undefined
 
   private constructor(context: ExchangeContext, secure: boolean, work: UnitOfWork, renew: boolean) {
     this.#context = context
@@ -94,28 +94,21 @@ export class Exchange {
   finishLate(): Promise<void> | undefined {
     return this.work.commit()?.then(() => {
       const { outcome } = this.work
-      if (outcome.action === 'issue' && !this.#wasTold(outcome)) throw headersSent()
+      if (outcome.action === 'issue' && outcome.token !== this.#issued) throw headersSent()
     })
-  }
-
-  #wasTold(outcome: Outcome): boolean {
-    return (
-      outcome.action === this.#told.action &&
-      (outcome.action !== 'issue' || this.#told.action !== 'issue' || outcome.token === this.#told.token)
-    )
   }
 
   #changes(): ResponseChanges | undefined {
     const { outcome } = this.work
     const { cookie, signer } = this.#context
-    this.#told = outcome
     if (outcome.action === 'clear') return { setCookie: cookie.clear(this.#secure) }
-    if (outcome.action === 'keep' && !this.#renew) return undefined
+    if (outcome.token === undefined || (outcome.action === 'keep' && !this.#renew)) return undefined
+    this.#issued = outcome.token
     if (!cookie.settable(this.#secure)) {
       warnInsecure()
       return undefined
     }
-    return { setCookie: cookie.set(signer.sign(this.work.id), this.#secure) }
+    return { setCookie: cookie.set(signer.sign(outcome.token), this.#secure) }
   }
 }
 
