@@ -1,0 +1,26 @@
+-- The tables of SQLiteStore, which makes them itself on first use unless it is given createTable: false.
+-- For another table name, replace coatcheck_sessions throughout.
+
+CREATE TABLE IF NOT EXISTS "coatcheck_sessions" (
+  key BLOB NOT NULL PRIMARY KEY,
+  public_id TEXT NOT NULL,
+  user_id TEXT,
+  data BLOB NOT NULL,
+  version INTEGER NOT NULL,
+  created_at INTEGER NOT NULL,
+  seen_at INTEGER NOT NULL,
+  expires_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX IF NOT EXISTS "coatcheck_sessions_user_id" ON "coatcheck_sessions" (user_id) WHERE user_id IS NOT NULL;
+
+CREATE INDEX IF NOT EXISTS "coatcheck_sessions_expires_at" ON "coatcheck_sessions" (expires_at);
+
+-- Which versions of its layout a table has been through.
+CREATE TABLE IF NOT EXISTS "coatcheck_migrations" (
+  table_name TEXT NOT NULL,
+  version INTEGER NOT NULL,
+  PRIMARY KEY (table_name, version)
+) STRICT, WITHOUT ROWID;
+
+INSERT OR IGNORE INTO "coatcheck_migrations" (table_name, version) VALUES ('coatcheck_sessions', 1);

@@ -1,0 +1,261 @@
+import { optionError, refuseUnknownOptions } from '../core/errors.ts'
+import type { SessionKey, SessionRecord } from '../core/record.ts'
+import type {
+  InsertWrite,
+  Lifetime,
+  ListQuery,
+  Page,
+  RotateWrite,
+  SessionContent,
+  SessionStore,
+  SessionWrite,
+  UpdateWrite,
+  WriteResult,
+} from '../core/store.ts'
+import { ExpiryHeap } from './expiry-heap.ts'
+import type { Expiring } from './expiry-heap.ts'
+
+/** What `MemoryStore` takes. */
+export interface MemoryStoreOptions {
+  /**
+   * How many sessions are held at most. When one more comes, expired ones go first, else the one that
+   * was least recently used: its user is signed out.
+   * @default 100_000
+   */
+  readonly maxSessions?: number
+}
+
+/** A record as it is held. `sequence` grows with each insert and stays over rotation: the order of listings. */
+interface Entry extends Expiring {
+  readonly sequence: number
+  readonly publicId: string
+  readonly createdAt: number
+  key: SessionKey
+  userId: string | undefined
+  data: Uint8Array
+  version: number
+  seenAt: number
+}
+
+/**
+ * Sessions in this process's memory, for tests, development and apps of one process. They are gone when
+ * it ends, and no other process sees them. The data is copied on its way in and out, expiry is as real
+ * as in a database, and there is no timer.
+ *
+ * @example
+ * const sessions = createSessions({ store: new MemoryStore({ maxSessions: 10_000 }), secret })
+ */
+export class MemoryStore implements SessionStore {
+  readonly #maxSessions: number
+  /** Least recently used first. */
+  readonly #byKey = new Map<SessionKey, Entry>()
+  /** Oldest first. */
+  readonly #bySequence = new Map<number, Entry>()
+  readonly #byUser = new Map<string, Set<Entry>>()
+  readonly #byExpiry = new ExpiryHeap<Entry>()
+  #lastSequence = 0
+
+  /** @throws `ERR_SESSION_OPTION` for an unknown option, or a `maxSessions` that is not a positive whole number */
+  constructor(options: MemoryStoreOptions = {}) {
+    refuseUnknownOptions('MemoryStore', options, ['maxSessions'])
+    this.#maxSessions = options.maxSessions ?? 100_000
+    if (!Number.isSafeInteger(this.#maxSessions) || this.#maxSessions < 1) {
+      throw optionError(`maxSessions must be a positive whole number, not ${String(options.maxSessions)}.`)
+    }
+  }
+
+  async find(keys: readonly SessionKey[]): Promise<(SessionRecord | undefined)[]> {
+    const now = Date.now()
+    return keys.map((key) => {
+      const entry = this.#live(key, now)
+      if (entry === undefined) return undefined
+      this.#used(entry)
+      return recordOf(entry, now)
+    })
+  }
+
+  async write(writes: readonly SessionWrite[]): Promise<WriteResult[]> {
+    const now = Date.now()
+    return writes.map((write) => this.#carryOut(write, now))
+  }
+
+  async list(query: ListQuery): Promise<Page<SessionRecord>> {
+    const now = Date.now()
+    const after = Number(query.after ?? 0)
+    const live: Entry[] = []
+    for (const entry of this.#candidates(query.userId)) {
+      if (entry.sequence <= after || entry.expiresAt <= now) continue
+      live.push(entry)
+      if (live.length > query.limit) break
+    }
+    const page = live.slice(0, query.limit)
+    return {
+      items: page.map((entry) => recordOf(entry, now)),
+      next: live.length > page.length ? String(page.at(-1)?.sequence ?? after) : undefined,
+    }
+  }
+
+  async removeByUser(userId: string, except?: string): Promise<number> {
+    const now = Date.now()
+    let removed = 0
+    for (const entry of this.#byUser.get(userId) ?? []) {
+      if (entry.publicId === except) continue
+      if (entry.expiresAt > now) removed++
+      this.#remove(entry)
+    }
+    return removed
+  }
+
+  async removeExpired(limit: number): Promise<number> {
+    const now = Date.now()
+    let removed = 0
+    while (removed < limit && this.#removeOneExpired(now)) removed++
+    return removed
+  }
+
+  /** Does nothing: what is in memory goes with the store itself, and another app may still use it. */
+  async close(): Promise<void> {}
+
+  #carryOut(write: SessionWrite, now: number): WriteResult {
+    if (write.type === 'insert') return this.#insert(write, now)
+    const entry = this.#live(write.key, now)
+    if (entry === undefined) return 'gone'
+    switch (write.type) {
+      case 'update':
+        return this.#update(entry, write, now)
+      case 'rotate':
+        return this.#rotate(entry, write, now)
+      case 'touch':
+        entry.seenAt = now
+        this.#expireAt(entry, Math.max(entry.expiresAt, expiry(write.lifetime, entry.createdAt, now)))
+        this.#used(entry)
+        return 'done'
+      case 'remove':
+        this.#remove(entry)
+        return 'done'
+    }
+  }
+
+  #insert(write: InsertWrite, now: number): WriteResult {
+    if (this.#byKey.has(write.key)) return 'exists'
+    if (this.#byKey.size >= this.#maxSessions) this.#makeRoom(now)
+    const entry: Entry = {
+      sequence: ++this.#lastSequence,
+      key: write.key,
+      publicId: write.publicId,
+      userId: undefined,
+      data: new Uint8Array(write.data),
+      version: 1,
+      createdAt: now,
+      seenAt: now,
+      expiresAt: expiry(write.lifetime, now, now),
+      heapIndex: -1,
+    }
+    this.#byKey.set(entry.key, entry)
+    this.#bySequence.set(entry.sequence, entry)
+    this.#byExpiry.add(entry)
+    this.#belongsTo(entry, write.userId)
+    return 'done'
+  }
+
+  #update(entry: Entry, write: UpdateWrite, now: number): WriteResult {
+    if (entry.version !== write.version) return 'stale'
+    this.#replace(entry, write, write.lifetime, now)
+    this.#used(entry)
+    return 'done'
+  }
+
+  #rotate(entry: Entry, write: RotateWrite, now: number): WriteResult {
+    if (entry.version !== write.version) return 'stale'
+    if (this.#byKey.has(write.newKey)) return 'exists'
+    this.#replace(entry, write, write.lifetime, now)
+    this.#byKey.delete(entry.key)
+    entry.key = write.newKey
+    this.#byKey.set(entry.key, entry)
+    return 'done'
+  }
+
+  #replace(entry: Entry, content: SessionContent, lifetime: Lifetime, now: number): void {
+    entry.data = new Uint8Array(content.data)
+    entry.version++
+    entry.seenAt = now
+    this.#belongsTo(entry, content.userId)
+    this.#expireAt(entry, expiry(lifetime, entry.createdAt, now))
+  }
+
+  #live(key: SessionKey, now: number): Entry | undefined {
+    const entry = this.#byKey.get(key)
+    return entry !== undefined && entry.expiresAt > now ? entry : undefined
+  }
+
+  #used(entry: Entry): void {
+    this.#byKey.delete(entry.key)
+    this.#byKey.set(entry.key, entry)
+  }
+
+  #expireAt(entry: Entry, moment: number): void {
+    entry.expiresAt = moment
+    this.#byExpiry.moved(entry)
+  }
+
+  #belongsTo(entry: Entry, userId: string | undefined): void {
+    if (entry.userId === userId) return
+    this.#leaveUser(entry)
+    entry.userId = userId
+    if (userId === undefined) return
+    const entries = this.#byUser.get(userId)
+    if (entries === undefined) this.#byUser.set(userId, new Set([entry]))
+    else entries.add(entry)
+  }
+
+  #leaveUser(entry: Entry): void {
+    if (entry.userId === undefined) return
+    const entries = this.#byUser.get(entry.userId)
+    entries?.delete(entry)
+    if (entries?.size === 0) this.#byUser.delete(entry.userId)
+  }
+
+  #remove(entry: Entry): void {
+    this.#byKey.delete(entry.key)
+    this.#bySequence.delete(entry.sequence)
+    this.#byExpiry.remove(entry)
+    this.#leaveUser(entry)
+  }
+
+  #removeOneExpired(now: number): boolean {
+    const entry = this.#byExpiry.first
+    if (entry === undefined || entry.expiresAt > now) return false
+    this.#remove(entry)
+    return true
+  }
+
+  #makeRoom(now: number): void {
+    if (this.#removeOneExpired(now)) return
+    const leastRecentlyUsed = this.#byKey.values().next().value
+    if (leastRecentlyUsed !== undefined) this.#remove(leastRecentlyUsed)
+  }
+
+  #candidates(userId: string | undefined): Iterable<Entry> {
+    if (userId === undefined) return this.#bySequence.values()
+    // A user's set is in the order of signing in, not of creation.
+    return [...(this.#byUser.get(userId) ?? [])].sort((one, other) => one.sequence - other.sequence)
+  }
+}
+
+function expiry(lifetime: Lifetime, createdAt: number, now: number): number {
+  return Math.min(now + lifetime.idle, createdAt + (lifetime.absolute ?? Infinity))
+}
+
+function recordOf(entry: Entry, now: number): SessionRecord {
+  return {
+    key: entry.key,
+    publicId: entry.publicId,
+    userId: entry.userId,
+    data: new Uint8Array(entry.data),
+    version: entry.version,
+    createdAt: entry.createdAt,
+    seenAt: entry.seenAt,
+    expiresAt: entry.expiresAt,
+    readAt: now,
+  }
+}

@@ -1,0 +1,313 @@
+import { setTimeout as wait } from 'node:timers/promises'
+import { optionError, refuseUnknownOptions, SessionError, storeUnavailable } from '../core/errors.ts'
+import { milliseconds } from '../core/lifetime.ts'
+import type { Duration } from '../core/lifetime.ts'
+import type { SessionKey, SessionRecord } from '../core/record.ts'
+import type { ListQuery, Page, SessionStore, SessionWrite, WriteResult } from '../core/store.ts'
+import { isBusy, openDatabase } from './sqlite-driver.ts'
+import type { SQLiteDatabase, SQLiteStatement, SQLiteValue } from './sqlite-driver.ts'
+import {
+  insertMigration,
+  migrations,
+  migrationsTable,
+  selectNewestMigration,
+  statements,
+} from './sqlite-schema.ts'
+
+export type { SQLiteDatabase, SQLiteStatement, SQLiteValue } from './sqlite-driver.ts'
+
+/** What `SQLiteStore` takes beside the file. */
+export interface SQLiteStoreOptions {
+  /**
+   * The table's name: letters, digits and underscores.
+   * @default 'coatcheck_sessions'
+   */
+  readonly table?: string
+  /**
+   * Whether the table is made, and brought up to date, on first use. With `false`, run schema/sqlite.sql
+   * of this package yourself.
+   * @default true
+   */
+  readonly createTable?: boolean
+  /**
+   * How long an operation may wait while another process writes, before it fails. Milliseconds, or a text like `'5s'`.
+   * @default '5s'
+   */
+  readonly busyTimeout?: Duration
+}
+
+/** A row as the drivers give it. Integers are bigints on a connection that was set to it. */
+interface Row {
+  readonly key: Uint8Array
+  readonly public_id: string
+  readonly user_id: string | null
+  readonly data: Uint8Array
+  readonly version: number | bigint
+  readonly created_at: number | bigint
+  readonly seen_at: number | bigint
+  readonly expires_at: number | bigint
+  readonly read_at: number | bigint
+}
+
+/** More keys than this are asked for in several statements. */
+const keysInOneStatement = 256
+
+/**
+ * Sessions in an SQLite file that any number of processes on one machine share.
+ *
+ * The driver is node:sqlite where Node has it (22.13 and later), otherwise the package better-sqlite3.
+ * A file that is opened here is put in WAL mode with `synchronous = FULL`, so what was acknowledged
+ * survives a power cut. All writes of a batch share one transaction and so one wait for the disk. While
+ * another process writes, this one tries again between its other work; its event loop is never held up by a lock.
+ *
+ * A connection that was passed in keeps its own settings (journal mode, synchronous, busy timeout) and
+ * stays open on `close()`. Give the store one of its own: a transaction that the app holds open on it makes writes wait.
+ *
+ * Errors: `ERR_SESSION_STORE_UNAVAILABLE` when the file stays locked for longer than `busyTimeout` or
+ * cannot be read or written, `ERR_SESSION_MISSING_TABLE` with `createTable: false` and no table,
+ * `ERR_SESSION_CLOSED` after `close()`.
+ *
+ * @example
+ * import { SQLiteStore } from 'coatcheck/sqlite'
+ *
+ * const sessions = createSessions({ store: new SQLiteStore('sessions.db'), secret })
+ */
+export class SQLiteStore implements SessionStore {
+  readonly #database: SQLiteDatabase
+  readonly #opened: boolean
+  readonly #table: string
+  readonly #createTable: boolean
+  readonly #busyTimeout: number
+  readonly #sql: ReturnType<typeof statements>
+  readonly #prepared = new Map<string, SQLiteStatement>()
+  #ready = false
+  #closed = false
+
+  /**
+   * @param database a file's path, `':memory:'`, or an open connection of node:sqlite or better-sqlite3
+   * @throws `ERR_SESSION_OPTION` for an unknown option, a file that cannot be opened, or when there is no driver
+   */
+  constructor(database: string | SQLiteDatabase, options: SQLiteStoreOptions = {}) {
+    refuseUnknownOptions('SQLiteStore', options, ['table', 'createTable', 'busyTimeout'])
+    this.#table = options.table ?? 'coatcheck_sessions'
+    if (!/^(?!sqlite_)[a-z_][a-z0-9_]{0,99}$/i.test(this.#table)) {
+      throw optionError(
+        `The table "${this.#table}" needs another name: letters, digits and underscores, not beginning with a digit or "sqlite_".`,
+      )
+    }
+    if (database === '') throw optionError('SQLiteStore needs the path of a file, such as "sessions.db".')
+    this.#createTable = options.createTable ?? true
+    this.#busyTimeout = milliseconds('busyTimeout', options.busyTimeout ?? '5s')
+    this.#sql = statements(this.#table)
+    this.#opened = typeof database === 'string'
+    this.#database = typeof database === 'string' ? openDatabase(database) : database
+  }
+
+  async find(keys: readonly SessionKey[]): Promise<(SessionRecord | undefined)[]> {
+    if (keys.length === 0) return []
+    const records = new Map<SessionKey, SessionRecord>()
+    await this.#attempt('reading sessions', () => {
+      for (let start = 0; start < keys.length; start += keysInOneStatement) {
+        for (const row of this.#find(keys.slice(start, start + keysInOneStatement))) {
+          const record = recordOf(row)
+          records.set(record.key, record)
+        }
+      }
+    })
+    return keys.map((key) => records.get(key))
+  }
+
+  async write(writes: readonly SessionWrite[]): Promise<WriteResult[]> {
+    if (writes.length === 0) return []
+    return this.#attempt('writing sessions', () =>
+      this.#transaction(() => writes.map((write) => this.#carryOut(write))),
+    )
+  }
+
+  async list(query: ListQuery): Promise<Page<SessionRecord>> {
+    const after = bytesOf(query.after ?? '')
+    const rows = await this.#attempt('listing sessions', () =>
+      query.userId === undefined
+        ? this.#rows<Row>(this.#sql.list, after, query.limit + 1)
+        : this.#rows<Row>(this.#sql.listByUser, query.userId, after, query.limit + 1),
+    )
+    const items = rows.slice(0, query.limit).map(recordOf)
+    return { items, next: rows.length > items.length ? items.at(-1)?.key : undefined }
+  }
+
+  async removeByUser(userId: string, except?: string): Promise<number> {
+    return this.#attempt("removing a user's sessions", () =>
+      this.#transaction(() => countLive(this.#rows(this.#sql.removeByUser, userId, except ?? null))),
+    )
+  }
+
+  async removeExpired(limit: number): Promise<number> {
+    const remove = () => this.#transaction(() => this.#run(this.#sql.removeExpired, limit))
+    return this.#attempt('removing expired sessions', () => {
+      try {
+        return remove()
+      } catch (error) {
+        if (isBusy(error)) return 0
+        throw error
+      }
+    })
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    this.#prepared.clear()
+    if (this.#opened) this.#database.close()
+  }
+
+  /** Tries `work` until no other connection is in its way. It runs without a break, so nothing else of this process comes between. */
+  async #attempt<Result>(doing: string, work: () => Result): Promise<Result> {
+    const giveUpAt = performance.now() + this.#busyTimeout
+    for (let attempt = 1; ; attempt++) {
+      if (this.#closed) {
+        throw new SessionError('ERR_SESSION_CLOSED', 'This SQLiteStore was closed. Create another one.')
+      }
+      try {
+        this.#makeReady()
+        return work()
+      } catch (error) {
+        if (!isBusy(error) || performance.now() >= giveUpAt) throw this.#explained(doing, error)
+      }
+      // Unequal waits, so that processes that collided once do not go on colliding.
+      await wait(1 + Math.random() * Math.min(2 ** attempt, 20))
+    }
+  }
+
+  #makeReady(): void {
+    if (this.#ready) return
+    if (this.#opened) {
+      // In this order: better-sqlite3 is compiled to lower `synchronous` when a file enters WAL mode.
+      this.#database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL')
+    }
+    if (this.#createTable) this.#transaction(() => this.#migrate())
+    this.#ready = true
+  }
+
+  #migrate(): void {
+    this.#database.exec(migrationsTable)
+    const [newest] = this.#rows<{ version: number | null }>(selectNewestMigration, this.#table)
+    for (const [index, steps] of migrations(this.#table).entries()) {
+      if (index < Number(newest?.version ?? 0)) continue
+      for (const step of steps) this.#database.exec(step)
+      this.#run(insertMigration, this.#table, index + 1)
+    }
+  }
+
+  #transaction<Result>(work: () => Result): Result {
+    // IMMEDIATE takes the write lock at once: a transaction that began by reading could not be sure to get it.
+    this.#run('BEGIN IMMEDIATE')
+    try {
+      const result = work()
+      this.#run('COMMIT')
+      return result
+    } catch (error) {
+      try {
+        this.#run('ROLLBACK')
+      } catch {
+        // After some errors (a full disk, say) SQLite has rolled back by itself; the first error is the one to tell.
+      }
+      throw error
+    }
+  }
+
+  #find(keys: readonly SessionKey[]): Row[] {
+    // Sizes are powers of two, the last key repeated, so that few different statements are prepared.
+    const padded = 2 ** Math.ceil(Math.log2(keys.length))
+    const values = Array.from({ length: padded }, (_, index) => bytesOf(keys[index] ?? keys.at(-1) ?? ''))
+    return this.#rows<Row>(this.#sql.find(padded), ...values)
+  }
+
+  #carryOut(write: SessionWrite): WriteResult {
+    const key = bytesOf(write.key)
+    switch (write.type) {
+      case 'insert': {
+        const life = Math.min(write.lifetime.idle, write.lifetime.absolute ?? Infinity)
+        const values = [key, write.publicId, write.userId ?? null, write.data, life]
+        return this.#run(this.#sql.insert, ...values) === 1 ? 'done' : 'exists'
+      }
+      case 'update': {
+        const { idle, absolute = Infinity } = write.lifetime
+        const values = [write.userId ?? null, write.data, idle, absolute, key, write.version]
+        return this.#run(this.#sql.update, ...values) === 1
+          ? 'done'
+          : (this.#mismatch(key, write.version) ?? 'gone')
+      }
+      case 'touch': {
+        const { idle, absolute = Infinity } = write.lifetime
+        return this.#run(this.#sql.touch, idle, absolute, key) === 1 ? 'done' : 'gone'
+      }
+      case 'rotate': {
+        const { idle, absolute = Infinity } = write.lifetime
+        const newKey = bytesOf(write.newKey)
+        const values = [newKey, write.userId ?? null, write.data, idle, absolute, key, write.version, newKey]
+        return this.#run(this.#sql.rotate, ...values) === 1
+          ? 'done'
+          : (this.#mismatch(key, write.version) ?? 'exists')
+      }
+      case 'remove':
+        return countLive(this.#rows(this.#sql.remove, key)) === 1 ? 'done' : 'gone'
+    }
+  }
+
+  /** Why no record with this key and version was written: `undefined` if there is one. */
+  #mismatch(key: Uint8Array, version: number): 'gone' | 'stale' | undefined {
+    const [row] = this.#rows<{ version: number | bigint }>(this.#sql.version, key)
+    if (row === undefined) return 'gone'
+    return Number(row.version) === version ? undefined : 'stale'
+  }
+
+  #rows<Result>(sql: string, ...values: SQLiteValue[]): Result[] {
+    return this.#statement(sql).all(...values) as Result[]
+  }
+
+  #run(sql: string, ...values: SQLiteValue[]): number {
+    return Number(this.#statement(sql).run(...values).changes)
+  }
+
+  #statement(sql: string): SQLiteStatement {
+    const known = this.#prepared.get(sql)
+    if (known !== undefined) return known
+    const statement = this.#database.prepare(sql)
+    this.#prepared.set(sql, statement)
+    return statement
+  }
+
+  #explained(doing: string, error: unknown): SessionError {
+    if (error instanceof Error && error.message.includes(`no such table: ${this.#table}`)) {
+      return new SessionError(
+        'ERR_SESSION_MISSING_TABLE',
+        `There is no table "${this.#table}". Run schema/sqlite.sql of this package on the file, or leave createTable on.`,
+        { cause: error },
+      )
+    }
+    return storeUnavailable(doing, error)
+  }
+}
+
+function bytesOf(hexadecimal: string): Uint8Array {
+  return Buffer.from(hexadecimal, 'hex')
+}
+
+function countLive(removed: readonly { live: number | bigint }[]): number {
+  return removed.filter(({ live }) => Number(live) === 1).length
+}
+
+function recordOf(row: Row): SessionRecord {
+  const { buffer, byteOffset, byteLength } = row.key
+  return {
+    key: Buffer.from(buffer, byteOffset, byteLength).toString('hex') as SessionKey,
+    publicId: row.public_id,
+    userId: row.user_id ?? undefined,
+    data: row.data,
+    version: Number(row.version),
+    createdAt: Number(row.created_at),
+    seenAt: Number(row.seen_at),
+    expiresAt: Number(row.expires_at),
+    readAt: Number(row.read_at),
+  }
+}

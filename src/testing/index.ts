@@ -1,0 +1,2 @@
+export { storeSuite } from './store-suite.ts'
+export type { StoresUnderTest, StoreSuiteOptions } from './store-suite.ts'

@@ -1,0 +1,66 @@
+import { concurrencyTests } from './store/concurrency.ts'
+import { expiryTests } from './store/expiry.ts'
+import { findTests } from './store/find.ts'
+import { listingTests } from './store/listing.ts'
+import type { StoresUnderTest, Test } from './store/subject.ts'
+import { writeTests } from './store/writes.ts'
+
+export type { StoresUnderTest } from './store/subject.ts'
+
+/** What `storeSuite` needs: a test runner's two functions, and a database. */
+export interface StoreSuiteOptions {
+  /** The runner's `describe`: of Vitest, Jest, Mocha or node:test. */
+  readonly describe: (name: string, body: () => void) => unknown
+  /** The runner's `it` or `test`. */
+  readonly it: (name: string, body: () => Promise<void>) => unknown
+  /**
+   * Called once a test: makes two stores on one empty database. The suite closes them, then calls
+   * `cleanUp`. The database should be a real one, of the kind that the store is for.
+   */
+  readonly open: () => Promise<StoresUnderTest>
+}
+
+/**
+ * Declares the tests that every `SessionStore` passes: the whole contract, on the real database. It
+ * depends on no test runner, and sleeps nowhere: where time has to pass by the store's clock, it asks until it has.
+ *
+ * @param name what the runner calls the group, for instance the store's name and its database
+ * @example
+ * import { describe, it } from 'node:test'
+ * import { storeSuite } from 'coatcheck/testing'
+ *
+ * storeSuite('MyStore', {
+ *   describe,
+ *   it,
+ *   open: async () => {
+ *     const database = await emptyDatabase()
+ *     return {
+ *       store: new MyStore(database.url),
+ *       other: new MyStore(database.url),
+ *       cleanUp: () => database.drop(),
+ *     }
+ *   },
+ * })
+ */
+export function storeSuite(name: string, options: StoreSuiteOptions): void {
+  const { describe, it, open } = options
+  const test: Test = (behaviour, body) => {
+    it(behaviour, async () => {
+      const stores = await open()
+      try {
+        await body(stores)
+      } finally {
+        await stores.store.close()
+        await stores.other.close()
+        await stores.cleanUp()
+      }
+    })
+  }
+  describe(`${name} keeps the contract of a store`, () => {
+    describe('reading', () => findTests(test))
+    describe('writing', () => writeTests(test))
+    describe('expiry', () => expiryTests(test))
+    describe('listing, and ending all of a user', () => listingTests(test))
+    describe('several at once', () => concurrencyTests(test))
+  })
+}

@@ -1,0 +1,161 @@
+import assert from 'node:assert/strict'
+import {
+  aMoment,
+  anHour,
+  expired,
+  find,
+  hour,
+  inserted,
+  insertOf,
+  minute,
+  newKey,
+  present,
+  until,
+  write,
+} from './subject.ts'
+import type { Test } from './subject.ts'
+import { rotationOf, updateOf } from './writes.ts'
+
+/** Idle and absolute limits, by the store's clock. */
+export function expiryTests(test: Test): void {
+  test('an expired record is absent for every method, but its key stays taken until it is swept', async ({
+    store,
+  }) => {
+    const insert = await expired(store, { userId: 'ada' })
+    const record = { ...(await inserted(store)), key: insert.key }
+    const rotation = rotationOf(record)
+    assert.equal(await find(store, insert.key), undefined)
+    assert.deepEqual((await store.list({ userId: 'ada', limit: 10 })).items, [])
+    assert.equal((await store.list({ limit: 10 })).items.length, 1)
+    assert.equal(await write(store, updateOf(record)), 'gone')
+    assert.equal(await write(store, { ...updateOf(record), version: 7 }), 'gone')
+    assert.equal(await write(store, { type: 'touch', key: insert.key, lifetime: anHour }), 'gone')
+    assert.equal(await write(store, rotation), 'gone')
+    assert.equal(await find(store, rotation.newKey), undefined)
+    assert.equal(await write(store, insertOf({ key: insert.key })), 'exists')
+    assert.equal(await find(store, insert.key), undefined)
+    assert.equal(await store.removeExpired(10), 1)
+    assert.equal(await write(store, insertOf({ key: insert.key })), 'done')
+    await present(store, insert.key)
+  })
+
+  test('removing an expired record finds none', async ({ store }) => {
+    const { key } = await expired(store)
+    assert.equal(await write(store, { type: 'remove', key }), 'gone')
+  })
+
+  test('a rotation onto the key of an expired record is refused', async ({ store }) => {
+    const { key } = await expired(store)
+    const record = await inserted(store)
+    assert.equal(await write(store, rotationOf(record, key)), 'exists')
+    await present(store, record.key)
+  })
+
+  test('the shorter of the two limits holds for a new record', async ({ store }) => {
+    const capped = await inserted(store, { lifetime: { idle: hour, absolute: minute } })
+    assert.equal(capped.expiresAt, capped.createdAt + minute)
+    const idle = await inserted(store, { lifetime: { idle: minute, absolute: hour } })
+    assert.equal(idle.expiresAt, idle.createdAt + minute)
+  })
+
+  test('a lifetime of a year is kept to the millisecond', async ({ store }) => {
+    const year = 365 * 24 * hour + 1
+    const record = await inserted(store, { lifetime: { idle: year, absolute: year * 2 } })
+    assert.equal(record.expiresAt, record.createdAt + year)
+  })
+
+  test('a touch moves seenAt and the end', async ({ store }) => {
+    const before = await inserted(store, { lifetime: { idle: minute, absolute: undefined } })
+    let after = before
+    await until('a touch is seen at a later moment', async () => {
+      assert.equal(await write(store, { type: 'touch', key: before.key, lifetime: anHour }), 'done')
+      after = await present(store, before.key)
+      return after.seenAt > before.seenAt
+    })
+    assert.equal(after.expiresAt, after.seenAt + hour)
+    assert.ok(after.readAt >= after.seenAt)
+  })
+
+  test('a touch never shortens', async ({ store }) => {
+    const before = await inserted(store)
+    await until('a touch is seen at a later moment', async () => {
+      await write(store, { type: 'touch', key: before.key, lifetime: { idle: minute, absolute: minute } })
+      return (await present(store, before.key)).seenAt > before.seenAt
+    })
+    assert.equal((await present(store, before.key)).expiresAt, before.expiresAt)
+  })
+
+  test('an update moves seenAt and the end', async ({ store }) => {
+    const before = await inserted(store, { lifetime: { idle: minute, absolute: undefined } })
+    let after = before
+    await until('an update is seen at a later moment', async () => {
+      assert.equal(await write(store, updateOf(after)), 'done')
+      after = await present(store, before.key)
+      return after.seenAt > before.seenAt
+    })
+    assert.equal(after.expiresAt, after.seenAt + hour)
+    const lifetime = { idle: minute, absolute: undefined }
+    assert.equal(await write(store, { ...updateOf(after), lifetime }), 'done')
+    after = await present(store, before.key)
+    assert.equal(after.expiresAt, after.seenAt + minute)
+  })
+
+  test('neither an update, a touch nor a rotation gets past the absolute limit', async ({ store }) => {
+    const lifetime = { idle: hour, absolute: 2 * minute }
+    const first = await inserted(store, { lifetime: { idle: minute, absolute: 2 * minute } })
+    const end = first.createdAt + 2 * minute
+    await until(
+      'some time has passed',
+      async () => (await present(store, first.key)).readAt > first.createdAt,
+    )
+
+    assert.equal(await write(store, { type: 'touch', key: first.key, lifetime }), 'done')
+    assert.equal((await present(store, first.key)).expiresAt, end)
+    assert.equal(await write(store, { ...updateOf(first), lifetime }), 'done')
+    const second = await present(store, first.key)
+    assert.equal(second.expiresAt, end)
+    const rotation = { ...rotationOf(second), lifetime }
+    assert.equal(await write(store, rotation), 'done')
+    assert.equal((await present(store, rotation.newKey)).expiresAt, end)
+  })
+
+  test('a rotated record expires at its new key', async ({ store }) => {
+    const record = await inserted(store)
+    const rotation = { ...rotationOf(record), lifetime: aMoment }
+    assert.equal(await write(store, rotation), 'done')
+    await until('the record expires', async () => (await find(store, rotation.newKey)) === undefined)
+    assert.equal(await find(store, record.key), undefined)
+    assert.equal(await store.removeExpired(10), 1)
+  })
+
+  test('a sweep removes expired records, at most as many as it is told to, and no live one', async ({
+    store,
+  }) => {
+    const live = await inserted(store)
+    const inserts = Array.from({ length: 7 }, () => insertOf({ lifetime: aMoment }))
+    await store.write(inserts)
+    const keys = inserts.map(({ key }) => key)
+    await until('all have expired', async () =>
+      (await store.find(keys)).every((record) => record === undefined),
+    )
+    assert.equal(await store.removeExpired(3), 3)
+    assert.equal(await store.removeExpired(3), 3)
+    assert.equal(await store.removeExpired(3), 1)
+    assert.equal(await store.removeExpired(3), 0)
+    await present(store, live.key)
+    assert.deepEqual(
+      await store.write(keys.map((key) => insertOf({ key }))),
+      keys.map(() => 'done'),
+    )
+  })
+
+  test('a sweep spares a record that was touched in time', async ({ store }) => {
+    const insert = insertOf({ lifetime: { idle: minute, absolute: undefined } })
+    const shortLived = insertOf({ key: newKey(), lifetime: aMoment })
+    await store.write([insert, shortLived])
+    assert.equal(await write(store, { type: 'touch', key: insert.key, lifetime: anHour }), 'done')
+    await until('the other has expired', async () => (await find(store, shortLived.key)) === undefined)
+    assert.equal(await store.removeExpired(10), 1)
+    await present(store, insert.key)
+  })
+}

@@ -1,0 +1,110 @@
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { setTimeout as wait } from 'node:timers/promises'
+import type { SessionKey, SessionRecord } from '../../core/record.ts'
+import type { InsertWrite, Lifetime, SessionStore, SessionWrite, WriteResult } from '../../core/store.ts'
+
+/** Two stores on one database that was empty. */
+export interface StoresUnderTest {
+  readonly store: SessionStore
+  /** A second one, with connections of its own, as another process would have. For a store in memory: the same. */
+  readonly other: SessionStore
+  /** Removes the database. Both stores are closed by then. */
+  cleanUp(): Promise<void>
+}
+
+/** Declares one test that gets fresh stores. */
+export type Test = (behaviour: string, body: (stores: StoresUnderTest) => Promise<void>) => void
+
+export const hour = 3_600_000
+export const minute = 60_000
+
+/** Long enough that nothing expires in a test. */
+export const anHour: Lifetime = { idle: hour, absolute: undefined }
+
+/** Over at the store's next tick. */
+export const aMoment: Lifetime = { idle: 1, absolute: undefined }
+
+export function newKey(): SessionKey {
+  return randomBytes(24).toString('hex') as SessionKey
+}
+
+export function bytes(text: string): Uint8Array {
+  return new TextEncoder().encode(text)
+}
+
+/** An insert of a session like any other, but for what `fields` says. */
+export function insertOf(fields: Partial<Omit<InsertWrite, 'type'>> = {}): InsertWrite {
+  return {
+    type: 'insert',
+    key: newKey(),
+    publicId: randomBytes(12).toString('base64url'),
+    userId: undefined,
+    data: bytes('{}'),
+    lifetime: anHour,
+    ...fields,
+  }
+}
+
+/** Inserts a record and reads it back. */
+export async function inserted(
+  store: SessionStore,
+  fields: Partial<Omit<InsertWrite, 'type'>> = {},
+): Promise<SessionRecord> {
+  const insert = insertOf(fields)
+  assert.equal(await write(store, insert), 'done')
+  return present(store, insert.key)
+}
+
+/** Inserts a record and waits until it has expired. */
+export async function expired(
+  store: SessionStore,
+  fields: Partial<Omit<InsertWrite, 'type'>> = {},
+): Promise<InsertWrite> {
+  const insert = insertOf({ ...fields, lifetime: aMoment })
+  assert.equal(await write(store, insert), 'done')
+  await until('the record expires', async () => (await find(store, insert.key)) === undefined)
+  return insert
+}
+
+export async function find(store: SessionStore, key: SessionKey): Promise<SessionRecord | undefined> {
+  const records = await store.find([key])
+  assert.equal(records.length, 1)
+  return records[0]
+}
+
+export async function present(store: SessionStore, key: SessionKey): Promise<SessionRecord> {
+  const record = await find(store, key)
+  assert.ok(record, 'the record is found')
+  return record
+}
+
+export async function write(store: SessionStore, change: SessionWrite): Promise<WriteResult> {
+  const results = await store.write([change])
+  assert.equal(results.length, 1)
+  const [result] = results
+  assert.ok(result)
+  return result
+}
+
+/** Asks again, for some seconds at most, until `condition` holds. */
+export async function until(condition: string, holds: () => Promise<boolean>): Promise<void> {
+  for (let attempt = 0; attempt < 5_000; attempt++) {
+    if (await holds()) return
+    await wait(1)
+  }
+  assert.fail(`Waited in vain until ${condition}.`)
+}
+
+/** Compares bytes, whichever class of the platform holds them. */
+export function sameBytes(actual: Uint8Array, expected: Uint8Array): void {
+  assert.ok(actual instanceof Uint8Array, 'data is a Uint8Array')
+  assert.equal(Buffer.from(actual).toString('hex'), Buffer.from(expected).toString('hex'))
+}
+
+/** What of a record does not depend on when it is read. */
+export function withoutReadAt(record: SessionRecord): object {
+  const { readAt, data, ...rest } = record
+  assert.equal(typeof readAt, 'number')
+  return { ...rest, data: Buffer.from(data).toString('hex') }
+}

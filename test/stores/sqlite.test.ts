@@ -1,0 +1,374 @@
+import { execFile } from 'node:child_process'
+import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { setImmediate as turn } from 'node:timers/promises'
+import { promisify } from 'node:util'
+import { afterEach, describe, expect, it } from 'vitest'
+import { SQLiteStore } from 'coatcheck/sqlite'
+import type { SQLiteDatabase } from 'coatcheck/sqlite'
+import { storeSuite } from 'coatcheck/testing'
+import { statements } from '../../dist/stores/sqlite-schema.js'
+import {
+  bytes,
+  expired,
+  find,
+  inserted,
+  insertOf,
+  newKey,
+  present,
+  write,
+} from '../../dist/testing/store/subject.js'
+
+// It has no types of its own.
+const BetterSQLite = createRequire(import.meta.url)('better-sqlite3') as new (
+  file: string,
+) => SQLiteDatabase & { defaultSafeIntegers(): SQLiteDatabase }
+
+const run = promisify(execFile)
+const incrementer = join(import.meta.dirname, 'sqlite-incrementer.ts')
+const schema = join(import.meta.dirname, '../../schema/sqlite.sql')
+const leftovers: (() => Promise<unknown>)[] = []
+
+afterEach(async () => {
+  for (const cleanUp of leftovers.splice(0).reverse()) await cleanUp()
+})
+
+async function emptyFolder(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'coatcheck-sqlite-'))
+  leftovers.push(() => rm(folder, { recursive: true, force: true }))
+  return folder
+}
+
+async function newFile(): Promise<string> {
+  return join(await emptyFolder(), 'sessions.db')
+}
+
+function storeAt(...parameters: ConstructorParameters<typeof SQLiteStore>): SQLiteStore {
+  const store = new SQLiteStore(...parameters)
+  leftovers.push(() => store.close())
+  return store
+}
+
+/** Each is opened twice on one file. */
+const connections: Record<string, (file: string) => SQLiteDatabase> = {
+  'a connection of node:sqlite': (file) => new DatabaseSync(file),
+  'a connection of better-sqlite3': (file) => new BetterSQLite(file),
+  'a connection of better-sqlite3 that reads bigints': (file) => new BetterSQLite(file).defaultSafeIntegers(),
+}
+
+storeSuite('SQLiteStore on a file', {
+  describe,
+  it,
+  open: async () => {
+    const file = await newFile()
+    return { store: new SQLiteStore(file), other: new SQLiteStore(file), cleanUp: async () => {} }
+  },
+})
+
+storeSuite('SQLiteStore in memory', {
+  describe,
+  it,
+  open: async () => {
+    const store = new SQLiteStore(':memory:')
+    const other = { ...bound(store), close: async () => {} }
+    return { store: { ...bound(store), close: async () => {} }, other, cleanUp: () => store.close() }
+  },
+})
+
+for (const [what, connect] of Object.entries(connections)) {
+  storeSuite(`SQLiteStore on ${what}`, {
+    describe,
+    it,
+    open: async () => {
+      const file = await newFile()
+      const databases = [connect(file), connect(file)] as const
+      return {
+        store: new SQLiteStore(databases[0]),
+        other: new SQLiteStore(databases[1]),
+        cleanUp: async () => databases.forEach((database) => database.close()),
+      }
+    },
+  })
+}
+
+/** The store's methods, so that two of the suite's stores can share one connection. */
+function bound(store: SQLiteStore) {
+  return {
+    find: store.find.bind(store),
+    write: store.write.bind(store),
+    list: store.list.bind(store),
+    removeByUser: store.removeByUser.bind(store),
+    removeExpired: store.removeExpired.bind(store),
+  }
+}
+
+describe('several processes on one file', () => {
+  it('lose no increment, and see no lock', async () => {
+    const file = await newFile()
+    const store = storeAt(file)
+    const { key } = await inserted(store, { data: bytes('0') })
+    await Promise.all(
+      [1, 2, 3].map(async () => {
+        const { stderr } = await run(process.execPath, [incrementer, file, key, '200'])
+        expect(stderr).toBe('')
+      }),
+    )
+    const record = await present(store, key)
+    expect(Buffer.from(record.data).toString()).toBe('600')
+    expect(record.version).toBe(601)
+  })
+
+  it('may make the table at the same moment', async () => {
+    const file = await newFile()
+    const stores = Array.from({ length: 5 }, () => storeAt(file))
+    const results = await Promise.all(stores.map((store) => write(store, insertOf())))
+    expect(results).toEqual(['done', 'done', 'done', 'done', 'done'])
+    expect((await storeAt(file).list({ limit: 10 })).items).toHaveLength(5)
+  })
+
+  it('share the file whichever driver each of them has', async () => {
+    const file = await newFile()
+    const store = storeAt(file)
+    const { key } = await inserted(store, { data: bytes('0') })
+    // Without node:sqlite, as in older versions of Node, the store loads better-sqlite3 itself.
+    const { stderr } = await run(process.execPath, ['--no-experimental-sqlite', incrementer, file, key, '20'])
+    expect(stderr).toBe('')
+    expect(Buffer.from((await present(store, key)).data).toString()).toBe('20')
+  })
+
+  it('find what another wrote before it ended', async () => {
+    const file = await newFile()
+    const first = storeAt(file)
+    const record = await inserted(first)
+    await first.close()
+    expect((await present(storeAt(file), record.key)).createdAt).toBe(record.createdAt)
+  })
+})
+
+describe('a file that another connection has locked', () => {
+  async function locked(busyTimeout: number) {
+    const file = await newFile()
+    const store = storeAt(file, { busyTimeout })
+    const record = await inserted(store)
+    await expired(store)
+    const locker = new DatabaseSync(file)
+    leftovers.push(async () => locker.close())
+    locker.exec('BEGIN IMMEDIATE')
+    return { store, record, unlock: () => locker.exec('ROLLBACK') }
+  }
+
+  it('leaves the event loop free, and the write is done once the lock is gone', async () => {
+    const { store, record, unlock } = await locked(60_000)
+    let answered = false
+    const removal = write(store, { type: 'remove', key: record.key }).finally(() => (answered = true))
+    for (let turns = 0; turns < 100; turns++) await turn()
+    expect(answered).toBe(false)
+    unlock()
+    expect(await removal).toBe('done')
+  })
+
+  it('can still be read', async () => {
+    const { store, record } = await locked(60_000)
+    await present(store, record.key)
+    expect((await store.list({ limit: 10 })).items).toHaveLength(1)
+  })
+
+  it('fails a write as unavailable after busyTimeout, and the store works on when the lock is gone', async () => {
+    const { store, record, unlock } = await locked(30)
+    await expect(write(store, { type: 'remove', key: record.key })).rejects.toMatchObject({
+      code: 'ERR_SESSION_STORE_UNAVAILABLE',
+      status: 503,
+    })
+    await expect(store.removeByUser('ada')).rejects.toMatchObject({ code: 'ERR_SESSION_STORE_UNAVAILABLE' })
+    unlock()
+    await present(store, record.key)
+    expect(await write(store, { type: 'remove', key: record.key })).toBe('done')
+  })
+
+  it('is not swept now', async () => {
+    const { store, unlock } = await locked(60_000)
+    expect(await store.removeExpired(10)).toBe(0)
+    unlock()
+    expect(await store.removeExpired(10)).toBe(1)
+  })
+
+  it('ends the wait of a store that is closed', async () => {
+    const { store } = await locked(60_000)
+    const [answer] = await Promise.allSettled([write(store, insertOf()), store.close()])
+    expect(answer).toMatchObject({ status: 'rejected', reason: { code: 'ERR_SESSION_CLOSED' } })
+  })
+})
+
+describe('a connection that was passed in', () => {
+  it.each(Object.entries(connections))('%s stays open when the store is closed', async (_what, connect) => {
+    const database = connect(':memory:')
+    const store = new SQLiteStore(database)
+    await inserted(store)
+    await store.close()
+    expect(database.prepare('SELECT * FROM coatcheck_sessions').all()).toHaveLength(1)
+    database.close()
+  })
+
+  it.each(Object.entries(connections))(
+    '%s keeps a transaction of the app apart from writes',
+    async (_what, connect) => {
+      const database = connect(':memory:')
+      const store = storeAt(database, { busyTimeout: 60_000 })
+      const { key } = await inserted(store)
+      database.exec('BEGIN')
+      const removal = write(store, { type: 'remove', key })
+      await turn()
+      database.exec('ROLLBACK')
+      expect(await removal).toBe('done')
+      expect(await find(store, key)).toBeUndefined()
+      database.close()
+    },
+  )
+})
+
+describe('the table of SQLiteStore', () => {
+  function layout(database: DatabaseSync) {
+    return {
+      objects: database.prepare('SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY name').all(),
+      migrations: database.prepare('SELECT * FROM coatcheck_migrations').all(),
+    }
+  }
+
+  it('is the same whether made on first use or by schema/sqlite.sql', async () => {
+    const byStore = new DatabaseSync(':memory:')
+    await storeAt(byStore).list({ limit: 1 })
+    const byFile = new DatabaseSync(':memory:')
+    byFile.exec(await readFile(schema, 'utf8'))
+    expect(layout(byFile)).toEqual(layout(byStore))
+    expect(layout(byStore).objects).toHaveLength(4)
+    expect(layout(byStore).migrations).toHaveLength(1)
+    await storeAt(byFile).list({ limit: 1 })
+    byFile.exec(await readFile(schema, 'utf8'))
+    expect(layout(byFile)).toEqual(layout(byStore))
+  })
+
+  it('may have another name, also in schema/sqlite.sql, and two tables stay apart', async () => {
+    const file = await newFile()
+    const database = new DatabaseSync(file)
+    leftovers.push(async () => database.close())
+    database.exec((await readFile(schema, 'utf8')).replaceAll('coatcheck_sessions', 'visits'))
+    const visits = storeAt(file, { table: 'visits', createTable: false })
+    const others = storeAt(file)
+    const { key } = await inserted(visits)
+    expect(await find(others, key)).toBeUndefined()
+    await present(visits, key)
+    expect(layout(database).migrations).toHaveLength(2)
+  })
+
+  it('is missed by name, with the cure, when createTable is false', async () => {
+    const store = storeAt(':memory:', { createTable: false })
+    const answers = [
+      store.find([newKey()]),
+      store.write([insertOf()]),
+      store.list({ limit: 1 }),
+      store.removeByUser('ada'),
+      store.removeExpired(1),
+    ]
+    for (const answer of answers) {
+      await expect(answer).rejects.toMatchObject({
+        code: 'ERR_SESSION_MISSING_TABLE',
+        message: expect.stringMatching(/"coatcheck_sessions".*schema\/sqlite\.sql/),
+      })
+    }
+  })
+
+  it('answers each question from an index', async () => {
+    const database = new DatabaseSync(':memory:')
+    await storeAt(database).list({ limit: 1 })
+    const sql = statements('coatcheck_sessions')
+    const plans = [
+      [sql.find(2), 'SEARCH coatcheck_sessions USING PRIMARY KEY (key=?)'],
+      [
+        sql.listByUser,
+        'SEARCH coatcheck_sessions USING INDEX coatcheck_sessions_user_id (user_id=? AND key>?)',
+      ],
+      [sql.removeByUser, 'SEARCH coatcheck_sessions USING INDEX coatcheck_sessions_user_id (user_id=?)'],
+      [
+        sql.removeExpired,
+        'SEARCH coatcheck_sessions USING COVERING INDEX coatcheck_sessions_expires_at (expires_at<?)',
+      ],
+    ] as const
+    for (const [statement, step] of plans) {
+      const steps = database.prepare(`EXPLAIN QUERY PLAN ${statement}`).all() as { detail: string }[]
+      const details = steps.map(({ detail }) => detail)
+      expect(details).toContain(step)
+      expect(details.filter((detail) => /SCAN|TEMP B-TREE/.test(detail))).toEqual([])
+    }
+  })
+})
+
+describe('a file that cannot be used', () => {
+  it('in a folder that does not exist is refused at once, by name', async () => {
+    const file = join(await emptyFolder(), 'missing', 'sessions.db')
+    expect(() => new SQLiteStore(file)).toThrow(
+      expect.objectContaining({ code: 'ERR_SESSION_OPTION', message: expect.stringContaining(file) }),
+    )
+  })
+
+  it('because it is something else is unavailable, and stays as it is', async () => {
+    const file = await newFile()
+    const content = 'Dear diary, today I was taken for a database. '.repeat(40)
+    await writeFile(file, content)
+    await expect(storeAt(file).find([newKey()])).rejects.toMatchObject({
+      code: 'ERR_SESSION_STORE_UNAVAILABLE',
+    })
+    expect(await readFile(file, 'utf8')).toBe(content)
+  })
+
+  it.skipIf(process.getuid?.() === 0)(
+    'because of its permissions is refused or unavailable (root may do all)',
+    async () => {
+      const file = await newFile()
+      await inserted(storeAt(file))
+      await chmod(file, 0o000)
+      expect(() => new SQLiteStore(file)).toThrow(expect.objectContaining({ code: 'ERR_SESSION_OPTION' }))
+    },
+  )
+
+  it('because it is full fails that write, typed, and keeps what it holds', async () => {
+    const database = new DatabaseSync(':memory:')
+    const store = storeAt(database)
+    const record = await inserted(store)
+    database.exec('PRAGMA max_page_count = 10')
+    const big = insertOf({ data: new Uint8Array(200_000) })
+    await expect(store.write([insertOf(), big])).rejects.toMatchObject({
+      code: 'ERR_SESSION_STORE_UNAVAILABLE',
+    })
+    expect((await store.list({ limit: 10 })).items.map(({ key }) => key)).toEqual([record.key])
+    expect(await write(store, insertOf())).toBe('done')
+  })
+})
+
+describe('the options of SQLiteStore', () => {
+  it.each(['', '1st', 'a b', 'a"b', 'a;b', 'sqlite_x', 'ä', 'main.t', 'x'.repeat(101)])(
+    'a table named "%s" is refused',
+    (table) => {
+      expect(() => new SQLiteStore(':memory:', { table })).toThrow(
+        expect.objectContaining({ code: 'ERR_SESSION_OPTION' }),
+      )
+    },
+  )
+
+  it('an empty path is refused, since SQLite would take it for a file that vanishes', () => {
+    expect(() => new SQLiteStore('')).toThrow(expect.objectContaining({ code: 'ERR_SESSION_OPTION' }))
+  })
+
+  it('a misspelt option is refused by name', () => {
+    expect(() => new SQLiteStore(':memory:', { tableName: 'x' } as object)).toThrow(/"tableName"/)
+  })
+
+  it('a closed store says so', async () => {
+    const store = storeAt(':memory:')
+    await store.close()
+    await expect(store.find([newKey()])).rejects.toMatchObject({ code: 'ERR_SESSION_CLOSED' })
+    expect(await store.find([])).toEqual([])
+  })
+})
