@@ -140,22 +140,14 @@ function checkedEntry(entry: unknown, option: string): string {
   if (entry === 'null') {
     throw refuse('is what sandboxed frames and local files of anybody send', `Leave it out. ${example}`)
   }
-  if (!/^[a-z][a-z0-9+.-]*:\/\//i.test(entry)) {
-    const withScheme = canonicalOrigin(`https://${entry}`)
-    throw refuse('has no scheme', withScheme ? `Write '${withScheme}'.` : example)
-  }
-  const canonical = canonicalOrigin(entry)
-  if (canonical === undefined) throw refuse('is not an origin', example)
-  const scheme = canonical.slice(0, canonical.indexOf('/'))
-  if (schemesWithoutPages.has(scheme)) {
-    throw refuse(`is no origin that a page can have (${scheme})`, example)
-  }
-  if (canonical.includes('*')) {
-    const cure = wildcardFault(canonical)
-    if (cure) throw refuse(cure, example)
-  }
-  if (entry !== canonical) throw refuse(differenceFrom(canonical, entry), `Write '${canonical}'.`)
-  if (!isSerializedOrigin(entry.replace('*', 'any'))) throw refuse('is not an origin', example)
+  if (entry.includes(',')) throw refuse('has a comma', 'Write each origin as an entry of its own.')
+
+  const hasScheme = /^[a-z][a-z0-9+.-]*:\/\//i.test(entry)
+  const canonical = canonicalOrigin(hasScheme ? entry : `https://${entry}`)
+  const fault = canonical === undefined ? 'is not an origin' : faultOf(canonical)
+  if (!hasScheme) throw refuse('has no scheme', fault ? example : `Write '${canonical}'.`)
+  if (fault) throw refuse(fault, example)
+  if (entry !== canonical) throw refuse(differenceFrom(canonical ?? '', entry), `Write '${canonical}'.`)
   return entry
 }
 
@@ -168,11 +160,16 @@ function canonicalOrigin(entry: string): string | undefined {
   return `${protocol}//${host.replace(/\.(?=$|:)/, '')}`.toLowerCase()
 }
 
-function wildcardFault(origin: string): string | undefined {
-  const [, scheme, rest] = /^(https?):\/\/\*\.([^*]+)$/.exec(origin) ?? []
-  if (scheme === undefined || rest === undefined) {
+/** Why no page that is worth trusting has this origin, however it is written; `undefined` if one may have. */
+function faultOf(origin: string): string | undefined {
+  const scheme = origin.slice(0, origin.indexOf('/'))
+  if (schemesWithoutPages.has(scheme)) return `is no origin that a page can have (${scheme})`
+  if (!origin.includes('*')) return isSerializedOrigin(origin) ? undefined : 'is not an origin'
+  const [, rest] = /^https?:\/\/\*\.([^*]+)$/.exec(origin) ?? []
+  if (rest === undefined) {
     return "has a wildcard elsewhere than as the whole first label of an http or https host ('https://*.example.com')"
   }
+  if (!isSerializedOrigin(`https://${rest}`)) return 'is not an origin'
   const domain = rest.replace(/:\d+$/, '')
   // All of localhost is this machine; any other single label is a public registry.
   if (!domain.includes('.') && domain !== 'localhost') {
