@@ -21,9 +21,12 @@ declare global {
 export interface ExpressSessionOptions {
   /**
    * Requests that get no session at all, such as health checks: nothing is read, `req.session` stays undefined.
-   * @example session(sessions, { skip: (req) => req.url === '/healthz' })
+   * `path` and `originalUrl` are there under Express.
+   * @example session(sessions, { skip: (req) => req.path === '/healthz' })
    */
-  readonly skip?: (request: IncomingMessage) => boolean
+  readonly skip?: (
+    request: IncomingMessage & { readonly path?: string; readonly originalUrl?: string },
+  ) => boolean
   /**
    * What a request gets whose session cannot be read because the store is down. `'error'`, the default: a 503 by
    * `next(err)`. `'anonymous'`: an empty session, which cannot be stored; its holder keeps the cookie
