@@ -18,11 +18,11 @@ export function mergeInto(mine: Data, minePlain: Data, base: Data, theirs: Data)
     if (key === '__proto__') continue
     const [ours, before, now] = [own(minePlain, key), own(base, key), own(theirs, key)]
     if (isDeepStrictEqual(now, before)) continue
-    if (isDeepStrictEqual(ours, before)) {
+    if (isPlainObject(mine[key]) && isPlainObject(ours) && isPlainObject(now)) {
+      mergeInto(mine[key], ours, isPlainObject(before) ? before : {}, now)
+    } else if (isDeepStrictEqual(ours, before)) {
       if (Object.hasOwn(theirs, key)) mine[key] = now
       else delete mine[key]
-    } else if (isPlainObject(mine[key]) && isPlainObject(ours) && isPlainObject(now)) {
-      mergeInto(mine[key], ours, isPlainObject(before) ? before : {}, now)
     }
   }
 }
