@@ -31,7 +31,7 @@ export const jsonCodec: Codec = {
     } catch (error) {
       throw describe(data, error)
     }
-    const loss = findLoss(data, '')
+    const loss = findLoss(data, '', [])
     if (loss) throw lossError(loss)
     return Buffer.from(json)
   },
@@ -62,8 +62,8 @@ function describe(data: object, cause: unknown): SessionError {
   return lossError(loss, cause)
 }
 
-/** Walks what JSON would write. `ancestors` is only given where a cycle is possible. */
-function findLoss(value: unknown, path: string, ancestors?: object[]): Loss | undefined {
+/** Walks what JSON would write. The limit of depth keeps the walk, and those of whoever reads this later, off the stack's end. */
+function findLoss(value: unknown, path: string, ancestors: object[]): Loss | undefined {
   switch (typeof value) {
     case 'bigint':
       return { path, what: 'a BigInt' }
@@ -80,13 +80,13 @@ function findLoss(value: unknown, path: string, ancestors?: object[]): Loss | un
   }
 }
 
-function findLossWithin(value: object, path: string, ancestors: object[] | undefined): Loss | undefined {
-  if (ancestors?.includes(value)) return { path, what: 'a reference to an object that contains it (a cycle)' }
-  if (ancestors && ancestors.length > 1_000) return { path, what: 'too deep a nesting' }
+function findLossWithin(value: object, path: string, ancestors: object[]): Loss | undefined {
+  if (ancestors.includes(value)) return { path, what: 'a reference to an object that contains it (a cycle)' }
+  if (ancestors.length > 1_000) return { path, what: 'too deep a nesting' }
   const exotic = exoticName(value)
   if (exotic) return { path, what: exotic }
   if (typeof (value as { toJSON?: unknown }).toJSON === 'function') return undefined
-  ancestors?.push(value)
+  ancestors.push(value)
   for (const key of Object.keys(value)) {
     const item = (value as Record<string, unknown>)[key]
     if (item === undefined && Array.isArray(value))
@@ -95,7 +95,7 @@ function findLossWithin(value: object, path: string, ancestors: object[] | undef
     const loss = findLoss(item, place, ancestors)
     if (loss) return loss
   }
-  ancestors?.pop()
+  ancestors.pop()
   return undefined
 }
 
