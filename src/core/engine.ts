@@ -145,7 +145,8 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
 
   /** @internal Tells an event. A listener's error is the app's own: it must not make a stored change look failed. */
   announce<Name extends keyof SessionEvents>(name: Name, ...event: SessionEvents[Name]): void {
-    const listeners = this.listeners(name) as ((...event: SessionEvents[Name]) => void)[]
+    // Raw ones: they are what takes a listener of `once` off again.
+    const listeners = this.rawListeners(name) as ((...event: SessionEvents[Name]) => void)[]
     if (listeners.length === 0 && name === 'storeError') process.emitWarning(event[0] as SessionError)
     for (const listener of listeners) {
       try {
