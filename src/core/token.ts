@@ -47,7 +47,7 @@ export class Signer {
         'secret is missing: give a random text of 32 characters or more, the same in every app, such as process.env.SESSION_SECRET. In a list the first one signs, so it must be set.',
       )
     }
-    this.#keys = given.filter((secret) => secret !== undefined && secret.length > 0).map(secretKey)
+    this.#keys = given.filter((secret) => (secret ?? '').length !== 0).map(secretKey)
   }
 
   sign(token: string): string {
