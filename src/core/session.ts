@@ -108,7 +108,7 @@ export interface Session {
 
 const methods: Record<string, (this: Session, ...parameters: never[]) => unknown> = {
   signIn(userId: string | number | bigint) {
-    return current(this).signIn(userId)
+    return answer(() => current(this).signIn(userId))
   },
   signOut() {
     return answer(() => current(this).signOut())

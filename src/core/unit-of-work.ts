@@ -146,7 +146,6 @@ export class UnitOfWork implements SessionWork {
   }
 
   async signIn(userId: string | number | bigint): Promise<void> {
-    this.#assertAvailable()
     const text = String(userId)
     const length = Buffer.byteLength(text)
     if (!['string', 'number', 'bigint'].includes(typeof userId) || length === 0 || length > 255) {
@@ -155,13 +154,17 @@ export class UnitOfWork implements SessionWork {
         'signIn needs the id of the user: a text of 1 to 255 bytes, or a number.',
       )
     }
-    if (this.#state === 'gone') {
-      this.#becomeNew()
-      if (this.#session) refill(this.#session, {})
-    }
-    this.#userId = text
-    this.#signedIn = true
-    this.#nextToken = createToken()
+    // In turn: a save under way must not take the new token for the one that it stored.
+    return this.#inTurn(async () => {
+      this.#assertAvailable()
+      if (this.#state === 'gone') {
+        this.#becomeNew()
+        if (this.#session) refill(this.#session, {})
+      }
+      this.#userId = text
+      this.#signedIn = true
+      this.#nextToken = createToken()
+    })
   }
 
   signOut(): Promise<void> {
@@ -172,9 +175,11 @@ export class UnitOfWork implements SessionWork {
     })
   }
 
-  async rotate(): Promise<void> {
-    this.#assertAvailable()
-    if (this.#record) this.#nextToken = createToken()
+  rotate(): Promise<void> {
+    return this.#inTurn(async () => {
+      this.#assertAvailable()
+      if (this.#record) this.#nextToken = createToken()
+    })
   }
 
   regenerate(): Promise<void> {
@@ -277,7 +282,7 @@ export class UnitOfWork implements SessionWork {
     for (let attempt = 1; attempt <= mostAttempts; attempt++) {
       const data = this.#session
         ? this.#context.encode({ ...this.#session })
-        : (this.#record?.data ?? emptyData)
+        : (this.#record?.data ?? this.#context.encode({}))
       const decision = this.#decide(data)
       if (!decision) return
       if (decision === 'touch') return this.#touchRecord(this.#record!)
@@ -331,6 +336,7 @@ export class UnitOfWork implements SessionWork {
       this.#nextToken = undefined
     }
     this.#touched = false
+    this.#signedIn = false // it is stored; from here on a revocation reaches it
     const reference = referenceTo(this.#record)
     if (write.type === 'insert') this.#context.announce('created', reference)
     if (write.type === 'rotate') this.#context.announce('rotated', reference)
@@ -395,8 +401,6 @@ export class UnitOfWork implements SessionWork {
 type ContentWrite = Extract<SessionWrite, { type: 'insert' | 'update' | 'rotate' }>
 
 const nothingToTell: Outcome = { action: 'keep', token: undefined }
-const emptyData = Buffer.from('{}')
-
 function referenceTo(record: SessionRecord): SessionReference {
   return { publicId: record.publicId, userId: record.userId }
 }
