@@ -1,0 +1,31 @@
+-- The tables of coatcheck's MySQLStore, for MySQL 8.0, 8.4 and MariaDB 10.6 or later.
+--
+-- The store makes them by itself on first use. Run this file instead where the app's own database
+-- user may not create tables (SELECT, INSERT, UPDATE and DELETE are enough then), and pass
+-- { createTable: false } to the store. It may be run again without harm.
+--
+-- Times are milliseconds since 1970 in UTC. `session_key` is a hash: no cookie can be made of it.
+
+CREATE TABLE IF NOT EXISTS coatcheck_migrations (
+  table_name VARBINARY(64) NOT NULL,
+  version INT UNSIGNED NOT NULL,
+  applied_at BIGINT UNSIGNED NOT NULL,
+  PRIMARY KEY (table_name, version)
+) ENGINE=InnoDB;
+
+CREATE TABLE IF NOT EXISTS coatcheck_sessions (
+  session_key BINARY(24) NOT NULL,
+  public_id VARBINARY(64) NOT NULL,
+  user_id VARBINARY(255) NULL,
+  data MEDIUMBLOB NOT NULL,
+  version BIGINT UNSIGNED NOT NULL,
+  created_at BIGINT UNSIGNED NOT NULL,
+  seen_at BIGINT UNSIGNED NOT NULL,
+  expires_at BIGINT UNSIGNED NOT NULL,
+  PRIMARY KEY (session_key),
+  KEY user_id (user_id),
+  KEY expires_at (expires_at)
+) ENGINE=InnoDB;
+
+INSERT IGNORE INTO coatcheck_migrations (table_name, version, applied_at)
+VALUES ('coatcheck_sessions', 1, TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(3)) DIV 1000);

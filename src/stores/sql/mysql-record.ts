@@ -1,0 +1,50 @@
+import type { RowDataPacket } from 'mysql2'
+import { SessionError } from '../../core/errors.ts'
+import type { SessionKey, SessionRecord } from '../../core/record.ts'
+import type { SessionContent } from '../../core/store.ts'
+import type { MySQLValue } from './mysql-pool.ts'
+
+const longestUserId = 255
+const longestData = 2 ** 24 - 1
+
+export function recordOf(row: RowDataPacket): SessionRecord {
+  const userId = row['user_id'] as Buffer | null
+  return {
+    key: keyOfRow(row),
+    publicId: (row['public_id'] as Buffer).toString(),
+    userId: userId === null ? undefined : userId.toString(),
+    data: row['data'] as Buffer,
+    // Number(): a pool with `bigNumberStrings` gives texts.
+    version: Number(row['version']),
+    createdAt: Number(row['created_at']),
+    seenAt: Number(row['seen_at']),
+    expiresAt: Number(row['expires_at']),
+    readAt: Number(row['read_at']),
+  }
+}
+
+export function keyOfRow(row: RowDataPacket): SessionKey {
+  return (row['session_key'] as Buffer).toString('hex') as SessionKey
+}
+
+export function bytesOfKey(key: string): Buffer {
+  return Buffer.from(key, 'hex')
+}
+
+/**
+ * `user_id` and `data` as they are bound. What does not fit is refused here: where the app's sql_mode is
+ * not strict, the server would cut it off without a word, and a cut user id may be another user's.
+ */
+export function contentValues({ userId, data }: SessionContent): [userId: MySQLValue, data: MySQLValue] {
+  const user = userId === undefined ? null : Buffer.from(userId)
+  if (user !== null && user.length > longestUserId) {
+    throw new SessionError('ERR_SESSION_USER_ID', `A user id has at most ${longestUserId} bytes of UTF-8.`)
+  }
+  if (data.length > longestData) {
+    throw new SessionError(
+      'ERR_SESSION_TOO_LARGE',
+      `MySQL holds at most ${longestData} bytes of data a session.`,
+    )
+  }
+  return [user, Buffer.from(data.buffer, data.byteOffset, data.byteLength)]
+}

@@ -1,0 +1,129 @@
+import type { Migration } from './migrations.ts'
+import { largestBatch } from './batch-size.ts'
+
+/**
+ * Every statement that MySQLStore sends, in the common part of MySQL 8.0, 8.4 and MariaDB 10.6.
+ *
+ * Time is milliseconds since the epoch by the database's clock. UTC_TIMESTAMP heeds neither time zones nor
+ * daylight saving, unlike NOW(): in autumn that has two moments for 02:30, and UNIX_TIMESTAMP takes one.
+ *
+ * Markers stand only where MySQL 8 takes their type from a column or a number beside them. One in the
+ * select list of a derived table would be taken for a text of at most 65,535 bytes there, which spoils `data`.
+ */
+export type MySQLStatements = ReturnType<typeof mysqlStatements>
+
+const now = `TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(3)) DIV 1000`
+const live = `expires_at > ${now}`
+const expiresAt = `LEAST(${now} + ?, created_at + ?)`
+const columns = 'session_key, public_id, user_id, data, version, created_at, seen_at, expires_at'
+
+/** @param table a checked name: it is part of the text */
+export function mysqlStatements(table: string) {
+  const sessions = `\`${table}\``
+  const find = (size: number) =>
+    `SELECT ${columns}, ${now} AS read_at FROM ${sessions} WHERE session_key IN (${repeat('?', size)}) AND ${live}`
+  const versions = (size: number) =>
+    `SELECT session_key, version FROM ${sessions} WHERE session_key IN (${repeat('?', size)}) AND ${live}`
+  const insert = (size: number) =>
+    `INSERT INTO ${sessions} (${columns}) VALUES ` +
+    repeat(`(?, ?, ?, ?, 1, ${now}, ${now}, ${now} + ?)`, size)
+  const touch = (size: number) =>
+    `UPDATE ${sessions} SET expires_at = GREATEST(expires_at, ${expiresAt}), seen_at = ${now} ` +
+    `WHERE session_key IN (${repeat('?', size)}) AND ${live}`
+
+  /*
+   * All or none: a live row with another version than the caller read makes its new version overflow, which
+   * is an error (1690) in every sql_mode, and the statement is undone. Otherwise all live rows were updated.
+   * Merely leaving such a row out would not do: nobody could tell afterwards whose change its next version is.
+   */
+  const updateMany = (size: number) => {
+    const byKey = (otherwise: string) =>
+      `CASE session_key ${'WHEN ? THEN ? '.repeat(size)}ELSE ${otherwise} END`
+    return (
+      `UPDATE ${sessions} SET user_id = ${byKey('user_id')}, data = ${byKey('data')}, ` +
+      `version = IF(version = ${byKey('0')}, version + 1, version + 18446744073709551615), ` +
+      `seen_at = ${now}, expires_at = ${expiresAt} WHERE session_key IN (${repeat('?', size)}) AND ${live}`
+    )
+  }
+
+  return {
+    find: bySize(find),
+    versions: bySize(versions),
+    insert: bySize(insert),
+    touch: bySize(touch),
+    updateMany: bySize(updateMany),
+    update:
+      `UPDATE ${sessions} SET user_id = ?, data = ?, version = version + 1, seen_at = ${now}, ` +
+      `expires_at = ${expiresAt} WHERE session_key = ? AND version = ? AND ${live}`,
+    rotate:
+      `UPDATE ${sessions} SET session_key = ?, user_id = ?, data = ?, version = version + 1, seen_at = ${now}, ` +
+      `expires_at = ${expiresAt} WHERE session_key = ? AND version = ? AND ${live}`,
+    remove: `DELETE FROM ${sessions} WHERE session_key = ? AND ${live}`,
+    removeWhateverItsAge: `DELETE FROM ${sessions} WHERE session_key = ?`,
+    removeByUser: `DELETE FROM ${sessions} WHERE user_id = ? AND public_id <> ? AND ${live}`,
+    removeExpired: (limit: number) =>
+      `DELETE FROM ${sessions} WHERE expires_at <= ${now} ORDER BY expires_at, session_key LIMIT ${limit}`,
+    list: (options: { readonly user: boolean; readonly after: boolean; readonly limit: number }) =>
+      `SELECT ${columns}, ${now} AS read_at FROM ${sessions} WHERE ${live}` +
+      `${options.user ? ' AND user_id = ?' : ''}${options.after ? ' AND session_key > ?' : ''} ` +
+      `ORDER BY session_key LIMIT ${options.limit}`,
+    /** One connection of all that use this table holds it; the name fits in 64 characters whatever the database's. */
+    lock: (purpose: 'migrate' | 'sweep', seconds: number) =>
+      `SELECT GET_LOCK(${lockName(table, purpose)}, ${seconds}) AS locked`,
+    unlock: (purpose: 'migrate' | 'sweep') => `SELECT RELEASE_LOCK(${lockName(table, purpose)}) AS released`,
+    tableIsThere: `SELECT 1 FROM ${sessions} LIMIT 0`,
+    recordedVersion: `SELECT COALESCE(MAX(version), 0) AS version FROM coatcheck_migrations WHERE table_name = '${table}'`,
+    recordVersion: `INSERT INTO coatcheck_migrations (table_name, version, applied_at) VALUES ('${table}', ?, ${now})`,
+  }
+}
+
+/** Holds the version of each table of ours in the database. */
+export const migrationsTable = `CREATE TABLE IF NOT EXISTS coatcheck_migrations (
+  table_name VARBINARY(64) NOT NULL,
+  version INT UNSIGNED NOT NULL,
+  applied_at BIGINT UNSIGNED NOT NULL,
+  PRIMARY KEY (table_name, version)
+) ENGINE=InnoDB`
+
+/** How the table came to be. `schema/mysql.sql` says the same for those who make it by hand. */
+export function mysqlMigrations(table: string): readonly Migration[] {
+  return [
+    {
+      version: 1,
+      statements: [
+        `CREATE TABLE IF NOT EXISTS \`${table}\` (
+  session_key BINARY(24) NOT NULL,
+  public_id VARBINARY(64) NOT NULL,
+  user_id VARBINARY(255) NULL,
+  data MEDIUMBLOB NOT NULL,
+  version BIGINT UNSIGNED NOT NULL,
+  created_at BIGINT UNSIGNED NOT NULL,
+  seen_at BIGINT UNSIGNED NOT NULL,
+  expires_at BIGINT UNSIGNED NOT NULL,
+  PRIMARY KEY (session_key),
+  KEY user_id (user_id),
+  KEY expires_at (expires_at)
+) ENGINE=InnoDB`,
+      ],
+    },
+  ]
+}
+
+function lockName(table: string, purpose: string): string {
+  return `CONCAT('coatcheck.${purpose}.', SHA1(CONCAT(DATABASE(), '.${table}')))`
+}
+
+function repeat(text: string, times: number): string {
+  return Array.from({ length: times }, () => text).join(', ')
+}
+
+/** Makes a text once a size. Sizes are powers of two up to the largest batch, so that few are ever made. */
+function bySize(make: (size: number) => string): (size: number) => string {
+  const made = new Map<number, string>()
+  return (size) => {
+    if (size > largestBatch) throw new RangeError(`a statement names at most ${largestBatch} records`)
+    let text = made.get(size)
+    if (text === undefined) made.set(size, (text = make(size)))
+    return text
+  }
+}

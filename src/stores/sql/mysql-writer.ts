@@ -1,0 +1,236 @@
+import type { Pool } from 'mysql2'
+import type { SessionKey } from '../../core/record.ts'
+import type {
+  InsertWrite,
+  Lifetime,
+  RemoveWrite,
+  RotateWrite,
+  SessionWrite,
+  TouchWrite,
+  UpdateWrite,
+  WriteResult,
+} from '../../core/store.ts'
+import { largestBatch, nextPowerOfTwo, padded, parts, partsByPowersOfTwo } from './batch-size.ts'
+import { change, errorNumber, numberOf, select } from './mysql-pool.ts'
+import type { MySQLValue } from './mysql-pool.ts'
+import { bytesOfKey, contentValues, keyOfRow } from './mysql-record.ts'
+import type { MySQLStatements } from './mysql-statements.ts'
+
+type Results = Map<SessionKey, WriteResult>
+
+/** Far beyond any lifetime, and small enough that a moment plus it is still exact. */
+const never = 2 ** 52
+/** Bytes of data in one statement: well below the smallest `max_allowed_packet` that servers come with. */
+const mostBytes = 1024 * 1024
+
+/**
+ * Carries out batches of writes. Writes of one type share round trips; the result of each is exact all
+ * the same. Rows go in the order of their keys, so that two batches do not wait for each other in a circle.
+ */
+export class MySQLWriter {
+  readonly #pool: Pool
+  readonly #sql: MySQLStatements
+
+  constructor(pool: Pool, sql: MySQLStatements) {
+    this.#pool = pool
+    this.#sql = sql
+  }
+
+  async write(writes: readonly SessionWrite[]): Promise<WriteResult[]> {
+    const results: Results = new Map()
+    const sorted = writes.toSorted((one, other) => (one.key < other.key ? -1 : 1))
+    const ofType = <Type extends SessionWrite['type']>(type: Type) =>
+      sorted.filter((write): write is Extract<SessionWrite, { type: Type }> => write.type === type)
+    await Promise.all([
+      this.#insertAll(ofType('insert'), results),
+      this.#updateAll(ofType('update'), results),
+      this.#touchAll(ofType('touch'), results),
+      this.#singly(ofType('rotate'), results, (write) => this.#rotate(write)),
+      this.#singly(ofType('remove'), results, (write) => this.#remove(write)),
+    ])
+    return writes.map(({ key }) => results.get(key)!)
+  }
+
+  async #singly<Write extends SessionWrite>(
+    writes: readonly Write[],
+    results: Results,
+    send: (write: Write) => Promise<WriteResult>,
+  ): Promise<void> {
+    for (const write of writes) results.set(write.key, await send(write))
+  }
+
+  async #insertAll(writes: readonly InsertWrite[], results: Results): Promise<void> {
+    for (const portion of byBytes(writes)) {
+      for (const part of partsByPowersOfTwo(portion)) {
+        if (await this.#insert(part)) for (const { key } of part) results.set(key, 'done')
+        // A taken key undid the whole statement.
+        else
+          await this.#singly(part, results, async (write) =>
+            (await this.#insert([write])) ? 'done' : 'exists',
+          )
+      }
+    }
+  }
+
+  /** @returns whether all were inserted; otherwise none was */
+  async #insert(writes: readonly InsertWrite[]): Promise<boolean> {
+    const values = writes.flatMap((write): MySQLValue[] => [
+      bytesOfKey(write.key),
+      Buffer.from(write.publicId),
+      ...contentValues(write),
+      Math.min(...lifetimeValues(write.lifetime)),
+    ])
+    try {
+      await change(this.#pool, this.#sql.insert(writes.length), values)
+      return true
+    } catch (error) {
+      if (numberOf(error) === errorNumber.duplicateKey) return false
+      throw error
+    }
+  }
+
+  async #updateAll(writes: readonly UpdateWrite[], results: Results): Promise<void> {
+    for (const sameLifetime of byLifetime(writes)) {
+      for (const portion of byBytes(sameLifetime)) {
+        for (const part of parts(portion, largestBatch)) await this.#updatePart(part, results)
+      }
+    }
+  }
+
+  async #updatePart(writes: readonly UpdateWrite[], results: Results): Promise<void> {
+    let left = writes
+    for (let tried = 0; left.length > 1 && tried < 3; tried++) {
+      const updated = await this.#updateMany(left)
+      if (updated === left.length) {
+        for (const { key } of left) results.set(key, 'done')
+        return
+      }
+      const versions = await this.#versions(left)
+      if (updated !== 'none') {
+        // All that were live were updated, with nobody in between.
+        for (const { key } of left) results.set(key, versions.has(key) ? 'done' : 'gone')
+        return
+      }
+      for (const { key, version } of left) {
+        if (versions.get(key) !== version) results.set(key, versions.has(key) ? 'stale' : 'gone')
+      }
+      left = left.filter(({ key }) => !results.has(key))
+    }
+    await this.#singly(left, results, (write) => this.#update(write))
+  }
+
+  /** @returns how many were updated, or `'none'` because at least one of them has another version */
+  async #updateMany(writes: readonly UpdateWrite[]): Promise<number | 'none'> {
+    const size = nextPowerOfTwo(writes.length)
+    const contents = writes.map(contentValues)
+    // The first WHEN that matches wins, so what fills the list up needs no content.
+    const byKey = (value: (index: number) => MySQLValue) =>
+      Array.from({ length: size }, (_, index): MySQLValue[] => {
+        const write = writes[Math.min(index, writes.length - 1)]!
+        return [bytesOfKey(write.key), index < writes.length ? value(index) : null]
+      }).flat()
+    const values = [
+      ...byKey((index) => contents[index]![0]),
+      ...byKey((index) => contents[index]![1]),
+      ...byKey((index) => writes[index]!.version),
+      ...lifetimeValues(writes[0]!.lifetime),
+      ...padded(writes).map(({ key }) => bytesOfKey(key)),
+    ]
+    try {
+      return await change(this.#pool, this.#sql.updateMany(size), values)
+    } catch (error) {
+      if (numberOf(error) === errorNumber.outOfRange) return 'none'
+      throw error
+    }
+  }
+
+  async #update(write: UpdateWrite): Promise<WriteResult> {
+    const values = [
+      ...contentValues(write),
+      ...lifetimeValues(write.lifetime),
+      bytesOfKey(write.key),
+      write.version,
+    ]
+    const updated = await change(this.#pool, this.#sql.update, values)
+    return updated === 1 ? 'done' : this.#whyNot(write)
+  }
+
+  async #rotate(write: RotateWrite): Promise<WriteResult> {
+    const values = [
+      bytesOfKey(write.newKey),
+      ...contentValues(write),
+      ...lifetimeValues(write.lifetime),
+      bytesOfKey(write.key),
+      write.version,
+    ]
+    try {
+      const rotated = await change(this.#pool, this.#sql.rotate, values)
+      return rotated === 1 ? 'done' : await this.#whyNot(write)
+    } catch (error) {
+      if (numberOf(error) === errorNumber.duplicateKey) return 'exists'
+      throw error
+    }
+  }
+
+  async #whyNot(write: UpdateWrite | RotateWrite): Promise<WriteResult> {
+    const versions = await this.#versions([write])
+    return versions.has(write.key) ? 'stale' : 'gone'
+  }
+
+  async #touchAll(writes: readonly TouchWrite[], results: Results): Promise<void> {
+    for (const sameLifetime of byLifetime(writes)) {
+      for (const part of parts(sameLifetime, largestBatch)) {
+        const keys = padded(part).map(({ key }) => bytesOfKey(key))
+        const values = [...lifetimeValues(part[0]!.lifetime), ...keys]
+        const touched = await change(this.#pool, this.#sql.touch(keys.length), values)
+        // A second touch in one millisecond changes nothing, and a pool without FOUND_ROWS does not count it.
+        const live = touched === part.length ? undefined : await this.#versions(part)
+        for (const { key } of part) results.set(key, live === undefined || live.has(key) ? 'done' : 'gone')
+      }
+    }
+  }
+
+  async #remove({ key }: RemoveWrite): Promise<WriteResult> {
+    if ((await change(this.#pool, this.#sql.remove, [bytesOfKey(key)])) === 1) return 'done'
+    await change(this.#pool, this.#sql.removeWhateverItsAge, [bytesOfKey(key)])
+    return 'gone'
+  }
+
+  /** The versions of those that are live. */
+  async #versions(writes: readonly SessionWrite[]): Promise<Map<SessionKey, number>> {
+    const keys = padded(writes).map(({ key }) => bytesOfKey(key))
+    const rows = await select(this.#pool, this.#sql.versions(keys.length), keys)
+    return new Map(rows.map((row) => [keyOfRow(row), Number(row['version'])]))
+  }
+}
+
+function lifetimeValues({ idle, absolute }: Lifetime): [idle: number, absolute: number] {
+  return [Math.min(idle, never), Math.min(absolute ?? never, never)]
+}
+
+/** Writes of one lifetime together: in one app that is all of them. */
+function byLifetime<Write extends { readonly lifetime: Lifetime }>(writes: readonly Write[]): Write[][] {
+  const groups = new Map<string, Write[]>()
+  for (const write of writes) {
+    const lifetime = lifetimeValues(write.lifetime).join()
+    const group = groups.get(lifetime)
+    if (group) group.push(write)
+    else groups.set(lifetime, [write])
+  }
+  return [...groups.values()]
+}
+
+/** Portions of at most `mostBytes` of data; a write that is larger goes alone. */
+function byBytes<Write extends { readonly data: Uint8Array }>(writes: readonly Write[]): Write[][] {
+  const portions: Write[][] = []
+  let bytes = Infinity
+  for (const write of writes) {
+    bytes += write.data.length
+    if (bytes > mostBytes) {
+      portions.push([])
+      bytes = write.data.length
+    }
+    portions.at(-1)!.push(write)
+  }
+  return portions
+}
