@@ -1,0 +1,47 @@
+import { readFileSync } from 'node:fs'
+import parser from 'node-sql-parser'
+import { describe, expect, it } from 'vitest'
+import { largestBatch } from '../../dist/stores/sql/batch-size.js'
+import { migrationsTable, mysqlMigrations, mysqlStatements } from '../../dist/stores/sql/mysql-statements.js'
+
+/** The tests run on MariaDB. That MySQL 8 reads the same text is checked with a grammar of MySQL. */
+describe('every statement of MySQLStore is MySQL', () => {
+  it.each(everyStatement())('%s', (_, sql) => {
+    const { ast } = new parser.Parser().parse(sql, { database: 'MySQL' })
+    expect([ast].flat()).toHaveLength(1)
+  })
+
+  it('and so is schema/mysql.sql', () => {
+    const text = readFileSync(new URL('../../schema/mysql.sql', import.meta.url), 'utf8')
+    const { ast } = new parser.Parser().parse(text, { database: 'MySQL' })
+    expect([ast].flat().map((statement) => statement.type)).toEqual(['create', 'create', 'insert'])
+  })
+
+  it('and the grammar refuses what is not', () => {
+    const wrong = mysqlStatements('coatcheck_sessions').remove.replace('WHERE', 'WERE')
+    expect(() => new parser.Parser().parse(wrong, { database: 'MySQL' })).toThrow(/Expected .* but .* found/s)
+  })
+})
+
+function everyStatement(): [name: string, sql: string][] {
+  const { find, versions, insert, touch, updateMany, removeExpired, list, lock, unlock, ...texts } =
+    mysqlStatements('coatcheck_sessions')
+  const named: [string, string][] = Object.entries(texts)
+  for (const [name, bySize] of Object.entries({ find, versions, insert, touch, updateMany })) {
+    for (const size of [1, 2, largestBatch]) named.push([`${name} ${size}`, bySize(size)])
+  }
+  named.push(['removeExpired', removeExpired(100)])
+  for (const purpose of ['migrate', 'sweep'] as const) {
+    named.push([`lock to ${purpose}`, lock(purpose, 1)], [`unlock after ${purpose}`, unlock(purpose)])
+  }
+  for (const user of [true, false]) {
+    for (const after of [true, false]) {
+      named.push([`list, user ${user}, after ${after}`, list({ user, after, limit: 10 })])
+    }
+  }
+  named.push(['the table of migrations', migrationsTable])
+  for (const { version, statements } of mysqlMigrations('coatcheck_sessions')) {
+    statements.forEach((sql, index) => named.push([`migration ${version}, statement ${index + 1}`, sql]))
+  }
+  return named
+}

@@ -1,0 +1,51 @@
+import { randomBytes } from 'node:crypto'
+import type { SessionKey, SessionStore } from 'coatcheck'
+import { MySQLStore, type MySQLTarget } from 'coatcheck/mysql'
+import { createPool, type Pool, type PoolOptions } from 'mysql2/promise'
+import { afterEach, expect } from 'vitest'
+
+const cleanUps: (() => Promise<unknown>)[] = []
+
+afterEach(async () => {
+  for (const cleanUp of cleanUps.splice(0).toReversed()) await cleanUp()
+})
+
+export const lifetime = { idle: 3_600_000, absolute: undefined }
+
+/** A store that is closed after the test. */
+export function openStore(target: MySQLTarget, options: object = {}): MySQLStore {
+  const store = new MySQLStore(target, options)
+  cleanUps.push(() => store.close())
+  return store
+}
+
+/** A pool as an app would have, closed after the test. */
+export function openPool(url: string, options: PoolOptions = {}): Pool {
+  const pool = createPool({ uri: url, ...options })
+  cleanUps.push(() => pool.end())
+  return pool
+}
+
+export function newKey(): SessionKey {
+  return randomBytes(24).toString('hex') as SessionKey
+}
+
+export function insert(key: SessionKey) {
+  const publicId = randomBytes(12).toString('base64url')
+  return { type: 'insert', key, publicId, userId: undefined, data: Buffer.from('{}'), lifetime } as const
+}
+
+export function update(key: SessionKey, version: number) {
+  return { type: 'update', key, version, userId: undefined, data: randomBytes(20), lifetime } as const
+}
+
+export async function stored(store: SessionStore): Promise<SessionKey> {
+  const [key] = await storedMany(store, 1)
+  return key!
+}
+
+export async function storedMany(store: SessionStore, count: number): Promise<SessionKey[]> {
+  const keys = Array.from({ length: count }, newKey)
+  expect(await store.write(keys.map(insert))).toEqual(keys.map(() => 'done'))
+  return keys
+}
