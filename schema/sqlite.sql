@@ -2,7 +2,7 @@
 -- For another table name, replace coatcheck_sessions throughout.
 
 CREATE TABLE IF NOT EXISTS "coatcheck_sessions" (
-  key BLOB NOT NULL PRIMARY KEY,
+  session_key BLOB NOT NULL PRIMARY KEY,
   public_id TEXT NOT NULL,
   user_id TEXT,
   data BLOB NOT NULL,
@@ -20,7 +20,9 @@ CREATE INDEX IF NOT EXISTS "coatcheck_sessions_expires_at" ON "coatcheck_session
 CREATE TABLE IF NOT EXISTS "coatcheck_migrations" (
   table_name TEXT NOT NULL,
   version INTEGER NOT NULL,
+  applied_at INTEGER NOT NULL,
   PRIMARY KEY (table_name, version)
 ) STRICT, WITHOUT ROWID;
 
-INSERT OR IGNORE INTO "coatcheck_migrations" (table_name, version) VALUES ('coatcheck_sessions', 1);
+INSERT OR IGNORE INTO "coatcheck_migrations" (table_name, version, applied_at)
+VALUES ('coatcheck_sessions', 1, CAST(round(unixepoch('subsec') * 1000) AS INTEGER));

@@ -6,7 +6,7 @@ export function migrations(table: string): readonly (readonly string[])[] {
   return [
     [
       `CREATE TABLE IF NOT EXISTS "${table}" (
-  key BLOB NOT NULL PRIMARY KEY,
+  session_key BLOB NOT NULL PRIMARY KEY,
   public_id TEXT NOT NULL,
   user_id TEXT,
   data BLOB NOT NULL,
@@ -25,6 +25,7 @@ export function migrations(table: string): readonly (readonly string[])[] {
 export const migrationsTable = `CREATE TABLE IF NOT EXISTS "coatcheck_migrations" (
   table_name TEXT NOT NULL,
   version INTEGER NOT NULL,
+  applied_at INTEGER NOT NULL,
   PRIMARY KEY (table_name, version)
 ) STRICT, WITHOUT ROWID`
 
@@ -32,13 +33,13 @@ export const migrationsTable = `CREATE TABLE IF NOT EXISTS "coatcheck_migrations
 export const selectNewestMigration =
   'SELECT max(version) AS version FROM "coatcheck_migrations" WHERE table_name = ?'
 
-/** Records a migration: the table's name, its version. */
-export const insertMigration = 'INSERT INTO "coatcheck_migrations" (table_name, version) VALUES (?, ?)'
-
 /** SQLite's clock, in whole milliseconds. It stands still within one statement. */
 const now = `CAST(round(unixepoch('subsec') * 1000) AS INTEGER)`
 
-const columns = `key, public_id, user_id, data, version, created_at, seen_at, expires_at, ${now} AS read_at`
+/** Records a migration: the table's name, its version. */
+export const insertMigration = `INSERT INTO "coatcheck_migrations" (table_name, version, applied_at) VALUES (?, ?, ${now})`
+
+const columns = `session_key, public_id, user_id, data, version, created_at, seen_at, expires_at, ${now} AS read_at`
 
 /** `min(now + idle, created_at + absolute)`: two parameters, Infinity for no absolute limit. */
 const expiry = `CAST(min(${now} + ?, created_at + ?) AS INTEGER)`
@@ -50,32 +51,32 @@ export function statements(table: string) {
   return {
     /** As many keys as asked for. */
     find: (keys: number) =>
-      `SELECT ${columns} FROM "${table}" WHERE key IN (${'?, '.repeat(keys - 1)}?) AND expires_at > ${now}`,
+      `SELECT ${columns} FROM "${table}" WHERE session_key IN (${'?, '.repeat(keys - 1)}?) AND expires_at > ${now}`,
     /** Key. */
-    version: `SELECT version FROM "${table}" WHERE key = ? AND expires_at > ${now}`,
+    version: `SELECT version FROM "${table}" WHERE session_key = ? AND expires_at > ${now}`,
     /** Key, public id, user id, data, lifetime. */
-    insert: `INSERT INTO "${table}" (key, public_id, user_id, data, version, created_at, seen_at, expires_at)
-      VALUES (?, ?, ?, ?, 1, ${now}, ${now}, CAST(${now} + ? AS INTEGER)) ON CONFLICT (key) DO NOTHING`,
+    insert: `INSERT INTO "${table}" (session_key, public_id, user_id, data, version, created_at, seen_at, expires_at)
+      VALUES (?, ?, ?, ?, 1, ${now}, ${now}, CAST(${now} + ? AS INTEGER)) ON CONFLICT (session_key) DO NOTHING`,
     /** User id, data, idle, absolute; key, version. */
-    update: `UPDATE "${table}" SET ${content} WHERE key = ? AND version = ? AND expires_at > ${now}`,
+    update: `UPDATE "${table}" SET ${content} WHERE session_key = ? AND version = ? AND expires_at > ${now}`,
     /** Idle, absolute; key. */
     touch: `UPDATE "${table}" SET seen_at = ${now}, expires_at = max(expires_at, ${expiry})
-      WHERE key = ? AND expires_at > ${now}`,
+      WHERE session_key = ? AND expires_at > ${now}`,
     /** New key, user id, data, idle, absolute; key, version, new key. */
-    rotate: `UPDATE "${table}" SET key = ?, ${content} WHERE key = ? AND version = ? AND expires_at > ${now}
-      AND NOT EXISTS (SELECT 1 FROM "${table}" WHERE key = ?)`,
+    rotate: `UPDATE "${table}" SET session_key = ?, ${content} WHERE session_key = ? AND version = ? AND expires_at > ${now}
+      AND NOT EXISTS (SELECT 1 FROM "${table}" WHERE session_key = ?)`,
     /** Key. One row for each record removed, `live` being 1 or 0. */
-    remove: `DELETE FROM "${table}" WHERE key = ? RETURNING expires_at > ${now} AS live`,
+    remove: `DELETE FROM "${table}" WHERE session_key = ? RETURNING expires_at > ${now} AS live`,
     /** Key to start after, limit. */
-    list: `SELECT ${columns} FROM "${table}" WHERE key > ? AND expires_at > ${now} ORDER BY key LIMIT ?`,
+    list: `SELECT ${columns} FROM "${table}" WHERE session_key > ? AND expires_at > ${now} ORDER BY session_key LIMIT ?`,
     /** User id, key to start after, limit. */
-    listByUser: `SELECT ${columns} FROM "${table}" WHERE user_id = ? AND key > ? AND expires_at > ${now}
-      ORDER BY key LIMIT ?`,
+    listByUser: `SELECT ${columns} FROM "${table}" WHERE user_id = ? AND session_key > ? AND expires_at > ${now}
+      ORDER BY session_key LIMIT ?`,
     /** User id, public id to spare or null. One row for each record removed, `live` being 1 or 0. */
     removeByUser: `DELETE FROM "${table}" WHERE user_id = ? AND public_id IS NOT ?
       RETURNING expires_at > ${now} AS live`,
     /** Limit. */
-    removeExpired: `DELETE FROM "${table}" WHERE key IN
-      (SELECT key FROM "${table}" WHERE expires_at <= ${now} ORDER BY expires_at LIMIT ?)`,
+    removeExpired: `DELETE FROM "${table}" WHERE session_key IN
+      (SELECT session_key FROM "${table}" WHERE expires_at <= ${now} ORDER BY expires_at LIMIT ?)`,
   }
 }

@@ -4,6 +4,8 @@ import { milliseconds } from '../core/lifetime.ts'
 import type { Duration } from '../core/lifetime.ts'
 import type { SessionKey, SessionRecord } from '../core/record.ts'
 import type { ListQuery, Page, SessionStore, SessionWrite, WriteResult } from '../core/store.ts'
+import { largestBatch, padded, parts } from './sql/batch-size.ts'
+import { tableName } from './sql/table-name.ts'
 import { isBusy, openDatabase } from './sqlite-driver.ts'
 import type { SQLiteDatabase, SQLiteStatement, SQLiteValue } from './sqlite-driver.ts'
 import {
@@ -38,7 +40,7 @@ export interface SQLiteStoreOptions {
 
 /** A row as the drivers give it. Integers are bigints on a connection that was set to it. */
 interface Row {
-  readonly key: Uint8Array
+  readonly session_key: Uint8Array
   readonly public_id: string
   readonly user_id: string | null
   readonly data: Uint8Array
@@ -48,9 +50,6 @@ interface Row {
   readonly expires_at: number | bigint
   readonly read_at: number | bigint
 }
-
-/** More keys than this are asked for in several statements. */
-const keysInOneStatement = 256
 
 /**
  * Sessions in an SQLite file that any number of processes on one machine share.
@@ -89,12 +88,9 @@ export class SQLiteStore implements SessionStore {
    */
   constructor(database: string | SQLiteDatabase, options: SQLiteStoreOptions = {}) {
     refuseUnknownOptions('SQLiteStore', options, ['table', 'createTable', 'busyTimeout'])
-    this.#table = options.table ?? 'coatcheck_sessions'
-    if (!/^(?!sqlite_)[a-z_][a-z0-9_]{0,99}$/i.test(this.#table)) {
-      throw optionError(
-        `The table "${this.#table}" needs another name: letters, digits and underscores, not beginning with a digit or "sqlite_".`,
-      )
-    }
+    this.#table = tableName(options.table ?? 'coatcheck_sessions')
+    if (/^sqlite_/i.test(this.#table))
+      throw optionError('table must not begin with "sqlite_": SQLite keeps those names.')
     if (database === '') throw optionError('SQLiteStore needs the path of a file, such as "sessions.db".')
     this.#createTable = options.createTable ?? true
     this.#busyTimeout = milliseconds('busyTimeout', options.busyTimeout ?? '5s')
@@ -107,8 +103,9 @@ export class SQLiteStore implements SessionStore {
     if (keys.length === 0) return []
     const records = new Map<SessionKey, SessionRecord>()
     await this.#attempt('reading sessions', () => {
-      for (let start = 0; start < keys.length; start += keysInOneStatement) {
-        for (const row of this.#find(keys.slice(start, start + keysInOneStatement))) {
+      for (const part of parts(keys, largestBatch)) {
+        const values = padded(part).map(bytesOf)
+        for (const row of this.#rows<Row>(this.#sql.find(values.length), ...values)) {
           const record = recordOf(row)
           records.set(record.key, record)
         }
@@ -215,13 +212,6 @@ export class SQLiteStore implements SessionStore {
     }
   }
 
-  #find(keys: readonly SessionKey[]): Row[] {
-    // Sizes are powers of two, the last key repeated, so that few different statements are prepared.
-    const padded = 2 ** Math.ceil(Math.log2(keys.length))
-    const values = Array.from({ length: padded }, (_, index) => bytesOf(keys[index] ?? keys.at(-1) ?? ''))
-    return this.#rows<Row>(this.#sql.find(padded), ...values)
-  }
-
   #carryOut(write: SessionWrite): WriteResult {
     const key = bytesOf(write.key)
     switch (write.type) {
@@ -298,7 +288,7 @@ function countLive(removed: readonly { live: number | bigint }[]): number {
 }
 
 function recordOf(row: Row): SessionRecord {
-  const { buffer, byteOffset, byteLength } = row.key
+  const { buffer, byteOffset, byteLength } = row.session_key
   return {
     key: Buffer.from(buffer, byteOffset, byteLength).toString('hex') as SessionKey,
     publicId: row.public_id,

@@ -233,7 +233,7 @@ describe('the table of SQLiteStore', () => {
   function layout(database: DatabaseSync) {
     return {
       objects: database.prepare('SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY name').all(),
-      migrations: database.prepare('SELECT * FROM coatcheck_migrations').all(),
+      migrations: database.prepare('SELECT table_name, version FROM coatcheck_migrations').all(),
     }
   }
 
@@ -285,10 +285,10 @@ describe('the table of SQLiteStore', () => {
     await storeAt(database).list({ limit: 1 })
     const sql = statements('coatcheck_sessions')
     const plans = [
-      [sql.find(2), 'SEARCH coatcheck_sessions USING PRIMARY KEY (key=?)'],
+      [sql.find(2), 'SEARCH coatcheck_sessions USING PRIMARY KEY (session_key=?)'],
       [
         sql.listByUser,
-        'SEARCH coatcheck_sessions USING INDEX coatcheck_sessions_user_id (user_id=? AND key>?)',
+        'SEARCH coatcheck_sessions USING INDEX coatcheck_sessions_user_id (user_id=? AND session_key>?)',
       ],
       [sql.removeByUser, 'SEARCH coatcheck_sessions USING INDEX coatcheck_sessions_user_id (user_id=?)'],
       [
@@ -348,7 +348,7 @@ describe('a file that cannot be used', () => {
 })
 
 describe('the options of SQLiteStore', () => {
-  it.each(['', '1st', 'a b', 'a"b', 'a;b', 'sqlite_x', 'ä', 'main.t', 'x'.repeat(101)])(
+  it.each(['', '1st', 'a b', 'a"b', 'a;b', 'sqlite_x', 'ä', 'main.t', 'x'.repeat(49)])(
     'a table named "%s" is refused',
     (table) => {
       expect(() => new SQLiteStore(':memory:', { table })).toThrow(
