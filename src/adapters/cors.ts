@@ -40,7 +40,7 @@ export type CorsMiddleware<Request extends CorsRequest = CorsRequest> = (
 const preflightSeconds = 600
 
 /**
- * Middleware that lets other origins read responses (CORS, Fetch 3.3). Put it before the session
+ * Middleware that lets other origins read responses (CORS, a part of Fetch). Put it before the session
  * middleware: preflights carry no cookie and end here.
  *
  * It takes the `Sessions` themselves: the origins of their `sites` may then read responses, with

@@ -85,7 +85,7 @@ export function resolveOrigin<Request extends CorsRequest>(
   }
   const texts = entries.filter((entry) => typeof entry === 'string' && entry !== 'null')
   const sites = resolveSites(texts as string[], 'cors origin')
-  // A fixed origin goes to all alike (Fetch 3.3.6), unless credentials come with it: those go to that origin alone.
+  // A fixed origin goes to all alike (Fetch, 'CORS protocol and HTTP caches'), unless credentials come with it: those go to that origin alone.
   if (typeof origin === 'string' && sites.trusts(origin) && !credentials)
     return { type: 'constant', value: origin }
   const patterns = entries.filter((entry) => isRegExp(entry)).map(copyOf)

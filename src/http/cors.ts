@@ -79,12 +79,12 @@ export function resolveCors<Request extends CorsRequest = CorsRequest>(
   refuseUnknownOptions('cors', options, optionNames)
   const credentials = flag('credentials', options.credentials)
   const methods = headerList('methods', options.methods ?? 'GET,HEAD,PUT,PATCH,POST,DELETE')
-  const allowed = options.allowedHeaders ?? options.headers
+  const allowed = options.allowedHeaders ?? options.headers ?? undefined
   const allowedHeaders = allowed === undefined ? undefined : headerList('allowedHeaders', allowed)
   const exposedHeaders = headerList('exposedHeaders', options.exposedHeaders ?? '')
   const lists = { methods, allowedHeaders, exposedHeaders }
   for (const [name, value] of Object.entries(lists)) {
-    // Fetch 3.3.4: with credentials, `*` in these is a name like any other.
+    // Fetch, 'HTTP new-header syntax': with credentials, `*` in these is a name like any other.
     if (credentials && value === '*') {
       throw optionError(`cors: ${name} '*' means nothing to browsers with credentials: true. List the names.`)
     }
@@ -105,7 +105,7 @@ export function resolveCors<Request extends CorsRequest = CorsRequest>(
  * Answers a request. `done` is called once: at once if the answer is at hand, later if an origin
  * function takes its time.
  *
- * Follows Fetch 3.3 ("CORS protocol"). `Vary: Origin` goes out exactly when another `Origin` could
+ * Follows Fetch, 'CORS protocol'. `Vary: Origin` goes out exactly when another `Origin` could
  * get another answer, on denials and without an `Origin` too, so that no cache hands one's answer to the other.
  */
 export function answerCors<Request extends CorsRequest>(
@@ -176,7 +176,8 @@ function flag(name: string, value: boolean | undefined): boolean {
 }
 
 function headerList(name: string, value: string | readonly string[]): string {
-  const text = Array.isArray(value) ? value.join(',') : value
+  const isArray = Array.isArray(value) && value.every((part) => typeof part === 'string')
+  const text = isArray ? value.join(',') : value
   if (typeof text !== 'string' || !isNameList(text)) {
     throw optionError(
       `cors: ${name} must be a text like 'A,B' or an array like ['A', 'B'], not ${inspect(value)}.`,

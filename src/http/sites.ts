@@ -9,7 +9,7 @@ export interface SitePolicy {
   readonly origins: readonly string[]
   /**
    * Whether the value of an `Origin` header names a trusted origin. Everything that is not exactly
-   * the serialization that browsers send (RFC 6454 section 6.2, Fetch 3.2) is not trusted:
+   * the serialization that browsers send (RFC 6454 section 6.2, Fetch, 'Origin header') is not trusted:
    * `undefined`, `null`, two origins in one header, a trailing slash or dot, user information.
    */
   trusts(origin: string | undefined): boolean
@@ -43,9 +43,11 @@ const schemesWithoutPages = new Set([
 const serializedOrigin =
   /^[a-z][a-z0-9+.-]*:\/\/(?:[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?$/
 
+const defaultPort = /^(?:http:.*:80|https:.*:443)$/
+
 /** Whether the text has the form of one origin as browsers serialize it. `null` has not. */
 export function isSerializedOrigin(text: string): boolean {
-  return text.length <= longestOrigin && serializedOrigin.test(text)
+  return text.length <= longestOrigin && serializedOrigin.test(text) && !defaultPort.test(text)
 }
 
 /**

@@ -153,7 +153,7 @@ describe('a site policy refuses at start-up', () => {
     const resolve = () => resolveSites(['https://fine.example.com', entry as string])
     expect(resolve).toThrow(expect.objectContaining({ code: 'ERR_SESSION_OPTION' }))
     expect(resolve).toThrow(cure)
-    if (typeof entry === 'string') expect(resolve).toThrow(JSON.stringify(entry))
+    expect(resolve).toThrow(typeof entry === 'string' ? JSON.stringify(entry) : 'an entry is')
   })
 
   test.each(['https://app.example.com', undefined, null, {}])('%j in place of a list', (list) => {
