@@ -19,7 +19,9 @@ export type {
   WriteResult,
 } from './core/store.ts'
 export type { Secret } from './core/token.ts'
-export type { Outcome, UnitOfWork } from './core/unit-of-work.ts'
+export type { Outcome } from './core/session-tokens.ts'
+export type { UnitOfWork } from './core/unit-of-work.ts'
+export type { UserId } from './core/user-id.ts'
 export type { SessionInfo, UserSessions } from './core/user-sessions.ts'
 export type { CookieOptions } from './http/cookie.ts'
 export type { SitePolicy } from './http/sites.ts'

@@ -3,7 +3,7 @@ import { optionError, refuseUnknownOptions } from '../core/errors.ts'
 import type { RequestSession, Session } from '../core/session.ts'
 import { Exchange, type ExchangeContext } from '../http/exchange.ts'
 import { Sessions } from '../sessions.ts'
-import { ResponseHold } from './node.ts'
+import { holdResponse } from './node.ts'
 
 declare global {
   // eslint-disable-next-line @typescript-eslint/no-namespace -- it is how Express is augmented
@@ -53,7 +53,7 @@ class RequestInHand {
   readonly exchange: Exchange
   readonly #response: ServerResponse
   readonly #fail: (error: unknown) => void
-  #hold: ResponseHold | undefined
+  #held = false
 
   constructor(exchange: Exchange, response: ServerResponse, fail: (error: unknown) => void) {
     this.exchange = exchange
@@ -68,7 +68,9 @@ class RequestInHand {
 
   /** From now on the response waits for the commit. A request that never opens its session never gets here. */
   holdResponse(): void {
-    this.#hold ??= new ResponseHold(this.#response, this.exchange, this.#fail)
+    if (this.#held) return
+    this.#held = true
+    holdResponse(this.#response, this.exchange, this.#fail)
   }
 }
 

@@ -18,15 +18,26 @@ const contentHeaders = [
 /**
  * Holds a Node response back until the session is stored: the first byte leaves after the commit.
  *
+ * @param fail passes an error to the app, which answers with it
+ */
+export function holdResponse(
+  response: ServerResponse,
+  exchange: Exchange,
+  fail: (error: unknown) => void,
+): void {
+  const hold = new ResponseHold(response, exchange, fail)
+  hold.install()
+}
+
+/**
  * - `open`: the handler has not answered yet.
  * - `committing`: it has begun to; what it writes is kept, and `write` returns false, so that a pipe pauses.
  * - `released`: what was kept went out, and all else passes straight through.
  * - `discarding`: the commit failed in the middle of a stream; an error went out instead, the rest is dropped.
  */
-export class ResponseHold {
+class ResponseHold {
   readonly #response: ServerResponse
   readonly #exchange: Exchange
-  /** Passes an error to the app, which answers with it. */
   readonly #fail: (error: unknown) => void
   readonly #original: Record<Held, AnyFunction>
   readonly #own: Record<Held, AnyFunction>
@@ -56,7 +67,10 @@ export class ResponseHold {
       end: (...parameters) => this.#call('end', parameters),
       flushHeaders: () => this.#call('flushHeaders', []),
     }
-    Object.assign(response, this.#own)
+  }
+
+  install(): void {
+    Object.assign(this.#response, this.#own)
   }
 
   #call(method: Held, parameters: unknown[]): unknown {
@@ -138,7 +152,7 @@ export class ResponseHold {
       this.#state = 'released'
       response.statusCode = 200
       // What others wrapped around these methods belongs to the answer that was taken back.
-      Object.assign(response, this.#own)
+      this.install()
       this.#fail(error)
     } else {
       // The handler is still writing: an error page of the app would be mixed with that. So this one is ours.
@@ -155,7 +169,8 @@ export class ResponseHold {
 
   /** After the first byte: what the handler changed since then is stored before the response ends. */
   #passLate(method: Held, parameters: unknown[]): unknown {
-    const late = method === 'end' && !this.#failed && !this.#lateDone ? this.#exchange.finishLate() : undefined
+    const late =
+      method === 'end' && !this.#failed && !this.#lateDone ? this.#exchange.finishLate() : undefined
     if (!late) return this.#pass(method, parameters)
     this.#lateDone = true
     const end = () => this.#pass('end', parameters)
@@ -196,7 +211,14 @@ export class ResponseHold {
 
   #presentAsOpen(): void {
     const response = this.#response as unknown as Record<string, unknown>
-    for (const name of ['setHeader', 'appendHeader', 'removeHeader', 'setHeaders', 'headersSent', 'writableEnded']) {
+    for (const name of [
+      'setHeader',
+      'appendHeader',
+      'removeHeader',
+      'setHeaders',
+      'headersSent',
+      'writableEnded',
+    ]) {
       delete response[name]
     }
   }
@@ -230,7 +252,9 @@ function takeHeaders(response: ServerResponse, head: unknown[]): void {
 
 function headerPairs(headers: OutgoingHttpHeaders | readonly unknown[]): [string, OutgoingHttpHeader][] {
   if (!Array.isArray(headers)) {
-    return Object.entries(headers).filter((pair): pair is [string, OutgoingHttpHeader] => pair[1] !== undefined)
+    return Object.entries(headers).filter(
+      (pair): pair is [string, OutgoingHttpHeader] => pair[1] !== undefined,
+    )
   }
   if (Array.isArray(headers[0])) return headers as [string, OutgoingHttpHeader][]
   const flat = headers as OutgoingHttpHeader[]

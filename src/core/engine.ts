@@ -9,7 +9,9 @@ import type { Lifetime, SessionStore, SessionWrite, WriteResult } from './store.
 import { Sweeper, type SweepSettings } from './sweeper.ts'
 import { keyOf } from './token.ts'
 import { UnitOfWork } from './unit-of-work.ts'
+import { type UserId, userIdText } from './user-id.ts'
 import { UserSessions } from './user-sessions.ts'
+import type { WorkContext } from './work-context.ts'
 
 /** The engine's options in their resolved, read-only form; lengths of time in milliseconds, sizes in bytes. */
 export interface EngineSettings {
@@ -22,7 +24,7 @@ export interface EngineSettings {
 }
 
 /** Loads sessions by token, commits them, ends them. Knows nothing of HTTP. */
-export class SessionEngine extends EventEmitter<SessionEvents> {
+export class SessionEngine extends EventEmitter<SessionEvents> implements WorkContext {
   readonly #settings: EngineSettings
   readonly #batcher: Batcher
   readonly #sweeper: Sweeper | undefined
@@ -74,9 +76,12 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
     return new UnitOfWork(this, index < 0 ? undefined : { token: tokens[index]!, record: records[index]! })
   }
 
-  /** One user's sessions, in all apps. */
-  user(userId: string | number | bigint): UserSessions {
-    return new UserSessions(String(userId), this.#settings.store, this)
+  /**
+   * One user's sessions, in all apps.
+   * @throws ERR_SESSION_USER_ID
+   */
+  user(userId: UserId): UserSessions {
+    return new UserSessions(userIdText(userId), this.#settings.store, this)
   }
 
   /** Stops sweeping, waits for what is under way, and closes the store. May be called twice. */

@@ -1,4 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
+import type { SessionRecord } from './record.ts'
+import { dataOf, type Session, visibleData } from './session.ts'
+import type { WorkContext } from './work-context.ts'
 
 type Data = Record<string, unknown>
 
@@ -35,4 +38,20 @@ export function isPlainObject(value: unknown): value is Data {
   if (typeof value !== 'object' || value === null) return false
   const prototype: unknown = Object.getPrototypeOf(value)
   return prototype === Object.prototype || prototype === null
+}
+
+/**
+ * Merges into the session what others changed from `base`, the record that it was read from, to `fresh`, the one
+ * that is stored now. `undefined` means that the session has ended: only what this request put there is left.
+ */
+export function mergeRecords(
+  context: WorkContext,
+  session: Session,
+  base: SessionRecord,
+  fresh: SessionRecord | undefined,
+): void {
+  const plain = context.decode({ ...base, data: context.encode(dataOf(session)) }) ?? {}
+  const before = context.decode(base) ?? {}
+  const theirs = fresh ? (context.decode(fresh) ?? before) : {}
+  mergeInto(session as unknown as Data, plain, visibleData(before), visibleData(theirs))
 }

@@ -1,4 +1,5 @@
 import { SessionError } from './errors.ts'
+import type { UserId } from './user-id.ts'
 
 /**
  * The data of your sessions. Augment it once and `req.session` is typed everywhere:
@@ -26,7 +27,7 @@ export interface SessionWork {
   readonly createdAt: Date | undefined
   /** Throws if the work has gone on with another session. */
   assertCurrent(session: Session): void
-  signIn(userId: string | number | bigint): Promise<void>
+  signIn(userId: UserId): Promise<void>
   signOut(): Promise<void>
   rotate(): Promise<void>
   regenerate(): Promise<void>
@@ -36,28 +37,11 @@ export interface SessionWork {
   touch(): void
 }
 
-let workOf: (session: Session) => SessionWork
-
 /**
- * A session in hand: a plain bag of data. `Object.keys(req.session)` is your data and nothing else;
- * the methods are not enumerable and no stored key can hide them. Methods return a promise, or take a
+ * A session in hand: a plain object of your data. `Object.keys(req.session)` is your data and nothing else;
+ * these members are not enumerable and no stored key can hide a method. Methods return a promise, or take a
  * callback as in express-session.
  */
-export class Session {
-  readonly #work: SessionWork
-
-  static {
-    workOf = (session) => session.#work
-  }
-
-  /** @internal */
-  constructor(work: SessionWork, data: Record<string, unknown>) {
-    this.#work = work
-    fill(this, data)
-  }
-}
-
-/** The members that every session has beside its data. */
 export interface Session {
   /** The token, as in `req.sessionID`. A secret: never log it; `publicId` is for that. */
   readonly id: string
@@ -75,7 +59,7 @@ export interface Session {
    * @param userId your id of the user; a number is kept as its decimal text, at most 255 bytes
    * @throws ERR_SESSION_USER_ID if it is empty or too long
    */
-  signIn(userId: string | number | bigint): Promise<void>
+  signIn(userId: UserId): Promise<void>
 
   /**
    * Ends this session, in every app, before the promise resolves. `req.session` is then a new, empty one,
@@ -106,8 +90,30 @@ export interface Session {
   touch(): this
 }
 
+let workOf: (session: Session) => SessionWork
+
+/** What `req.session` really is. Its members are accessors of the prototype, defined below. */
+class SessionBag {
+  readonly #work: SessionWork
+
+  static {
+    workOf = (session) => (session as unknown as SessionBag).#work
+  }
+
+  constructor(work: SessionWork) {
+    this.#work = work
+  }
+}
+
+/** A session in hand, with data that was read. */
+export function openSession(work: SessionWork, data: Record<string, unknown>): Session {
+  const session = new SessionBag(work) as unknown as Session
+  fill(session, data)
+  return session
+}
+
 const methods: Record<string, (this: Session, ...parameters: never[]) => unknown> = {
-  signIn(userId: string | number | bigint) {
+  signIn(userId: UserId) {
     return answer(() => current(this).signIn(userId))
   },
   signOut() {
@@ -135,7 +141,7 @@ const methods: Record<string, (this: Session, ...parameters: never[]) => unknown
 }
 
 for (const [name, method] of Object.entries(methods)) {
-  Object.defineProperty(Session.prototype, name, {
+  Object.defineProperty(SessionBag.prototype, name, {
     get: () => method,
     set(this: Session, value: unknown) {
       // Libraries wrap methods; data must not hide them.
@@ -147,7 +153,7 @@ for (const [name, method] of Object.entries(methods)) {
 }
 
 for (const name of ['id', 'publicId'] as const) {
-  Object.defineProperty(Session.prototype, name, {
+  Object.defineProperty(SessionBag.prototype, name, {
     get(this: Session) {
       return workOf(this)[name]
     },
@@ -159,7 +165,7 @@ for (const name of ['id', 'publicId'] as const) {
 }
 
 for (const name of ['userId', 'createdAt'] as const) {
-  Object.defineProperty(Session.prototype, name, {
+  Object.defineProperty(SessionBag.prototype, name, {
     get(this: Session) {
       return workOf(this)[name]
     },
@@ -177,6 +183,11 @@ function fill(session: Session, data: Record<string, unknown>): void {
   for (const name of Object.keys(data)) {
     if (!reservedNames.has(name)) (session as unknown as Record<string, unknown>)[name] = data[name]
   }
+}
+
+/** The data of a session as a plain object. */
+export function dataOf(session: Session): Record<string, unknown> {
+  return Object.assign({}, session as unknown as Record<string, unknown>)
 }
 
 /** Puts other data into a session, in place. */

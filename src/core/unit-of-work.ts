@@ -1,30 +1,14 @@
 import { randomBytes } from 'node:crypto'
 import { SessionError } from './errors.ts'
-import type { EndReason, SessionEvents, SessionReference } from './events.ts'
-import { mergeInto } from './merge.ts'
-import type { SessionKey, SessionRecord } from './record.ts'
-import { refill, Session, type SessionWork, visibleData } from './session.ts'
-import type { Lifetime, SessionWrite, WriteResult } from './store.ts'
-import { createToken, keyOf } from './token.ts'
-
-/** What a unit of work needs of the engine. */
-export interface WorkContext {
-  readonly lifetime: Lifetime
-  readonly touchAfter: number
-  find(key: SessionKey): Promise<SessionRecord | undefined>
-  write(write: SessionWrite): Promise<WriteResult>
-  /** Throws ERR_SESSION_DATA or ERR_SESSION_TOO_LARGE. */
-  encode(data: Record<string, unknown>): Uint8Array
-  /** `undefined`, and an event, for a record that cannot be read. */
-  decode(record: SessionRecord): Record<string, unknown> | undefined
-  announce<Name extends keyof SessionEvents>(name: Name, ...event: SessionEvents[Name]): void
-}
-
-/** What the browser must be told: nothing, for its `token` is still good or there is none; a new token; or to drop the one it has. */
-export type Outcome =
-  | { readonly action: 'keep'; readonly token: string | undefined }
-  | { readonly action: 'issue'; readonly token: string }
-  | { readonly action: 'clear' }
+import type { EndReason, SessionReference } from './events.ts'
+import { mergeRecords } from './merge.ts'
+import type { SessionRecord } from './record.ts'
+import { dataOf, openSession, refill, type Session, type SessionWork } from './session.ts'
+import { type Outcome, SessionTokens } from './session-tokens.ts'
+import type { SessionWrite } from './store.ts'
+import { keyOf } from './token.ts'
+import { type UserId, userIdText } from './user-id.ts'
+import type { WorkContext } from './work-context.ts'
 
 type Decision = 'insert' | 'update' | 'rotate' | 'touch' | undefined
 
@@ -36,18 +20,13 @@ const mostAttempts = 50
  */
 export class UnitOfWork implements SessionWork {
   readonly #context: WorkContext
-  /** The token that the browser holds, if it led to a live record. */
-  readonly #clientToken: string | undefined
+  readonly #tokens: SessionTokens
   readonly #unavailable: SessionError | undefined
   #record: SessionRecord | undefined
-  #token: string | undefined
-  /** Planned for the next insert or rotation. */
-  #nextToken: string | undefined
   #nextPublicId: string | undefined
   #userId: string | undefined
   #session: Session | undefined
   #state: 'open' | 'ended' | 'gone' = 'open'
-  #removed = false
   #signedIn = false
   #touched = false
   #endPlanned = false
@@ -61,8 +40,7 @@ export class UnitOfWork implements SessionWork {
     unavailable?: SessionError,
   ) {
     this.#context = context
-    this.#clientToken = found?.token
-    this.#token = found?.token
+    this.#tokens = new SessionTokens(found?.token)
     this.#record = found?.record
     this.#userId = found?.record.userId
     this.#unavailable = unavailable
@@ -70,12 +48,12 @@ export class UnitOfWork implements SessionWork {
 
   /** The session in hand; `undefined` once it was destroyed. */
   get session(): Session | undefined {
-    if (!this.#session && this.#state !== 'ended') this.#session = new Session(this, this.#readData())
+    if (!this.#session && this.#state !== 'ended') this.#session = openSession(this, this.#readData())
     return this.#session
   }
 
   get id(): string {
-    return this.#nextToken ?? this.#token ?? (this.#nextToken = createToken())
+    return this.#tokens.current
   }
 
   get publicId(): string {
@@ -92,17 +70,12 @@ export class UnitOfWork implements SessionWork {
 
   /** What the browser must be told of all that was stored so far. */
   get outcome(): Outcome {
-    if (this.#record && this.#token !== undefined) {
-      return { action: this.#token === this.#clientToken ? 'keep' : 'issue', token: this.#token }
-    }
-    // Not for a session that is merely gone: a rotation in a parallel request may have moved it, and
-    // dropping the browser's cookie would drop the new one.
-    return this.#removed && this.#clientToken !== undefined ? { action: 'clear' } : nothingToTell
+    return this.#tokens.outcome
   }
 
   /** Whether this is the token that the session was found by. */
   leadsFrom(token: string): boolean {
-    return token === this.#clientToken
+    return token === this.#tokens.client
   }
 
   /** Whether the expiry should move with this request although nothing else changed. */
@@ -145,15 +118,8 @@ export class UnitOfWork implements SessionWork {
     }
   }
 
-  async signIn(userId: string | number | bigint): Promise<void> {
-    const text = String(userId)
-    const length = Buffer.byteLength(text)
-    if (!['string', 'number', 'bigint'].includes(typeof userId) || length === 0 || length > 255) {
-      throw new SessionError(
-        'ERR_SESSION_USER_ID',
-        'signIn needs the id of the user: a text of 1 to 255 bytes, or a number.',
-      )
-    }
+  async signIn(userId: UserId): Promise<void> {
+    const text = userIdText(userId)
     // In turn: a save under way must not take the new token for the one that it stored.
     return this.#inTurn(async () => {
       this.#assertAvailable()
@@ -163,7 +129,7 @@ export class UnitOfWork implements SessionWork {
       }
       this.#userId = text
       this.#signedIn = true
-      this.#nextToken = createToken()
+      this.#tokens.plan()
     })
   }
 
@@ -178,7 +144,7 @@ export class UnitOfWork implements SessionWork {
   rotate(): Promise<void> {
     return this.#inTurn(async () => {
       this.#assertAvailable()
-      if (this.#record) this.#nextToken = createToken()
+      if (this.#record) this.#tokens.plan()
     })
   }
 
@@ -186,7 +152,7 @@ export class UnitOfWork implements SessionWork {
     return this.#inTurn(async () => {
       await this.#remove('regenerate')
       this.#becomeNew()
-      this.#session = new Session(this, {})
+      this.#session = openSession(this, {})
     })
   }
 
@@ -211,7 +177,7 @@ export class UnitOfWork implements SessionWork {
       }
       this.#record = fresh
       this.#userId = fresh.userId
-      this.#nextToken = undefined
+      this.#tokens.unplan()
       this.#signedIn = false
       if (this.#session) refill(this.#session, this.#readData())
     })
@@ -250,17 +216,16 @@ export class UnitOfWork implements SessionWork {
   #becomeNew(): void {
     this.#state = 'open'
     this.#record = undefined
-    this.#token = undefined
-    this.#nextToken = undefined
+    this.#tokens.forget()
     this.#nextPublicId = undefined
     this.#userId = undefined
     this.#signedIn = false
   }
 
   #mayNeedStoring(): boolean {
-    if (!this.#session) return this.touchDue || this.#nextToken !== undefined
+    if (!this.#session) return this.touchDue || this.#tokens.planned
     try {
-      return this.#decide(this.#context.encode({ ...this.#session })) !== undefined
+      return this.#decide(this.#context.encode(dataOf(this.#session))) !== undefined
     } catch {
       return true // #store meets the same error and tells it
     }
@@ -269,7 +234,7 @@ export class UnitOfWork implements SessionWork {
   #decide(data: Uint8Array): Decision {
     if (this.#state !== 'open') return undefined
     if (!this.#record) return this.#userId !== undefined || this.#hasData() ? 'insert' : undefined
-    if (this.#nextToken !== undefined) return 'rotate'
+    if (this.#tokens.planned) return 'rotate'
     if (this.#userId !== this.#record.userId || Buffer.compare(data, this.#record.data) !== 0) return 'update'
     return this.touchDue ? 'touch' : undefined
   }
@@ -281,7 +246,7 @@ export class UnitOfWork implements SessionWork {
   async #store(): Promise<void> {
     for (let attempt = 1; attempt <= mostAttempts; attempt++) {
       const data = this.#session
-        ? this.#context.encode({ ...this.#session })
+        ? this.#context.encode(dataOf(this.#session))
         : (this.#record?.data ?? this.#context.encode({}))
       const decision = this.#decide(data)
       if (!decision) return
@@ -290,11 +255,12 @@ export class UnitOfWork implements SessionWork {
       const write = this.#contentWrite(decision, data)
       const result = await this.#context.write(write)
       if (result === 'done') return this.#stored(write)
-      if (result === 'exists') this.#nextToken = createToken()
+      if (result === 'exists') this.#tokens.plan()
       else if (result === 'gone' || !(await this.#mergeFresh())) {
         if (!this.#signedIn) {
           this.#state = 'gone'
           this.#record = undefined
+          this.#tokens.forget()
           return
         }
         this.#startAnew()
@@ -331,10 +297,7 @@ export class UnitOfWork implements SessionWork {
       expiresAt: now + write.lifetime.idle,
       readAt: now,
     }
-    if (write.type !== 'update') {
-      this.#token = this.#nextToken
-      this.#nextToken = undefined
-    }
+    if (write.type !== 'update') this.#tokens.store()
     this.#touched = false
     this.#signedIn = false // it is stored; from here on a revocation reaches it
     const reference = referenceTo(this.#record)
@@ -359,8 +322,7 @@ export class UnitOfWork implements SessionWork {
     const base = this.#record!
     const fresh = await this.#context.find(base.key)
     if (!fresh) return false
-    const before = this.#context.decode(base) ?? {}
-    this.#mergeIntoSession(before, this.#context.decode(fresh) ?? before)
+    if (this.#session) mergeRecords(this.#context, this.#session, base, fresh)
     if (!this.#signedIn) this.#userId = fresh.userId
     this.#record = fresh
     return true
@@ -372,18 +334,10 @@ export class UnitOfWork implements SessionWork {
    */
   #startAnew(): void {
     const userId = this.#userId
-    const before = this.#record && this.#context.decode(this.#record)
-    if (before) this.#mergeIntoSession(before, {})
+    if (this.#session && this.#record) mergeRecords(this.#context, this.#session, this.#record, undefined)
     this.#becomeNew()
     this.#userId = userId
     this.#signedIn = true
-  }
-
-  #mergeIntoSession(before: Record<string, unknown>, theirs: Record<string, unknown>): void {
-    if (!this.#session || !this.#record) return
-    const mine = this.#session as unknown as Record<string, unknown>
-    const plain = this.#context.decode({ ...this.#record, data: this.#context.encode({ ...mine }) }) ?? {}
-    mergeInto(mine, plain, visibleData(before), visibleData(theirs))
   }
 
   async #remove(reason: EndReason): Promise<void> {
@@ -391,7 +345,7 @@ export class UnitOfWork implements SessionWork {
     const record = this.#record
     if (record) {
       await this.#context.write({ type: 'remove', key: record.key })
-      this.#removed = true
+      this.#tokens.end()
       this.#record = undefined
       this.#context.announce('destroyed', { ...referenceTo(record), reason })
     }
@@ -400,7 +354,6 @@ export class UnitOfWork implements SessionWork {
 
 type ContentWrite = Extract<SessionWrite, { type: 'insert' | 'update' | 'rotate' }>
 
-const nothingToTell: Outcome = { action: 'keep', token: undefined }
 function referenceTo(record: SessionRecord): SessionReference {
   return { publicId: record.publicId, userId: record.userId }
 }

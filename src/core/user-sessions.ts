@@ -1,7 +1,7 @@
-import type { SessionEvents } from './events.ts'
 import type { SessionRecord } from './record.ts'
 import type { SessionData } from './session.ts'
-import type { SessionStore, SessionWrite, WriteResult } from './store.ts'
+import type { SessionStore } from './store.ts'
+import type { WorkContext } from './work-context.ts'
 
 /** One live session as a listing shows it. */
 export interface SessionInfo {
@@ -14,23 +14,16 @@ export interface SessionInfo {
   readonly data: Readonly<Partial<SessionData>>
 }
 
-interface ListingContext {
-  asking<Answer>(doing: string, ask: () => Promise<Answer>): Promise<Answer>
-  write(write: SessionWrite): Promise<WriteResult>
-  decode(record: SessionRecord): Record<string, unknown> | undefined
-  announce<Name extends keyof SessionEvents>(name: Name, ...event: SessionEvents[Name]): void
-}
-
 const pageSize = 100
 
 /** The sessions that one user is signed in with, over all apps and browsers. From `sessions.user(id)`. */
 export class UserSessions {
   readonly #userId: string
   readonly #store: SessionStore
-  readonly #context: ListingContext
+  readonly #context: WorkContext
 
   /** @internal */
-  constructor(userId: string, store: SessionStore, context: ListingContext) {
+  constructor(userId: string, store: SessionStore, context: WorkContext) {
     this.#userId = userId
     this.#store = store
     this.#context = context

@@ -117,8 +117,7 @@ export function cookieValues(header: string | undefined, name: string): string[]
   const values: string[] = []
   if (!header) return values
   // A cheap test first: most requests without a session do not have the name at all.
-  let from = header.indexOf(name)
-  if (from < 0) return values
+  if (!header.includes(name)) return values
   for (const pair of header.split(';')) {
     const equals = pair.indexOf('=')
     if (equals < 0 || trim(pair.slice(0, equals)) !== name) continue

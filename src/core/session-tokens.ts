@@ -1,0 +1,69 @@
+import { createToken } from './token.ts'
+
+/** What the browser must be told: nothing, for its `token` is still good or there is none; a new token; or to drop the one it has. */
+export type Outcome =
+  | { readonly action: 'keep'; readonly token: string | undefined }
+  | { readonly action: 'issue'; readonly token: string }
+  | { readonly action: 'clear' }
+
+/** The tokens of one unit of work: the one that the browser holds, the stored session's, and the one to come. */
+export class SessionTokens {
+  /** The browser's, if it led to a live record. */
+  readonly client: string | undefined
+  #stored: string | undefined
+  #planned: string | undefined
+  #ended = false
+
+  constructor(client: string | undefined) {
+    this.client = client
+    this.#stored = client
+  }
+
+  /** What the session goes by: once stored under it, if that is still to come. */
+  get current(): string {
+    return this.#planned ?? this.#stored ?? this.plan()
+  }
+
+  /** Whether the next commit has a new token to store. */
+  get planned(): boolean {
+    return this.#planned !== undefined
+  }
+
+  /** Plans a new token for the next insert or rotation. */
+  plan(): string {
+    return (this.#planned = createToken())
+  }
+
+  unplan(): void {
+    this.#planned = undefined
+  }
+
+  /** The planned token is stored. */
+  store(): void {
+    this.#stored = this.#planned
+    this.#planned = undefined
+  }
+
+  /** No stored session goes by these tokens any more. */
+  forget(): void {
+    this.#stored = undefined
+    this.#planned = undefined
+  }
+
+  /** This unit of work ended the stored session. */
+  end(): void {
+    this.#ended = true
+    this.forget()
+  }
+
+  /** What the browser must be told of all that was stored so far: derived, so that it cannot be forgotten. */
+  get outcome(): Outcome {
+    if (this.#stored !== undefined) {
+      return { action: this.#stored === this.client ? 'keep' : 'issue', token: this.#stored }
+    }
+    // Not for a session that is merely gone: a rotation in a parallel request may have moved it, and
+    // dropping the browser's cookie would drop the new one.
+    const clear = this.#ended && this.client !== undefined
+    return clear ? { action: 'clear' } : { action: 'keep', token: undefined }
+  }
+}

@@ -1,0 +1,19 @@
+import type { SessionEvents } from './events.ts'
+import type { SessionKey, SessionRecord } from './record.ts'
+import type { Lifetime, SessionWrite, WriteResult } from './store.ts'
+
+/** What work on sessions needs of the engine. */
+export interface WorkContext {
+  readonly lifetime: Lifetime
+  /** Milliseconds. */
+  readonly touchAfter: number
+  find(key: SessionKey): Promise<SessionRecord | undefined>
+  write(write: SessionWrite): Promise<WriteResult>
+  /** Asks the store for anything else; its failure becomes a typed error and an event. */
+  asking<Answer>(doing: string, ask: () => Promise<Answer>): Promise<Answer>
+  /** Throws ERR_SESSION_DATA or ERR_SESSION_TOO_LARGE. */
+  encode(data: Record<string, unknown>): Uint8Array
+  /** `undefined`, and an event, for a record that cannot be read. */
+  decode(record: SessionRecord): Record<string, unknown> | undefined
+  announce<Name extends keyof SessionEvents>(name: Name, ...event: SessionEvents[Name]): void
+}
