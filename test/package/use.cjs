@@ -1,0 +1,12 @@
+// As use.mjs, for code that still says require().
+const assert = require('node:assert/strict')
+const { createSessions, MemoryStore, SessionError } = require('coatcheck')
+const { default: cors } = require('coatcheck/cors')
+const { default: session } = require('coatcheck/express')
+const { MySQLStore } = require('coatcheck/mysql')
+const { SQLiteStore } = require('coatcheck/sqlite')
+const { storeSuite } = require('coatcheck/testing')
+const { keepAndFind } = require('./keep-and-find.cjs')
+
+for (const callable of [cors, session, storeSuite]) assert.equal(typeof callable, 'function')
+void keepAndFind({ createSessions, MemoryStore, MySQLStore, SQLiteStore, SessionError })

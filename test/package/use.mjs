@@ -1,0 +1,12 @@
+// Copied into a project that has the packed coatcheck installed, and run there by every Node that it supports.
+import assert from 'node:assert/strict'
+import { createSessions, MemoryStore, SessionError } from 'coatcheck'
+import cors from 'coatcheck/cors'
+import session from 'coatcheck/express'
+import { MySQLStore } from 'coatcheck/mysql'
+import { SQLiteStore } from 'coatcheck/sqlite'
+import { storeSuite } from 'coatcheck/testing'
+import { keepAndFind } from './keep-and-find.cjs'
+
+await keepAndFind({ createSessions, MemoryStore, MySQLStore, SQLiteStore, SessionError })
+for (const callable of [cors, session, storeSuite]) assert.equal(typeof callable, 'function')
