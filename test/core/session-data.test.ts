@@ -1,0 +1,349 @@
+import { type Codec, jsonCodec, type SessionError } from 'coatcheck'
+import { describe, expect, test } from 'vitest'
+import { keyOf } from '../../dist/core/token.js'
+import { bag, committedToken, memorySessions, readData, storedSession, WatchedStore } from './works.ts'
+
+/** A session of whatever bytes, as they may lie in a database. */
+async function rowOf(store: WatchedStore, bytes: string | Uint8Array): Promise<string> {
+  const [data, lifetime] = [Buffer.from(bytes as string), { idle: 60_000, absolute: undefined }]
+  await store.write([
+    { type: 'insert', key: keyOf('row'), publicId: 'public', userId: 'ada', data, lifetime },
+  ])
+  store.writes.length = 0
+  return 'row'
+}
+
+describe('a session without data', () => {
+  test('is not stored and not told to the browser', async () => {
+    const store = new WatchedStore()
+    const work = memorySessions({ store }).begin()
+    expect(Object.keys(bag(work))).toEqual([])
+    expect(work.commit()).toBeUndefined()
+    expect(work.outcome.action).toBe('keep')
+    expect(store.writes).toEqual([])
+  })
+
+  test('is not stored because somebody looked at its id, publicId, or times', async () => {
+    const store = new WatchedStore()
+    const work = memorySessions({ store }).begin()
+    const { id, publicId, createdAt, userId } = bag(work)
+    expect(id).toMatch(/^[\w-]{36}$/)
+    expect(publicId).toMatch(/^[\w-]{16}$/)
+    expect([createdAt, userId]).toEqual([undefined, undefined])
+    await work.commit()
+    expect(store.writes).toEqual([])
+    expect(work.outcome.action).toBe('keep')
+  })
+
+  test('is not stored if its data was taken out again', async () => {
+    const store = new WatchedStore()
+    const work = memorySessions({ store }).begin()
+    bag(work).a = 1
+    delete bag(work).a
+    await work.commit()
+    expect(store.writes).toEqual([])
+  })
+
+  test('is stored under the id that was shown, once it has data', async () => {
+    const store = new WatchedStore()
+    const work = memorySessions({ store }).begin()
+    const { id, publicId } = bag(work)
+    bag(work).a = 1
+    await work.commit()
+    expect(work.outcome).toEqual({ action: 'issue', token: id })
+    expect(store.writes).toMatchObject([{ type: 'insert', key: keyOf(id), publicId }])
+    expect(bag(work).createdAt).toBeInstanceOf(Date)
+  })
+})
+
+describe('stored data', () => {
+  test('is what the next request reads', async () => {
+    const sessions = memorySessions()
+    const data = { name: 'Ada', cart: [{ id: 1 }], nested: { deep: { er: null } } }
+    const token = await storedSession(sessions, data)
+    expect(await readData(sessions, token)).toEqual(data)
+  })
+
+  test('does not change with the object that it was made of', async () => {
+    const sessions = memorySessions()
+    const cart = ['coat']
+    const token = await storedSession(sessions, { cart })
+    cart.push('hat')
+    expect(await readData(sessions, token)).toEqual({ cart: ['coat'] })
+  })
+
+  test('that did not change writes nothing', async () => {
+    const store = new WatchedStore()
+    const sessions = memorySessions({ store })
+    const token = await storedSession(sessions, { cart: ['coat'], at: new Date(0), z: 1, a: 2, 7: 'seven' })
+    store.writes.length = 0
+    const work = await sessions.load(token)
+    const session = bag(work)
+    session.cart = [...(session.cart as string[])]
+    expect(work.commit()).toBeUndefined()
+    expect(store.writes).toEqual([])
+    expect(work.outcome.action).toBe('keep')
+  })
+
+  test('that changed deep inside is written once', async () => {
+    const store = new WatchedStore()
+    const sessions = memorySessions({ store })
+    const token = await storedSession(sessions, { a: { b: { c: 1 } } })
+    store.writes.length = 0
+    const work = await sessions.load(token)
+    ;(bag(work).a as { b: { c: number } }).b.c = 2
+    await work.commit()
+    await work.commit()
+    expect(store.writes).toMatchObject([{ type: 'update', version: 1 }])
+    expect(await readData(sessions, token)).toEqual({ a: { b: { c: 2 } } })
+  })
+
+  test('that lost all of its keys is written, and the session stays', async () => {
+    const sessions = memorySessions()
+    const token = await storedSession(sessions, { a: 1 })
+    const work = await sessions.load(token)
+    delete bag(work).a
+    await work.commit()
+    expect(work.outcome.action).toBe('keep')
+    expect((await sessions.load(token)).publicId).toBe(work.publicId)
+    expect(await readData(sessions, token)).toEqual({})
+  })
+
+  test('is not decoded in a request that never opens its session', async () => {
+    const counts = { encode: 0, decode: 0 }
+    const codec: Codec = {
+      encode: (data) => (counts.encode++, jsonCodec.encode(data)),
+      decode: (bytes) => (counts.decode++, jsonCodec.decode(bytes)),
+    }
+    const sessions = memorySessions({ codec })
+    const token = await storedSession(sessions, { a: 1 })
+    Object.assign(counts, { encode: 0, decode: 0 })
+    const work = await sessions.load(token)
+    expect([work.publicId, work.userId, work.id]).toEqual([expect.any(String), undefined, token])
+    expect(work.commit()).toBeUndefined()
+    expect(counts).toEqual({ encode: 0, decode: 0 })
+    expect(bag(work).a).toBe(1)
+    expect(counts.decode).toBe(1)
+  })
+
+  test('is not decoded to move its expiry or its token', async () => {
+    const counts = { decode: 0 }
+    const codec: Codec = {
+      encode: jsonCodec.encode,
+      decode: (bytes) => (counts.decode++, jsonCodec.decode(bytes)),
+    }
+    const sessions = memorySessions({ codec })
+    const token = await storedSession(sessions, { a: 1 }, 'ada')
+    const work = await sessions.load(token)
+    work.touch()
+    await work.commit()
+    await work.rotate()
+    const rotated = await committedToken(work)
+    expect(counts.decode).toBe(0)
+    expect(await readData(sessions, rotated)).toEqual({ a: 1 })
+  })
+})
+
+describe('a token', () => {
+  test('that leads nowhere is never adopted, however well it is made', async () => {
+    const sessions = memorySessions()
+    const work = await sessions.load('chosen by an attacker')
+    bag(work).a = 1
+    const token = await committedToken(work)
+    expect(token).not.toBe('chosen by an attacker')
+    expect(await readData(sessions, 'chosen by an attacker')).toEqual({})
+    expect(await readData(sessions, token)).toEqual({ a: 1 })
+  })
+
+  test('is not given to the store; only its key is', async () => {
+    const store = new WatchedStore()
+    const sessions = memorySessions({ store })
+    const token = await storedSession(sessions, { a: 1 }, 'ada')
+    await readData(sessions, token)
+    expect(JSON.stringify([store.finds, store.writes])).not.toContain(token)
+    expect(store.finds).toEqual([keyOf(token)])
+    expect(await readData(sessions, keyOf(token))).toEqual({})
+  })
+
+  test('may be one of several: the first that leads to a session decides', async () => {
+    const sessions = memorySessions()
+    const [one, other] = [await storedSession(sessions, { n: 1 }), await storedSession(sessions, { n: 2 })]
+    expect(bag(await sessions.load('stale', other, one)).n).toBe(2)
+    expect(bag(await sessions.load('stale', one, other)).n).toBe(1)
+    expect(bag(await sessions.load('stale', 'other')).n).toBeUndefined()
+    expect(bag(await sessions.load()).n).toBeUndefined()
+  })
+})
+
+describe('a row that cannot be read', () => {
+  const corrupt: [string, string | Uint8Array][] = [
+    ['an array', '[]'],
+    ['null', 'null'],
+    ['a number', '1'],
+    ['a text', '"text"'],
+    ['nothing', ''],
+    ['JSON cut short', '{"name":"Ad'],
+    ['invalid UTF-8', Buffer.from([0x7b, 0x22, 0xc3, 0x28, 0x22, 0x3a, 0x31, 0x7d])],
+    ['other bytes', Buffer.from([0xff, 0x00, 0x80])],
+  ]
+
+  test.each(corrupt)('(%s) is read as signed out, and told once', async (_name, bytes) => {
+    const store = new WatchedStore()
+    const sessions = memorySessions({ store })
+    const told: SessionError[] = []
+    sessions.on('storeError', (error) => told.push(error))
+    const token = await rowOf(store, bytes)
+    for (let round = 0; round < 3; round++) {
+      const work = await sessions.load(token)
+      expect(Object.keys(bag(work))).toEqual([])
+      expect(bag(work).userId).toBeUndefined()
+      await work.commit()
+      expect(work.outcome.action).toBe('keep')
+    }
+    expect(told.map(({ code }) => code)).toEqual(['ERR_SESSION_CORRUPT'])
+    expect(told[0]!.message).toContain('public')
+    expect(told[0]!.cause).toBeInstanceOf(Error)
+    expect(store.writes).toEqual([])
+  })
+
+  test('gives way to a new session as soon as one is needed', async () => {
+    const store = new WatchedStore()
+    const sessions = memorySessions({ store })
+    sessions.on('storeError', () => undefined)
+    const work = await sessions.load(await rowOf(store, '[]'))
+    bag(work).a = 1
+    const token = await committedToken(work)
+    expect(token).not.toBe('row')
+    expect(work.publicId).not.toBe('public')
+    expect(await readData(sessions, token)).toEqual({ a: 1 })
+    expect((await sessions.load(token)).userId).toBeUndefined()
+  })
+
+  test('does not hide the others of a listing', async () => {
+    const store = new WatchedStore()
+    const sessions = memorySessions({ store })
+    sessions.on('storeError', () => undefined)
+    await rowOf(store, 'null')
+    await storedSession(sessions, { a: 1 }, 'ada')
+    const data = (await sessions.user('ada').list()).map((info) => info.data)
+    expect(data).toHaveLength(2)
+    expect(data).toEqual(expect.arrayContaining([{}, { a: 1 }]))
+  })
+})
+
+describe('names that are part of every session', () => {
+  const methods = ['signIn', 'signOut', 'rotate', 'regenerate', 'destroy', 'reload', 'save', 'touch']
+
+  test('are not enumerable, so that a session looks like its data', async () => {
+    const session = bag(memorySessions().begin())
+    session.a = 1
+    expect({ ...session }).toEqual({ a: 1 })
+    expect(JSON.stringify(session)).toBe('{"a":1}')
+    const seen: string[] = []
+    for (const name in session) seen.push(name)
+    expect(seen).toEqual(['a'])
+  })
+
+  test.each([...methods, 'id', 'publicId'])('refuse data: req.session.%s', (name) => {
+    const session = bag(memorySessions().begin()) as Record<string, unknown>
+    expect(() => (session[name] = 'data')).toThrow(
+      expect.objectContaining({
+        code: 'ERR_SESSION_RESERVED_NAME',
+        message: expect.stringContaining(name),
+      }) as Error,
+    )
+  })
+
+  test.each(methods)('let a library wrap a method: req.session.%s', (name) => {
+    const session = bag(memorySessions().begin()) as Record<string, unknown>
+    const wrapped = () => 'wrapped'
+    session[name] = wrapped
+    expect(session[name]).toBe(wrapped)
+    expect(Object.keys(session)).toEqual([])
+  })
+
+  test('are not shadowed by what is stored under them, and nothing is polluted', async () => {
+    const store = new WatchedStore()
+    const sessions = memorySessions({ store })
+    const stored = [...methods, 'id', 'publicId', 'constructor'].map((name) => `"${name}":{"stored":1}`)
+    const token = await rowOf(
+      store,
+      `{${stored.join()},"__proto__":{"polluted":1},"deep":{"__proto__":{"polluted":2}},"mine":1}`,
+    )
+    const session = bag(await sessions.load(token))
+    for (const name of methods) expect(typeof session[name], name).toBe('function')
+    expect([session.id, session.publicId]).toEqual(['row', 'public'])
+    expect(Object.keys(session)).toEqual(['deep', 'mine'])
+    expect([session.polluted, ({} as Record<string, unknown>).polluted]).toEqual([undefined, undefined])
+    expect((session.deep as Record<string, unknown>).polluted).toBeUndefined()
+    expect(session.constructor).not.toHaveProperty('stored')
+    await session.save()
+    await session.reload()
+    expect(session.mine).toBe(1)
+  })
+
+  test('hidden keys of a row do not come back by a merge', async () => {
+    const store = new WatchedStore()
+    const sessions = memorySessions({ store })
+    const token = await rowOf(store, '{"save":1,"__proto__":{"polluted":1},"a":1}')
+    const [one, other] = [await sessions.load(token), await sessions.load(token)]
+    bag(one).one = 1
+    bag(other).other = 2
+    await one.commit()
+    await other.commit()
+    expect(await readData(sessions, token)).toEqual({ a: 1, one: 1, other: 2 })
+    expect(bag(other).polluted).toBeUndefined()
+  })
+
+  test('userId and createdAt may be data, as in older apps, and then hide ours', async () => {
+    const sessions = memorySessions()
+    const token = await storedSession(sessions, { userId: 7, createdAt: 'long ago' }, 'ada')
+    const work = await sessions.load(token)
+    const session = bag(work)
+    expect([session.userId, session.createdAt]).toEqual([7, 'long ago'])
+    expect([work.userId, work.createdAt]).toEqual(['ada', expect.any(Date)])
+    expect({ ...session }).toEqual({ userId: 7, createdAt: 'long ago' })
+    delete (session as Record<string, unknown>).userId
+    expect(session.userId).toBe('ada')
+  })
+})
+
+describe('data over the size limit', () => {
+  test('is refused before the store is asked, and the message names the largest key', async () => {
+    const store = new WatchedStore()
+    const work = memorySessions({ store, sizeLimit: 1_000 }).begin()
+    Object.assign(bag(work), { small: 'x', history: 'x'.repeat(990), other: 'y'.repeat(20) })
+    await expect(work.commit()).rejects.toMatchObject({
+      code: 'ERR_SESSION_TOO_LARGE',
+      status: 500,
+      message: expect.stringMatching(/limit of 1000; most of it is in "history"/) as string,
+    })
+    expect(store.writes).toEqual([])
+    expect(work.outcome.action).toBe('keep')
+  })
+
+  test('is told from data of exactly that size', async () => {
+    const sessions = memorySessions({ sizeLimit: 1_000 })
+    const text = (bytes: number) => 'x'.repeat(bytes - '{"a":""}'.length)
+    const token = await storedSession(sessions, { a: text(1_000) })
+    await expect(storedSession(sessions, { a: text(1_001) })).rejects.toMatchObject({
+      code: 'ERR_SESSION_TOO_LARGE',
+    })
+    // Bytes, not characters:
+    await expect(storedSession(sessions, { a: 'é'.repeat(600) })).rejects.toMatchObject({
+      code: 'ERR_SESSION_TOO_LARGE',
+    })
+    expect(await readData(sessions, token)).toEqual({ a: text(1_000) })
+  })
+
+  test('is data over 64 KiB unless the app says otherwise', async () => {
+    const text = 'x'.repeat(65_536 - '{"a":""}'.length)
+    await expect(storedSession(memorySessions(), { a: text })).resolves.toBeDefined()
+    await expect(storedSession(memorySessions(), { a: `${text}x` })).rejects.toMatchObject({
+      code: 'ERR_SESSION_TOO_LARGE',
+    })
+    await expect(
+      storedSession(memorySessions({ sizeLimit: 70_000 }), { a: `${text}x` }),
+    ).resolves.toBeDefined()
+  })
+})

@@ -1,0 +1,96 @@
+import {
+  createSessions,
+  MemoryStore,
+  type Session,
+  type SessionKey,
+  type Sessions,
+  type SessionsOptions,
+  type SessionStore,
+  type SessionWrite,
+  type UnitOfWork,
+  type WriteResult,
+} from 'coatcheck'
+
+export const secret = 'thirty-two characters of a secret'
+
+/** Sessions in memory, without a sweeper. */
+export function memorySessions(options: Partial<SessionsOptions> = {}): Sessions {
+  return createSessions({ store: new MemoryStore(), secret, sweep: false, ...options })
+}
+
+/** The session in hand, as the bag of data that it is to a handler. */
+export function bag(work: UnitOfWork): Session & Record<string, unknown> {
+  if (!work.session) throw new Error('this work has no session any more')
+  return work.session as Session & Record<string, unknown>
+}
+
+/** Commits and gives the token that the browser then holds. */
+export async function committedToken(work: UnitOfWork): Promise<string> {
+  await work.commit()
+  const { outcome } = work
+  return outcome.action === 'issue' ? outcome.token : work.id
+}
+
+/** Stores a new session and gives its token. */
+export async function storedSession(
+  sessions: Sessions,
+  data: Record<string, unknown>,
+  userId?: string | number,
+): Promise<string> {
+  const work = sessions.begin()
+  Object.assign(bag(work), data)
+  if (userId !== undefined) await bag(work).signIn(userId)
+  return committedToken(work)
+}
+
+/** What another request reads of a session now. */
+export async function readData(sessions: Sessions, token: string): Promise<Record<string, unknown>> {
+  return { ...bag(await sessions.load(token)) }
+}
+
+/** A MemoryStore that keeps a list of what was asked of it, and fails while `down` is set. */
+export class WatchedStore implements SessionStore {
+  readonly finds: SessionKey[] = []
+  readonly writes: SessionWrite[] = []
+  down: unknown
+  /** Called before writes are carried out. */
+  beforeWrite: ((writes: readonly SessionWrite[]) => Promise<void>) | undefined
+  closed = 0
+  readonly #store = new MemoryStore()
+
+  async find(keys: readonly SessionKey[]) {
+    this.#assertUp()
+    this.finds.push(...keys)
+    return this.#store.find(keys)
+  }
+
+  async write(writes: readonly SessionWrite[]): Promise<WriteResult[]> {
+    this.#assertUp()
+    await this.beforeWrite?.(writes)
+    this.writes.push(...writes)
+    return this.#store.write(writes)
+  }
+
+  async list(...[query]: Parameters<SessionStore['list']>) {
+    this.#assertUp()
+    return this.#store.list(query)
+  }
+
+  async removeByUser(userId: string, except?: string) {
+    this.#assertUp()
+    return this.#store.removeByUser(userId, except)
+  }
+
+  async removeExpired(limit: number) {
+    this.#assertUp()
+    return this.#store.removeExpired(limit)
+  }
+
+  async close(): Promise<void> {
+    this.closed++
+  }
+
+  #assertUp(): void {
+    if (this.down !== undefined) throw this.down
+  }
+}
