@@ -95,7 +95,9 @@ describe('JSON, the default codec', () => {
   })
 
   test('reads no text that is not UTF-8', () => {
-    expect(() => jsonCodec.decode(Buffer.from([0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d]))).toThrow()
+    expect(() => jsonCodec.decode(Buffer.from([0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d]))).toThrow(
+      'not valid',
+    )
   })
 })
 

@@ -21,7 +21,7 @@ describe('requests in parallel on one session', () => {
     carts[0]!.hat = 1
     carts[1]!.scarf = 2
     delete carts[2]!.coat
-    await Promise.all(works.map((work) => work.commit()))
+    await Promise.all(works.map(async (work) => work.commit()))
     expect(await readData(sessions, token)).toEqual({ cart: { items: { hat: 1, scarf: 2 } } })
   })
 
@@ -191,7 +191,7 @@ test('whatever requests do to different keys, in whatever order they commit, all
         (one, other) =>
           Number(changes[works.indexOf(one)]!.commitLast) - Number(changes[works.indexOf(other)]!.commitLast),
       )
-      await Promise.all(inOrder.map((work) => work.commit()))
+      await Promise.all(inOrder.map(async (work) => work.commit()))
       expect(await readData(sessions, token)).toEqual(expected)
     }),
     { numRuns: 50 },

@@ -149,11 +149,6 @@ describe('a signed token', () => {
     const signed = signer.sign(token)
     expect(signer.verify(`${signed}=`)).toBeUndefined()
     expect(signer.verify(signed.replace(/^s:/, 'S:'))).toBeUndefined()
-    const base64url = `s:${token}.${signed
-      .slice(signed.lastIndexOf('.') + 1)
-      .replaceAll('+', '-')
-      .replaceAll('/', '_')}`
-    if (base64url !== signed) expect(signer.verify(base64url)).toBeUndefined()
     // The last character of 43 has two bits that no byte uses: four spellings, one of which is right.
     const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'
     const accepted = [...alphabet].filter((last) => signer.verify(signed.slice(0, -1) + last) !== undefined)

@@ -1,0 +1,109 @@
+import { createSessions, MemoryStore, SessionError, type SessionsOptions } from 'coatcheck'
+import { describe, expect, test } from 'vitest'
+import { secret, WatchedStore } from './works.ts'
+
+/** Options as a program in JavaScript may give them. */
+function create(options: Record<string, unknown>) {
+  return createSessions({ store: new MemoryStore(), secret, sweep: false, ...options } as SessionsOptions)
+}
+
+/** [what is wrong, the options, what the message says to write or to mend] */
+const wrong: [string, Record<string, unknown>, RegExp][] = [
+  ['an unknown option', { resave: false }, /no option "resave".*store, secret, cookie/],
+  ['an unknown option of cookie', { cookie: { maxAge: 1 } }, /cookie has no option "maxAge".*persistent/],
+  [
+    'an unknown option of lifetime',
+    { lifetime: { rolling: true } },
+    /lifetime has no option "rolling".*idle, absolute/,
+  ],
+  ['an unknown option of sweep', { sweep: { interval: 1 } }, /sweep has no option "interval".*every, batch/],
+  ['no store', { store: undefined }, /store is missing.*MySQLStore.*MemoryStore/],
+  ['a store that is none', { store: { get() {}, set() {} } }, /store lacks find, write, list/],
+  ['no secret', { secret: undefined }, /secret is missing.*SESSION_SECRET/],
+  ['an empty list of secrets', { secret: [] }, /secret is missing/],
+  ['a first secret that is unset', { secret: [undefined, secret] }, /secret is missing.*first one signs/],
+  ['a short secret', { secret: 'keyboard cat' }, /secret is too short.*openssl rand/],
+  ['a secret that is a number', { secret: 123_456_789_012_345 }, /secret must be a text, a Buffer/],
+  [
+    'an idle time that is no duration',
+    { lifetime: { idle: 'soon' } },
+    /lifetime\.idle must be.*'30m'.*not "soon"/,
+  ],
+  ['an idle time of nothing', { lifetime: { idle: 0 } }, /lifetime\.idle must be a positive/],
+  ['an absolute time that is no duration', { lifetime: { absolute: '1y' } }, /lifetime\.absolute must be/],
+  ['an absolute time of true', { lifetime: { absolute: true } }, /lifetime\.absolute must be/],
+  [
+    'an absolute time that is shorter than the idle time',
+    { lifetime: { idle: '2h', absolute: '1h' } },
+    /lifetime\.absolute is shorter than lifetime\.idle: make idle the shorter/,
+  ],
+  ['a touchAfter that is no duration', { touchAfter: -1 }, /touchAfter must be/],
+  [
+    'a touchAfter as long as the idle time',
+    { touchAfter: '1d' },
+    /touchAfter must be shorter than lifetime\.idle/,
+  ],
+  ['a codec without decode', { codec: { encode() {} } }, /codec must have the functions encode and decode/],
+  ['a size limit of nothing', { sizeLimit: 0 }, /sizeLimit must be a positive whole number, not 0/],
+  ['a size limit that is a text', { sizeLimit: '64kb' }, /sizeLimit must be.*"64kb"/],
+  ['a sweep that is no duration', { sweep: { every: '0s' } }, /sweep\.every must be/],
+  ['a sweep longer than a timer', { sweep: { every: '30d' } }, /sweep\.every.*22 days/],
+  ['a batch of nothing', { sweep: { batch: 0 } }, /sweep\.batch must be a positive whole number/],
+  ['a site without a scheme', { sites: ['example.com'] }, /sites.*https:\/\/example\.com/],
+  ['sites that are no list', { sites: 'https://example.com' }, /sites must be an array/],
+  [
+    'a sameSite that is none',
+    { cookie: { sameSite: 'Lax' } },
+    /cookie\.sameSite must be 'lax', 'strict' or 'none'/,
+  ],
+  ['SameSite=None without Secure', { cookie: { sameSite: 'none' } }, /'none' needs cookie\.secure true/],
+]
+
+describe('createSessions throws at start-up and names the cure', () => {
+  test.each(wrong)('for %s', (_name, options, message) => {
+    let error: unknown
+    try {
+      create(options)
+    } catch (caught) {
+      error = caught
+    }
+    expect(error).toBeInstanceOf(SessionError)
+    expect(error).toMatchObject({
+      code: 'ERR_SESSION_OPTION',
+      message: expect.stringMatching(message) as string,
+    })
+  })
+})
+
+test('the least that it needs is a store and a secret', async () => {
+  const sessions = createSessions({ store: new MemoryStore(), secret })
+  expect(sessions.sites.origins).toEqual([])
+  await sessions.close()
+})
+
+test('every option can be left out by undefined', () => {
+  const names = ['cookie', 'lifetime', 'touchAfter', 'codec', 'sizeLimit', 'sites', 'sweep']
+  expect(() => create(Object.fromEntries(names.map((name) => [name, undefined])))).not.toThrow()
+})
+
+test('options are read, not changed, and changing them later changes nothing', async () => {
+  const options = {
+    store: new WatchedStore(),
+    secret: [secret],
+    cookie: Object.freeze({ name: 'app' }),
+    lifetime: { idle: '30m' as '30m' | 'never', absolute: '1h' },
+    sites: ['https://example.com'],
+    sweep: false,
+  }
+  const before = structuredClone({ ...options, store: undefined })
+  const sessions = create(options)
+  expect({ ...options, store: undefined }).toEqual(before)
+  options.lifetime.idle = 'never'
+  options.sites.push('https://evil.example')
+  options.secret[0] = 'another secret of some length'
+  expect(sessions.sites.trusts('https://evil.example')).toBe(false)
+  const work = sessions.begin()
+  await work.signIn('ada')
+  await work.commit()
+  expect(options.store.writes).toMatchObject([{ lifetime: { idle: 1_800_000, absolute: 3_600_000 } }])
+})

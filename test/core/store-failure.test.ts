@@ -1,0 +1,164 @@
+import { type SessionError, SessionError as SessionErrorClass } from 'coatcheck'
+import { describe, expect, test, vi } from 'vitest'
+import { bag, memorySessions, readData, storedSession, WatchedStore } from './works.ts'
+
+async function failingStore() {
+  const store = new WatchedStore()
+  const sessions = memorySessions({ store })
+  const token = await storedSession(sessions, { a: 1 }, 'ada')
+  const told: SessionError[] = []
+  sessions.on('storeError', (error) => told.push(error))
+  const cause = new Error('connection refused')
+  return { store, sessions, token, told, cause }
+}
+
+describe('a store that fails', () => {
+  test('is a typed 503 and an event, never a session that is empty', async () => {
+    const { store, sessions, token, told, cause } = await failingStore()
+    store.down = cause
+    const error: unknown = await sessions.load(token).catch((reason: unknown) => reason)
+    expect(error).toBeInstanceOf(SessionErrorClass)
+    expect(error).toMatchObject({ code: 'ERR_SESSION_STORE_UNAVAILABLE', status: 503, cause })
+    expect((error as Error).message).toContain('connection refused')
+    expect(told).toEqual([error])
+    store.down = undefined
+    expect(await readData(sessions, token)).toEqual({ a: 1 })
+  })
+
+  test('fails a commit, and the browser is told nothing', async () => {
+    const { store, sessions, told, cause } = await failingStore()
+    const work = sessions.begin()
+    bag(work).a = 1
+    store.down = cause
+    await expect(work.commit()).rejects.toMatchObject({
+      code: 'ERR_SESSION_STORE_UNAVAILABLE',
+      status: 503,
+      cause,
+    })
+    expect(work.outcome.action).toBe('keep')
+    expect(told).toHaveLength(1)
+  })
+
+  test('fails a sign-out, and the session is not taken for ended', async () => {
+    const { store, sessions, token, cause } = await failingStore()
+    const work = await sessions.load(token)
+    store.down = cause
+    await expect(bag(work).signOut()).rejects.toMatchObject({ code: 'ERR_SESSION_STORE_UNAVAILABLE' })
+    expect(work.outcome.action).toBe('keep')
+    expect(work.userId).toBe('ada')
+    store.down = undefined
+    expect((await sessions.load(token)).userId).toBe('ada')
+  })
+
+  test('does not fail a request by a touch, which is an event only', async () => {
+    const { store, sessions, token, told, cause } = await failingStore()
+    const work = await sessions.load(token)
+    bag(work).touch()
+    store.down = cause
+    await work.commit()
+    expect(told).toMatchObject([{ code: 'ERR_SESSION_STORE_UNAVAILABLE' }])
+  })
+
+  test('fails listing and revoking', async () => {
+    const { store, sessions, cause } = await failingStore()
+    store.down = cause
+    const user = sessions.user('ada')
+    for (const call of [user.list(), user.revoke('x'), user.revokeAll()]) {
+      await expect(call).rejects.toMatchObject({ code: 'ERR_SESSION_STORE_UNAVAILABLE', status: 503 })
+    }
+  })
+
+  test.each<[string, unknown]>([
+    ['an Error without a message', new Error('')],
+    ['a text', 'gone away'],
+    ['undefined', undefined],
+  ])('may reject with %s', async (_name, reason) => {
+    const { store, sessions, token } = await failingStore()
+    store.find = () => Promise.reject(reason as Error)
+    await expect(sessions.load(token)).rejects.toMatchObject({ code: 'ERR_SESSION_STORE_UNAVAILABLE' })
+  })
+
+  test('may reject with a typed error of its own, which stays what it is', async () => {
+    const { store, sessions, token, told } = await failingStore()
+    store.down = new SessionErrorClass(
+      'ERR_SESSION_MISSING_TABLE',
+      'The table sessions is missing: run the schema.',
+    )
+    await expect(sessions.load(token)).rejects.toBe(store.down)
+    expect(told).toEqual([store.down])
+  })
+
+  test('is a warning of the process if nobody listens', async () => {
+    const store = new WatchedStore()
+    const sessions = memorySessions({ store })
+    store.down = new Error('connection refused')
+    const warn = vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
+    try {
+      const error: unknown = await sessions.load('token').catch((reason: unknown) => reason)
+      expect(warn).toHaveBeenCalledExactlyOnceWith(error)
+    } finally {
+      warn.mockRestore()
+    }
+  })
+})
+
+describe('work that began while the store was unavailable', () => {
+  test('reads as empty and refuses to be stored, with the error from then', async () => {
+    const { store, sessions } = await failingStore()
+    store.writes.length = 0
+    const unavailable = new SessionErrorClass('ERR_SESSION_STORE_UNAVAILABLE', 'down', { status: 503 })
+    const work = sessions.begin(unavailable)
+    expect({ ...bag(work) }).toEqual({})
+    expect(work.commit()).toBeUndefined()
+    bag(work).a = 1
+    await expect(work.commit()).rejects.toBe(unavailable)
+    await expect(bag(work).signIn('ada')).rejects.toBe(unavailable)
+    await expect(bag(work).signOut()).rejects.toBe(unavailable)
+    await expect(bag(work).reload()).rejects.toBe(unavailable)
+    expect(store.writes).toEqual([])
+    expect(work.outcome.action).toBe('keep')
+  })
+})
+
+describe('closing', () => {
+  test('closes the store once, however often it is called', async () => {
+    const { store, sessions } = await failingStore()
+    await Promise.all([sessions.close(), sessions.close()])
+    await sessions.close()
+    expect(store.closed).toBe(1)
+  })
+
+  test('waits for what is under way', async () => {
+    const { store, sessions } = await failingStore()
+    const work = sessions.begin()
+    bag(work).a = 1
+    let release: () => void = () => undefined
+    const reached = new Promise<void>((atStore) => {
+      store.beforeWrite = () => {
+        atStore()
+        return new Promise((resolve) => (release = resolve))
+      }
+    })
+    const commit = work.commit()
+    await reached
+    const closing = sessions.close()
+    expect(store.closed).toBe(0)
+    release()
+    await commit
+    await closing
+    expect(store.closed).toBe(1)
+    expect(work.outcome.action).toBe('issue')
+  })
+
+  test('makes whatever needs the store a typed 503', async () => {
+    const { sessions, token } = await failingStore()
+    const work = await sessions.load(token)
+    bag(work).a = 2
+    await sessions.close()
+    const closed = { code: 'ERR_SESSION_CLOSED', status: 503 }
+    await expect(sessions.load(token)).rejects.toMatchObject(closed)
+    await expect(work.commit()).rejects.toMatchObject(closed)
+    await expect(sessions.user('ada').list()).rejects.toMatchObject(closed)
+    await expect(sessions.user('ada').revokeAll()).rejects.toMatchObject(closed)
+  })
+})

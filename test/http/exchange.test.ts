@@ -1,0 +1,269 @@
+import { createSessions, MemoryStore, SessionError, type Sessions, type SessionsOptions } from 'coatcheck'
+import { describe, expect, test, vi } from 'vitest'
+import { keyOf, Signer } from '../../dist/core/token.js'
+import { Exchange, type ExchangeContext } from '../../dist/http/exchange.js'
+import { bag, secret, WatchedStore } from '../core/works.ts'
+
+const oldSecret = 'a secret that is to be retired'
+
+/** One host that answers requests; `store` may be shared with others. */
+function host(options: Partial<SessionsOptions> = {}) {
+  const given = { store: new MemoryStore(), secret, sweep: false as const, ...options }
+  const sessions: Sessions = createSessions(given)
+  const signer = new Signer(given.secret as string)
+  const context: ExchangeContext = { engine: sessions, cookie: cookieOf(sessions), signer }
+  const begin = (cookieHeader?: string, { secure = true, anonymousWhenUnavailable = false } = {}) =>
+    Exchange.begin(context, { cookieHeader, secure, anonymousWhenUnavailable })
+  return { sessions, signer, begin }
+}
+
+function cookieOf(sessions: Sessions): ExchangeContext['cookie'] {
+  return (sessions as unknown as { cookie: ExchangeContext['cookie'] }).cookie
+}
+
+/** The name and value that a browser keeps of a Set-Cookie header. */
+function kept(changes: { readonly setCookie: string } | undefined): string {
+  if (!changes) throw new Error('no cookie was set')
+  return changes.setCookie.split(';', 1)[0]!
+}
+
+/** Stores a session by an exchange of its own, and gives the browser's cookie. */
+async function signedIn({ begin }: Pick<ReturnType<typeof host>, 'begin'>, userId = 'ada'): Promise<string> {
+  const exchange = await begin()
+  await bag(exchange.work).signIn(userId)
+  return kept(await exchange.finish())
+}
+
+describe('a request', () => {
+  test('without a cookie never asks the store, and is answered without waiting', () => {
+    const store = new WatchedStore()
+    const exchange = host({ store }).begin('theme=dark')
+    expect(exchange).toBeInstanceOf(Exchange)
+    expect((exchange as Exchange).finish()).toBeUndefined()
+    expect(store.finds).toEqual([])
+  })
+
+  test('with a cookie that nobody of us signed never asks the store', () => {
+    const store = new WatchedStore()
+    const { begin } = host({ store })
+    const forged = new Signer('the secret of somebody else').sign('token')
+    for (const value of [forged, 's:token.', 'token', '', keyOf('token'), `s:${keyOf('token')}.x`]) {
+      expect(begin(`__Host-sid=${encodeURIComponent(value)}`), value).toBeInstanceOf(Exchange)
+    }
+    expect(store.finds).toEqual([])
+  })
+
+  test('whose session is only read gets no Set-Cookie and writes nothing', async () => {
+    const store = new WatchedStore()
+    const app = host({ store })
+    const cookie = await signedIn(app)
+    store.writes.length = 0
+    const exchange = await app.begin(cookie)
+    expect(bag(exchange.work).userId).toBe('ada')
+    expect(exchange.mustFinish).toBe(false)
+    expect(exchange.finish()).toBeUndefined()
+    expect(store.writes).toEqual([])
+  })
+
+  test('is known again by the cookie that it was given', async () => {
+    const app = host()
+    const first = await app.begin()
+    bag(first.work).cart = ['coat']
+    const changes = await first.finish()
+    expect(changes?.setCookie).toMatch(
+      /^__Host-sid=s%3A[\w-]{36}\.[\w%]+; Path=\/; HttpOnly; Secure; SameSite=Lax$/,
+    )
+    const second = await app.begin(kept(changes))
+    expect(bag(second.work).cart).toEqual(['coat'])
+  })
+
+  test('over HTTP reads no cookie that is for HTTPS, nor the other way around', async () => {
+    const app = host()
+    const cookie = await signedIn(app)
+    expect((await app.begin(cookie, { secure: false })).work.userId).toBeUndefined()
+    expect((await app.begin(cookie.replace('__Host-', ''))).work.userId).toBeUndefined()
+  })
+
+  test('that signs out has its cookie cleared', async () => {
+    const app = host()
+    const exchange = await app.begin(await signedIn(app))
+    await bag(exchange.work).signOut()
+    expect(await exchange.finish()).toEqual({
+      setCookie:
+        '__Host-sid=; Max-Age=0; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT; HttpOnly; Secure; SameSite=Lax',
+    })
+  })
+
+  test('that signs in gets another cookie, and the one from before is void', async () => {
+    const app = host()
+    const first = await app.begin()
+    bag(first.work).cart = []
+    const before = kept(await first.finish())
+    const login = await app.begin(before)
+    await bag(login.work).signIn('ada')
+    const after = kept(await login.finish())
+    expect(after).not.toBe(before)
+    expect((await app.begin(before)).work.userId).toBeUndefined()
+    expect((await app.begin(after)).work.userId).toBe('ada')
+  })
+
+  test('whose commit fails says so and gives no header', async () => {
+    const store = new WatchedStore()
+    const { sessions, begin } = host({ store })
+    sessions.on('storeError', () => undefined)
+    const exchange = await begin()
+    bag(exchange.work).a = 1
+    store.down = new Error('down')
+    await expect(exchange.finish()).rejects.toMatchObject({
+      code: 'ERR_SESSION_STORE_UNAVAILABLE',
+      status: 503,
+    })
+  })
+
+  test('whose session ended meanwhile gets no header: a parallel one may have moved it', async () => {
+    const app = host()
+    const cookie = await signedIn(app)
+    const late = await app.begin(cookie)
+    bag(late.work).late = 1
+    await app.sessions.user('ada').revokeAll()
+    expect(await late.finish()).toBeUndefined()
+  })
+})
+
+describe('of several cookies of our name', () => {
+  test('the first that leads to a session decides, so that a planted one locks nobody out', async () => {
+    const app = host()
+    const cookie = await signedIn(app)
+    const stale = `__Host-sid=${encodeURIComponent(app.signer.sign('leads nowhere'))}`
+    for (const header of [`${stale}; ${cookie}`, `${cookie}; ${stale}`, `__Host-sid=junk; ${cookie}`]) {
+      expect((await app.begin(header)).work.userId).toBe('ada')
+    }
+  })
+
+  test('four are looked up at most, in one question to the store', async () => {
+    const store = new WatchedStore()
+    const app = host({ store })
+    const cookies = Array.from(
+      { length: 500 },
+      (_, n) => `__Host-sid=${encodeURIComponent(app.signer.sign(`t${n}`))}`,
+    )
+    await app.begin(cookies.join('; '))
+    expect(store.finds).toEqual([0, 1, 2, 3].map((n) => keyOf(`t${n}`)))
+  })
+})
+
+describe('a cookie of an older secret', () => {
+  test('is good, and renewed with the next response although nothing else changed', async () => {
+    const store = new MemoryStore()
+    const cookie = await signedIn(host({ store, secret: oldSecret }))
+    const app = host({ store, secret: [secret, oldSecret] })
+    const exchange = await app.begin(cookie)
+    expect(exchange.mustFinish).toBe(true)
+    const renewed = kept(await exchange.finish())
+    expect(renewed).not.toBe(cookie)
+    const newest = await host({ store, secret }).begin(renewed)
+    expect(newest.work.userId).toBe('ada')
+    expect(newest.mustFinish).toBe(false)
+    expect((await host({ store, secret }).begin(cookie)).work.userId).toBeUndefined()
+  })
+
+  test('is not renewed if its session has ended meanwhile', async () => {
+    const store = new MemoryStore()
+    const cookie = await signedIn(host({ store, secret: oldSecret }))
+    const app = host({ store, secret: [secret, oldSecret] })
+    const exchange = await app.begin(cookie)
+    bag(exchange.work).late = 1
+    await app.sessions.user('ada').revokeAll()
+    expect(await exchange.finish()).toBeUndefined()
+  })
+
+  test('that leads nowhere is not renewed', async () => {
+    const app = host({ secret: [secret, oldSecret] })
+    const stale = new Signer(oldSecret).sign('leads nowhere')
+    const exchange = await app.begin(`__Host-sid=${encodeURIComponent(stale)}`)
+    expect(exchange.mustFinish).toBe(false)
+    expect(exchange.finish()).toBeUndefined()
+  })
+})
+
+describe('a store that is down', () => {
+  test('is an error, or an empty session if the app chose that', async () => {
+    const store = new WatchedStore()
+    const app = host({ store })
+    app.sessions.on('storeError', () => undefined)
+    const cookie = await signedIn(app)
+    store.down = new Error('down')
+    await expect(app.begin(cookie)).rejects.toMatchObject({
+      code: 'ERR_SESSION_STORE_UNAVAILABLE',
+      status: 503,
+    })
+    const anonymous = await app.begin(cookie, { anonymousWhenUnavailable: true })
+    expect({ ...bag(anonymous.work) }).toEqual({})
+    expect(anonymous.finish()).toBeUndefined()
+    bag(anonymous.work).a = 1
+    await expect(anonymous.finish()).rejects.toBeInstanceOf(SessionError)
+    store.down = undefined
+    expect((await app.begin(cookie)).work.userId).toBe('ada')
+  })
+})
+
+describe('after the headers went', () => {
+  test('a change of a session that the browser knows is stored', async () => {
+    const app = host()
+    const cookie = await signedIn(app)
+    const exchange = await app.begin(cookie)
+    bag(exchange.work).early = 1
+    await exchange.finish()
+    expect(exchange.finishLate()).toBeUndefined()
+    bag(exchange.work).late = 1
+    await exchange.finishLate()
+    expect({ ...bag((await app.begin(cookie)).work) }).toEqual({ early: 1, late: 1 })
+  })
+
+  test('a change of a session that began before them is stored', async () => {
+    const app = host()
+    const exchange = await app.begin()
+    bag(exchange.work).early = 1
+    const cookie = kept(await exchange.finish())
+    bag(exchange.work).late = 1
+    await exchange.finishLate()
+    expect({ ...bag((await app.begin(cookie)).work) }).toEqual({ early: 1, late: 1 })
+  })
+
+  test.each<[string, (work: Exchange['work']) => unknown]>([
+    ['a session that begins', (work) => (bag(work).late = 1)],
+    ['a sign-in', (work) => bag(work).signIn('ada')],
+  ])('%s is an error: the browser cannot be told', async (_name, act) => {
+    const exchange = await host().begin()
+    await exchange.finish()
+    await act(exchange.work)
+    await expect(exchange.finishLate()).rejects.toMatchObject({ code: 'ERR_SESSION_HEADERS_SENT' })
+  })
+})
+
+test('a cookie that must be Secure is not set over HTTP, which the process is warned of', async () => {
+  const { begin } = host({ cookie: { secure: true } })
+  const warn = vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
+  try {
+    for (let round = 0; round < 2; round++) {
+      const exchange = await begin(undefined, { secure: false })
+      bag(exchange.work).a = 1
+      expect(await exchange.finish()).toBeUndefined()
+    }
+    expect(warn).toHaveBeenCalledExactlyOnceWith(expect.stringContaining('trust proxy'), {
+      code: 'COATCHECK_INSECURE_REQUEST',
+    })
+  } finally {
+    warn.mockRestore()
+  }
+})
+
+test('two hosts that share a store and a secret share the session', async () => {
+  const store = new MemoryStore()
+  const [accounts, shop] = [host({ store }), host({ store })]
+  const cookie = await signedIn(accounts)
+  expect((await shop.begin(cookie)).work.userId).toBe('ada')
+  const leaving = await shop.begin(cookie)
+  await bag(leaving.work).signOut()
+  expect((await accounts.begin(cookie)).work.userId).toBeUndefined()
+})
