@@ -11,7 +11,6 @@ import { keyOf } from './token.ts'
 import { UnitOfWork } from './unit-of-work.ts'
 import { type UserId, userIdText } from './user-id.ts'
 import { UserSessions } from './user-sessions.ts'
-import type { WorkContext } from './work-context.ts'
 
 /** The engine's options in their resolved, read-only form; lengths of time in milliseconds, sizes in bytes. */
 export interface EngineSettings {
@@ -24,7 +23,7 @@ export interface EngineSettings {
 }
 
 /** Loads sessions by token, commits them, ends them. Knows nothing of HTTP. */
-export class SessionEngine extends EventEmitter<SessionEvents> implements WorkContext {
+export class SessionEngine extends EventEmitter<SessionEvents> {
   readonly #settings: EngineSettings
   readonly #batcher: Batcher
   readonly #sweeper: Sweeper | undefined
