@@ -1,0 +1,78 @@
+// Checked by `npm run check:types`, never run: what has to be an error of types is one, and what is right is none.
+import { type Codec, createSessions, MemoryStore, type Sessions, type SessionsOptions } from 'coatcheck'
+import session from 'coatcheck/express'
+
+const store = new MemoryStore()
+const secret = 'thirty-two characters of a secret'
+
+export const everything: Sessions = createSessions({
+  store,
+  secret: [secret, process.env.OLD_SECRET, Buffer.from(secret)],
+  cookie: {
+    name: 'app',
+    domain: 'example.com',
+    path: '/',
+    sameSite: 'none',
+    secure: true,
+    httpOnly: true,
+    partitioned: false,
+    priority: 'high',
+    persistent: true,
+  },
+  lifetime: { idle: '30m', absolute: false },
+  touchAfter: 60_000,
+  codec: {
+    encode: (data) => Buffer.from(JSON.stringify(data)),
+    decode: (bytes) => ({ length: bytes.length }),
+  },
+  sizeLimit: 65_536,
+  sites: ['https://app.example.com'],
+  sweep: { every: '10m', batch: 500 },
+})
+createSessions({ store, secret: process.env.SESSION_SECRET, sweep: false })
+createSessions({ store, secret: [secret] as const, sites: ['https://a.example'] as const })
+
+// @ts-expect-error no store
+createSessions({ secret })
+// @ts-expect-error no secret
+createSessions({ store })
+// @ts-expect-error a secret that is a number
+createSessions({ store, secret: 42 })
+// @ts-expect-error an option of express-session
+createSessions({ store, secret, resave: false })
+// @ts-expect-error a store that is none
+createSessions({ store: new Map(), secret })
+// @ts-expect-error a duration without a unit that we know
+createSessions({ store, secret, lifetime: { idle: '2 weeks' } })
+// @ts-expect-error idle cannot be switched off
+createSessions({ store, secret, lifetime: { idle: false } })
+// @ts-expect-error true is no length of time
+createSessions({ store, secret, lifetime: { absolute: true } })
+// @ts-expect-error a misspelt option
+createSessions({ store, secret, lifetime: { ilde: '1d' } })
+// @ts-expect-error browsers write it in lower case here
+createSessions({ store, secret, cookie: { sameSite: 'Lax' } })
+// @ts-expect-error the session's lifetime decides this
+createSessions({ store, secret, cookie: { maxAge: 1000 } })
+// @ts-expect-error a list is needed
+createSessions({ store, secret, sites: 'https://app.example.com' })
+// @ts-expect-error a codec without decode
+createSessions({ store, secret, codec: { encode: () => new Uint8Array() } })
+// @ts-expect-error sweeping is not switched on by true
+createSessions({ store, secret, sweep: true })
+// @ts-expect-error a size is a number of bytes
+createSessions({ store, secret, sizeLimit: '64kb' })
+
+session(everything, { skip: (request) => request.url === '/healthz', whenUnavailable: 'anonymous' })
+// @ts-expect-error not sessions
+session(new MemoryStore())
+// @ts-expect-error an unknown way out
+session(everything, { whenUnavailable: 'ignore' })
+// @ts-expect-error skip answers with a boolean
+session(everything, { skip: () => 'yes' })
+
+export function keepsOut(options: SessionsOptions): void {
+  // @ts-expect-error options are read-only
+  options.sizeLimit = 1
+}
+export const codec: Codec = { encode: () => Buffer.alloc(0), decode: () => ({}) }

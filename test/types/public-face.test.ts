@@ -1,0 +1,95 @@
+import {
+  createSessions,
+  MemoryStore,
+  type RequestSession,
+  type SessionError,
+  type SessionInfo,
+  type SessionReference,
+  type Sessions,
+  type SitePolicy,
+  type UnitOfWork,
+} from 'coatcheck'
+import { expectTypeOf, test } from 'vitest'
+
+declare const sessions: Sessions
+declare const session: RequestSession
+
+// The types are checked by `npm run check:types`; run, these only show that the names are there.
+
+test('sessions are what createSessions makes', () => {
+  expectTypeOf(createSessions).returns.toEqualTypeOf<Sessions>()
+  expectTypeOf(MemoryStore).toBeConstructibleWith({ maxSessions: 10 })
+  expectTypeOf<Sessions['sites']>().toEqualTypeOf<SitePolicy>()
+  expectTypeOf<Sessions['load']>().toEqualTypeOf<(...tokens: readonly string[]) => Promise<UnitOfWork>>()
+  expectTypeOf<Sessions['close']>().returns.toEqualTypeOf<Promise<void>>()
+})
+
+test('no member of the public face is any', () => {
+  expectTypeOf<Sessions>().not.toBeAny()
+  expectTypeOf<RequestSession>().not.toBeAny()
+  expectTypeOf<RequestSession['publicId']>().toEqualTypeOf<string>()
+  expectTypeOf<RequestSession['id']>().toEqualTypeOf<string>()
+  expectTypeOf<RequestSession['createdAt']>().toEqualTypeOf<Date | undefined>()
+  expectTypeOf<RequestSession['userId']>().toEqualTypeOf<string | undefined>()
+  expectTypeOf<UnitOfWork['outcome']>().not.toBeAny()
+  expectTypeOf<SessionError['cause']>().toEqualTypeOf<unknown>()
+})
+
+test('events are typed by their name', () => {
+  const listen = () => {
+    sessions.on('created', (event) => expectTypeOf(event).toEqualTypeOf<SessionReference>())
+    sessions.on('rotated', (event) => expectTypeOf(event).toEqualTypeOf<SessionReference>())
+    sessions.on('committed', ({ version }) => expectTypeOf(version).toEqualTypeOf<number>())
+    sessions.on('destroyed', ({ reason }) =>
+      expectTypeOf(reason).toEqualTypeOf<'destroy' | 'regenerate' | 'revoke' | 'signOut'>(),
+    )
+    sessions.on('expired', ({ count }) => expectTypeOf(count).toEqualTypeOf<number>())
+    sessions.on('storeError', (error) => expectTypeOf(error).toEqualTypeOf<SessionError>())
+    // @ts-expect-error no event of ours has this name
+    sessions.on('destroy', () => undefined)
+    // @ts-expect-error a listener gets what the event has
+    sessions.on('expired', (event: string) => event)
+  }
+  expectTypeOf(listen).toBeFunction()
+})
+
+test('methods take a callback, or return a promise', () => {
+  const call = () => {
+    for (const name of ['regenerate', 'destroy', 'reload', 'save'] as const) {
+      expectTypeOf(session[name]()).toEqualTypeOf<Promise<void>>()
+      expectTypeOf(
+        session[name]((error) => expectTypeOf(error).toEqualTypeOf<unknown>()),
+      ).toEqualTypeOf<void>()
+    }
+    expectTypeOf(session.signIn).parameters.toEqualTypeOf<[userId: string | number | bigint]>()
+    expectTypeOf(session.signOut()).toEqualTypeOf<Promise<void>>()
+    expectTypeOf(session.rotate()).toEqualTypeOf<Promise<void>>()
+    // @ts-expect-error a user is named by a text or a number
+    void session.signIn({ id: 1 })
+    // @ts-expect-error nobody is no user
+    void session.signIn(undefined)
+    // @ts-expect-error the token is not ours to set
+    session.id = 'x'
+    // @ts-expect-error the publicId is not ours to set
+    session.publicId = 'x'
+  }
+  expectTypeOf(call).toBeFunction()
+})
+
+test("a user's sessions are listed as read-only descriptions", () => {
+  const call = async () => {
+    const user = sessions.user(42n)
+    expectTypeOf(await user.list()).toEqualTypeOf<SessionInfo[]>()
+    expectTypeOf(await user.revoke('publicId')).toEqualTypeOf<boolean>()
+    expectTypeOf(await user.revokeAll({ except: session })).toEqualTypeOf<number>()
+    expectTypeOf(await user.revokeAll({ except: 'publicId' })).toEqualTypeOf<number>()
+    // @ts-expect-error a misspelt option would end the session in hand
+    await user.revokeAll({ exclude: session })
+    // @ts-expect-error a description changes nothing
+    ;(await user.list())[0]!.publicId = 'x'
+    // @ts-expect-error nobody is no user
+    sessions.user(undefined)
+  }
+  expectTypeOf(call).toBeFunction()
+  expectTypeOf<SessionInfo['createdAt']>().toEqualTypeOf<Date>()
+})
