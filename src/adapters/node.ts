@@ -1,6 +1,7 @@
-import type { OutgoingHttpHeader, OutgoingHttpHeaders, ServerResponse } from 'node:http'
+import type { ServerResponse } from 'node:http'
 import { SessionError } from '../core/errors.ts'
 import type { Exchange, ResponseChanges } from '../http/exchange.ts'
+import { removeContentHeaders, takeHeaders } from './response-head.ts'
 
 type AnyFunction = (this: ServerResponse, ...parameters: unknown[]) => unknown
 type Held = 'writeHead' | 'write' | 'end' | 'flushHeaders'
@@ -8,12 +9,7 @@ type Held = 'writeHead' | 'write' | 'end' | 'flushHeaders'
 /** What a handler may write while the commit is under way, before it is taken for one that ignores back-pressure. */
 const bufferLimit = 16 * 2 ** 20 // bytes
 
-/** Headers that describe the answer that a failed commit takes back. */
-const contentHeaders = [
-  'Accept-Ranges', 'Cache-Control', 'Content-Disposition', 'Content-Encoding', 'Content-Language', 'Content-Length',
-  'Content-Location', 'Content-Range', 'Content-Type', 'ETag', 'Expires', 'Last-Modified', 'Location', 'Refresh',
-  'Set-Cookie', 'Trailer', 'Transfer-Encoding',
-] // prettier-ignore
+const headerSetters = ['setHeader', 'appendHeader', 'removeHeader', 'setHeaders']
 
 /**
  * Holds a Node response back until the session is stored: the first byte leaves after the commit.
@@ -33,28 +29,32 @@ export function holdResponse(
  * - `open`: the handler has not answered yet.
  * - `committing`: it has begun to; what it writes is kept, and `write` returns false, so that a pipe pauses.
  * - `released`: what was kept went out, and all else passes straight through.
- * - `discarding`: the commit failed in the middle of a stream; an error went out instead, the rest is dropped.
+ * - `finishing`: the handler has ended a stream, and what it changed since the first byte is being stored.
+ * - `discarding`: the commit failed and the client was told, or has gone; the rest is dropped.
  */
 class ResponseHold {
   readonly #response: ServerResponse
   readonly #exchange: Exchange
   readonly #fail: (error: unknown) => void
   readonly #original: Record<Held, AnyFunction>
-  readonly #own: Record<Held, AnyFunction>
-  #state: 'open' | 'committing' | 'released' | 'discarding' = 'open'
+  readonly #own: Record<string, AnyFunction>
+  #state: 'open' | 'committing' | 'released' | 'finishing' | 'discarding'
   #kept: { readonly method: Held; readonly parameters: unknown[] }[] = []
   #keptBytes = 0
   #ended = false
   #statusCode = 200
-  /** The commit failed: the error response that follows stores nothing. */
-  #failed = false
-  #lateDone = false
+  /** There will be no other commit: the last one was made, or one failed. */
+  #settled = false
+  readonly #shadowed = new Map<string, PropertyDescriptor | undefined>()
+  readonly #drainListeners: AnyFunction[] = []
 
   constructor(response: ServerResponse, exchange: Exchange, fail: (error: unknown) => void) {
     this.#response = response
     this.#exchange = exchange
     this.#fail = fail
-    const methods = response as unknown as Record<Held, AnyFunction>
+    // A session that is opened only after the first byte can still be stored before the last.
+    this.#state = response.headersSent ? 'released' : 'open'
+    const methods = response as unknown as Record<Held | 'on', AnyFunction>
     this.#original = {
       writeHead: methods.writeHead,
       write: methods.write,
@@ -67,6 +67,8 @@ class ResponseHold {
       end: (...parameters) => this.#call('end', parameters),
       flushHeaders: () => this.#call('flushHeaders', []),
     }
+    // The compression package replaces `on`, to move those who wait for 'drain' to a stream of its own.
+    if (Object.hasOwn(response, 'on')) this.#own.on = this.#noteDrainListeners(methods.on)
   }
 
   install(): void {
@@ -74,19 +76,21 @@ class ResponseHold {
   }
 
   #call(method: Held, parameters: unknown[]): unknown {
-    const first = this.#state === 'open'
-    if (first) this.#begin(method, parameters)
     switch (this.#state) {
-      case 'released':
-        return first ? this.#pass(method, parameters) : this.#passLate(method, parameters)
-      case 'discarding':
-        return this.#discard(method, parameters)
-      default:
+      case 'open':
+        return this.#begin(method, parameters)
+      case 'committing':
         return this.#keep(method, parameters)
+      case 'released':
+        return method === 'end' ? this.#end(parameters) : this.#pass(method, parameters)
+      case 'discarding':
+        if (method === 'end') this.#pass('end', []) // so that those who wait for it are told
     }
+    // Node calls writeHead itself for the first byte, and throws if that has left.
+    return method === 'writeHead' ? this.#pass(method, parameters) : this.#drop(method, parameters)
   }
 
-  #begin(method: Held, parameters: unknown[]): void {
+  #begin(method: Held, parameters: unknown[]): unknown {
     const finished = this.#exchange.finish()
     if (finished instanceof Promise) {
       this.#state = 'committing'
@@ -96,21 +100,21 @@ class ResponseHold {
         (changes) => this.#release(changes),
         (error: unknown) => this.#refuse(error),
       )
-      return
+      return this.#keep(method, parameters)
     }
     this.#state = 'released'
-    if (finished) {
-      this.#apply(finished, method === 'writeHead' ? parameters : undefined)
-    }
+    if (finished) this.#apply(finished, method === 'writeHead' ? parameters : undefined)
+    return this.#pass(method, parameters)
   }
 
   #keep(method: Held, parameters: unknown[]): unknown {
-    if (this.#ended) return method === 'write' ? false : this.#response
+    if (method === 'writeHead' && this.#kept.length > 0) throw headersSent()
+    if (this.#ended) return this.#drop(method, parameters)
     if (method === 'write' && this.#kept.some((kept) => kept.method === 'write')) {
       this.#keptBytes += byteLength(parameters[0])
       if (this.#keptBytes > bufferLimit) {
-        this.#refuse(bufferFull())
-        return this.#discard(method, parameters)
+        this.#takeBack(bufferFull())
+        return this.#drop(method, parameters)
       }
     }
     this.#kept.push({ method, parameters })
@@ -118,49 +122,80 @@ class ResponseHold {
     return method === 'write' ? false : this.#response
   }
 
-  #release(changes: ResponseChanges | undefined): void {
+  #release(changes?: ResponseChanges): void {
     if (this.#state !== 'committing') return
-    const response = this.#response
+    const kept = this.#kept
     this.#presentAsOpen()
     this.#state = 'released'
-    if (response.destroyed || response.socket?.destroyed) return // the client has gone; what it did is stored
-    response.statusCode = this.#statusCode
-    const head = this.#kept.find(({ method }) => method === 'writeHead')
-    if (changes) this.#apply(changes, head?.parameters)
-    const [first, ...later] = this.#kept
-    this.#kept = []
-    let flowing = this.#pass(first!.method, first!.parameters) !== false
-    for (const { method, parameters } of later) {
-      const result = this.#passLate(method, parameters)
-      if (method === 'write') flowing = result !== false
+    if (this.#clientGone) return // what it did is stored
+    try {
+      this.#response.statusCode = this.#statusCode
+      if (changes) this.#apply(changes, kept.find(({ method }) => method === 'writeHead')?.parameters)
+      let flowing = true
+      for (const [index, { method, parameters }] of kept.entries()) {
+        const late = method === 'end' && index > 0
+        const result = late ? this.#end(parameters) : this.#pass(method, parameters)
+        if (method === 'write') flowing = result !== false
+      }
+      if (flowing && !this.#ended) this.#emitDrain()
+    } catch (error) {
+      // Node refused what the handler gave it: it would have thrown at the handler.
+      this.#takeBack(error)
+      if (changes) this.#apply(changes, undefined)
     }
-    if (flowing && !this.#ended) response.emit('drain')
+  }
+
+  #refuse(error: unknown): void {
+    if (this.#state !== 'committing') return
+    const head = this.#kept.find(({ method }) => method === 'writeHead')
+    if (Number(head?.parameters[0] ?? this.#statusCode) < 500) return this.#takeBack(error)
+    // An answer that says that the server failed claims nothing, so it may go: it often is the app's answer
+    // to this very error.
+    this.#settled = true
+    this.#release()
   }
 
   /** Takes the answer back, and lets the app answer with the error. */
-  #refuse(error: unknown): void {
-    if (this.#state !== 'committing') return
+  #takeBack(error: unknown): void {
     const response = this.#response
     this.#presentAsOpen()
-    this.#kept = []
-    this.#failed = true
-    for (const name of contentHeaders) response.removeHeader(name)
-    response.statusMessage = ''
-    if (response.destroyed || response.socket?.destroyed) {
+    this.#settled = true
+    if (this.#clientGone) {
       this.#state = 'discarding'
-    } else if (this.#ended) {
-      this.#state = 'released'
-      response.statusCode = 200
-      // What others wrapped around these methods belongs to the answer that was taken back.
-      this.install()
-      this.#fail(error)
-    } else {
-      // The handler is still writing: an error page of the app would be mixed with that. So this one is ours.
-      this.#state = 'discarding'
-      response.statusCode = error instanceof SessionError ? error.status : 500
-      response.setHeader('Content-Type', 'text/plain; charset=utf-8')
-      this.#original.end.call(response, 'The session could not be stored. Please try again.\n')
+      return
     }
+    if (response.headersSent) return this.#cutShort(error)
+    removeContentHeaders(response)
+    response.statusMessage = ''
+    if (!this.#ended) return this.#answerInstead(error)
+    this.#state = 'released'
+    response.statusCode = 200
+    // What others wrapped around these methods belongs to the answer that was taken back.
+    this.install()
+    process.nextTick(this.#fail, error)
+  }
+
+  /** The handler is still writing: an error page of the app would be mixed with that. So this one is ours. */
+  #answerInstead(error: unknown): void {
+    const response = this.#response
+    const text = 'The session could not be stored. Please try again.\n'
+    this.#state = 'discarding'
+    response.statusCode = error instanceof SessionError ? error.status : 500
+    response.setHeader('Content-Type', 'text/plain; charset=utf-8')
+    response.setHeader('Content-Length', byteLength(text))
+    response.setHeader('Connection', 'close')
+    // Not ended but closed: only that tells a pipeline to let go of its source.
+    response.once('close', () => this.#fail(error))
+    this.#pass('flushHeaders', [])
+    this.#pass('write', [text])
+    response.socket?.destroySoon()
+  }
+
+  /** The status has left already; cutting the response short is the only way left to say that it failed. */
+  #cutShort(error: unknown): void {
+    this.#state = 'discarding'
+    this.#response.destroy()
+    process.nextTick(this.#fail, error)
   }
 
   #pass(method: Held, parameters: unknown[]): unknown {
@@ -168,27 +203,30 @@ class ResponseHold {
   }
 
   /** After the first byte: what the handler changed since then is stored before the response ends. */
-  #passLate(method: Held, parameters: unknown[]): unknown {
-    const late =
-      method === 'end' && !this.#failed && !this.#lateDone ? this.#exchange.finishLate() : undefined
-    if (!late) return this.#pass(method, parameters)
-    this.#lateDone = true
-    const end = () => this.#pass('end', parameters)
-    // The status has left already; cutting the response short is the only way left to say that it failed.
-    late.then(end, (error: Error) => this.#response.destroy(error))
+  #end(parameters: unknown[]): unknown {
+    const late = this.#settled ? undefined : this.#exchange.finishLate()
+    this.#settled = true
+    if (!late) return this.#pass('end', parameters)
+    this.#state = 'finishing'
+    late.then(
+      () => {
+        this.#state = 'released'
+        this.#pass('end', parameters)
+      },
+      (error: unknown) => this.#cutShort(error),
+    )
     return this.#response
   }
 
-  #discard(method: Held, parameters: unknown[]): unknown {
+  #drop(method: Held, parameters: unknown[]): unknown {
     const callback = parameters.findLast((parameter) => typeof parameter === 'function')
     if (callback) process.nextTick(callback as () => void)
-    return method === 'write' ? true : this.#response
+    return method === 'write' ? false : this.#response
   }
 
   #apply(changes: ResponseChanges, head: unknown[] | undefined): void {
     const response = this.#response
     if (response.headersSent) return
-    // Headers given to writeHead would replace what was set before it: set them first.
     if (head) takeHeaders(response, head)
     response.appendHeader('Set-Cookie', changes.setCookie)
     const caching = String(response.getHeader('Cache-Control') ?? '')
@@ -196,32 +234,55 @@ class ResponseHold {
     if (!/\b(no-store|private)\b/i.test(caching)) response.setHeader('Cache-Control', 'no-store')
   }
 
+  get #clientGone(): boolean {
+    return this.#response.destroyed || this.#response.socket?.destroyed === true
+  }
+
+  #noteDrainListeners(on: AnyFunction): AnyFunction {
+    return (event, listener, ...rest) => {
+      const waits = event === 'drain' && (this.#state === 'open' || this.#state === 'committing')
+      if (waits) this.#drainListeners.push(listener as AnyFunction)
+      return on.call(this.#response, event, listener, ...rest)
+    }
+  }
+
+  /** Wakes those whose `write` was held, and who wait for more room now. */
+  #emitDrain(): void {
+    const response = this.#response
+    const there = response.rawListeners('drain')
+    const moved = this.#drainListeners.filter((listener) => !there.includes(listener))
+    response.emit('drain')
+    for (const listener of moved) listener.call(response)
+  }
+
   /** While the answer is held it counts as sent: a second one must fail as it would without us. */
   #presentAsSent(): void {
-    const sent = () => {
-      const error = new Error('Cannot set headers after they are sent to the client')
-      throw Object.assign(error, { code: 'ERR_HTTP_HEADERS_SENT' })
+    const throwing = () => {
+      throw headersSent()
     }
-    for (const name of ['setHeader', 'appendHeader', 'removeHeader', 'setHeaders']) {
-      Object.defineProperty(this.#response, name, { value: sent, configurable: true, writable: true })
-    }
-    Object.defineProperty(this.#response, 'headersSent', { get: () => true, configurable: true })
-    Object.defineProperty(this.#response, 'writableEnded', { get: () => this.#ended, configurable: true })
+    for (const name of headerSetters) this.#shadow(name, { value: throwing, writable: true })
+    this.#shadow('headersSent', { get: () => true })
+    this.#shadow('writableEnded', { get: () => this.#ended })
+  }
+
+  #shadow(name: string, descriptor: PropertyDescriptor): void {
+    this.#shadowed.set(name, Object.getOwnPropertyDescriptor(this.#response, name))
+    Object.defineProperty(this.#response, name, { ...descriptor, configurable: true })
   }
 
   #presentAsOpen(): void {
-    const response = this.#response as unknown as Record<string, unknown>
-    for (const name of [
-      'setHeader',
-      'appendHeader',
-      'removeHeader',
-      'setHeaders',
-      'headersSent',
-      'writableEnded',
-    ]) {
-      delete response[name]
+    this.#kept = []
+    for (const [name, descriptor] of this.#shadowed) {
+      if (descriptor) Object.defineProperty(this.#response, name, descriptor)
+      else delete (this.#response as unknown as Record<string, unknown>)[name]
     }
+    this.#shadowed.clear()
   }
+}
+
+function headersSent(): Error {
+  const error = new Error('Cannot set headers after they are sent to the client')
+  return Object.assign(error, { code: 'ERR_HTTP_HEADERS_SENT' })
 }
 
 function bufferFull(): SessionError {
@@ -233,32 +294,5 @@ function bufferFull(): SessionError {
 }
 
 function byteLength(chunk: unknown): number {
-  return typeof chunk === 'string' ? chunk.length : chunk instanceof Uint8Array ? chunk.byteLength : 0
-}
-
-/** Sets the headers that were given to writeHead, and leaves it the status alone. */
-function takeHeaders(response: ServerResponse, head: unknown[]): void {
-  const headers = head.at(-1) as OutgoingHttpHeaders | readonly unknown[] | undefined
-  if (typeof headers !== 'object' || headers === null) return
-  head.pop()
-  const seen = new Set<string>()
-  for (const [name, value] of headerPairs(headers)) {
-    const values = Array.isArray(value) ? (value as string[]) : String(value)
-    if (seen.has(name.toLowerCase())) response.appendHeader(name, values)
-    else response.setHeader(name, values)
-    seen.add(name.toLowerCase())
-  }
-}
-
-function headerPairs(headers: OutgoingHttpHeaders | readonly unknown[]): [string, OutgoingHttpHeader][] {
-  if (!Array.isArray(headers)) {
-    return Object.entries(headers).filter(
-      (pair): pair is [string, OutgoingHttpHeader] => pair[1] !== undefined,
-    )
-  }
-  if (Array.isArray(headers[0])) return headers as [string, OutgoingHttpHeader][]
-  const flat = headers as OutgoingHttpHeader[]
-  return flat.flatMap((name, index) =>
-    index % 2 === 0 ? [[String(name), flat[index + 1]!] as [string, OutgoingHttpHeader]] : [],
-  )
+  return typeof chunk === 'string' || chunk instanceof Uint8Array ? chunk.length : 0
 }

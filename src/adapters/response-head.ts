@@ -1,0 +1,48 @@
+import type { OutgoingHttpHeader, OutgoingHttpHeaders, ServerResponse } from 'node:http'
+
+/** Headers that describe the answer that a failed commit takes back. */
+const contentHeaders = [
+  'Accept-Ranges', 'Cache-Control', 'Content-Disposition', 'Content-Encoding', 'Content-Language', 'Content-Length',
+  'Content-Location', 'Content-Range', 'Content-Type', 'ETag', 'Expires', 'Last-Modified', 'Location', 'Refresh',
+  'Set-Cookie', 'Trailer', 'Transfer-Encoding',
+] // prettier-ignore
+
+/** Removes the headers that describe an answer; what other middleware says of the exchange (CORS, CSP, …) stays. */
+export function removeContentHeaders(response: ServerResponse): void {
+  for (const name of contentHeaders) {
+    // Node takes the removal of an absent Content-Length for a wish to have none.
+    if (response.hasHeader(name)) response.removeHeader(name)
+  }
+}
+
+/**
+ * Sets the headers that were given to writeHead, and leaves it the status alone: headers given to writeHead
+ * replace those of the same name, so what is appended afterwards would be lost.
+ *
+ * @param head the parameters of writeHead; the headers are taken out of it
+ */
+export function takeHeaders(response: ServerResponse, head: unknown[]): void {
+  const headers = head.at(-1) as OutgoingHttpHeaders | readonly unknown[] | undefined
+  if (typeof headers !== 'object' || headers === null) return
+  head.pop()
+  const seen = new Set<string>()
+  for (const [name, value] of headerPairs(headers)) {
+    const values = Array.isArray(value) ? (value as string[]) : String(value)
+    if (seen.has(name.toLowerCase())) response.appendHeader(name, values)
+    else response.setHeader(name, values)
+    seen.add(name.toLowerCase())
+  }
+}
+
+function headerPairs(headers: OutgoingHttpHeaders | readonly unknown[]): [string, OutgoingHttpHeader][] {
+  if (!Array.isArray(headers)) {
+    return Object.entries(headers).filter(
+      (pair): pair is [string, OutgoingHttpHeader] => pair[1] !== undefined,
+    )
+  }
+  if (Array.isArray(headers[0])) return headers as [string, OutgoingHttpHeader][]
+  const flat = headers as OutgoingHttpHeader[]
+  return flat.flatMap((name, index) =>
+    index % 2 === 0 ? [[String(name), flat[index + 1]!] as [string, OutgoingHttpHeader]] : [],
+  )
+}
