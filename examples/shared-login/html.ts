@@ -1,0 +1,26 @@
+/** A piece of HTML that is safe to send. Only `html` makes them. */
+export class Html {
+  readonly text: string
+
+  constructor(text: string) {
+    this.text = text
+  }
+
+  toString(): string {
+    return this.text
+  }
+}
+
+type Insert = Html | readonly Html[] | string | number | undefined | false
+
+/** A template of HTML: what is put into it is escaped, unless it came out of `html` itself. */
+export function html(strings: TemplateStringsArray, ...inserts: readonly Insert[]): Html {
+  return new Html(String.raw({ raw: strings }, ...inserts.map(render)))
+}
+
+function render(insert: Insert): string {
+  if (insert === undefined || insert === false) return ''
+  if (insert instanceof Html) return insert.text
+  if (Array.isArray(insert)) return insert.join('')
+  return String(insert).replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`)
+}

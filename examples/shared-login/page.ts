@@ -1,0 +1,114 @@
+import type { RequestSession } from 'coatcheck'
+import { origins, type AppName } from './addresses.ts'
+import { summaryOf } from './catalogue.ts'
+import { html, type Html } from './html.ts'
+import { personOf } from './people.ts'
+
+interface PageParts {
+  readonly app: AppName
+  readonly title: string
+  /** Left out where nobody can know it: on the page that says that the database is away. */
+  readonly session?: RequestSession
+  readonly main: Html
+  readonly aside?: Html
+  /** What comes after the ticket. */
+  readonly after?: Html
+}
+
+/** The frame that all pages share. */
+export function page({ app, title, session, main, aside, after }: PageParts): string {
+  return html`<!doctype html>
+    <html lang="en">
+      <head>
+        <meta charset="utf-8" />
+        <meta name="viewport" content="width=device-width, initial-scale=1" />
+        <meta name="color-scheme" content="light dark" />
+        <title>${title} · Coatcheck demo</title>
+        <link rel="icon" href="/ticket.svg" />
+        <link rel="stylesheet" href="/style.css" />
+        ${app === 'shop' && html`<script type="module" src="/shop-page.js"></script>`}
+      </head>
+      <body data-app="${app}" data-user="${session?.userId}">
+        <a class="skip" href="#main">Skip to the content</a>
+        ${header(app, session)}
+        <div class="columns">
+          <main id="main">${main}</main>
+          <aside>${aside} ${session && ticket(session)} ${after}</aside>
+        </div>
+        <footer>
+          Three apps, three processes, three host names under <code>demo.localhost</code>: one session in one
+          database.
+        </footer>
+      </body>
+    </html>`.text
+}
+
+function header(app: AppName, session: RequestSession | undefined): Html {
+  const person = personOf(session?.userId)
+  const { items } = summaryOf(session?.cart)
+  const link = (name: AppName, path: string, label: Html | string) =>
+    html`<a href="${origins[name]}${path}" ${name === app && html`aria-current="page"`}>${label}</a>`
+  return html`<header>
+    <a class="brand" href="${origins.accounts}/"
+      ><img src="/ticket.svg" alt="" width="30" height="30" />Coatcheck</a
+    >
+    <nav aria-label="Apps">
+      ${link('accounts', '/', 'Accounts')}
+      ${link('shop', '/', html`Shop <span class="count" id="count" ${items === 0 && html`hidden`}>${items}<span class="unseen"> in the cart</span></span>`)}
+      ${link('api', '/me', 'API')}
+    </nav>
+    ${person ? signedIn(person.name) : session && signedOut(app)}
+  </header>`
+}
+
+function signedIn(name: string): Html {
+  // Each app has this form, and signs out for all.
+  return html`<div class="visitor">
+    <span class="initial" aria-hidden="true">${name[0]}</span>
+    <span class="name" id="visitor">${name}</span>
+    <form method="post" action="/sign-out"><button class="quiet">Sign out</button></form>
+  </div>`
+}
+
+function signedOut(app: AppName): Html {
+  return html`<div class="visitor">
+    <span class="name" id="visitor">Not signed in</span>
+    ${app !== 'accounts' && html`<a class="button" href="${origins.accounts}/?from=${app}">Sign in</a>`}
+  </div>`
+}
+
+/** What the server knows of this browser, as the stub of a coat check ticket. */
+function ticket(session: RequestSession): Html {
+  const person = personOf(session.userId)
+  if (session.createdAt === undefined) {
+    return html`<section class="ticket empty" aria-labelledby="ticket">
+      <h2 id="ticket">No ticket yet</h2>
+      <p class="number" aria-hidden="true">– – – –</p>
+      <p>
+        You have handed in nothing, so the database knows nothing of you: a session begins when there is
+        something to keep.
+      </p>
+    </section>`
+  }
+  return html`<section class="ticket" aria-labelledby="ticket">
+    <h2 id="ticket">Your ticket</h2>
+    <p class="number">${session.publicId}</p>
+    <p>
+      ${person ? html`Bound to <strong>${person.name}</strong>` : 'Bound to nobody yet'}, handed out
+      ${ago(session.createdAt)}. The number names your session and opens nothing: only the token in your
+      cookie does.
+    </p>
+  </section>`
+}
+
+/** A moment as people say it, with the exact one behind. */
+export function ago(moment: Date): Html {
+  const minutes = Math.max(0, Math.floor((Date.now() - moment.getTime()) / 60_000))
+  const words = new Intl.RelativeTimeFormat('en', { numeric: 'auto' })
+  const text =
+    minutes < 1 ? 'just now'
+    : minutes < 60 ? words.format(-minutes, 'minute')
+    : minutes < 1440 ? words.format(-Math.floor(minutes / 60), 'hour')
+    : words.format(-Math.floor(minutes / 1440), 'day') // prettier-ignore
+  return html`<time datetime="${moment.toISOString()}" title="${moment.toISOString()}">${text}</time>`
+}

@@ -1,0 +1,94 @@
+import { join } from 'node:path'
+import { styleText } from 'node:util'
+import { SessionError } from 'coatcheck'
+import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express'
+import { ports, type AppName } from './addresses.ts'
+import { html } from './html.ts'
+import { page } from './page.ts'
+import { sessions } from './sessions.ts'
+
+/** The stylesheet and the scripts: in front of everything else, since they need no session. */
+export const files: RequestHandler = express.static(join(import.meta.dirname, 'public'))
+
+/** Pages that show a session are for this moment only: after signing out, going back must not show them again. */
+export const neverKept: RequestHandler = (_req, res, next) => {
+  res.set('Cache-Control', 'no-store')
+  next()
+}
+
+/** One line a request. Of the session it tells who it belongs to, never the token. */
+export function logRequests(app: AppName): RequestHandler {
+  return (req, res, next) => {
+    const start = performance.now()
+    const { method, path } = req
+    res.once('finish', () => {
+      const who = method === 'OPTIONS' ? 'preflight' : (req.session?.userId ?? 'anonymous')
+      const time = `${(performance.now() - start).toFixed(0)} ms`
+      const status = styleText(res.statusCode < 400 ? 'green' : 'yellow', String(res.statusCode))
+      console.log(
+        `${app.padEnd(9)} ${method.padEnd(7)} ${path.padEnd(28)} ${status} ${time.padStart(7)}  ${who}`,
+      )
+    })
+    next()
+  }
+}
+
+/** The last thing in each app: what a visitor sees when something went wrong. */
+export function showErrors(app: AppName): ErrorRequestHandler {
+  return (error, _req, res, next) => {
+    if (res.headersSent) return next(error)
+    const away = error instanceof SessionError && error.code === 'ERR_SESSION_STORE_UNAVAILABLE'
+    const status = Number((error as { status?: unknown }).status) || 500
+    if (away) console.error(styleText('yellow', `${app.padEnd(9)} ${error.message}`))
+    else if (status >= 500) console.error(error)
+    const title = away ? 'One moment, please' : status >= 500 ? 'That went wrong' : 'That cannot be read'
+    const text = away
+      ? 'The cloakroom cannot reach its shelves. Your coat is safe and you are still signed in: try again in a minute.'
+      : 'Nothing was changed. Go back and try once more.'
+    res.status(status)
+    if (away) res.set('Retry-After', '10')
+    if (app === 'api') res.json({ error: text })
+    else
+      res.send(
+        page({
+          app,
+          title,
+          main: html`<h1>${title}</h1>
+            <p class="lead">${text}</p>
+            <p><a class="button" href="/">Try again</a></p>`,
+        }),
+      )
+  }
+}
+
+/** Listens until the launcher, or Ctrl-C, ends it. */
+export function serve(name: AppName, app: Express): void {
+  const server = app.listen(ports[name], '127.0.0.1', (error) => {
+    if (error === undefined) return void process.send?.({ ready: true })
+    const message =
+      (error as NodeJS.ErrnoException).code === 'EADDRINUSE'
+        ? `Port ${ports[name]} is taken. Stop what listens there, or choose another by PORT_${name.toUpperCase()}.`
+        : `The ${name} app cannot listen: ${error.message}.`
+    // The launcher tells it, once; an app that was started by hand tells it itself.
+    if (process.send) process.send({ failed: message }, () => process.exit(1))
+    else {
+      console.error(message)
+      process.exit(1)
+    }
+  })
+
+  let stopping = false
+  const stop = (): void => {
+    if (stopping) return
+    stopping = true
+    // Requests that are under way are answered first. Connections that a browser opened and has not used would wait.
+    setTimeout(() => server.closeAllConnections(), 1_000).unref()
+    server.close(() => {
+      sessions.close().then(
+        () => process.exit(0),
+        () => process.exit(1),
+      )
+    })
+  }
+  for (const signal of ['SIGINT', 'SIGTERM', 'disconnect']) process.on(signal, stop)
+}

@@ -1,0 +1,30 @@
+// The same in every app. That is the sharing: one store, one secret, one cookie.
+import { join } from 'node:path'
+import { createSessions } from 'coatcheck'
+import { MySQLStore } from 'coatcheck/mysql'
+import { SQLiteStore } from 'coatcheck/sqlite'
+import { domain, origins } from './addresses.ts'
+import { dataFolder, sessionSecret } from './secret.ts'
+
+const { DATABASE_URL } = process.env
+
+export const sessions = createSessions({
+  store: DATABASE_URL ? new MySQLStore(DATABASE_URL) : new SQLiteStore(join(dataFolder, 'sessions.db')),
+  secret: sessionSecret,
+  cookie: { domain },
+  lifetime: { idle: '1d', absolute: '30d' },
+  // Whose pages may call across origins. Being a host of the same domain is not enough to be trusted.
+  sites: [origins.accounts, origins.shop],
+})
+
+declare module 'coatcheck' {
+  /** What the apps keep in a session. One declaration types `req.session` everywhere. */
+  interface SessionData {
+    /** How many of each product, by its id. */
+    cart?: Record<string, number>
+    /** What the browser said it is when it signed in, for the list of devices. */
+    device?: string
+    /** The last order, placed through the API. */
+    order?: { number: string; items: number; total: number }
+  }
+}

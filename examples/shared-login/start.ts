@@ -1,0 +1,94 @@
+// Starts the three apps, each in a process of its own, and ends them together.
+import { fork, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import type { AppName } from './addresses.ts'
+
+const names: readonly AppName[] = ['accounts', 'shop', 'api']
+const children = new Map<AppName, ChildProcess>()
+let ending = false
+
+process.on('SIGINT', () => void end(0))
+process.on('SIGTERM', () => void end(0))
+
+try {
+  const database = await tryDatabase()
+  await Promise.all(names.map(start))
+  if (!ending) await welcome(database)
+} catch (error) {
+  await fail((error as Error).message)
+}
+
+/** Asks the store once, here, so that a wrong setting or a database that is down is told once, not by each app. */
+async function tryDatabase(): Promise<string> {
+  const { sessions } = await import('./sessions.ts')
+  try {
+    await sessions.user('nobody').list()
+  } finally {
+    await sessions.close()
+  }
+  const { DATABASE_URL } = process.env
+  if (!DATABASE_URL) return (await import('./secret.ts')).dataFolder + '/sessions.db'
+  const { host, pathname } = new URL(DATABASE_URL) // without the password
+  return host + pathname
+}
+
+/** Resolves when the app listens; rejects with its reason if it cannot. */
+async function start(name: AppName): Promise<void> {
+  if (ending) return
+  const child = fork(join(import.meta.dirname, `${name}.ts`))
+  children.set(name, child)
+  child.once('exit', (code, signal) => {
+    children.delete(name)
+    // It ends with 0 only where it was asked to, as by Ctrl-C, which reaches us all at once.
+    if (code === 0) void end(0)
+    else
+      void fail(
+        `The ${name} app ended unexpectedly (${signal ?? `exit code ${code}`}), so the others end too.`,
+      )
+  })
+  const [message] = (await once(child, 'message')) as [{ failed?: string }]
+  if (message.failed !== undefined) throw new Error(message.failed)
+}
+
+/** One line that says what is wrong, and the end. */
+async function fail(message: string): Promise<void> {
+  if (ending) return
+  console.error(message.split('\n')[0])
+  await end(1)
+}
+
+/** Ends the apps, waits until they are gone, and then this process. */
+async function end(code: number): Promise<void> {
+  if (ending) return
+  ending = true
+  await Promise.all(
+    [...children.values()].map(async (child) => {
+      const exited = once(child, 'exit')
+      child.kill('SIGTERM')
+      // Whoever does not end by being asked is ended.
+      const patience = setTimeout(() => child.kill('SIGKILL'), 5_000)
+      await exited
+      clearTimeout(patience)
+    }),
+  )
+  process.exit(code)
+}
+
+async function welcome(database: string): Promise<void> {
+  const { origins } = await import('./addresses.ts')
+  const { passwordOfAll } = await import('./people.ts')
+  const width = Math.max(...names.map((name) => origins[name].length)) + 2
+  const row = (app: string, address: string, what: string): string =>
+    `  ${app.padEnd(10)}${address.padEnd(width)}${what}`
+  console.log(`
+${row('accounts', origins.accounts, 'sign in and out, see your devices')}
+${row('shop', origins.shop, 'a cart, before and after you sign in')}
+${row('api', `${origins.api}/me`, 'JSON, called by the shop across origins')}
+
+  Try: put something into the cart, sign in as alice or bob (password: ${passwordOfAll}), place the order.
+       Sign in from a second browser, and end it from the first. Sign out in the shop: all forget you.
+
+  Sessions are kept in ${database}. Ctrl-C ends all three.
+`)
+}

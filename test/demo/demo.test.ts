@@ -1,0 +1,235 @@
+import type { Browser, BrowserContext, BrowserContextOptions, Page } from 'playwright-core'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { launchBrowser } from '../servers/chromium.ts'
+import { freshDatabase } from '../servers/databases.ts'
+import { startDemo, type Demo } from './launcher.ts'
+import { fillIn, keepPicture, signIn } from './visitor.ts'
+
+let browser: Browser
+beforeAll(async () => {
+  browser = await launchBrowser()
+})
+afterAll(() => browser?.close())
+
+describe.for(['SQLite', 'MariaDB'] as const)('the demo on %s', (database) => {
+  let demo: Demo
+  const contexts: BrowserContext[] = []
+
+  beforeAll(async () => {
+    demo = await startDemo(database === 'MariaDB' ? { DATABASE_URL: await freshDatabase() } : {})
+  })
+  afterAll(() => demo?.stop())
+  afterEach(async () => {
+    await Promise.all(contexts.splice(0).map((context) => context.close()))
+  })
+
+  /** Somebody's browser, with cookies of its own. */
+  async function visitor(options: BrowserContextOptions = {}): Promise<Page> {
+    const context = await browser.newContext({ viewport: { width: 1280, height: 860 }, ...options })
+    contexts.push(context)
+    return context.newPage()
+  }
+
+  const picture = (page: Page, name: string) => keepPicture(page, `${name}-${database}`)
+
+  test('who looks around has no session: no cookie, no ticket', async () => {
+    const page = await visitor()
+    await page.goto(demo.shop)
+    await page.getByText('No ticket yet').waitFor()
+    expect(await page.context().cookies()).toEqual([])
+  })
+
+  test('a cart from before signing in is there after it, and the API takes it as an order across origins', async () => {
+    const page = await visitor()
+    await page.goto(demo.shop)
+    await page.getByRole('button', { name: 'Add Umbrella to the cart' }).click()
+    await page.getByRole('button', { name: 'Add Umbrella to the cart' }).click()
+    await page.getByText('2 × Umbrella').waitFor()
+    const [before] = await page.context().cookies()
+    const ticket = await page.locator('.ticket .number').textContent()
+
+    await page.getByRole('link', { name: 'Sign in to order' }).click()
+    await fillIn(page, 'alice')
+    await page.waitForURL(`${demo.shop}/`)
+    await page.getByText('2 × Umbrella').waitFor()
+    expect(await page.locator('#visitor').textContent()).toBe('Alice')
+
+    // Another token, the same session.
+    const [after] = await page.context().cookies()
+    expect(after).toMatchObject({ domain: '.demo.localhost', httpOnly: true, sameSite: 'Lax' })
+    expect(after!.value).not.toBe(before!.value)
+    expect(await page.locator('.ticket .number').textContent()).toBe(ticket)
+    await page.locator('#calls').getByText('"name": "Alice"').waitFor()
+    await picture(page, 'cart')
+
+    await page.getByRole('button', { name: 'Place the order' }).click()
+    await page.getByText(/Order A-\d{4} is placed: 2 pieces for € 130/).waitFor()
+    expect(await page.locator('#count').isHidden()).toBe(true)
+    await demo.wrote(/^api +OPTIONS +\/orders +\S*204\S* .*preflight$/m)
+    await demo.wrote(/^api +POST +\/orders +\S*201\S* .*alice$/m)
+    await picture(page, 'ordered')
+  })
+
+  test('a wrong password signs nobody in', async () => {
+    const page = await visitor()
+    await page.goto(demo.accounts)
+    await fillIn(page, 'alice', 'guess')
+    await page.getByRole('alert').getByText('No guest here').waitFor()
+    expect(await page.context().cookies()).toEqual([])
+  })
+
+  test('each device of a person is listed, and is ended from another', async () => {
+    const desk = await visitor()
+    const phone = await visitor({
+      userAgent:
+        'Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 Version/18.0 Safari/604.1',
+    })
+    const stranger = await visitor()
+    await signIn(stranger, demo, 'alice')
+    await signIn(desk, demo, 'bob')
+    await desk.getByRole('button', { name: 'Sign out the others' }).click()
+    await signIn(phone, demo, 'bob')
+
+    await desk.reload()
+    const devices = desk.getByRole('listitem')
+    expect(await devices.count()).toBe(2)
+    const theirs = devices.filter({ hasText: 'Safari on iOS' })
+    expect(await theirs.getByText('This device').count()).toBe(0)
+    expect(await devices.filter({ hasText: 'Chrome on Linux' }).getByText('This device').count()).toBe(1)
+    await picture(desk, 'devices')
+
+    await theirs.getByRole('button', { name: 'End' }).click()
+    await desk.waitForURL(`${demo.accounts}/`)
+    expect(await devices.count()).toBe(1)
+    await phone.goto(demo.shop)
+    expect(await phone.locator('#visitor').textContent()).toBe('Not signed in')
+    expect((await phone.goto(`${demo.api}/me`))!.status()).toBe(401)
+
+    await stranger.reload()
+    expect(await stranger.locator('#visitor').textContent()).toBe('Alice')
+  })
+
+  test('who signs out in the shop is forgotten by accounts and the API', async () => {
+    const page = await visitor()
+    await signIn(page, demo, 'alice')
+    const [cookie] = await page.context().cookies()
+    await page.goto(demo.shop)
+    await page.getByRole('button', { name: 'Sign out' }).click()
+    await page.locator('#visitor').getByText('Not signed in').waitFor()
+    expect(await page.context().cookies()).toEqual([])
+
+    await page.goto(demo.accounts)
+    await page.getByRole('heading', { name: 'Hand in your coat' }).waitFor()
+    await picture(page, 'signed-out')
+
+    // Nor does a copy of the cookie work that somebody kept.
+    await page.context().addCookies([cookie!])
+    const response = await page.goto(`${demo.api}/me`)
+    expect(response!.status()).toBe(401)
+    expect(await response!.json()).toEqual({ error: 'Nobody is signed in.', signIn: demo.accounts })
+  })
+
+  test('a shop left open in another tab notices the sign-out when it is looked at again', async () => {
+    const shop = await visitor()
+    await signIn(shop, demo, 'alice')
+    await shop.goto(demo.shop)
+    await shop.locator('#visitor').getByText('Alice').waitFor()
+    const accounts = await shop.context().newPage()
+    await accounts.goto(demo.accounts)
+    await accounts.getByRole('button', { name: 'Sign out', exact: true }).click()
+    await accounts.getByRole('heading', { name: 'Hand in your coat' }).waitFor()
+
+    // Headless pages are always visible, so say what a browser says when a tab comes to the front.
+    await shop.evaluate(`document.dispatchEvent(new Event('visibilitychange'))`)
+    await shop.locator('#visitor').getByText('Not signed in').waitFor()
+    expect(await shop.locator('body').getAttribute('data-user')).toBe('')
+  })
+
+  test('who signs out the others stays; who signs out everywhere is gone from all browsers', async () => {
+    const [first, second, third] = await Promise.all([visitor(), visitor(), visitor()])
+    await signIn(first, demo, 'bob')
+    await signIn(second, demo, 'bob')
+    await first.goto(demo.accounts)
+    await first.getByRole('button', { name: 'Sign out the others' }).click()
+    await first.waitForURL(`${demo.accounts}/`)
+    await first.getByRole('heading', { name: 'Welcome, Bob' }).waitFor()
+    await second.goto(demo.shop)
+    expect(await second.locator('#visitor').textContent()).toBe('Not signed in')
+
+    await signIn(third, demo, 'bob')
+    await first.getByRole('button', { name: 'Sign out everywhere' }).click()
+    await first.getByRole('heading', { name: 'Hand in your coat' }).waitFor()
+    await third.goto(demo.shop)
+    expect(await third.locator('#visitor').textContent()).toBe('Not signed in')
+    expect((await third.goto(`${demo.api}/me`))!.status()).toBe(401)
+    expect(await first.context().cookies()).toEqual([])
+  })
+
+  test('who signs in as somebody else does not get the cart of the one before', async () => {
+    const page = await visitor()
+    await signIn(page, demo, 'alice')
+    await page.goto(demo.shop)
+    await page.getByRole('button', { name: 'Add Scarf to the cart' }).click()
+    await page.getByText('1 × Scarf').waitFor()
+    await page.goto(demo.accounts)
+    await page.evaluate(sendSignIn(demo.accounts, 'bob'))
+    await page.waitForURL(`${demo.shop}/`)
+    expect(await page.locator('#visitor').textContent()).toBe('Bob')
+    await page.getByText('Nothing in it yet.').waitFor()
+  })
+
+  test("another host's page cannot sign a visitor in as somebody else", async () => {
+    const page = await visitor()
+    await page.goto(demo.shop)
+    await page.evaluate(sendSignIn(demo.accounts, 'bob'))
+    await page.getByText('did not come from a page that is trusted here').waitFor()
+    expect(await page.context().cookies()).toEqual([])
+  })
+
+  test('a page that is not trusted cannot read the API, nor order through it', async () => {
+    const page = await visitor()
+    await signIn(page, demo, 'alice')
+    await page.goto(demo.shop)
+    await page.getByRole('button', { name: 'Add Hanger to the cart' }).click()
+    await page.getByText('1 × Hanger').waitFor()
+    // The same site to a browser, so the cookie goes along: only its origin tells it from the shop.
+    await page.goto(demo.shop.replace('shop.', 'stranger.'))
+    expect(await page.evaluate(outcomeOf(`${demo.api}/me`, `{ credentials: 'include' }`))).toBe('refused')
+    const json = `{ method: 'POST', credentials: 'include', headers: { 'Content-Type': 'application/json' }, body: '{}' }`
+    expect(await page.evaluate(outcomeOf(`${demo.api}/orders`, json))).toBe('refused')
+    // A request like a form's, which no preflight comes before, does reach the API: there its origin is looked at.
+    const plain = `{ method: 'POST', credentials: 'include', mode: 'no-cors', body: '{}' }`
+    expect(await page.evaluate(outcomeOf(`${demo.api}/orders`, plain))).toBe('answered')
+    await demo.wrote(/^api +POST +\/orders +\S*403/m)
+
+    await page.goto(demo.shop)
+    await page.getByText('1 × Hanger').waitFor()
+  })
+
+  test('no token is in what the demo writes', async () => {
+    const page = await visitor()
+    await signIn(page, demo, 'alice')
+    const [cookie] = await page.context().cookies()
+    await demo.wrote(/^accounts +GET +\/ +\S*200\S* .*alice$/m)
+    const token = decodeURIComponent(cookie!.value).slice(2).split('.')[0]!
+    expect(token).toHaveLength(36)
+    expect(demo.output()).not.toContain(token)
+  })
+})
+
+// Scripts for pages, as text: the tests are compiled for Node, which has no document.
+
+/** Sends the sign-in form from whatever page this runs in. */
+function sendSignIn(accounts: string, name: string): string {
+  return `
+    const form = Object.assign(document.createElement('form'), { method: 'post', action: '${accounts}/sign-in' })
+    for (const [name, value] of Object.entries({ name: '${name}', password: 'ticket', from: 'shop' })) {
+      form.append(Object.assign(document.createElement('input'), { name, value }))
+    }
+    document.body.append(form)
+    form.submit()`
+}
+
+function outcomeOf(address: string, init: string): string {
+  return `fetch('${address}', ${init}).then(() => 'answered', () => 'refused')`
+}

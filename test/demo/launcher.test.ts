@@ -1,0 +1,108 @@
+import { readFileSync } from 'node:fs'
+import { once } from 'node:events'
+import { createServer, type AddressInfo } from 'node:net'
+import { describe, expect, test } from 'vitest'
+import { freshDatabase } from '../servers/databases.ts'
+import { freePort } from '../servers/ports.ts'
+import { startDemo, startInVain, type Ended } from './launcher.ts'
+
+/** One line that begins so, and nothing else. */
+const line = (start: RegExp): Ended => ({
+  code: 1,
+  output: expect.stringMatching(new RegExp(`^${start.source}[^\\n]*\\n$`)) as string,
+})
+
+describe('what stands in the way of the demo is one clear line and exit code 1', () => {
+  test.for(['PORT_ACCOUNTS', 'PORT_SHOP', 'PORT_API'])('a taken port (%s)', async (variable) => {
+    const other = createServer().listen(0, '127.0.0.1')
+    await once(other, 'listening')
+    const port = String((other.address() as AddressInfo).port)
+    try {
+      const ended = await startInVain({ [variable]: port })
+      expect(ended).toEqual(line(new RegExp(`Port ${port} is taken\\. .*${variable}\\.`)))
+    } finally {
+      other.close()
+    }
+  })
+
+  test('a port that is none', async () => {
+    expect(await startInVain({ PORT_SHOP: 'shop' })).toEqual(line(/PORT_SHOP must be a port .* not "shop"/))
+  })
+
+  test.for(['postgres://localhost/demo', 'localhost:3306', 'mysql://127.0.0.1'])(
+    'a wrong URL (%s)',
+    async (url) => {
+      const ended = await startInVain({ DATABASE_URL: url })
+      expect(ended).toEqual(line(/.*mysql:\/\/user:password@host:3306\/database/))
+    },
+  )
+
+  test('a database that is down', async () => {
+    const url = `mysql://someone:hidden@127.0.0.1:${await freePort()}/demo`
+    const ended = await startInVain({ DATABASE_URL: url })
+    expect(ended).toEqual(line(/.*ECONNREFUSED.*Check that the database is up/))
+    expect(ended.output).not.toContain('hidden')
+  })
+
+  test('a database that does not let us in', async () => {
+    const url = new URL(await freshDatabase())
+    url.password = 'mistaken'
+    expect(await startInVain({ DATABASE_URL: url.href })).toEqual(line(/.*Access denied/))
+  })
+
+  test('a secret that is too short', async () => {
+    expect(await startInVain({ SESSION_SECRET: 'short' })).toEqual(line(/secret is too short/))
+  })
+})
+
+describe('the three apps live and end together', () => {
+  test.for([
+    ['SIGINT', 'SQLite'],
+    ['SIGTERM', 'SQLite'],
+    ['SIGINT', 'MariaDB'],
+  ] as const)('%s ends all three, with exit code 0 (%s)', async ([signal, database]) => {
+    const demo = await startDemo(database === 'MariaDB' ? { DATABASE_URL: await freshDatabase() } : {})
+    const apps = childrenOf(demo.launcher.pid!)
+    expect(apps).toHaveLength(3)
+    const closed = once(demo.launcher, 'close')
+    demo.launcher.kill(signal)
+    expect(await closed).toEqual([0, null])
+    expect(apps.filter(isRunning)).toEqual([])
+  })
+
+  test('when one of them dies, the others end too, and it says so', async () => {
+    const demo = await startDemo()
+    const apps = childrenOf(demo.launcher.pid!)
+    const closed = once(demo.launcher, 'close')
+    process.kill(apps[1]!, 'SIGKILL')
+    expect(await closed).toEqual([1, null])
+    expect(demo.output()).toMatch(/^The (accounts|shop|api) app ended unexpectedly \(SIGKILL\)/m)
+    expect(apps.filter(isRunning)).toEqual([])
+  })
+
+  test('when the launcher is killed, no app stays behind', async () => {
+    const demo = await startDemo()
+    const apps = childrenOf(demo.launcher.pid!)
+    // Closed means that nobody holds its output any more: not the launcher, not an app.
+    const closed = once(demo.launcher, 'close')
+    demo.launcher.kill('SIGKILL')
+    await closed
+    expect(apps).toHaveLength(3)
+    expect(apps.filter(isRunning)).toEqual([])
+  })
+})
+
+/** The demo's own processes, from Linux's process table. */
+function childrenOf(pid: number): number[] {
+  const text = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
+  return text.trim().split(' ').map(Number)
+}
+
+/** A process that ended and waits to be collected by its parent is not running. */
+function isRunning(pid: number): boolean {
+  try {
+    return !/^State:\s+[ZX]/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))
+  } catch {
+    return false
+  }
+}
