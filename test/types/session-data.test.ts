@@ -49,7 +49,7 @@ async function compiled(name: string, source: string): Promise<string> {
   const compiler = join(dirname(fileURLToPath(import.meta.resolve('typescript/package.json'))), 'bin', 'tsc')
   return new Promise((resolve) => {
     execFile(process.execPath, [compiler, '--project', app, '--pretty', 'false'], (error, stdout, stderr) => {
-      resolve(stdout + stderr || (error ? String(error) : ''))
+      resolve(stdout + stderr || (error?.message ?? ''))
     })
   })
 }
