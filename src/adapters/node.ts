@@ -21,8 +21,7 @@ export function holdResponse(
   exchange: Exchange,
   fail: (error: unknown) => void,
 ): void {
-  const hold = new ResponseHold(response, exchange, fail)
-  hold.install()
+  new ResponseHold(response, exchange, fail).install()
 }
 
 /**
@@ -160,16 +159,15 @@ class ResponseHold {
     const response = this.#response
     this.#presentAsOpen()
     this.#settled = true
-    if (this.#clientGone) {
-      this.#state = 'discarding'
-      return
-    }
+    this.#state = 'discarding'
+    if (this.#clientGone) return
     if (response.headersSent) return this.#cutShort(error)
     removeContentHeaders(response)
+    // So that an error handler that sets no status does not claim success.
+    response.statusCode = error instanceof SessionError ? error.status : 500
     response.statusMessage = ''
     if (!this.#ended) return this.#answerInstead(error)
     this.#state = 'released'
-    response.statusCode = 200
     // What others wrapped around these methods belongs to the answer that was taken back.
     this.install()
     process.nextTick(this.#fail, error)
@@ -179,8 +177,6 @@ class ResponseHold {
   #answerInstead(error: unknown): void {
     const response = this.#response
     const text = 'The session could not be stored. Please try again.\n'
-    this.#state = 'discarding'
-    response.statusCode = error instanceof SessionError ? error.status : 500
     response.setHeader('Content-Type', 'text/plain; charset=utf-8')
     response.setHeader('Content-Length', byteLength(text))
     response.setHeader('Connection', 'close')

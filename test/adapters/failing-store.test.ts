@@ -87,6 +87,17 @@ describe.each(frameworks)('in $name, when the store fails to save,', (framework)
     expect(wire.received.match(/^HTTP.*/gm)).toEqual(['HTTP/1.1 503 Service Unavailable', 'HTTP/1.1 200 OK'])
   })
 
+  test('an error handler that sets no status does not claim success', async () => {
+    const { url, store } = await serve({
+      framework,
+      handler: changed((_, response) => response.writeHead(201).end('done')),
+      onError: (_error, _request, response) => response.end('sorry'),
+    })
+    store.down.add('write')
+    const response = await fetch(url)
+    expect([response.status, await response.text()]).toEqual([503, 'sorry'])
+  })
+
   test('a handler that is still writing gives a plain 503, and the app is told', async () => {
     const told = Promise.withResolvers<unknown>()
     const { url, store } = await serve({
