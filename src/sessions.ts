@@ -1,8 +1,8 @@
 import { type Codec, jsonCodec } from './core/codec.ts'
-import { SessionEngine } from './core/engine.ts'
-import { optionError, refuseUnknownOptions } from './core/errors.ts'
+import { type EngineSettings, SessionEngine } from './core/engine.ts'
+import { optionError, refuseUnknownOptions, shown } from './core/errors.ts'
 import { type Duration, milliseconds } from './core/lifetime.ts'
-import type { SessionStore } from './core/store.ts'
+import type { Lifetime, SessionStore } from './core/store.ts'
 import { type Secret, Signer } from './core/token.ts'
 import { type CookieOptions, SessionCookie } from './http/cookie.ts'
 import { resolveSites, type SitePolicy } from './http/sites.ts'
@@ -17,26 +17,26 @@ export interface SessionsOptions {
    */
   readonly secret: Secret | undefined | readonly (Secret | undefined)[]
   /** How the cookie is made. The default is the safest that works wherever the request came by. */
-  readonly cookie?: CookieOptions
+  readonly cookie?: CookieOptions | undefined
   /** How long a session lives, enforced by the store's clock. */
   readonly lifetime?: {
     /** Since the last use. Default `'1d'`. */
-    readonly idle?: Duration
+    readonly idle?: Duration | undefined
     /** Since the session began, however much it is used. Default `'30d'`; `false`: no limit. */
-    readonly absolute?: Duration | false
+    readonly absolute?: Duration | false | undefined
   }
   /**
    * Reading a session moves its expiry only when this long has passed since that was last stored, so that most
    * requests write nothing. A session therefore lives for `idle` less at most `touchAfter` after its last
    * use. Default: a tenth of `idle`.
    */
-  readonly touchAfter?: Duration
+  readonly touchAfter?: Duration | undefined
   /** How data becomes bytes. Default: JSON that refuses what it cannot keep. */
-  readonly codec?: Codec
+  readonly codec?: Codec | undefined
   /** The most that one session's encoded data may take, in bytes. Default 65,536. */
-  readonly sizeLimit?: number
+  readonly sizeLimit?: number | undefined
   /** Who is trusted across origins: origins such as `'https://app.example.com'`, or `'https://*.example.com'`. */
-  readonly sites?: readonly string[]
+  readonly sites?: readonly string[] | undefined
   /** How often expired records are cleared away (default every `'10m'`, `1000` a batch), or `false`: not by this process. */
   readonly sweep?: { readonly every?: Duration; readonly batch?: number } | false
 }
@@ -56,26 +56,11 @@ export class Sessions extends SessionEngine {
   readonly signer: Signer
 
   /** @internal Use `createSessions`. */
-  constructor(options: SessionsOptions) {
-    refuseUnknownOptions('createSessions', options, optionNames)
-    const idle = milliseconds('lifetime.idle', options.lifetime?.idle ?? '1d')
-    const absoluteOption = options.lifetime?.absolute ?? '30d'
-    const absolute = absoluteOption === false ? undefined : milliseconds('lifetime.absolute', absoluteOption)
-    refuseUnknownOptions('lifetime', options.lifetime ?? {}, ['idle', 'absolute'])
-    if (absolute !== undefined && absolute < idle) {
-      throw optionError('lifetime.absolute is shorter than lifetime.idle: make idle the shorter one.')
-    }
-    super({
-      store: resolveStore(options.store),
-      lifetime: Object.freeze({ idle, absolute }),
-      touchAfter: resolveTouchAfter(options.touchAfter, idle),
-      codec: resolveCodec(options.codec),
-      sizeLimit: positiveInteger('sizeLimit', options.sizeLimit ?? 65_536),
-      sweep: resolveSweep(options.sweep ?? {}),
-    })
-    this.signer = new Signer(options.secret as Secret)
-    this.cookie = new SessionCookie(options.cookie ?? {}, absolute)
-    this.sites = resolveSites(options.sites ?? [])
+  constructor(settings: EngineSettings, http: Pick<Sessions, 'sites' | 'cookie' | 'signer'>) {
+    super(settings)
+    this.sites = http.sites
+    this.cookie = http.cookie
+    this.signer = http.signer
   }
 }
 
@@ -92,7 +77,39 @@ export class Sessions extends SessionEngine {
  * })
  */
 export function createSessions(options: SessionsOptions): Sessions {
-  return new Sessions(options)
+  if (typeof options !== 'object' || options === null) {
+    throw optionError('createSessions needs options: createSessions({ store, secret }).')
+  }
+  refuseUnknownOptions('createSessions', options, optionNames)
+  const lifetime = resolveLifetime(options.lifetime ?? {})
+  // All is checked before the engine begins to sweep.
+  const http = {
+    signer: new Signer(options.secret as Secret),
+    cookie: new SessionCookie(options.cookie ?? {}, lifetime.absolute),
+    sites: resolveSites(options.sites ?? []),
+  }
+  const settings = {
+    store: resolveStore(options.store),
+    lifetime,
+    touchAfter: resolveTouchAfter(options.touchAfter, lifetime.idle),
+    codec: resolveCodec(options.codec),
+    sizeLimit: positiveInteger('sizeLimit', options.sizeLimit ?? 65_536),
+    sweep: resolveSweep(options.sweep ?? {}),
+  }
+  return new Sessions(settings, http)
+}
+
+function resolveLifetime(lifetime: NonNullable<SessionsOptions['lifetime']>): Lifetime {
+  refuseUnknownOptions('lifetime', lifetime, ['idle', 'absolute'])
+  const idle = milliseconds('lifetime.idle', lifetime.idle ?? '1d')
+  const longest = lifetime.absolute ?? '30d'
+  const absolute = longest === false ? undefined : milliseconds('lifetime.absolute', longest)
+  if (absolute !== undefined && absolute < idle) {
+    throw optionError(
+      'lifetime.absolute (30d if left out) is shorter than lifetime.idle: give a longer absolute, or false for no limit.',
+    )
+  }
+  return Object.freeze({ idle, absolute })
 }
 
 function resolveStore(store: SessionStore | undefined): SessionStore {
@@ -133,7 +150,7 @@ function resolveSweep(sweep: NonNullable<SessionsOptions['sweep']>) {
 
 function positiveInteger(option: string, value: number): number {
   if (!Number.isSafeInteger(value) || value <= 0) {
-    throw optionError(`${option} must be a positive whole number, not ${JSON.stringify(value)}.`)
+    throw optionError(`${option} must be a positive whole number, not ${shown(value)}.`)
   }
   return value
 }

@@ -1,12 +1,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { optionError, refuseUnknownOptions } from '../core/errors.ts'
+import { optionError, refuseUnknownOptions, type SessionError } from '../core/errors.ts'
 import type { RequestSession, Session } from '../core/session.ts'
 import { Exchange, type ExchangeContext } from '../http/exchange.ts'
 import { Sessions } from '../sessions.ts'
 import { holdResponse } from './node.ts'
 
 declare global {
-  // eslint-disable-next-line @typescript-eslint/no-namespace -- it is how Express is augmented
   namespace Express {
     interface Request {
       /** The session of this request. `undefined` only after `destroy()`, and where `skip` said so. */
@@ -24,17 +23,17 @@ export interface ExpressSessionOptions {
    * `path` and `originalUrl` are there under Express.
    * @example session(sessions, { skip: (req) => req.path === '/healthz' })
    */
-  readonly skip?: (
-    request: IncomingMessage & { readonly path?: string; readonly originalUrl?: string },
-  ) => boolean
+  readonly skip?:
+    | ((request: IncomingMessage & { readonly path?: string; readonly originalUrl?: string }) => boolean)
+    | undefined
   /**
    * What a request gets whose session cannot be read because the store is down. `'error'`, the default: a 503 by
    * `next(err)`. `'anonymous'`: an empty session, which cannot be stored; its holder keeps the cookie
    * and is known again when the store is back.
    */
-  readonly whenUnavailable?: 'error' | 'anonymous'
-  /** Trust the first item of X-Forwarded-Proto. Only for plain `http` and connect; Express has its own setting, `trust proxy`. */
-  readonly proxy?: boolean
+  readonly whenUnavailable?: 'error' | 'anonymous' | undefined
+  /** Trust the first item of X-Forwarded-Proto, as a proxy of yours sets it. Express's own setting, `trust proxy`, does so too. */
+  readonly proxy?: boolean | undefined
 }
 
 /** A middleware for Express 4 and 5, connect, and plain `http` with a `next` of your own. */
@@ -50,12 +49,19 @@ const inHand = Symbol('coatcheck')
 
 /** A request's exchange, and the hold on its response once that is needed. */
 class RequestInHand {
+  readonly sessions: Sessions
   readonly exchange: Exchange
   readonly #response: ServerResponse
   readonly #fail: (error: unknown) => void
   #held = false
 
-  constructor(exchange: Exchange, response: ServerResponse, fail: (error: unknown) => void) {
+  constructor(
+    sessions: Sessions,
+    exchange: Exchange,
+    response: ServerResponse,
+    fail: (error: unknown) => void,
+  ) {
+    this.sessions = sessions
     this.exchange = exchange
     this.#response = response
     this.#fail = fail
@@ -80,6 +86,7 @@ const sessionProperty: PropertyDescriptor & ThisType<SessionRequest> = {
   },
   set(value: unknown) {
     if (value !== null && value !== undefined) {
+      if (value === this[inHand]?.session) return
       throw new TypeError('req.session cannot be replaced: set its properties, or use regenerate().')
     }
     const hand = this[inHand]!
@@ -87,7 +94,8 @@ const sessionProperty: PropertyDescriptor & ThisType<SessionRequest> = {
     hand.exchange.work.end()
   },
   configurable: true,
-  enumerable: true,
+  // Not enumerable: whoever copies or prints a request must not open its session or show its token.
+  enumerable: false,
 }
 
 const sessionIdProperty: PropertyDescriptor & ThisType<SessionRequest> = {
@@ -95,7 +103,7 @@ const sessionIdProperty: PropertyDescriptor & ThisType<SessionRequest> = {
     return this[inHand]?.exchange.work.id
   },
   configurable: true,
-  enumerable: true,
+  enumerable: false,
 }
 
 /**
@@ -133,10 +141,12 @@ export default function session(sessions: Sessions, options: ExpressSessionOptio
   const anonymousWhenUnavailable = whenUnavailable === 'anonymous'
 
   return function sessionMiddleware(request: SessionRequest, response, next) {
-    if (skip?.(request) || request[inHand]) return next()
+    if (skip?.(request) === true) return next()
+    const before = request[inHand]
+    if (before) return before.sessions === sessions ? next() : next(secondSessions())
 
     const start = (exchange: Exchange): void => {
-      const hand = new RequestInHand(exchange, response, next)
+      const hand = new RequestInHand(sessions, exchange, response, next)
       request[inHand] = hand
       Object.defineProperty(request, 'session', sessionProperty)
       Object.defineProperty(request, 'sessionID', sessionIdProperty)
@@ -160,14 +170,30 @@ export default function session(sessions: Sessions, options: ExpressSessionOptio
 }
 
 function isSecure(request: SessionRequest, proxy: boolean): boolean {
-  // Express works it out from its own `trust proxy` setting.
-  if (request.secure !== undefined) return request.secure
   if ((request.socket as { encrypted?: boolean }).encrypted === true) return true
-  const forwarded = proxy ? request.headers['x-forwarded-proto'] : undefined
-  return (
-    String(forwarded ?? '')
-      .split(',', 1)[0]!
-      .trim()
-      .toLowerCase() === 'https'
+  const forwarded = String(request.headers['x-forwarded-proto'] ?? '')
+    .split(',', 1)[0]!
+    .trim()
+  const forwardedSecure = forwarded.toLowerCase() === 'https'
+  if (proxy) return forwardedSecure
+  // Express works it out from its own `trust proxy` setting.
+  if (request.secure !== true && forwardedSecure) warnProxy()
+  return request.secure === true
+}
+
+let warned = false
+
+function warnProxy(): void {
+  if (warned) return
+  warned = true
+  process.emitWarning(
+    'A request says that it came by HTTPS to a proxy (X-Forwarded-Proto), which this server was not told to trust, so its session cookie is not Secure. If the proxy is yours: app.set("trust proxy", 1) in Express, or session(sessions, { proxy: true }).',
+    { code: 'COATCHECK_UNTRUSTED_PROXY' },
+  )
+}
+
+function secondSessions(): SessionError {
+  return optionError(
+    'This request already has a session from other sessions: give each path one session() middleware, or use skip.',
   )
 }

@@ -21,6 +21,7 @@ export function holdResponse(
   exchange: Exchange,
   fail: (error: unknown) => void,
 ): void {
+  if (response.headersSent) exchange.work.closeHeaders()
   new ResponseHold(response, exchange, fail).install()
 }
 
@@ -207,7 +208,11 @@ class ResponseHold {
     late.then(
       () => {
         this.#state = 'released'
-        this.#pass('end', parameters)
+        try {
+          this.#pass('end', parameters)
+        } catch (error) {
+          this.#cutShort(error) // what Node refuses would have been thrown at the handler
+        }
       },
       (error: unknown) => this.#cutShort(error),
     )

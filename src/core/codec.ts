@@ -55,11 +55,12 @@ function lossError({ path, what }: Loss, cause?: unknown): SessionError {
 
 /** Finds the value that made JSON.stringify throw. */
 function describe(data: object, cause: unknown): SessionError {
-  const loss = findLoss(data, '', []) ?? {
-    path: '',
-    what: 'a value whose toJSON or getter fails, or too deep a nesting',
+  const failing = { path: '', what: 'a value whose toJSON or getter fails' }
+  try {
+    return lossError(findLoss(data, '', []) ?? failing, cause)
+  } catch {
+    return lossError(failing, cause)
   }
-  return lossError(loss, cause)
 }
 
 /** Walks what JSON would write. The limit of depth keeps the walk, and those of whoever reads this later, off the stack's end. */
@@ -85,17 +86,32 @@ function findLossWithin(value: object, path: string, ancestors: object[]): Loss 
   if (ancestors.length > 1_000) return { path, what: 'too deep a nesting' }
   const exotic = exoticName(value)
   if (exotic) return { path, what: exotic }
-  if (typeof (value as { toJSON?: unknown }).toJSON === 'function') return undefined
+  const { toJSON } = value as { toJSON?: unknown }
+  if (typeof toJSON === 'function') return findLoss(toJSON.call(value, ''), path, [...ancestors, value])
   ancestors.push(value)
-  for (const key of Object.keys(value)) {
-    const item = (value as Record<string, unknown>)[key]
-    if (item === undefined && Array.isArray(value))
-      return { path: `${path}[${key}]`, what: 'undefined in an array' }
-    const place = Array.isArray(value) ? `${path}[${key}]` : `${path}.${key}`
-    const loss = findLoss(item, place, ancestors)
+  const loss = Array.isArray(value)
+    ? findLossInArray(value, path, ancestors)
+    : findLossInObject(value, path, ancestors)
+  ancestors.pop()
+  return loss
+}
+
+function findLossInArray(items: readonly unknown[], path: string, ancestors: object[]): Loss | undefined {
+  // By index: a hole has no key.
+  for (let index = 0; index < items.length; index++) {
+    const place = `${path}[${index}]`
+    if (items[index] === undefined) return { path: place, what: 'undefined in an array' }
+    const loss = findLoss(items[index], place, ancestors)
     if (loss) return loss
   }
-  ancestors.pop()
+  return undefined
+}
+
+function findLossInObject(value: object, path: string, ancestors: object[]): Loss | undefined {
+  for (const [key, item] of Object.entries(value)) {
+    const loss = findLoss(item, `${path}.${key}`, ancestors)
+    if (loss) return loss
+  }
   return undefined
 }
 

@@ -27,6 +27,7 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
   readonly #settings: EngineSettings
   readonly #batcher: Batcher
   readonly #sweeper: Sweeper | undefined
+  readonly #warnedAt = new Map<string, number>()
   readonly #corruptKeys = new Set<SessionKey>()
   #closing: Promise<void> | undefined
 
@@ -61,10 +62,10 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
    * Begins work on the session of the first of `tokens` that leads to a live record; on a new, empty one
    * if none does. A token that leads nowhere is never adopted.
    *
-   * For use without HTTP, such as on a WebSocket:
+   * For use without HTTP, such as on a WebSocket that keeps the `req.sessionID` of the request that opened it:
    * @example
    * const work = await sessions.load(token)
-   * work.session.seen = Date.now()
+   * work.session!.cart = []
    * await work.commit()
    *
    * @throws ERR_SESSION_STORE_UNAVAILABLE
@@ -101,6 +102,11 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
   /** @internal */
   write(write: SessionWrite): Promise<WriteResult> {
     return this.asking('storing a session', () => this.#batcher.write(write))
+  }
+
+  /** @internal */
+  revoke(userId: string, publicId: string): Promise<boolean> {
+    return this.user(userId).revoke(publicId)
   }
 
   /** @internal Asks the store; its failure becomes a typed error and an event. */
@@ -151,7 +157,7 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
   announce<Name extends keyof SessionEvents>(name: Name, ...event: SessionEvents[Name]): void {
     // Raw ones: they are what takes a listener of `once` off again.
     const listeners = this.rawListeners(name) as ((...event: SessionEvents[Name]) => void)[]
-    if (listeners.length === 0 && name === 'storeError') process.emitWarning(event[0] as SessionError)
+    if (listeners.length === 0 && name === 'storeError') this.#warn(event[0] as SessionError)
     for (const listener of listeners) {
       try {
         listener.apply(this, event)
@@ -161,6 +167,14 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
         })
       }
     }
+  }
+
+  /** Nobody listens: then at least one line a minute for each kind of fault, not one a request. */
+  #warn(error: SessionError): void {
+    const now = Date.now()
+    if (now - (this.#warnedAt.get(error.code) ?? -Infinity) < 60_000) return
+    this.#warnedAt.set(error.code, now)
+    process.emitWarning(error)
   }
 
   #largestName(data: Record<string, unknown>): string {

@@ -44,6 +44,11 @@ export function optionError(message: string): SessionError {
   return new SessionError('ERR_SESSION_OPTION', message)
 }
 
+/** How a message shows a value that was given: text in quotes, all else as it prints. */
+export function shown(value: unknown): string {
+  return typeof value === 'string' ? JSON.stringify(value) : String(value)
+}
+
 /** Throws if `options` has a name that is not in `known`: a misspelt option must not be silently without effect. */
 export function refuseUnknownOptions(what: string, options: object, known: readonly string[]): void {
   for (const name of Object.keys(options)) {

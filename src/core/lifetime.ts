@@ -1,4 +1,4 @@
-import { optionError } from './errors.ts'
+import { optionError, shown } from './errors.ts'
 
 /** A length of time: milliseconds as a number, or a whole number with a unit: `'500ms'`, `'90s'`, `'30m'`, `'12h'`, `'7d'`. */
 export type Duration = number | `${number}${'ms' | 's' | 'm' | 'h' | 'd'}`
@@ -11,7 +11,7 @@ export function milliseconds(option: string, duration: Duration): number {
   const value = match ? Number(match[1]) * unitInMilliseconds[match[2] as 'ms'] : duration
   if (typeof value !== 'number' || !Number.isSafeInteger(value) || value <= 0) {
     throw optionError(
-      `${option} must be a positive whole number of milliseconds or a text like '30m', '12h' or '7d', not ${JSON.stringify(duration)}.`,
+      `${option} must be a positive whole number of milliseconds or a text like '30m', '12h' or '7d', not ${shown(duration)}.`,
     )
   }
   return value

@@ -23,8 +23,19 @@ export function mergeInto(mine: Data, minePlain: Data, base: Data, theirs: Data)
     if (isDeepStrictEqual(now, before)) continue
     if (isPlainObject(mine[key]) && isPlainObject(ours) && isPlainObject(now)) {
       mergeInto(mine[key], ours, isPlainObject(before) ? before : {}, now)
+    } else if (
+      now === undefined &&
+      isPlainObject(mine[key]) &&
+      isPlainObject(ours) &&
+      isPlainObject(before)
+    ) {
+      // They dropped it whole: what I added to it stays, what I had from the base goes.
+      mergeInto(mine[key], ours, before, {})
+      if (Object.keys(mine[key]).length === 0) delete mine[key]
     } else if (isDeepStrictEqual(ours, before)) {
-      if (Object.hasOwn(theirs, key)) mine[key] = now
+      const held = mine[key]
+      if (Array.isArray(held) && Array.isArray(now)) held.splice(0, Infinity, ...(now as unknown[]))
+      else if (Object.hasOwn(theirs, key)) mine[key] = now
       else delete mine[key]
     }
   }

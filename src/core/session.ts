@@ -53,7 +53,8 @@ export interface Session {
   readonly createdAt: Date | undefined
 
   /**
-   * Binds the session to a user and gives it a new token; the data stays. Takes effect with the commit, in one
+   * Binds the session to a user and gives it a new token. The data stays, unless another user was signed in: then
+   * their session ends and this one begins empty. Takes effect with the commit, in one
    * step: the token from before never leads to a signed-in session (ASVS 5, 7.2.4).
    *
    * @param userId your id of the user; a number is kept as its decimal text, at most 255 bytes
@@ -87,7 +88,7 @@ export interface Session {
   save(callback: Callback): void
 
   /** Moves the expiry with the commit, even if it is not yet due. */
-  touch(): this
+  touch(): RequestSession
 }
 
 let workOf: (session: Session) => SessionWork
@@ -163,6 +164,14 @@ for (const name of ['id', 'publicId'] as const) {
     configurable: true,
   })
 }
+
+Object.defineProperty(SessionBag.prototype, 'constructor', {
+  get: () => SessionBag,
+  set() {
+    throw reservedName('constructor')
+  },
+  configurable: true,
+})
 
 for (const name of ['userId', 'createdAt'] as const) {
   Object.defineProperty(SessionBag.prototype, name, {

@@ -1,11 +1,18 @@
 import { randomBytes } from 'node:crypto'
 import { SessionError } from './errors.ts'
-import type { EndReason, SessionReference } from './events.ts'
+import { type ContentWrite, recordAfter, referenceTo } from './content-write.ts'
+import type { EndReason } from './events.ts'
 import { mergeRecords } from './merge.ts'
 import type { SessionRecord } from './record.ts'
-import { dataOf, openSession, refill, type Session, type SessionWork } from './session.ts'
+import {
+  dataOf,
+  openSession,
+  refill,
+  type RequestSession,
+  type Session,
+  type SessionWork,
+} from './session.ts'
 import { type Outcome, SessionTokens } from './session-tokens.ts'
-import type { SessionWrite } from './store.ts'
 import { keyOf } from './token.ts'
 import { type UserId, userIdText } from './user-id.ts'
 import type { WorkContext } from './work-context.ts'
@@ -29,7 +36,9 @@ export class UnitOfWork implements SessionWork {
   #state: 'open' | 'ended' | 'gone' = 'open'
   #signedIn = false
   #touched = false
-  #endPlanned = false
+  /** Why the session ends with the commit, if it does. */
+  #endPlanned: EndReason | undefined
+  #headersOut = false
   #lastTurn: Promise<void> = Promise.resolve()
   #turnsLeft = 0
 
@@ -47,9 +56,9 @@ export class UnitOfWork implements SessionWork {
   }
 
   /** The session in hand; `undefined` once it was destroyed. */
-  get session(): Session | undefined {
+  get session(): RequestSession | undefined {
     if (!this.#session && this.#state !== 'ended') this.#session = openSession(this, this.#readData())
-    return this.#session
+    return this.#session as RequestSession | undefined
   }
 
   get id(): string {
@@ -94,19 +103,25 @@ export class UnitOfWork implements SessionWork {
    */
   commit(): Promise<void> | undefined {
     if (this.#endPlanned) {
-      this.#endPlanned = false
-      return this.#inTurn(() => this.#remove('destroy'))
+      const reason = this.#endPlanned
+      this.end()
+      return this.#inTurn(() => this.#remove(reason))
     }
     // Something that the handler did not wait for: its failure is the commit's.
-    if (this.#turnsLeft > 0) return this.#lastTurn.then(() => this.save())
-    return this.#mayNeedStoring() ? this.save() : undefined
+    if (this.#turnsLeft > 0) return this.#lastTurn.then(() => this.#inTurn(() => this.#store()))
+    return this.#mayNeedStoring() ? this.#inTurn(() => this.#store()) : undefined
   }
 
   /** Ends the session with the commit. */
   end(): void {
     this.#state = 'ended'
     this.#session = undefined
-    this.#endPlanned = true
+    this.#endPlanned ??= 'destroy'
+  }
+
+  /** The browser can be told nothing more: from now on no commit begins a session or moves it to a new token. */
+  closeHeaders(): void {
+    this.#headersOut = true
   }
 
   assertCurrent(session: Session): void {
@@ -123,10 +138,10 @@ export class UnitOfWork implements SessionWork {
     // In turn: a save under way must not take the new token for the one that it stored.
     return this.#inTurn(async () => {
       this.#assertAvailable()
-      if (this.#state === 'gone') {
-        this.#becomeNew()
-        if (this.#session) refill(this.#session, {})
-      }
+      // What another user left in the session is theirs.
+      const another = this.#userId !== undefined && this.#userId !== text
+      if (another) await this.#remove('signOut')
+      if (another || this.#state === 'gone') this.#becomeEmpty()
       this.#userId = text
       this.#signedIn = true
       this.#tokens.plan()
@@ -136,8 +151,7 @@ export class UnitOfWork implements SessionWork {
   signOut(): Promise<void> {
     return this.#inTurn(async () => {
       await this.#remove('signOut')
-      this.#becomeNew()
-      if (this.#session) refill(this.#session, {})
+      this.#becomeEmpty()
     })
   }
 
@@ -167,13 +181,7 @@ export class UnitOfWork implements SessionWork {
       this.#assertAvailable()
       const fresh = this.#record && (await this.#context.find(this.#record.key))
       if (!fresh) {
-        throw new SessionError(
-          'ERR_SESSION_GONE',
-          'There is no stored session to reload: it has ended, or was never saved.',
-          {
-            status: 401,
-          },
-        )
+        throw gone('There is no stored session to reload: it has ended, or was never saved.')
       }
       this.#record = fresh
       this.#userId = fresh.userId
@@ -184,7 +192,10 @@ export class UnitOfWork implements SessionWork {
   }
 
   save(): Promise<void> {
-    return this.#inTurn(() => this.#store())
+    // Told to whoever asked for the save, but no reason for the commit to fail: nothing is lost that could be kept.
+    return this.#inTurn(() => this.#store()).then(() => {
+      if (this.#state === 'gone') throw gone('This session has ended, so nothing more is stored in it.')
+    })
   }
 
   touch(): void {
@@ -222,6 +233,11 @@ export class UnitOfWork implements SessionWork {
     this.#signedIn = false
   }
 
+  #becomeEmpty(): void {
+    this.#becomeNew()
+    if (this.#session) refill(this.#session, {})
+  }
+
   #mayNeedStoring(): boolean {
     if (!this.#session) return this.touchDue || this.#tokens.planned
     try {
@@ -252,6 +268,7 @@ export class UnitOfWork implements SessionWork {
       if (!decision) return
       if (decision === 'touch') return this.#touchRecord(this.#record!)
       this.#assertAvailable()
+      if (this.#headersOut && decision !== 'update') throw headersOut()
       const write = this.#contentWrite(decision, data)
       const result = await this.#context.write(write)
       if (result === 'done') return this.#stored(write)
@@ -284,19 +301,7 @@ export class UnitOfWork implements SessionWork {
   }
 
   #stored(write: ContentWrite): void {
-    const now = Date.now()
-    const before = this.#record
-    this.#record = {
-      key: write.type === 'rotate' ? write.newKey : write.key,
-      publicId: this.publicId,
-      userId: write.userId,
-      data: write.data,
-      version: (before?.version ?? 0) + 1,
-      createdAt: before?.createdAt ?? now,
-      seenAt: now,
-      expiresAt: now + write.lifetime.idle,
-      readAt: now,
-    }
+    this.#record = recordAfter(write, this.#record, this.publicId)
     if (write.type !== 'update') this.#tokens.store()
     this.#touched = false
     this.#signedIn = false // it is stored; from here on a revocation reaches it
@@ -311,10 +316,10 @@ export class UnitOfWork implements SessionWork {
     this.#touched = false
     try {
       await this.#context.write({ type: 'touch', key, lifetime: this.#context.lifetime })
-      this.#record &&= { ...this.#record, seenAt: this.#record.readAt }
     } catch {
-      return
+      // Not in this request again: the store has just shown that it is not well.
     }
+    this.#record &&= { ...this.#record, seenAt: this.#record.readAt }
   }
 
   /** Takes in what others stored since; false if the session has ended. */
@@ -344,18 +349,28 @@ export class UnitOfWork implements SessionWork {
     this.#assertAvailable()
     const record = this.#record
     if (record) {
-      await this.#context.write({ type: 'remove', key: record.key })
+      // Should it fail, and the handler not have waited for it, the commit tries again and fails with it.
+      this.#endPlanned = reason
+      const result = await this.#context.write({ type: 'remove', key: record.key })
+      if (result === 'done') this.#context.announce('destroyed', { ...referenceTo(record), reason })
+      // Ended already, or under a new key since a parallel request rotated it: there too it ends.
+      else if (record.userId !== undefined) await this.#context.revoke(record.userId, record.publicId)
       this.#tokens.end()
       this.#record = undefined
-      this.#context.announce('destroyed', { ...referenceTo(record), reason })
     }
+    this.#endPlanned = undefined
   }
 }
 
-type ContentWrite = Extract<SessionWrite, { type: 'insert' | 'update' | 'rotate' }>
+function gone(message: string): SessionError {
+  return new SessionError('ERR_SESSION_GONE', message, { status: 401 })
+}
 
-function referenceTo(record: SessionRecord): SessionReference {
-  return { publicId: record.publicId, userId: record.userId }
+function headersOut(): SessionError {
+  return new SessionError(
+    'ERR_SESSION_HEADERS_SENT',
+    'The session began, or was to get a new token, after the headers had left, so the browser cannot be told. Do that before the first byte of the response.',
+  )
 }
 
 /** Waits a little longer, and more randomly, with each attempt: up to 50 ms. */

@@ -5,13 +5,20 @@ export type UserId = string | number | bigint
 
 /** @throws ERR_SESSION_USER_ID */
 export function userIdText(userId: UserId): string {
-  const text = ['string', 'number', 'bigint'].includes(typeof userId) ? String(userId) : ''
+  const text = isName(userId) ? String(userId) : ''
   const length = Buffer.byteLength(text)
   if (length === 0 || length > 255) {
     throw new SessionError(
       'ERR_SESSION_USER_ID',
-      `A user is named by a text of 1 to 255 bytes, or by a number; this is ${length === 0 ? `${typeof userId}, or empty` : `${length} bytes long`}.`,
+      `A user is named by a text of 1 to 255 bytes, or by a whole number; this is ${length === 0 ? `${typeof userId}, or malformed` : `${length} bytes long`}.`,
     )
   }
   return text
+}
+
+/** NaN would be one user for all whose id could not be read, and broken UTF-16 turns into equal bytes. */
+function isName(userId: unknown): boolean {
+  if (typeof userId === 'number') return Number.isSafeInteger(userId)
+  if (typeof userId === 'string') return Buffer.from(userId).toString() === userId
+  return typeof userId === 'bigint'
 }

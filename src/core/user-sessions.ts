@@ -1,3 +1,4 @@
+import { SessionError } from './errors.ts'
 import type { SessionRecord } from './record.ts'
 import type { SessionData } from './session.ts'
 import type { SessionStore } from './store.ts'
@@ -53,7 +54,7 @@ export class UserSessions {
    */
   async revoke(publicId: string): Promise<boolean> {
     // Its key may move under us, by a rotation: then look again, for it must not get away.
-    for (;;) {
+    for (let attempt = 1; attempt <= 10; attempt++) {
       const record = (await this.#records()).find((candidate) => candidate.publicId === publicId)
       if (!record) return false
       if ((await this.#context.write({ type: 'remove', key: record.key })) === 'done') {
@@ -61,6 +62,11 @@ export class UserSessions {
         return true
       }
     }
+    throw new SessionError(
+      'ERR_SESSION_CONFLICT',
+      'The session is listed, but cannot be ended: it was rotated ten times meanwhile, or the database answers from a copy that lags behind. Let the store read from the primary.',
+      { status: 503 },
+    )
   }
 
   /**

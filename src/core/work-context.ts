@@ -9,6 +9,8 @@ export interface WorkContext {
   readonly touchAfter: number
   find(key: SessionKey): Promise<SessionRecord | undefined>
   write(write: SessionWrite): Promise<WriteResult>
+  /** Ends a user's session, whatever its key is by now; false if there is none. */
+  revoke(userId: string, publicId: string): Promise<boolean>
   /** Asks the store for anything else; its failure becomes a typed error and an event. */
   asking<Answer>(doing: string, ask: () => Promise<Answer>): Promise<Answer>
   /** Throws ERR_SESSION_DATA or ERR_SESSION_TOO_LARGE. */

@@ -7,23 +7,23 @@ export interface CookieOptions {
    * The cookie's name, used as it is. Default: `sid`, with `__Host-` before it where the cookie is Secure and has no
    * Domain, and `__Secure-` where it is Secure and has one (RFC 6265bis, section 4.1.3).
    */
-  readonly name?: string
+  readonly name?: string | undefined
   /** `'example.com'` shares the cookie with all its subdomains: every one of them must be trusted. Default: this host only. */
-  readonly domain?: string
+  readonly domain?: string | undefined
   /** Default `/`. */
-  readonly path?: string
+  readonly path?: string | undefined
   /** Default `'lax'`. `'none'` sends the cookie along from other sites too, and needs `secure: true`. */
-  readonly sameSite?: 'lax' | 'strict' | 'none'
+  readonly sameSite?: 'lax' | 'strict' | 'none' | undefined
   /** Default `'auto'`: Secure wherever the request came by HTTPS. `true`: on other requests no cookie is set. */
-  readonly secure?: boolean | 'auto'
+  readonly secure?: boolean | 'auto' | undefined
   /** Default `true`: scripts cannot read it. */
-  readonly httpOnly?: boolean
+  readonly httpOnly?: boolean | undefined
   /** Default `false`. `true` gives each top-level site its own jar (CHIPS), and needs `secure: true`. */
-  readonly partitioned?: boolean
+  readonly partitioned?: boolean | undefined
   /** Left out by default. Chromium drops cookies of low priority first. */
-  readonly priority?: 'low' | 'medium' | 'high'
+  readonly priority?: 'low' | 'medium' | 'high' | undefined
   /** Default `false`: the cookie goes when the browser closes. `true`: it stays as long as the session can live, at most 400 days. */
-  readonly persistent?: boolean
+  readonly persistent?: boolean | undefined
 }
 
 const names = [
@@ -52,7 +52,11 @@ export class SessionCookie {
     this.#maxAge = options.persistent
       ? Math.min(longestAge, absolute === undefined ? longestAge : Math.floor(absolute / 1000))
       : undefined
-    this.set('token', true) // the cookie library refuses malformed values: find out now
+    try {
+      this.set('token', true) // the cookie library refuses what is malformed: find out now
+    } catch (error) {
+      throw optionError(`The cookie cannot be made from these options: ${(error as Error).message}.`)
+    }
   }
 
   /** The name that the cookie has on a request that is secure, or not: no other name is read there. */
@@ -131,7 +135,15 @@ export function cookieValues(header: string | undefined, name: string): string[]
 }
 
 function trim(text: string): string {
-  return text.replace(/^[ \t]+|[ \t]+$/g, '')
+  // No regular expression: on a long run of spaces in the middle, /[ \t]+$/ takes time quadratic in it.
+  let [start, end] = [0, text.length]
+  while (start < end && isBlank(text.charCodeAt(start))) start++
+  while (end > start && isBlank(text.charCodeAt(end - 1))) end--
+  return text.slice(start, end)
+}
+
+function isBlank(code: number): boolean {
+  return code === 0x20 || code === 0x09
 }
 
 function refuseContradictions(options: CookieOptions): void {
@@ -150,6 +162,13 @@ function refuseContradictions(options: CookieOptions): void {
   }
   if (partitioned && secure !== true) {
     throw optionError('cookie.partitioned needs cookie.secure true: browsers drop the cookie otherwise.')
+  }
+  for (const name of ['httpOnly', 'partitioned', 'persistent'] as const) {
+    if (!['boolean', 'undefined'].includes(typeof options[name]))
+      throw optionError(`cookie.${name} must be true or false.`)
+  }
+  if (name !== undefined && !/^[\w!#$%&'*+.^`|~-]{1,200}$/.test(name)) {
+    throw optionError('cookie.name must be 1 to 200 letters, digits or dashes, such as "sid".')
   }
   if (typeof path !== 'string' || !path.startsWith('/')) throw optionError("cookie.path must begin with '/'.")
   if (domain !== undefined && !/^[a-z0-9-]+(\.[a-z0-9-]+)*$/.test(domain)) {

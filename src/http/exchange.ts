@@ -39,7 +39,6 @@ export class Exchange {
   readonly #secure: boolean
   /** The browser's token carries the signature of an older secret. */
   readonly #renew: boolean
-  #issued: string | undefined
 
   private constructor(context: ExchangeContext, secure: boolean, work: UnitOfWork, renew: boolean) {
     this.#context = context
@@ -57,7 +56,8 @@ export class Exchange {
     const verified: { readonly token: string; readonly renew: boolean }[] = []
     for (const value of cookieValues(request.cookieHeader, context.cookie.name(secure))) {
       const match = context.signer.verify(value)
-      if (match && verified.length < mostCandidates) verified.push(match)
+      if (match) verified.push(match)
+      if (verified.length === mostCandidates) break
     }
     if (verified.length === 0) return new Exchange(context, secure, context.engine.begin(), false)
     return context.engine.load(...verified.map(({ token }) => token)).then(
@@ -92,31 +92,21 @@ export class Exchange {
    * @throws (by the promise) as `finish`, and ERR_SESSION_HEADERS_SENT if a cookie would have to be set for it
    */
   finishLate(): Promise<void> | undefined {
-    return this.work.commit()?.then(() => {
-      const { outcome } = this.work
-      if (outcome.action === 'issue' && outcome.token !== this.#issued) throw headersSent()
-    })
+    return this.work.commit()
   }
 
   #changes(): ResponseChanges | undefined {
     const { outcome } = this.work
     const { cookie, signer } = this.#context
+    this.work.closeHeaders()
     if (outcome.action === 'clear') return { setCookie: cookie.clear(this.#secure) }
     if (outcome.token === undefined || (outcome.action === 'keep' && !this.#renew)) return undefined
-    this.#issued = outcome.token
     if (!cookie.settable(this.#secure)) {
       warnInsecure()
       return undefined
     }
     return { setCookie: cookie.set(signer.sign(outcome.token), this.#secure) }
   }
-}
-
-function headersSent(): SessionError {
-  return new SessionError(
-    'ERR_SESSION_HEADERS_SENT',
-    'The session began, or got a new token, after the headers had left, so the browser cannot be told. Do that before the first byte of the response.',
-  )
 }
 
 let warned = false

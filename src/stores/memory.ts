@@ -22,7 +22,7 @@ export interface MemoryStoreOptions {
    * was least recently used: its user is signed out.
    * @default 100_000
    */
-  readonly maxSessions?: number
+  readonly maxSessions?: number | undefined
 }
 
 /** A record as it is held. `sequence` grows with each insert and stays over rotation: the order of listings. */

@@ -20,13 +20,13 @@ export interface MySQLStoreOptions {
    * The table's name: letters, digits and `_`, at most 48. Apps that share sessions name the same one.
    * @default 'coatcheck_sessions'
    */
-  readonly table?: string
+  readonly table?: string | undefined
   /**
    * Whether the table is made on first use, and brought up to date after an upgrade. With `false`, run
    * `schema/mysql.sql` yourself; the store's user then needs no right but SELECT, INSERT, UPDATE and DELETE.
    * @default true
    */
-  readonly createTable?: boolean
+  readonly createTable?: boolean | undefined
 }
 
 /** How long one app waits while another makes the tables. */

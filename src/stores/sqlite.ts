@@ -24,18 +24,18 @@ export interface SQLiteStoreOptions {
    * The table's name: letters, digits and underscores.
    * @default 'coatcheck_sessions'
    */
-  readonly table?: string
+  readonly table?: string | undefined
   /**
    * Whether the table is made, and brought up to date, on first use. With `false`, run schema/sqlite.sql
    * of this package yourself.
    * @default true
    */
-  readonly createTable?: boolean
+  readonly createTable?: boolean | undefined
   /**
    * How long an operation may wait while another process writes, before it fails. Milliseconds, or a text like `'5s'`.
    * @default '5s'
    */
-  readonly busyTimeout?: Duration
+  readonly busyTimeout?: Duration | undefined
 }
 
 /** A row as the drivers give it. Integers are bigints on a connection that was set to it. */

@@ -98,19 +98,16 @@ describe.each(frameworks)('in $name,', (framework) => {
     expect(calls).toEqual(['returned', undefined])
   })
 
-  test('a second session middleware in a row leaves the first at work', async () => {
+  test('two sessions on one request are an error, for one would hide the other', async () => {
     const second = createSessions({ store: new CommandedStore(), secret, sweep: false })
-    const { url, store } = await serve({
+    const { url, errors } = await serve({
       framework,
       after: [session(second) as unknown as Middleware],
-      handler: (request, response) => {
-        request.session.seen = 'yes'
-        response.end()
-      },
+      handler: (_request, response) => response.end('unreached'),
     })
     const response = await fetch(url)
-    expect(response.headers.getSetCookie()).toHaveLength(1)
-    expect(await store.stored()).toEqual([{ seen: 'yes' }])
+    expect(response.status).toBe(500)
+    expect(errors).toMatchObject([{ code: 'ERR_SESSION_OPTION' }])
     await second.close()
   })
 

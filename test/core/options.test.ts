@@ -35,7 +35,7 @@ const wrong: [string, Record<string, unknown>, RegExp][] = [
   [
     'an absolute time that is shorter than the idle time',
     { lifetime: { idle: '2h', absolute: '1h' } },
-    /lifetime\.absolute is shorter than lifetime\.idle: make idle the shorter/,
+    /lifetime\.absolute .* is shorter than lifetime\.idle: give a longer absolute/,
   ],
   ['a touchAfter that is no duration', { touchAfter: -1 }, /touchAfter must be/],
   [

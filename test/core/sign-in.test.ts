@@ -154,7 +154,7 @@ describe('signing in on a session that ended meanwhile', () => {
     const work = await sessions.load(before)
     await bag(await sessions.load(before)).destroy()
     bag(work).early = 1
-    await bag(work).save()
+    await expect(bag(work).save()).rejects.toMatchObject({ code: 'ERR_SESSION_GONE', status: 401 })
     await bag(work).signIn('ada')
     bag(work).name = 'Ada'
     const read = await sessions.load(await committedToken(work))

@@ -83,12 +83,13 @@ describe('the three apps live and end together', () => {
   test('when the launcher is killed, no app stays behind', async () => {
     const demo = await startDemo()
     const apps = childrenOf(demo.launcher.pid!)
-    // Closed means that nobody holds its output any more: not the launcher, not an app.
+    // Closed means that nobody holds its output any more: not the launcher, not an app. An app that has
+    // closed it may still be on the way out, with no parent left to wait for that.
     const closed = once(demo.launcher, 'close')
     demo.launcher.kill('SIGKILL')
     await closed
     expect(apps).toHaveLength(3)
-    expect(apps.filter(isRunning)).toEqual([])
+    await expect.poll(() => apps.filter(isRunning), { timeout: 30_000 }).toEqual([])
   })
 })
 
