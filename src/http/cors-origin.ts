@@ -1,6 +1,6 @@
 import { inspect } from 'node:util'
 import { isPromise, isRegExp } from 'node:util/types'
-import { optionError } from '../core/errors.ts'
+import { optionError, type SessionError } from '../core/errors.ts'
 import { isSerializedOrigin, resolveSites } from './sites.ts'
 
 /** What is read of a request. Every Node request has it, Express's and connect's too. */
@@ -89,6 +89,8 @@ export function resolveOrigin<Request extends CorsRequest>(
   if (typeof origin === 'string' && sites.trusts(origin) && !credentials)
     return { type: 'constant', value: origin }
   const patterns = entries.filter((entry) => isRegExp(entry)).map(copyOf)
+  const loose = credentials ? patterns.find((pattern) => !isAnchored(pattern)) : undefined
+  if (loose) throw notAnchored(loose)
   return {
     type: 'match',
     allows: (asked) =>
@@ -236,6 +238,18 @@ function wrongOrigin(value: unknown) {
 }
 
 /** Our own, so that its `lastIndex` is nobody else's. */
+/** Whether an expression says how an origin ends, and where the host, or a label of it, begins. */
+function isAnchored({ source }: RegExp): boolean {
+  return /^(\^|\\\.|\\\/\\\/)/.test(source) && /(^|[^\\])\$$/.test(source)
+}
+
+function notAnchored(pattern: RegExp): SessionError {
+  return optionError(
+    `cors: origin ${String(pattern)} also matches origins of others, such as https://example.com.evil.test, and would let ` +
+      "them read what visitors see when signed in. Begin it with ^ and end it with $, or write 'https://*.example.com'.",
+  )
+}
+
 function copyOf(pattern: RegExp): RegExp {
   return new RegExp(pattern.source, pattern.flags)
 }
