@@ -4,7 +4,7 @@ import { pipeline } from 'node:stream/promises'
 import { describe, expect, test } from 'vitest'
 import { SessionError } from 'coatcheck'
 import { express4Framework, express5Framework, frameworks, type Middleware } from './frameworks.ts'
-import { cookieOf, serve, settle, Wire } from './serve.ts'
+import { cookieOf, serve, Wire } from './serve.ts'
 
 const changed =
   (answer: Middleware): Middleware =>
@@ -173,35 +173,6 @@ describe.each(frameworks)('in $name, when the store fails to save,', (framework)
     const response = await fetch(url)
     expect([response.status, await response.text()]).toEqual([503, unavailablePage])
     expect(errors).toEqual([unavailable])
-  })
-
-  test.each<[string, Middleware]>([
-    ['save', ({ session }) => void session.save()],
-    ['destroy', ({ session }) => void session.destroy()],
-    ['signOut', ({ session }) => void session.signOut()],
-    ['regenerate', ({ session }) => void session.regenerate()],
-    ['save with a callback', ({ session }) => session.save(() => undefined)],
-    ['null', (request) => Object.assign(request, { session: null })],
-  ])('a %s that nobody awaited fails the response, and not the process', async (_, act) => {
-    const { url, store, errors } = await serve({
-      framework,
-      handler: (request, response, next) => {
-        if (request.headers.cookie === undefined) request.session.seen = 'yes'
-        else {
-          if (request.session.seen !== 'yes') throw new Error('the session is lost')
-          request.session.seen = 'no'
-          void act(request, response, next)
-        }
-        response.end('done')
-      },
-    })
-    const cookie = await signedUp(url)
-    store.down.add('write')
-    const response = await fetch(url, { headers: { cookie } })
-    expect([response.status, await response.text()]).toEqual([503, unavailablePage])
-    expect(errors).toEqual([unavailable])
-    await settle()
-    expect(await store.stored()).toEqual([{ seen: 'yes' }])
   })
 
   test('data that cannot be stored is the 500 of whoever put it there', async () => {
