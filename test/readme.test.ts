@@ -25,7 +25,7 @@ let app: App
 
 beforeAll(async () => {
   const readme = await readFile(resolve(root, 'README.md'), 'utf8')
-  const blocks = [...readme.matchAll(/^\`\`\`ts\n(.*?)^\`\`\`$/gms)].map(([, code]) => code!)
+  const blocks = [...readme.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, code]) => code!)
   const [sessionsCode, appCode] = blocks
   await rm(resolve(root, folder), { recursive: true, force: true })
   await mkdir(resolve(root, folder), { recursive: true })

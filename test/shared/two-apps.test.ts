@@ -131,7 +131,7 @@ async function statementsSoFar(): Promise<number> {
 /** A stored value in the ways somebody might turn it into text. */
 function spellings(value: unknown): string[] {
   if (value === null || value === undefined) return []
-  if (!Buffer.isBuffer(value)) return [String(value)]
+  if (!Buffer.isBuffer(value)) return [typeof value === 'string' ? value : JSON.stringify(value)]
   return [
     value.toString('hex'),
     value.toString('base64'),
