@@ -1,4 +1,4 @@
-import { createSessions, MemoryStore } from 'coatcheck'
+import { createSessions, MemoryStore, type SessionReference } from 'coatcheck'
 import { describe, expect, test, vi } from 'vitest'
 import { cookieValues } from '../../dist/http/cookie.js'
 import {
@@ -15,7 +15,7 @@ describe('ending a session that a parallel request gave a new token', () => {
   for (const ending of ['signOut', 'destroy', 'regenerate'] as const) {
     test(`${ending} reaches it under its new key`, async () => {
       const sessions = memorySessions()
-      const destroyed = vi.fn()
+      const destroyed = vi.fn<(event: SessionReference) => void>()
       sessions.on('destroyed', destroyed)
       const token = await storedSession(sessions, { canary: 1 }, 'owner')
       const ender = await sessions.load(token)
@@ -31,7 +31,7 @@ describe('ending a session that a parallel request gave a new token', () => {
 
   test('two requests that end one session tell it once', async () => {
     const sessions = memorySessions()
-    const destroyed = vi.fn()
+    const destroyed = vi.fn<(event: SessionReference) => void>()
     sessions.on('destroyed', destroyed)
     const token = await storedSession(sessions, { canary: 1 }, 'owner')
     const works = [await sessions.load(token), await sessions.load(token)]
