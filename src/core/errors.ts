@@ -68,3 +68,25 @@ export function storeUnavailable(doing: string, cause: unknown): SessionError {
     { cause, status: 503 },
   )
 }
+
+/** The session that was to be used has ended. Status 401: its holder may begin another. */
+export function sessionGone(message: string): SessionError {
+  return new SessionError('ERR_SESSION_GONE', message, { status: 401 })
+}
+
+/** A new session or token came too late for the browser to be told. */
+export function headersSent(): SessionError {
+  return new SessionError(
+    'ERR_SESSION_HEADERS_SENT',
+    'The session began, or was to get a new token, after the headers had left, so the browser cannot be told. Do that before the first byte of the response.',
+  )
+}
+
+/** Others were always faster. Status 503: the next try may be lucky. */
+export function changedTooOften(attempts: number): SessionError {
+  return new SessionError(
+    'ERR_SESSION_CONFLICT',
+    `Other requests changed this session ${attempts} times while this one was being stored. Try again; if it recurs, find what writes to one session so often.`,
+    { status: 503 },
+  )
+}

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { SessionError } from './errors.ts'
+import { changedTooOften, headersSent, SessionError, sessionGone } from './errors.ts'
 import { type ContentWrite, recordAfter, referenceTo } from './content-write.ts'
 import type { EndReason } from './events.ts'
 import { mergeRecords } from './merge.ts'
@@ -14,6 +14,7 @@ import {
 } from './session.ts'
 import { type Outcome, SessionTokens } from './session-tokens.ts'
 import { keyOf } from './token.ts'
+import { Turns } from './turns.ts'
 import { type UserId, userIdText } from './user-id.ts'
 import type { WorkContext } from './work-context.ts'
 
@@ -39,8 +40,7 @@ export class UnitOfWork implements SessionWork {
   /** Why the session ends with the commit, if it does. */
   #endPlanned: EndReason | undefined
   #headersOut = false
-  #lastTurn: Promise<void> = Promise.resolve()
-  #turnsLeft = 0
+  readonly #turns = new Turns()
 
   /** @internal */
   constructor(
@@ -105,11 +105,11 @@ export class UnitOfWork implements SessionWork {
     if (this.#endPlanned) {
       const reason = this.#endPlanned
       this.end()
-      return this.#inTurn(() => this.#remove(reason))
+      return this.#turns.take(() => this.#remove(reason))
     }
     // Something that the handler did not wait for: its failure is the commit's.
-    if (this.#turnsLeft > 0) return this.#lastTurn.then(() => this.#inTurn(() => this.#store()))
-    return this.#mayNeedStoring() ? this.#inTurn(() => this.#store()) : undefined
+    const store = () => this.#turns.take(() => this.#store())
+    return this.#turns.pending?.then(store) ?? (this.#mayNeedStoring() ? store() : undefined)
   }
 
   /** Ends the session with the commit. */
@@ -136,7 +136,7 @@ export class UnitOfWork implements SessionWork {
   async signIn(userId: UserId): Promise<void> {
     const text = userIdText(userId)
     // In turn: a save under way must not take the new token for the one that it stored.
-    return this.#inTurn(async () => {
+    return this.#turns.take(async () => {
       this.#assertAvailable()
       // What another user left in the session is theirs.
       const another = this.#userId !== undefined && this.#userId !== text
@@ -149,21 +149,21 @@ export class UnitOfWork implements SessionWork {
   }
 
   signOut(): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#turns.take(async () => {
       await this.#remove('signOut')
       this.#becomeEmpty()
     })
   }
 
   rotate(): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#turns.take(async () => {
       this.#assertAvailable()
       if (this.#record) this.#tokens.plan()
     })
   }
 
   regenerate(): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#turns.take(async () => {
       await this.#remove('regenerate')
       this.#becomeNew()
       this.#session = openSession(this, {})
@@ -173,15 +173,15 @@ export class UnitOfWork implements SessionWork {
   destroy(): Promise<void> {
     this.#state = 'ended'
     this.#session = undefined
-    return this.#inTurn(() => this.#remove('destroy'))
+    return this.#turns.take(() => this.#remove('destroy'))
   }
 
   reload(): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#turns.take(async () => {
       this.#assertAvailable()
       const fresh = this.#record && (await this.#context.find(this.#record.key))
       if (!fresh) {
-        throw gone('There is no stored session to reload: it has ended, or was never saved.')
+        throw sessionGone('There is no stored session to reload: it has ended, or was never saved.')
       }
       this.#record = fresh
       this.#userId = fresh.userId
@@ -193,22 +193,16 @@ export class UnitOfWork implements SessionWork {
 
   save(): Promise<void> {
     // Told to whoever asked for the save, but no reason for the commit to fail: nothing is lost that could be kept.
-    return this.#inTurn(() => this.#store()).then(() => {
-      if (this.#state === 'gone') throw gone('This session has ended, so nothing more is stored in it.')
-    })
+    return this.#turns
+      .take(() => this.#store())
+      .then(() => {
+        if (this.#state === 'gone')
+          throw sessionGone('This session has ended, so nothing more is stored in it.')
+      })
   }
 
   touch(): void {
     this.#touched = true
-  }
-
-  /** One store call after the other, in the order asked. */
-  #inTurn(act: () => Promise<void>): Promise<void> {
-    const turn = this.#lastTurn.then(act, act).finally(() => this.#turnsLeft--)
-    this.#turnsLeft++
-    this.#lastTurn = turn
-    turn.catch(() => undefined) // whoever asked hears of it; so does a commit that comes before it is settled
-    return turn
   }
 
   #assertAvailable(): void {
@@ -268,7 +262,7 @@ export class UnitOfWork implements SessionWork {
       if (!decision) return
       if (decision === 'touch') return this.#touchRecord(this.#record!)
       this.#assertAvailable()
-      if (this.#headersOut && decision !== 'update') throw headersOut()
+      if (this.#headersOut && decision !== 'update') throw headersSent()
       const write = this.#contentWrite(decision, data)
       const result = await this.#context.write(write)
       if (result === 'done') return this.#stored(write)
@@ -283,11 +277,7 @@ export class UnitOfWork implements SessionWork {
         this.#startAnew()
       } else await jitter(attempt)
     }
-    throw new SessionError(
-      'ERR_SESSION_CONFLICT',
-      `Other requests changed this session ${mostAttempts} times while this one was being stored. Try again; if it recurs, find what writes to one session so often.`,
-      { status: 503 },
-    )
+    throw changedTooOften(mostAttempts)
   }
 
   #contentWrite(decision: 'insert' | 'update' | 'rotate', data: Uint8Array): ContentWrite {
@@ -360,17 +350,6 @@ export class UnitOfWork implements SessionWork {
     }
     this.#endPlanned = undefined
   }
-}
-
-function gone(message: string): SessionError {
-  return new SessionError('ERR_SESSION_GONE', message, { status: 401 })
-}
-
-function headersOut(): SessionError {
-  return new SessionError(
-    'ERR_SESSION_HEADERS_SENT',
-    'The session began, or was to get a new token, after the headers had left, so the browser cannot be told. Do that before the first byte of the response.',
-  )
 }
 
 /** Waits a little longer, and more randomly, with each attempt: up to 50 ms. */
