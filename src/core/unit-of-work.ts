@@ -133,10 +133,10 @@ export class UnitOfWork implements SessionWork {
     }
   }
 
-  async signIn(userId: UserId): Promise<void> {
-    const text = userIdText(userId)
+  signIn(userId: UserId): Promise<void> {
     // In turn: a save under way must not take the new token for the one that it stored.
     return this.#turns.take(async () => {
+      const text = userIdText(userId)
       this.#assertAvailable()
       // What another user left in the session is theirs.
       const another = this.#userId !== undefined && this.#userId !== text

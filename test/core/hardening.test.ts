@@ -114,6 +114,12 @@ test.each([Number.NaN, Infinity, 1e21, 1.5, '', '\ud800', {}, null, undefined])(
   },
 )
 
+test('a sign-in that nobody awaited and that fails is the failure of the commit', async () => {
+  const work = memorySessions().begin()
+  void bag(work).signIn('')
+  await expect(work.commit()).rejects.toMatchObject({ code: 'ERR_SESSION_USER_ID' })
+})
+
 test('req.session.constructor is no place for data', () => {
   expect(() => {
     bag(memorySessions().begin()).constructor = 'x' as never
