@@ -8,8 +8,8 @@ export default defineConfig({
     reporters: ['default', './test/reporter.ts'],
     // Real databases, browsers and app processes on a machine that may be small and busy: these
     // bounds are there to end a hang, not to measure anything.
-    testTimeout: 20_000,
-    hookTimeout: 60_000,
+    testTimeout: 120_000,
+    hookTimeout: 180_000,
     // Two at least, also where there are two cores: most tests wait for another process.
     maxWorkers: Math.max(2, availableParallelism() - 1),
     // What is tested is the built package, loaded by Node itself as its users' Node will.

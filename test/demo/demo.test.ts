@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { launchBrowser } from '../servers/chromium.ts'
 import { freshDatabase } from '../servers/databases.ts'
 import { startDemo, type Demo } from './launcher.ts'
-import { fillIn, keepPicture, signIn } from './visitor.ts'
+import { fillIn, keepPicture, press, signIn } from './visitor.ts'
 
 let browser: Browser
 beforeAll(async () => {
@@ -42,8 +42,8 @@ describe.for(['SQLite', 'MariaDB'] as const)('the demo on %s', (database) => {
   test('a cart from before signing in is there after it, and the API takes it as an order across origins', async () => {
     const page = await visitor()
     await page.goto(demo.shop)
-    await page.getByRole('button', { name: 'Add Umbrella to the cart' }).click()
-    await page.getByRole('button', { name: 'Add Umbrella to the cart' }).click()
+    await press(page.getByRole('button', { name: 'Add Umbrella to the cart' }))
+    await press(page.getByRole('button', { name: 'Add Umbrella to the cart' }))
     await page.getByText('2 × Umbrella').waitFor()
     const [before] = await page.context().cookies()
     const ticket = await page.locator('.ticket .number').textContent()
@@ -87,7 +87,7 @@ describe.for(['SQLite', 'MariaDB'] as const)('the demo on %s', (database) => {
     const stranger = await visitor()
     await signIn(stranger, demo, 'alice')
     await signIn(desk, demo, 'bob')
-    await desk.getByRole('button', { name: 'Sign out the others' }).click()
+    await press(desk.getByRole('button', { name: 'Sign out the others' }))
     await signIn(phone, demo, 'bob')
 
     await desk.reload()
@@ -98,8 +98,7 @@ describe.for(['SQLite', 'MariaDB'] as const)('the demo on %s', (database) => {
     expect(await devices.filter({ hasText: 'Chrome on Linux' }).getByText('This device').count()).toBe(1)
     await picture(desk, 'devices')
 
-    await theirs.getByRole('button', { name: 'End' }).click()
-    await desk.waitForURL(`${demo.accounts}/`)
+    await press(theirs.getByRole('button', { name: 'End' }))
     expect(await devices.count()).toBe(1)
     await phone.goto(demo.shop)
     expect(await phone.locator('#visitor').textContent()).toBe('Not signed in')
@@ -150,7 +149,7 @@ describe.for(['SQLite', 'MariaDB'] as const)('the demo on %s', (database) => {
     await signIn(first, demo, 'bob')
     await signIn(second, demo, 'bob')
     await first.goto(demo.accounts)
-    await first.getByRole('button', { name: 'Sign out the others' }).click()
+    await press(first.getByRole('button', { name: 'Sign out the others' }))
     await first.waitForURL(`${demo.accounts}/`)
     await first.getByRole('heading', { name: 'Welcome, Bob' }).waitFor()
     await second.goto(demo.shop)

@@ -1,6 +1,6 @@
 import { mkdirSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import type { Page } from 'playwright-core'
+import type { Locator, Page } from 'playwright-core'
 import type { Demo } from './launcher.ts'
 
 const results = resolve(import.meta.dirname, '../../test-results/demo')
@@ -18,6 +18,13 @@ export async function fillIn(page: Page, name: string, password = 'ticket'): Pro
   await page.getByLabel('Name').fill(name)
   await page.getByLabel('Password').fill(password)
   await page.getByRole('main').getByRole('button', { name: 'Sign in' }).click()
+}
+
+/** Presses a button that sends a form, and waits for the page that answers it. */
+export async function press(button: Locator): Promise<void> {
+  const answered = button.page().waitForEvent('load')
+  await button.click()
+  await answered
 }
 
 /** Keeps a picture of the whole page under test-results/demo, to look at. */

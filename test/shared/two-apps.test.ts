@@ -2,15 +2,19 @@ import { createPool, type Pool, type RowDataPacket } from 'mysql2/promise'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type App, startApp } from '../servers/apps.ts'
 import { freshDatabase } from '../servers/databases.ts'
+import { type DatabaseServer, startMariaDB } from '../servers/mariadb.ts'
 import { Browser } from './browser.ts'
 
 /** Two processes of the same app on one MariaDB. */
 let one: App
 let other: App
 let pool: Pool
+/** Its own: the statements counted here are to be these apps' alone. */
+let server: DatabaseServer
 
 beforeAll(async () => {
-  const url = await freshDatabase()
+  server = await startMariaDB()
+  const url = await freshDatabase(server.url)
   const file = 'test/shared/app.ts'
   ;[one, other] = await Promise.all([
     startApp(file, { DATABASE_URL: url }),
@@ -21,6 +25,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await Promise.all([one?.stop(), other?.stop(), pool?.end()])
+  await server?.stop()
 })
 
 async function signedIn(user: string): Promise<Browser> {
