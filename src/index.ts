@@ -14,6 +14,7 @@ export type {
   SessionContent,
   SessionStore,
   SessionWrite,
+  TokenKeyedStore,
   TouchWrite,
   UpdateWrite,
   WriteResult,

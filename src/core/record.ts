@@ -1,6 +1,6 @@
 /**
  * What a store knows a session by: 24 bytes as 48 lower-case hexadecimal digits, made from the
- * token by a one-way hash. Whoever reads a key cannot make a cookie of it.
+ * token by a one-way hash. Whoever reads a key cannot make a cookie of it. For a `TokenKeyedStore`, the token itself.
  */
 export type SessionKey = string & { readonly __brand: 'SessionKey' }
 

@@ -46,6 +46,16 @@ export interface SessionStore {
   close(): Promise<void>
 }
 
+/**
+ * A store that knows sessions by their tokens as they are, as older session libraries do. The engine hands such a
+ * store tokens in place of keys: to live beside apps of those libraries, which look for the tokens there.
+ * Whoever can read its database can use the sessions in it. `version` is any number there that is another one after
+ * each change of the content, such as a hash of it, because those libraries keep no count.
+ */
+export interface TokenKeyedStore extends SessionStore {
+  readonly keyedBy: 'token'
+}
+
 /** How long a session lives, in milliseconds. The store turns these into `expiresAt` by its own clock. */
 export interface Lifetime {
   /** From the last use: `expiresAt` is at most this far ahead. */
@@ -83,6 +93,8 @@ export interface UpdateWrite extends SessionContent {
 export interface TouchWrite {
   readonly type: 'touch'
   readonly key: SessionKey
+  /** The data as it was last read, for stores that cannot move an expiry without it. All others leave it alone. */
+  readonly data: Uint8Array
   readonly lifetime: Lifetime
 }
 

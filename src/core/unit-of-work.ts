@@ -302,10 +302,10 @@ export class UnitOfWork implements SessionWork {
   }
 
   /** A failed touch shortens a session by a little; it must not fail the request. The engine has told the event. */
-  async #touchRecord({ key }: SessionRecord): Promise<void> {
+  async #touchRecord({ key, data }: SessionRecord): Promise<void> {
     this.#touched = false
     try {
-      await this.#context.write({ type: 'touch', key, lifetime: this.#context.lifetime })
+      await this.#context.write({ type: 'touch', key, data, lifetime: this.#context.lifetime })
     } catch {
       // Not in this request again: the store has just shown that it is not well.
     }

@@ -19,7 +19,12 @@ describe('a full MemoryStore', () => {
     const two = await inserted(store, { userId: 'ada' })
     const three = await inserted(store)
     await find(store, one.key)
-    await write(store, { type: 'touch', key: three.key, lifetime: { idle: 1_000, absolute: undefined } })
+    await write(store, {
+      type: 'touch',
+      key: three.key,
+      data: three.data,
+      lifetime: { idle: 1_000, absolute: undefined },
+    })
     const four = await inserted(store)
     expect((await store.find([one.key, two.key, three.key, four.key])).map((record) => record?.key)).toEqual([
       one.key,

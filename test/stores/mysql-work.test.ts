@@ -6,6 +6,7 @@ import { describe, expect, it } from 'vitest'
 import { freshDatabase } from '../servers/databases.ts'
 import { insert, lifetime, newKey, openPool, openStore, stored, storedMany, update } from './mysql-subject.ts'
 
+const data = Buffer.from('{}')
 const alreadyOver = { idle: 0, absolute: undefined }
 
 describe('the statements of MySQLStore, counted at the server', () => {
@@ -19,9 +20,11 @@ describe('the statements of MySQLStore, counted at the server', () => {
     expect(await statements(() => store.find(keys))).toBe(1)
     expect(await statements(() => store.write([update(keys[0]!, 2)]))).toBe(1)
     expect(await statements(() => store.write([insert(newKey())]))).toBe(1)
-    expect(await statements(() => store.write([{ type: 'touch', key: keys[0]!, lifetime }]))).toBe(1)
+    expect(await statements(() => store.write([{ type: 'touch', key: keys[0]!, data, lifetime }]))).toBe(1)
     expect(await statements(() => store.write(keys.slice(1).map((key) => update(key, 1))))).toBe(1)
-    expect(await statements(() => store.write(keys.map((key) => ({ type: 'touch', key, lifetime }))))).toBe(1)
+    expect(
+      await statements(() => store.write(keys.map((key) => ({ type: 'touch', key, data, lifetime })))),
+    ).toBe(1)
     const inserts = Array.from({ length: 32 }, () => insert(newKey()))
     expect(await statements(() => store.write(inserts))).toBe(1)
     const newer = newKey()
@@ -38,7 +41,7 @@ describe('the statements of MySQLStore, counted at the server', () => {
     for (let size = 1; size <= 64; size++) {
       const some = keys.slice(0, size)
       await store.find(some)
-      await store.write(some.map((key) => ({ type: 'touch', key, lifetime })))
+      await store.write(some.map((key) => ({ type: 'touch', key, data, lifetime })))
       const updates = some.map((key) => update(key, versions.get(key)!))
       expect(await store.write(updates)).toEqual(some.map(() => 'done'))
       for (const key of some) versions.set(key, versions.get(key)! + 1)

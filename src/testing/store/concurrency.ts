@@ -72,7 +72,10 @@ export function concurrencyTests(test: Test): void {
     const { key } = record
     const results = await atOnce(stores, (store, index) => {
       if (index === 9) return write(store, { type: 'remove', key })
-      return write(store, index % 3 === 0 ? { type: 'touch', key, lifetime: anHour } : updateOf(record))
+      return write(
+        store,
+        index % 3 === 0 ? { type: 'touch', key, data: record.data, lifetime: anHour } : updateOf(record),
+      )
     })
     assert.equal(results[9], 'done')
     assert.equal(await find(stores.store, key), undefined)

@@ -29,7 +29,10 @@ export function expiryTests(test: Test): void {
     assert.equal((await store.list({ limit: 10 })).items.length, 1)
     assert.equal(await write(store, updateOf(record)), 'gone')
     assert.equal(await write(store, { ...updateOf(record), version: 7 }), 'gone')
-    assert.equal(await write(store, { type: 'touch', key: insert.key, lifetime: anHour }), 'gone')
+    assert.equal(
+      await write(store, { type: 'touch', key: insert.key, data: insert.data, lifetime: anHour }),
+      'gone',
+    )
     assert.equal(await write(store, rotation), 'gone')
     assert.equal(await find(store, rotation.newKey), undefined)
     assert.equal(await write(store, insertOf({ key: insert.key })), 'exists')
@@ -68,7 +71,10 @@ export function expiryTests(test: Test): void {
     const before = await inserted(store, { lifetime: { idle: minute, absolute: undefined } })
     let after = before
     await until('a touch is seen at a later moment', async () => {
-      assert.equal(await write(store, { type: 'touch', key: before.key, lifetime: anHour }), 'done')
+      assert.equal(
+        await write(store, { type: 'touch', key: before.key, data: before.data, lifetime: anHour }),
+        'done',
+      )
       after = await present(store, before.key)
       return after.seenAt > before.seenAt
     })
@@ -79,7 +85,12 @@ export function expiryTests(test: Test): void {
   test('a touch never shortens', async ({ store }) => {
     const before = await inserted(store)
     await until('a touch is seen at a later moment', async () => {
-      await write(store, { type: 'touch', key: before.key, lifetime: { idle: minute, absolute: minute } })
+      await write(store, {
+        type: 'touch',
+        key: before.key,
+        data: before.data,
+        lifetime: { idle: minute, absolute: minute },
+      })
       return (await present(store, before.key)).seenAt > before.seenAt
     })
     assert.equal((await present(store, before.key)).expiresAt, before.expiresAt)
@@ -109,7 +120,7 @@ export function expiryTests(test: Test): void {
       async () => (await present(store, first.key)).readAt > first.createdAt,
     )
 
-    assert.equal(await write(store, { type: 'touch', key: first.key, lifetime }), 'done')
+    assert.equal(await write(store, { type: 'touch', key: first.key, data: first.data, lifetime }), 'done')
     assert.equal((await present(store, first.key)).expiresAt, end)
     assert.equal(await write(store, { ...updateOf(first), lifetime }), 'done')
     const second = await present(store, first.key)
@@ -153,7 +164,10 @@ export function expiryTests(test: Test): void {
     const insert = insertOf({ lifetime: { idle: minute, absolute: undefined } })
     const shortLived = insertOf({ key: newKey(), lifetime: aMoment })
     await store.write([insert, shortLived])
-    assert.equal(await write(store, { type: 'touch', key: insert.key, lifetime: anHour }), 'done')
+    assert.equal(
+      await write(store, { type: 'touch', key: insert.key, data: insert.data, lifetime: anHour }),
+      'done',
+    )
     await until('the other has expired', async () => (await find(store, shortLived.key)) === undefined)
     assert.equal(await store.removeExpired(10), 1)
     await present(store, insert.key)

@@ -73,7 +73,10 @@ export function writeTests(test: Test): void {
     const record = { ...(await inserted(store)), key: newKey() }
     const rotation = rotationOf(record)
     assert.equal(await write(store, updateOf(record)), 'gone')
-    assert.equal(await write(store, { type: 'touch', key: record.key, lifetime: anHour }), 'gone')
+    assert.equal(
+      await write(store, { type: 'touch', key: record.key, data: record.data, lifetime: anHour }),
+      'gone',
+    )
     assert.equal(await write(store, rotation), 'gone')
     assert.equal(await write(store, { type: 'remove', key: record.key }), 'gone')
     assert.deepEqual(await store.find([record.key, rotation.newKey]), [undefined, undefined])
@@ -81,7 +84,10 @@ export function writeTests(test: Test): void {
 
   test('a touch leaves version, data and user as they are', async ({ store }) => {
     const before = await inserted(store, { userId: 'ada', data: bytes('kept') })
-    assert.equal(await write(store, { type: 'touch', key: before.key, lifetime: anHour }), 'done')
+    assert.equal(
+      await write(store, { type: 'touch', key: before.key, data: before.data, lifetime: anHour }),
+      'done',
+    )
     const after = await present(store, before.key)
     sameBytes(after.data, before.data)
     assert.deepEqual(
@@ -147,7 +153,10 @@ export function writeTests(test: Test): void {
     assert.equal(await write(other, { type: 'remove', key: record.key }), 'done')
     assert.equal(await find(store, record.key), undefined)
     assert.equal(await write(store, updateOf(record)), 'gone')
-    assert.equal(await write(store, { type: 'touch', key: record.key, lifetime: anHour }), 'gone')
+    assert.equal(
+      await write(store, { type: 'touch', key: record.key, data: record.data, lifetime: anHour }),
+      'gone',
+    )
     assert.equal(await write(store, rotation), 'gone')
     assert.equal(await write(store, { type: 'remove', key: record.key }), 'gone')
     assert.deepEqual(await store.find([record.key, rotation.newKey]), [undefined, undefined])
@@ -168,8 +177,8 @@ export function writeTests(test: Test): void {
       updateOf(updated),
       { ...updateOf(stale), version: 9 },
       fresh,
-      { type: 'touch', key: touched.key, lifetime: anHour },
-      { type: 'touch', key: newKey(), lifetime: anHour },
+      { type: 'touch', key: touched.key, data: touched.data, lifetime: anHour },
+      { type: 'touch', key: newKey(), data: Buffer.from('{}'), lifetime: anHour },
       rotation,
       rotationOf({ ...rotated, key: newKey() }),
       { type: 'remove', key: newKey() },
@@ -214,7 +223,7 @@ export function writeTests(test: Test): void {
         const { key } = record
         if (type === 'update') return updateOf(record, bytes(key))
         if (type === 'rotate') return { ...rotationOf(record, rotations.get(key)), data: bytes(key) }
-        return type === 'touch' ? { type, key, lifetime: anHour } : { type, key }
+        return type === 'touch' ? { type, key, data: Buffer.from('{}'), lifetime: anHour } : { type, key }
       })
       // Every tenth record is gone by then.
       const gone = writes.map((_, index) => index % 10 === 3)
