@@ -1,6 +1,16 @@
 import type { SessionKey, SessionRecord } from './record.ts'
 import type { SessionStore, SessionWrite, WriteResult } from './store.ts'
 
+/** How calls share round trips. */
+export interface BatchSettings {
+  /** Batches under way at once. */
+  readonly lanes: number
+  readonly largestBatch: number
+}
+
+/** Two batches under way keep the store busy while one answer is read; more would only make them smaller. */
+const gathering: BatchSettings = { lanes: 2, largestBatch: 64 }
+
 /**
  * Gathers what concurrent requests ask of a store. A call that finds the line free goes at once, so
  * a quiet server pays nothing. While the line is busy, calls wait, and go together when it is free.
@@ -9,16 +19,16 @@ export class Batcher {
   readonly #finds: Line<SessionKey, SessionRecord | undefined>
   readonly #writes: Line<SessionWrite, WriteResult>
 
-  constructor(store: SessionStore) {
+  constructor(store: SessionStore, settings: BatchSettings = gathering) {
     this.#finds = new Line(
       (keys) => store.find(keys),
       (key) => key,
-      { shareAnswers: true },
+      { shareAnswers: true, ...settings },
     )
     this.#writes = new Line(
       (writes) => store.write(writes),
       (write) => write.key,
-      { shareAnswers: false },
+      { shareAnswers: false, ...settings },
     )
   }
 
@@ -36,10 +46,6 @@ export class Batcher {
   }
 }
 
-/** Two batches under way keep the store busy while one answer is read; more would only make them smaller. */
-const lanes = 2
-const largestBatch = 64
-
 interface Waiting<Request, Answer> {
   readonly key: SessionKey
   readonly request: Request
@@ -48,10 +54,12 @@ interface Waiting<Request, Answer> {
   readonly reject: (error: unknown) => void
 }
 
+type LineSettings = BatchSettings & { readonly shareAnswers: boolean }
+
 class Line<Request, Answer> {
   readonly #send: (requests: readonly Request[]) => Promise<Answer[]>
   readonly #keyOf: (request: Request) => SessionKey
-  readonly #shareAnswers: boolean
+  readonly #settings: LineSettings
   #waiting: Waiting<Request, Answer>[] = []
   readonly #waitingByKey = new Map<SessionKey, Waiting<Request, Answer>>()
   readonly #underWay = new Set<Promise<void>>()
@@ -59,16 +67,16 @@ class Line<Request, Answer> {
   constructor(
     send: (requests: readonly Request[]) => Promise<Answer[]>,
     keyOf: (request: Request) => SessionKey,
-    options: { readonly shareAnswers: boolean },
+    settings: LineSettings,
   ) {
     this.#send = send
     this.#keyOf = keyOf
-    this.#shareAnswers = options.shareAnswers
+    this.#settings = settings
   }
 
   ask(request: Request): Promise<Answer> {
     const key = this.#keyOf(request)
-    if (this.#shareAnswers) {
+    if (this.#settings.shareAnswers) {
       // Only with what has not been sent yet: an answer that is already on its way may be older than
       // a change that the asker must see.
       const same = this.#waitingByKey.get(key)
@@ -77,7 +85,7 @@ class Line<Request, Answer> {
     const { promise, resolve, reject } = withResolvers<Answer>()
     const waiting = { key, request, promise, resolve, reject }
     this.#waiting.push(waiting)
-    if (this.#shareAnswers) this.#waitingByKey.set(key, waiting)
+    if (this.#settings.shareAnswers) this.#waitingByKey.set(key, waiting)
     this.#sendNext()
     return promise
   }
@@ -87,7 +95,7 @@ class Line<Request, Answer> {
   }
 
   #sendNext(): void {
-    if (this.#underWay.size >= lanes || this.#waiting.length === 0) return
+    if (this.#underWay.size >= this.#settings.lanes || this.#waiting.length === 0) return
     const batch = this.#takeBatch()
     const sending = this.#sendBatch(batch).finally(() => {
       this.#underWay.delete(sending)
@@ -102,7 +110,7 @@ class Line<Request, Answer> {
     const batch: Waiting<Request, Answer>[] = []
     const left: Waiting<Request, Answer>[] = []
     for (const waiting of this.#waiting) {
-      if (batch.length < largestBatch && !keys.has(waiting.key)) {
+      if (batch.length < this.#settings.largestBatch && !keys.has(waiting.key)) {
         keys.add(waiting.key)
         batch.push(waiting)
         this.#waitingByKey.delete(waiting.key)

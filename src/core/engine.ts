@@ -1,11 +1,12 @@
 import { EventEmitter } from 'node:events'
-import { Batcher } from './batcher.ts'
+import { type BatchSettings, Batcher } from './batcher.ts'
 import type { Codec } from './codec.ts'
 import { SessionError, storeUnavailable } from './errors.ts'
 import type { SessionEvents } from './events.ts'
 import { isPlainObject } from './merge.ts'
 import type { SessionKey, SessionRecord } from './record.ts'
-import type { Lifetime, SessionStore, SessionWrite, WriteResult } from './store.ts'
+import { bagForm, type SessionForm } from './session-form.ts'
+import type { Lifetime, SessionStore, SessionWrite, TokenKeyedStore, WriteResult } from './store.ts'
 import { Sweeper, type SweepSettings } from './sweeper.ts'
 import { keyOf } from './token.ts'
 import { UnitOfWork } from './unit-of-work.ts'
@@ -20,11 +21,15 @@ export interface EngineSettings {
   readonly codec: Codec
   readonly sizeLimit: number
   readonly sweep: SweepSettings | undefined
+  /** Left out: as is best for a store that answers many at once. */
+  readonly batching?: BatchSettings
 }
 
 /** Loads sessions by token, commits them, ends them. Knows nothing of HTTP. */
 export class SessionEngine extends EventEmitter<SessionEvents> {
   readonly #settings: EngineSettings
+  readonly #form: SessionForm
+  readonly #tokensAreKeys: boolean
   readonly #batcher: Batcher
   readonly #sweeper: Sweeper | undefined
   readonly #warnedAt = new Map<string, number>()
@@ -34,7 +39,9 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
   constructor(settings: EngineSettings) {
     super()
     this.#settings = settings
-    this.#batcher = new Batcher(settings.store)
+    this.#form = bagForm(settings)
+    this.#tokensAreKeys = (settings.store as Partial<TokenKeyedStore>).keyedBy === 'token'
+    this.#batcher = new Batcher(settings.store, settings.batching)
     this.#sweeper =
       settings.sweep &&
       new Sweeper(settings.store, settings.sweep, {
@@ -43,19 +50,14 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
       })
   }
 
-  /** @internal */
-  get lifetime(): Lifetime {
-    return this.#settings.lifetime
-  }
-
-  /** @internal */
-  get touchAfter(): number {
-    return this.#settings.touchAfter
-  }
-
   /** Begins work without a token, or while the store is `unavailable`: then the work can be read, as empty, but not stored. */
   begin(unavailable?: SessionError): UnitOfWork {
-    return new UnitOfWork(this, undefined, unavailable)
+    return this.beginAs(this.#form, unavailable)
+  }
+
+  /** @internal Begins work in another form. */
+  beginAs(form: SessionForm = this.#form, unavailable?: SessionError): UnitOfWork {
+    return new UnitOfWork(this, form, undefined, unavailable)
   }
 
   /**
@@ -70,10 +72,16 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
    *
    * @throws ERR_SESSION_STORE_UNAVAILABLE
    */
-  async load(...tokens: readonly string[]): Promise<UnitOfWork> {
-    const records = await Promise.all(tokens.map((token) => this.find(keyOf(token))))
+  load(...tokens: readonly string[]): Promise<UnitOfWork> {
+    return this.loadAs(this.#form, tokens)
+  }
+
+  /** @internal Loads in another form. */
+  async loadAs(form: SessionForm = this.#form, tokens: readonly string[]): Promise<UnitOfWork> {
+    const records = await Promise.all(tokens.map((token) => this.find(this.keyOf(token))))
     const index = records.findIndex((record) => record !== undefined)
-    return new UnitOfWork(this, index < 0 ? undefined : { token: tokens[index]!, record: records[index]! })
+    const found = index < 0 ? undefined : { token: tokens[index]!, record: records[index]! }
+    return new UnitOfWork(this, form, found)
   }
 
   /**
@@ -92,6 +100,11 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
       await this.#settings.store.close()
     })()
     return this.#closing
+  }
+
+  /** @internal */
+  keyOf(token: string): SessionKey {
+    return this.#tokensAreKeys ? (token as SessionKey) : keyOf(token)
   }
 
   /** @internal */
@@ -142,11 +155,14 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
   }
 
   /** @internal */
-  decode(record: SessionRecord): Record<string, unknown> | undefined {
+  decode(
+    record: SessionRecord,
+    accepts: (data: Record<string, unknown>) => boolean = () => true,
+  ): Record<string, unknown> | undefined {
     try {
       const data = this.#settings.codec.decode(record.data)
-      if (isPlainObject(data)) return data
-      throw new TypeError('it is not an object')
+      if (isPlainObject(data) && accepts(data)) return data
+      throw new TypeError('it is not the data of a session')
     } catch (cause) {
       this.#reportCorrupt(record, cause)
       return undefined

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { SessionRecord } from './record.ts'
-import { dataOf, type Session, visibleData } from './session.ts'
+import type { Session } from './session.ts'
+import type { SessionForm } from './session-form.ts'
 import type { WorkContext } from './work-context.ts'
 
 type Data = Record<string, unknown>
@@ -57,12 +58,13 @@ export function isPlainObject(value: unknown): value is Data {
  */
 export function mergeRecords(
   context: WorkContext,
+  form: SessionForm,
   session: Session,
   base: SessionRecord,
   fresh: SessionRecord | undefined,
 ): void {
-  const plain = context.decode({ ...base, data: context.encode(dataOf(session)) }) ?? {}
+  const plain = context.decode({ ...base, data: context.encode(form.dataOf(session)) }) ?? {}
   const before = context.decode(base) ?? {}
   const theirs = fresh ? (context.decode(fresh) ?? before) : {}
-  mergeInto(session as unknown as Data, plain, visibleData(before), visibleData(theirs))
+  mergeInto(session as unknown as Data, plain, form.visible(before), form.visible(theirs))
 }

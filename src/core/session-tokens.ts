@@ -1,5 +1,3 @@
-import { createToken } from './token.ts'
-
 /** What the browser must be told: nothing, for its `token` is still good or there is none; a new token; or to drop the one it has. */
 export type Outcome =
   | { readonly action: 'keep'; readonly token: string | undefined }
@@ -10,12 +8,14 @@ export type Outcome =
 export class SessionTokens {
   /** The browser's, if it led to a live record. */
   readonly client: string | undefined
+  readonly #create: () => string
   #stored: string | undefined
   #planned: string | undefined
   #ended = false
 
-  constructor(client: string | undefined) {
+  constructor(client: string | undefined, create: () => string) {
     this.client = client
+    this.#create = create
     this.#stored = client
   }
 
@@ -31,7 +31,7 @@ export class SessionTokens {
 
   /** Plans a new token for the next insert or rotation. */
   plan(): string {
-    return (this.#planned = createToken())
+    return (this.#planned = this.#create())
   }
 
   unplan(): void {

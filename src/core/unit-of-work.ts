@@ -4,16 +4,9 @@ import { type ContentWrite, recordAfter, referenceTo } from './content-write.ts'
 import type { EndReason } from './events.ts'
 import { mergeRecords } from './merge.ts'
 import type { SessionRecord } from './record.ts'
-import {
-  dataOf,
-  openSession,
-  refill,
-  type RequestSession,
-  type Session,
-  type SessionWork,
-} from './session.ts'
+import type { RequestSession, Session, SessionWork } from './session.ts'
+import type { SessionForm } from './session-form.ts'
 import { type Outcome, SessionTokens } from './session-tokens.ts'
-import { keyOf } from './token.ts'
 import { Turns } from './turns.ts'
 import { type UserId, userIdText } from './user-id.ts'
 import type { WorkContext } from './work-context.ts'
@@ -28,13 +21,16 @@ const mostAttempts = 50
  */
 export class UnitOfWork implements SessionWork {
   readonly #context: WorkContext
+  readonly #form: SessionForm
   readonly #tokens: SessionTokens
   readonly #unavailable: SessionError | undefined
   #record: SessionRecord | undefined
   #nextPublicId: string | undefined
   #userId: string | undefined
   #session: Session | undefined
-  #state: 'open' | 'ended' | 'gone' = 'open'
+  #state: 'open' | 'ended' | 'gone' | 'left' = 'open'
+  #regenerated = false
+  #saved = false
   #signedIn = false
   #touched = false
   /** Why the session ends with the commit, if it does. */
@@ -45,19 +41,22 @@ export class UnitOfWork implements SessionWork {
   /** @internal */
   constructor(
     context: WorkContext,
+    form: SessionForm,
     found?: { readonly token: string; readonly record: SessionRecord },
     unavailable?: SessionError,
   ) {
     this.#context = context
-    this.#tokens = new SessionTokens(found?.token)
+    this.#form = form
+    this.#tokens = new SessionTokens(found?.token, () => form.createToken())
     this.#record = found?.record
     this.#userId = found?.record.userId
     this.#unavailable = unavailable
   }
 
-  /** The session in hand; `undefined` once it was destroyed. */
+  /** The session in hand; `undefined` once it was destroyed or left. */
   get session(): RequestSession | undefined {
-    if (!this.#session && this.#state !== 'ended') this.#session = openSession(this, this.#readData())
+    const isThere = this.#state === 'open' || this.#state === 'gone'
+    if (!this.#session && isThere) this.#session = this.#form.open(this, this.#readData())
     return this.#session as RequestSession | undefined
   }
 
@@ -90,9 +89,24 @@ export class UnitOfWork implements SessionWork {
   /** Whether the expiry should move with this request although nothing else changed. */
   get touchDue(): boolean {
     const record = this.#record
-    return (
-      record !== undefined && (this.#touched || record.readAt - record.seenAt >= this.#context.touchAfter)
-    )
+    if (!record) return false
+    return this.#touched || record.readAt - record.seenAt >= this.#form.touchAfter(record)
+  }
+
+  /** Whether the commit has something to store although the handler never opens the session. */
+  get dueUnopened(): boolean {
+    const kept = this.#record ? this.#form.keepsUnchanged : this.#form.keepsEmpty(false)
+    return kept || this.touchDue || this.#tokens.planned
+  }
+
+  /** Whether no stored session was found. */
+  get isNew(): boolean {
+    return this.#record === undefined
+  }
+
+  /** Whether this work stored the session's content. */
+  get saved(): boolean {
+    return this.#saved
   }
 
   /**
@@ -117,6 +131,19 @@ export class UnitOfWork implements SessionWork {
     this.#state = 'ended'
     this.#session = undefined
     this.#endPlanned ??= 'destroy'
+  }
+
+  /** Leaves the session as it is stored: this work stores nothing of it. */
+  leave(): void {
+    this.#state = 'left'
+    this.#session = undefined
+  }
+
+  /** Goes on with a new session, under a new token, and leaves the one before as it is stored. */
+  startNew(): void {
+    this.#becomeNew()
+    this.#regenerated = true
+    this.#session = this.#form.open(this, {})
   }
 
   /** The browser can be told nothing more: from now on no commit begins a session or moves it to a new token. */
@@ -165,8 +192,7 @@ export class UnitOfWork implements SessionWork {
   regenerate(): Promise<void> {
     return this.#turns.take(async () => {
       await this.#remove('regenerate')
-      this.#becomeNew()
-      this.#session = openSession(this, {})
+      this.startNew()
     })
   }
 
@@ -187,7 +213,7 @@ export class UnitOfWork implements SessionWork {
       this.#userId = fresh.userId
       this.#tokens.unplan()
       this.#signedIn = false
-      if (this.#session) refill(this.#session, this.#readData())
+      if (this.#session) this.#form.refill(this.#session, this.#readData())
     })
   }
 
@@ -211,7 +237,7 @@ export class UnitOfWork implements SessionWork {
 
   #readData(): Record<string, unknown> {
     if (!this.#record) return {}
-    const data = this.#context.decode(this.#record)
+    const data = this.#context.decode(this.#record, (read) => this.#form.accepts(read))
     if (data) return data
     // A record that cannot be read is as good as none: signed out, and a new session if one is needed.
     this.#becomeNew()
@@ -220,6 +246,7 @@ export class UnitOfWork implements SessionWork {
 
   #becomeNew(): void {
     this.#state = 'open'
+    this.#regenerated = false
     this.#record = undefined
     this.#tokens.forget()
     this.#nextPublicId = undefined
@@ -229,38 +256,46 @@ export class UnitOfWork implements SessionWork {
 
   #becomeEmpty(): void {
     this.#becomeNew()
-    if (this.#session) refill(this.#session, {})
+    if (this.#session) this.#form.refill(this.#session, {})
   }
 
   #mayNeedStoring(): boolean {
-    if (!this.#session) return this.touchDue || this.#tokens.planned
+    if (!this.#session) return this.#state === 'open' && this.dueUnopened
     try {
-      return this.#decide(this.#context.encode(dataOf(this.#session))) !== undefined
+      return this.#decide(this.#encoded()) !== undefined
     } catch {
       return true // #store meets the same error and tells it
     }
   }
 
   #decide(data: Uint8Array): Decision {
-    if (this.#state !== 'open') return undefined
-    if (!this.#record) return this.#userId !== undefined || this.#hasData() ? 'insert' : undefined
+    // An id that is no text, as an app's own generator may give, is neither stored nor sent.
+    if (this.#state !== 'open' || typeof this.id !== 'string') return undefined
+    if (!this.#record) return this.#isWorthKeeping() ? 'insert' : undefined
     if (this.#tokens.planned) return 'rotate'
-    if (this.#userId !== this.#record.userId || Buffer.compare(data, this.#record.data) !== 0) return 'update'
+    if (this.#userId !== this.#record.userId) return 'update'
+    if (this.#form.keepsUnchanged && !this.#saved) return 'update'
+    if (this.#session && this.#form.differs(this.#session, data, this.#record)) return 'update'
     return this.touchDue ? 'touch' : undefined
   }
 
-  #hasData(): boolean {
-    return this.#session !== undefined && Object.keys(this.#session).length > 0
+  #isWorthKeeping(): boolean {
+    if (this.#userId !== undefined || this.#form.keepsEmpty(this.#regenerated)) return true
+    if (!this.#session) return false
+    return Object.keys(this.#form.visible(this.#form.dataOf(this.#session))).length > 0
+  }
+
+  #encoded(): Uint8Array {
+    if (this.#session) return this.#context.encode(this.#form.dataOf(this.#session))
+    return this.#record?.data ?? this.#context.encode({})
   }
 
   async #store(): Promise<void> {
     for (let attempt = 1; attempt <= mostAttempts; attempt++) {
-      const data = this.#session
-        ? this.#context.encode(dataOf(this.#session))
-        : (this.#record?.data ?? this.#context.encode({}))
+      const data = this.#encoded()
       const decision = this.#decide(data)
       if (!decision) return
-      if (decision === 'touch') return this.#touchRecord(this.#record!)
+      if (decision === 'touch') return this.#touchRecord(this.#record!, data)
       this.#assertAvailable()
       if (this.#headersOut && decision !== 'update') throw headersSent()
       const write = this.#contentWrite(decision, data)
@@ -281,19 +316,20 @@ export class UnitOfWork implements SessionWork {
   }
 
   #contentWrite(decision: 'insert' | 'update' | 'rotate', data: Uint8Array): ContentWrite {
-    const content = { userId: this.#userId, data, lifetime: this.#context.lifetime }
+    const content = { userId: this.#userId, data, lifetime: this.#form.lifetime(this.#session) }
     if (decision === 'insert') {
-      return { type: 'insert', key: keyOf(this.id), publicId: this.publicId, ...content }
+      return { type: 'insert', key: this.#context.keyOf(this.id), publicId: this.publicId, ...content }
     }
     const { key, version } = this.#record!
     if (decision === 'update') return { type: 'update', key, version, ...content }
-    return { type: 'rotate', key, newKey: keyOf(this.id), version, ...content }
+    return { type: 'rotate', key, newKey: this.#context.keyOf(this.id), version, ...content }
   }
 
   #stored(write: ContentWrite): void {
     this.#record = recordAfter(write, this.#record, this.publicId)
     if (write.type !== 'update') this.#tokens.store()
     this.#touched = false
+    this.#saved = true
     this.#signedIn = false // it is stored; from here on a revocation reaches it
     const reference = referenceTo(this.#record)
     if (write.type === 'insert') this.#context.announce('created', reference)
@@ -302,10 +338,11 @@ export class UnitOfWork implements SessionWork {
   }
 
   /** A failed touch shortens a session by a little; it must not fail the request. The engine has told the event. */
-  async #touchRecord({ key, data }: SessionRecord): Promise<void> {
+  async #touchRecord({ key }: SessionRecord, data: Uint8Array): Promise<void> {
     this.#touched = false
+    const lifetime = this.#form.lifetime(this.#session)
     try {
-      await this.#context.write({ type: 'touch', key, data, lifetime: this.#context.lifetime })
+      await this.#context.write({ type: 'touch', key, data, lifetime })
     } catch {
       // Not in this request again: the store has just shown that it is not well.
     }
@@ -317,7 +354,7 @@ export class UnitOfWork implements SessionWork {
     const base = this.#record!
     const fresh = await this.#context.find(base.key)
     if (!fresh) return false
-    if (this.#session) mergeRecords(this.#context, this.#session, base, fresh)
+    if (this.#session) mergeRecords(this.#context, this.#form, this.#session, base, fresh)
     if (!this.#signedIn) this.#userId = fresh.userId
     this.#record = fresh
     return true
@@ -329,7 +366,9 @@ export class UnitOfWork implements SessionWork {
    */
   #startAnew(): void {
     const userId = this.#userId
-    if (this.#session && this.#record) mergeRecords(this.#context, this.#session, this.#record, undefined)
+    if (this.#session && this.#record) {
+      mergeRecords(this.#context, this.#form, this.#session, this.#record, undefined)
+    }
     this.#becomeNew()
     this.#userId = userId
     this.#signedIn = true

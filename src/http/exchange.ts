@@ -1,14 +1,34 @@
 import type { SessionEngine } from '../core/engine.ts'
 import { SessionError } from '../core/errors.ts'
+import type { SessionForm } from '../core/session-form.ts'
 import type { Signer } from '../core/token.ts'
 import type { UnitOfWork } from '../core/unit-of-work.ts'
-import { cookieValues, type SessionCookie } from './cookie.ts'
+import { cookieValues } from './cookie.ts'
 
 /** What an exchange needs of the sessions that the app made. */
 export interface ExchangeContext {
-  readonly engine: Pick<SessionEngine, 'begin' | 'load'>
-  readonly cookie: SessionCookie
+  readonly engine: Pick<SessionEngine, 'beginAs' | 'loadAs'>
+  readonly cookie: CookiePolicy
   readonly signer: Signer
+  /** How the app sees the session. Left out: as the engine does. */
+  readonly form?: SessionForm
+  /** What is still to be done to the session right before each commit. */
+  readonly beforeCommit?: (work: UnitOfWork) => void
+}
+
+/** The session cookie's name and headers, on a request that is secure or not. `SessionCookie` is one. */
+export interface CookiePolicy {
+  name(secure: boolean): string
+  /** Whether a cookie may be set on such a request at all. */
+  settable(secure: boolean): boolean
+  /** The Set-Cookie value that hands out a signed token. */
+  set(value: string, secure: boolean): string
+  /** The Set-Cookie value that makes the browser drop the cookie. */
+  clear(secure: boolean): string
+  /** Whether every response sets the cookie again. */
+  readonly rolling?: boolean
+  /** Whether a cookie that the browser has is set again because of what was stored. */
+  moves?(work: UnitOfWork): boolean
 }
 
 /** What an exchange needs of a request. */
@@ -19,6 +39,8 @@ export interface ExchangeRequest {
   readonly secure: boolean
   /** Whether a store that is down leaves the request with an empty session that cannot be stored, instead of an error. */
   readonly anonymousWhenUnavailable: boolean
+  /** Tokens that others have read from this request and verified, and signed values: tried if the header gives none. */
+  readonly elsewhere?: () => { readonly tokens: readonly string[]; readonly signed: readonly string[] }
 }
 
 /** What a finished exchange adds to the response. */
@@ -53,28 +75,25 @@ export class Exchange {
    */
   static begin(context: ExchangeContext, request: ExchangeRequest): Exchange | Promise<Exchange> {
     const { secure } = request
-    const verified: { readonly token: string; readonly renew: boolean }[] = []
-    for (const value of cookieValues(request.cookieHeader, context.cookie.name(secure))) {
-      const match = context.signer.verify(value)
-      if (match) verified.push(match)
-      if (verified.length === mostCandidates) break
-    }
-    if (verified.length === 0) return new Exchange(context, secure, context.engine.begin(), false)
-    return context.engine.load(...verified.map(({ token }) => token)).then(
+    const { engine, form } = context
+    const verified = verifiedTokens(context, request)
+    if (verified.length === 0) return new Exchange(context, secure, engine.beginAs(form), false)
+    const tokens = verified.map(({ token }) => token)
+    return engine.loadAs(form, tokens).then(
       (work) => {
         const renew = verified.some(({ token, renew }) => renew && work.leadsFrom(token))
         return new Exchange(context, secure, work, renew)
       },
       (error: unknown) => {
         if (!request.anonymousWhenUnavailable || !(error instanceof SessionError)) throw error
-        return new Exchange(context, secure, context.engine.begin(error), false)
+        return new Exchange(context, secure, engine.beginAs(form, error), false)
       },
     )
   }
 
   /** Whether the response has to wait for `finish` even if the handler never opens the session. */
   get mustFinish(): boolean {
-    return this.#renew || this.work.touchDue
+    return this.#renew || this.work.dueUnopened || (this.#context.cookie.rolling === true && !this.work.isNew)
   }
 
   /**
@@ -83,6 +102,7 @@ export class Exchange {
    * @throws (by the promise) what `UnitOfWork.commit` throws; the response must then be an error
    */
   finish(): ResponseChanges | undefined | Promise<ResponseChanges | undefined> {
+    this.#context.beforeCommit?.(this.work)
     const commit = this.work.commit()
     return commit ? commit.then(() => this.#changes()) : this.#changes()
   }
@@ -92,7 +112,13 @@ export class Exchange {
    * @throws (by the promise) as `finish`, and ERR_SESSION_HEADERS_SENT if a cookie would have to be set for it
    */
   finishLate(): Promise<void> | undefined {
+    this.#context.beforeCommit?.(this.work)
     return this.work.commit()
+  }
+
+  #setsAgain(): boolean {
+    const { cookie } = this.#context
+    return this.#renew || cookie.rolling === true || cookie.moves?.(this.work) === true
   }
 
   #changes(): ResponseChanges | undefined {
@@ -100,13 +126,35 @@ export class Exchange {
     const { cookie, signer } = this.#context
     this.work.closeHeaders()
     if (outcome.action === 'clear') return { setCookie: cookie.clear(this.#secure) }
-    if (outcome.token === undefined || (outcome.action === 'keep' && !this.#renew)) return undefined
+    if (outcome.token === undefined || (outcome.action === 'keep' && !this.#setsAgain())) return undefined
     if (!cookie.settable(this.#secure)) {
       warnInsecure()
       return undefined
     }
     return { setCookie: cookie.set(signer.sign(outcome.token), this.#secure) }
   }
+}
+
+interface VerifiedToken {
+  readonly token: string
+  readonly renew: boolean
+}
+
+function verifiedTokens({ cookie, signer }: ExchangeContext, request: ExchangeRequest): VerifiedToken[] {
+  const fromHeader = verifiedOf(cookieValues(request.cookieHeader, cookie.name(request.secure)), signer)
+  if (fromHeader.length > 0 || !request.elsewhere) return fromHeader
+  const { tokens, signed } = request.elsewhere()
+  return [...tokens.map((token) => ({ token, renew: false })), ...verifiedOf(signed, signer)]
+}
+
+function verifiedOf(values: readonly string[], signer: Signer): VerifiedToken[] {
+  const verified: VerifiedToken[] = []
+  for (const value of values) {
+    const match = signer.verify(value)
+    if (match) verified.push(match)
+    if (verified.length === mostCandidates) break
+  }
+  return verified
 }
 
 let warned = false

@@ -1,0 +1,51 @@
+import type { Lifetime } from './store.ts'
+import type { SessionRecord } from './record.ts'
+import { dataOf, openSession, refill, type Session, type SessionWork, visibleData } from './session.ts'
+import { createToken } from './token.ts'
+
+type Data = Record<string, unknown>
+
+/**
+ * What the session in hand is to the app, and when that is something to store. One unit of work has one form:
+ * `bagForm`, or one that behaves as older session libraries do.
+ */
+export interface SessionForm {
+  /** The session for data that was read, or for none. */
+  open(work: SessionWork, data: Data): Session
+  /** Puts other data into a session, in place. */
+  refill(session: Session, data: Data): void
+  /** What is encoded and stored. */
+  dataOf(session: Session): Data
+  /** Of what was stored, the app's own data: what is compared and merged. */
+  visible(data: Data): Data
+  /** Whether data that was read can be a session at all. */
+  accepts(data: Data): boolean
+  /** Whether the session holds something that the record does not. `encoded` is what `dataOf` gives, encoded. */
+  differs(session: Session, encoded: Uint8Array, record: SessionRecord): boolean
+  /** Whether a session without data is stored. */
+  keepsEmpty(regenerated: boolean): boolean
+  /** Whether a session that nobody changed is stored again. */
+  readonly keepsUnchanged: boolean
+  /** A token for a session that begins, or gets a new one. */
+  createToken(): string
+  lifetime(session: Session | undefined): Lifetime
+  /** For how many milliseconds after `seenAt` reading moves no expiry. */
+  touchAfter(record: SessionRecord): number
+}
+
+/** The form of `createSessions`: a bag of data, stored once there is something in it. */
+export function bagForm(settings: { readonly lifetime: Lifetime; readonly touchAfter: number }): SessionForm {
+  return {
+    open: openSession,
+    refill,
+    dataOf,
+    visible: visibleData,
+    accepts: () => true,
+    differs: (_session, encoded, record) => Buffer.compare(encoded, record.data) !== 0,
+    keepsEmpty: () => false,
+    keepsUnchanged: false,
+    createToken,
+    lifetime: () => settings.lifetime,
+    touchAfter: () => settings.touchAfter,
+  }
+}
