@@ -29,7 +29,8 @@ export interface EngineSettings {
 export class SessionEngine extends EventEmitter<SessionEvents> {
   readonly #settings: EngineSettings
   readonly #form: SessionForm
-  readonly #tokensAreKeys: boolean
+  /** @internal Whether the store knows sessions by their tokens. */
+  readonly tokensAreKeys: boolean
   readonly #batcher: Batcher
   readonly #sweeper: Sweeper | undefined
   readonly #warnedAt = new Map<string, number>()
@@ -40,7 +41,7 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
     super()
     this.#settings = settings
     this.#form = bagForm(settings)
-    this.#tokensAreKeys = (settings.store as Partial<TokenKeyedStore>).keyedBy === 'token'
+    this.tokensAreKeys = (settings.store as Partial<TokenKeyedStore>).keyedBy === 'token'
     this.#batcher = new Batcher(settings.store, settings.batching)
     this.#sweeper =
       settings.sweep &&
@@ -104,7 +105,7 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
 
   /** @internal */
   keyOf(token: string): SessionKey {
-    return this.#tokensAreKeys ? (token as SessionKey) : keyOf(token)
+    return this.tokensAreKeys ? (token as SessionKey) : keyOf(token)
   }
 
   /** @internal */

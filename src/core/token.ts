@@ -1,4 +1,4 @@
-import { createHmac, createSecretKey, hash, type KeyObject, randomBytes, timingSafeEqual } from 'node:crypto'
+import { createHmac, createSecretKey, hash, KeyObject, randomBytes, timingSafeEqual } from 'node:crypto'
 import type { SessionKey } from './record.ts'
 import { optionError } from './errors.ts'
 
@@ -40,15 +40,20 @@ export type Secret = string | Uint8Array
 export class Signer {
   readonly #keys: readonly KeyObject[]
 
-  /** @throws ERR_SESSION_OPTION if there is no first secret, or one is shorter than 16 bytes */
-  constructor(secrets: Secret | readonly (Secret | undefined)[]) {
-    const given = Array.isArray(secrets) ? (secrets as readonly (Secret | undefined)[]) : [secrets as Secret]
+  /**
+   * @param secrets key objects are taken as they are
+   * @throws ERR_SESSION_OPTION if there is no first secret, or one is shorter than 16 bytes
+   */
+  constructor(secrets: Secret | readonly (Secret | KeyObject | undefined)[]) {
+    const given = Array.isArray(secrets)
+      ? (secrets as readonly (Secret | KeyObject | undefined)[])
+      : [secrets as Secret]
     if (!given[0]) {
       throw optionError(
         'secret is missing: give a random text of 32 characters or more, the same in every app, such as process.env.SESSION_SECRET. In a list the first one signs, so it must be set.',
       )
     }
-    this.#keys = given.filter((secret) => (secret ?? '').length !== 0).map(secretKey)
+    this.#keys = given.filter((secret) => secret !== undefined && !isEmpty(secret)).map(secretKey)
   }
 
   sign(token: string): string {
@@ -76,7 +81,12 @@ export class Signer {
   }
 }
 
+function isEmpty(secret: Secret | KeyObject | null): boolean {
+  return secret === null || (!(secret instanceof KeyObject) && secret.length === 0)
+}
+
 function secretKey(secret: unknown): KeyObject {
+  if (secret instanceof KeyObject) return secret
   if (typeof secret !== 'string' && !(secret instanceof Uint8Array)) {
     throw optionError('secret must be a text, a Buffer, or a list of those.')
   }

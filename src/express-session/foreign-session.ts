@@ -1,0 +1,123 @@
+import { hash } from 'node:crypto'
+import { SessionError } from '../core/errors.ts'
+import type { SessionKey, SessionRecord } from '../core/record.ts'
+import { Cookie } from './cookie.ts'
+
+/** What a store written for express-session has no place for. It lies in the session itself, as its `coatcheck`. */
+export interface Keepsake {
+  readonly userId: string | undefined
+  readonly publicId: string
+  readonly createdAt: number
+}
+
+/** A session that such a store gave; `kept` says whether there was a keepsake in it. */
+export interface ForeignRecord extends SessionRecord {
+  readonly kept: boolean
+}
+
+/** The end of time as Date has it. */
+const never = 8.64e15
+
+/**
+ * Reads a session as such a store gives it: an object, parsed or the very one that was handed in, or whatever else lies
+ * there; the engine treats what is no session as corrupt.
+ *
+ * Times that only the store knows are worked out from the session's cookie. Many stores move their own expiry on a
+ * touch, and leave the cookie in the data as it was: one that has run out there says nothing, so it is no reason to
+ * take for absent what the store gave.
+ */
+export function readForeign(key: SessionKey, given: unknown): ForeignRecord {
+  const session = typeof given === 'object' && given !== null ? (given as Record<string, unknown>) : undefined
+  const keepsake = session && keepsakeOf(session)
+  const { coatcheck: _, ...stripped } = keepsake ? session : {}
+  const readAt = Date.now()
+  const { seenAt, expiresAt } = timesOf(session?.['cookie'], readAt)
+  return {
+    key,
+    publicId: keepsake?.publicId ?? publicIdOf(key),
+    userId: keepsake?.userId,
+    data: Buffer.from(String(JSON.stringify(keepsake ? stripped : given))),
+    version: session ? fingerprintOf(session) : 0,
+    createdAt: keepsake?.createdAt ?? seenAt,
+    seenAt,
+    expiresAt,
+    readAt,
+    kept: keepsake !== undefined,
+  }
+}
+
+/** Stands for a session that is there, but that the store itself could not parse. */
+export function unreadableForeign(key: SessionKey): ForeignRecord {
+  return readForeign(key, 'not JSON')
+}
+
+/**
+ * Makes what such a store expects to be handed: the session's data with a cookie whose `expires` is a Date, and whose
+ * `maxAge` counts down to it.
+ *
+ * @throws ERR_SESSION_RESERVED_NAME if the data has a `coatcheck` of its own: it would be read back as a keepsake
+ */
+export function writeForeign(data: Uint8Array, keepsake?: Keepsake): object {
+  const session = JSON.parse(Buffer.from(data).toString()) as Record<string, unknown>
+  if (Object.hasOwn(session, 'coatcheck')) {
+    throw new SessionError(
+      'ERR_SESSION_RESERVED_NAME',
+      'req.session.coatcheck is where the user and the name of a session are kept in a store written for express-session. Give your data another name.',
+    )
+  }
+  session['cookie'] = cookieOf(session['cookie'])
+  if (keepsake) session['coatcheck'] = keepsake
+  return session
+}
+
+/** Names a session that has no keepsake. The token cannot be found from it. */
+export function publicIdOf(token: string): string {
+  return hash('sha256', `publicId${token}`, 'base64url').slice(0, 16)
+}
+
+function keepsakeOf(session: Record<string, unknown>): Keepsake | undefined {
+  const { coatcheck } = session
+  if (typeof coatcheck !== 'object' || coatcheck === null) return undefined
+  const { userId, publicId, createdAt } = coatcheck as Record<string, unknown>
+  if (typeof publicId !== 'string' || !Number.isFinite(createdAt)) return undefined
+  return { userId: typeof userId === 'string' ? userId : undefined, publicId, createdAt: Number(createdAt) }
+}
+
+interface StoredCookie {
+  readonly expires?: unknown
+  readonly originalMaxAge?: unknown
+}
+
+function timesOf(cookie: unknown, now: number): { seenAt: number; expiresAt: number } {
+  const { expires, originalMaxAge } = (cookie ?? {}) as StoredCookie
+  // A Date from stores that keep the object itself, its text from all others.
+  const end = expires ? new Date(expires as Date | string).getTime() : NaN
+  const maxAge = typeof originalMaxAge === 'number' ? originalMaxAge : NaN
+  const seenAt = Number.isNaN(end - maxAge) ? now : Math.min(end - maxAge, now)
+  if (end > now) return { seenAt, expiresAt: end }
+  return { seenAt, expiresAt: Number.isNaN(maxAge) ? never : now + maxAge }
+}
+
+/**
+ * A number of 52 bits that is another one after each change of what the session holds. The order of its names does not
+ * count: a store may keep each apart. Of the cookie only the original maxAge counts: all else there moves with every
+ * touch, or comes from the configuration.
+ */
+function fingerprintOf(session: Record<string, unknown>): number {
+  const parts = Object.keys(session)
+    .sort()
+    .map((name) => [
+      name,
+      name === 'cookie' ? (session[name] as StoredCookie | null)?.originalMaxAge : session[name],
+    ])
+  return parseInt(hash('sha256', JSON.stringify(parts)).slice(0, 13), 16)
+}
+
+function cookieOf(stored: unknown): Cookie {
+  const { expires, originalMaxAge, ...attributes } = (stored ?? {}) as StoredCookie
+  const cookie = new Cookie(attributes)
+  cookie.expires = typeof expires === 'string' ? new Date(expires) : null
+  // Last, because setting `expires` sets this too.
+  cookie.originalMaxAge = typeof originalMaxAge === 'number' ? originalMaxAge : null
+  return cookie
+}

@@ -1,0 +1,262 @@
+import { SessionError } from '../core/errors.ts'
+import type { SessionKey, SessionRecord } from '../core/record.ts'
+import type {
+  InsertWrite,
+  ListQuery,
+  Page,
+  RemoveWrite,
+  RotateWrite,
+  SessionWrite,
+  TokenKeyedStore,
+  TouchWrite,
+  UpdateWrite,
+  WriteResult,
+} from '../core/store.ts'
+import { Turns } from '../core/turns.ts'
+import {
+  type ForeignRecord,
+  type Keepsake,
+  readForeign,
+  unreadableForeign,
+  writeForeign,
+} from './foreign-session.ts'
+
+/** Node's kind of callback. Stores call it with no error or a falsy one when all went well. */
+export type StoreCallback<Value = unknown> = (error?: unknown, value?: Value) => void
+
+/** What express-session asks of a store, and all that is asked here. */
+export interface ExpressSessionStore {
+  get(token: string, callback: StoreCallback): unknown
+  set(token: string, session: object, callback: StoreCallback): unknown
+  destroy(token: string, callback: StoreCallback): unknown
+  touch?(token: string, session: object, callback: StoreCallback): unknown
+  all?(callback: StoreCallback): unknown
+  on?(event: 'connect' | 'disconnect', listener: () => void): unknown
+}
+
+/** By the app's store, so that two middlewares on one store take turns with each other too. */
+const turnsByStore = new WeakMap<ExpressSessionStore, Map<string, Turns>>()
+
+/**
+ * Presents a store that was written for express-session as one of ours.
+ *
+ * Within this process no update is lost: what is compared and what is then stored happens in turn for each session.
+ * Between processes it can be, in the moment between a `get` and the `set` that follows, and a session that another
+ * process ends in that moment comes back: such a store has no compare-and-set to offer. Apps that share sessions are
+ * better off with a store of coatcheck's.
+ *
+ * Sessions are kept as express-session keeps them, under the token as it is, so that apps which use express-session on
+ * the same store find them. A session that somebody signed in on by `signIn`, or that was rotated, has besides a
+ * `coatcheck` object of its userId, publicId and createdAt, because the store has no place for these.
+ * Data is read as JSON has it: what a serializer of the store's own keeps beyond that, such as a Date, arrives as text.
+ *
+ * The store's methods are looked up at each call, because apps replace them. The store decides what is expired, and
+ * removes it; its connections are the app's to close.
+ */
+export class ForeignStore implements TokenKeyedStore {
+  readonly keyedBy = 'token'
+  readonly #store: ExpressSessionStore
+  readonly #turns: Map<string, Turns>
+  #connected = true
+
+  constructor(store: ExpressSessionStore) {
+    this.#store = store
+    this.#turns = turnsByStore.get(store) ?? new Map<string, Turns>()
+    turnsByStore.set(store, this.#turns)
+    store.on?.('connect', () => (this.#connected = true))
+    store.on?.('disconnect', () => (this.#connected = false))
+  }
+
+  /** Whether the store can move an expiry without storing the session. */
+  get canTouch(): boolean {
+    return typeof this.#store.touch === 'function'
+  }
+
+  /** False from the store's event `disconnect` until its next `connect`. */
+  get connected(): boolean {
+    return this.#connected
+  }
+
+  find(keys: readonly SessionKey[]): Promise<(SessionRecord | undefined)[]> {
+    return Promise.all(keys.map((key) => this.#read(key)))
+  }
+
+  write(writes: readonly SessionWrite[]): Promise<WriteResult[]> {
+    return Promise.all(writes.map((write) => this.#inTurn(write.key, () => this.#carryOut(write))))
+  }
+
+  /** @throws (by the promise) ERR_SESSION_STORE_LISTING, if the store cannot list sessions with their ids */
+  async list({ userId, after, limit }: ListQuery): Promise<Page<SessionRecord>> {
+    const records = (await this.#all())
+      .filter((record) => userId === undefined || record.userId === userId)
+      .filter((record) => after === undefined || record.key > after)
+      .sort((one, other) => (one.key < other.key ? -1 : 1))
+    const items = records.slice(0, limit)
+    return { items, next: records.length > limit ? items.at(-1)?.key : undefined }
+  }
+
+  /** @throws (by the promise) ERR_SESSION_STORE_LISTING, if the store cannot list sessions with their ids */
+  async removeByUser(userId: string, except?: string): Promise<number> {
+    const records = (await this.#all()).filter(
+      (record) => record.userId === userId && record.publicId !== except,
+    )
+    const results = await this.write(records.map(({ key }) => ({ type: 'remove', key })))
+    return results.filter((result) => result === 'done').length
+  }
+
+  /** Nothing: the store removes what is expired by itself. */
+  async removeExpired(): Promise<number> {
+    return 0
+  }
+
+  /** Nothing: the store is the app's own. */
+  async close(): Promise<void> {}
+
+  #carryOut(write: SessionWrite): Promise<WriteResult> {
+    switch (write.type) {
+      case 'insert':
+        return this.#insert(write)
+      case 'update':
+        return this.#update(write)
+      case 'rotate':
+        return this.#rotate(write)
+      case 'touch':
+        return this.#touch(write)
+      case 'remove':
+        return this.#remove(write)
+    }
+  }
+
+  async #insert(write: InsertWrite): Promise<WriteResult> {
+    if (await this.#read(write.key)) return 'exists'
+    const { userId, publicId } = write
+    await this.#set(
+      write.key,
+      write.data,
+      userId === undefined ? undefined : { userId, publicId, createdAt: Date.now() },
+    )
+    return 'done'
+  }
+
+  async #update(write: UpdateWrite): Promise<WriteResult> {
+    const found = await this.#read(write.key)
+    const refusal = refusalOf(found, write.version)
+    if (refusal) return refusal
+    const { publicId, createdAt, kept } = found!
+    const { userId } = write
+    const keepsake = kept || userId !== undefined ? { userId, publicId, createdAt } : undefined
+    await this.#set(write.key, write.data, keepsake)
+    return 'done'
+  }
+
+  /** Should the process end between the two steps, both tokens lead to the session, until the old one expires. The other way round, neither would. */
+  async #rotate(write: RotateWrite): Promise<WriteResult> {
+    const found = await this.#read(write.key)
+    const refusal = refusalOf(found, write.version)
+    if (refusal) return refusal
+    if (await this.#read(write.newKey)) return 'exists'
+    const { publicId, createdAt } = found!
+    await this.#set(write.newKey, write.data, { userId: write.userId, publicId, createdAt })
+    await this.#destroy(write.key)
+    return 'done'
+  }
+
+  /** Hands the store the session as it was read. One that cannot touch is left alone: there, only storing moves the expiry. */
+  async #touch({ key, data }: TouchWrite): Promise<WriteResult> {
+    const store = this.#store
+    if (!store.touch) return 'done'
+    const session = writeForeign(data)
+    try {
+      await answerOf((callback) => store.touch!(key, session, callback))
+      return 'done'
+    } catch (error) {
+      if (isNotFound(error)) return 'gone'
+      throw error
+    }
+  }
+
+  async #remove({ key }: RemoveWrite): Promise<WriteResult> {
+    if (!(await this.#read(key))) return 'gone'
+    await this.#destroy(key)
+    return 'done'
+  }
+
+  async #read(key: SessionKey): Promise<ForeignRecord | undefined> {
+    try {
+      const session = await answerOf((callback) => this.#store.get(key, callback))
+      return session ? readForeign(key, session) : undefined
+    } catch (error) {
+      if (isNotFound(error)) return undefined
+      // JSON.parse, of a damaged row. To its holder that must be a lost session, not an error on each request.
+      if (error instanceof SyntaxError) return unreadableForeign(key)
+      throw error
+    }
+  }
+
+  async #set(key: SessionKey, data: Uint8Array, keepsake: Keepsake | undefined): Promise<void> {
+    const session = writeForeign(data, keepsake)
+    await answerOf((callback) => this.#store.set(key, session, callback))
+  }
+
+  async #destroy(key: SessionKey): Promise<void> {
+    await answerOf((callback) => this.#store.destroy(key, callback))
+  }
+
+  async #all(): Promise<ForeignRecord[]> {
+    const store = this.#store
+    if (!store.all) throw cannotList()
+    const sessions = (await answerOf((callback) => store.all!(callback))) ?? []
+    return entriesOf(sessions).map(([token, session]) => readForeign(token as SessionKey, session))
+  }
+
+  async #inTurn(key: string, act: () => Promise<WriteResult>): Promise<WriteResult> {
+    const turns = this.#turns.get(key) ?? new Turns()
+    this.#turns.set(key, turns)
+    let result: WriteResult
+    try {
+      await turns.take(async () => {
+        result = await act()
+      })
+    } finally {
+      if (!turns.pending) this.#turns.delete(key)
+    }
+    return result!
+  }
+}
+
+/**
+ * What a store answers by callback. Where its method returns a promise besides, only a rejection of it is heard: an
+ * `async` method around older code resolves before that code has its answer. What comes after the first answer is dropped.
+ */
+function answerOf(ask: (callback: StoreCallback) => unknown): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    const returned = ask((error, value) => (error ? reject(error as Error) : resolve(value)))
+    Promise.resolve(returned).catch(reject)
+  })
+}
+
+function isNotFound(error: unknown): boolean {
+  return (error as { code?: unknown } | null)?.code === 'ENOENT'
+}
+
+/** Why a change of a record must not be stored, if so. */
+function refusalOf(found: ForeignRecord | undefined, version: number): 'gone' | 'stale' | undefined {
+  if (!found) return 'gone'
+  return found.version === version ? undefined : 'stale'
+}
+
+/** Token and session of each. Some stores list them by token, some in an array where each has its token as its `id`. */
+function entriesOf(sessions: object): [token: string, session: unknown][] {
+  if (!Array.isArray(sessions)) return Object.entries(sessions)
+  return (sessions as Record<string, unknown>[]).map(({ id, ...session }) => {
+    if (typeof id !== 'string') throw cannotList()
+    return [id, session]
+  })
+}
+
+function cannotList(): SessionError {
+  return new SessionError(
+    'ERR_SESSION_STORE_LISTING',
+    'This store, written for express-session, cannot list its sessions with their ids, so they cannot be found by user. Use one that can, such as MySQLStore of coatcheck/mysql.',
+  )
+}

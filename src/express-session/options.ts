@@ -1,0 +1,253 @@
+import { createSecretKey, KeyObject } from 'node:crypto'
+import { SessionEngine } from '../core/engine.ts'
+import type { Codec } from '../core/codec.ts'
+import { optionError, SessionError, shown } from '../core/errors.ts'
+import { type Duration, milliseconds } from '../core/lifetime.ts'
+import type { SessionRecord } from '../core/record.ts'
+import type { Lifetime, SessionStore } from '../core/store.ts'
+import { createToken, type Secret, Signer } from '../core/token.ts'
+import type { CookieAttributes } from './cookie.ts'
+import { type ExpressSessionStore, ForeignStore } from './foreign-store.ts'
+import { MemoryStore } from './memory-store.ts'
+
+/** What a secret may be in express-session's form: whatever `createHmac` takes. */
+export type HmacKey = Secret | KeyObject | ArrayBuffer | DataView
+
+/** The cookie in express-session's form. */
+export interface SessionCookieOptions extends Omit<CookieAttributes, 'secure' | 'sameSite'> {
+  /** `'auto'`: as the request is. `true`: on an insecure request no cookie is set. Default `false`. */
+  readonly secure?: boolean | 'auto' | undefined
+  /** `'auto'`: `'none'` on secure requests, else `'lax'`. Default: not said. */
+  readonly sameSite?: boolean | 'lax' | 'strict' | 'none' | 'auto' | undefined
+}
+
+/** The options of `session(options)`: those of express-session, by the same names, and a few of coatcheck's. */
+export interface SessionOptions {
+  /** Signs the cookie. In a list the first signs and all verify. Left out: `req.secret`, as cookie-parser sets it. */
+  readonly secret?: HmacKey | readonly HmacKey[] | undefined
+  /** Any store of coatcheck's or of express-session's kind. Default: a `MemoryStore`, for development. */
+  readonly store?: SessionStore | ExpressSessionStore | undefined
+  /** The cookie's attributes, or a function of the request that gives them. Default `{ path: '/', httpOnly: true, secure: false, maxAge: null }`. */
+  readonly cookie?: SessionCookieOptions | ((request: never) => SessionCookieOptions) | undefined
+  /** Makes a new session's id. Default: 36 characters of base64url, 24 bytes of which are random. */
+  readonly genid?: ((request: never) => string) | undefined
+  /** The cookie's name. Default `connect.sid`. */
+  readonly name?: string | undefined
+  /** Another name of `name`, which wins. */
+  readonly key?: string | undefined
+  /** `true`: the first item of X-Forwarded-Proto says whether a request is secure. `false`: only the connection does. Default: `req.secure` as well. */
+  readonly proxy?: boolean | undefined
+  /** Store sessions that nobody changed. Default `false`. */
+  readonly resave?: boolean | undefined
+  /** Set the cookie on every response. Default `false`. */
+  readonly rolling?: boolean | undefined
+  /** Store sessions that nothing was put into. Default `false`. */
+  readonly saveUninitialized?: boolean | undefined
+  /** What `delete req.session` and `req.session = null` do: `'keep'` the stored session, or `'destroy'` it. Default `'keep'`. */
+  readonly unset?: 'destroy' | 'keep' | undefined
+  /** How long a session lives whose cookie has no `maxAge`. Default `{ idle: '1d' }`. */
+  readonly lifetime?: { readonly idle?: Duration; readonly absolute?: Duration | false } | undefined
+  /**
+   * Reading a session moves its expiry only when this long has passed since that was last stored. Default: a tenth of
+   * its idle lifetime on stores of coatcheck's; on stores of express-session's kind, every request moves it.
+   */
+  readonly touchAfter?: Duration | undefined
+  /** Requests that get no session at all. */
+  readonly skip?: ((request: never) => boolean) | undefined
+  /** What a request gets while the store is down: an `'error'` of status 503, the default, or an `'anonymous'` session that cannot be stored. */
+  readonly whenUnavailable?: 'error' | 'anonymous' | undefined
+}
+
+/** The options checked, read-only. */
+export interface ResolvedOptions {
+  readonly engine: SessionEngine
+  /** What `req.sessionStore` is. */
+  readonly store: SessionStore | ExpressSessionStore
+  readonly name: string
+  readonly rolling: boolean
+  readonly resave: boolean
+  readonly saveUninitialized: boolean
+  readonly unsetDestroys: boolean
+  readonly proxy: boolean | undefined
+  /** Whether a record without a cookie is no session. */
+  readonly requiresCookie: boolean
+  readonly lifetime: Lifetime
+  readonly anonymousWhenUnavailable: boolean
+  /** Whether the store is there at all. */
+  connected(): boolean
+  skips(request: object): boolean
+  cookieFor(request: object): SessionCookieOptions
+  genid(request: object): string
+  touchAfter(record: SessionRecord): number
+  /** `undefined`: there is no secret, nor a `req.secret`. */
+  signerFor(request: object): Signer | undefined
+}
+
+const optionNames = [
+  'secret', 'store', 'cookie', 'genid', 'name', 'key', 'proxy', 'resave', 'rolling', 'saveUninitialized', 'unset',
+  'lifetime', 'touchAfter', 'skip', 'whenUnavailable',
+] as const // prettier-ignore
+
+/** JSON as express-session's stores write it: what it has no word for is left out. */
+const plainJson: Codec = {
+  encode: (data) => Buffer.from(JSON.stringify(data)),
+  decode: (bytes) => JSON.parse(Buffer.from(bytes).toString()) as Record<string, unknown>,
+}
+
+/** @throws TypeError with express-session's own words, or ERR_SESSION_OPTION */
+export function resolveOptions(options: SessionOptions): ResolvedOptions {
+  const genid = options.genid ?? createToken
+  if (typeof genid !== 'function') throw new TypeError('genid option must be a function')
+  if (options.unset && options.unset !== 'destroy' && options.unset !== 'keep') {
+    throw new TypeError('unset option must be "destroy" or "keep"')
+  }
+  const signerFor = resolveSecrets(options)
+  const cookie = options.cookie ?? {}
+  warnOfOptions(options)
+  const lifetime = {
+    idle: milliseconds('lifetime.idle', options.lifetime?.idle ?? '1d'),
+    absolute: options.lifetime?.absolute
+      ? milliseconds('lifetime.absolute', options.lifetime.absolute)
+      : undefined,
+  }
+  const { engine, store, foreign } = engineOf(options, lifetime)
+  const { skip } = options
+  return {
+    engine,
+    store,
+    name: options.name || options.key || 'connect.sid',
+    rolling: Boolean(options.rolling),
+    resave: Boolean(options.resave),
+    saveUninitialized: Boolean(options.saveUninitialized),
+    unsetDestroys: options.unset === 'destroy',
+    proxy: options.proxy,
+    requiresCookie: engine.tokensAreKeys,
+    lifetime,
+    anonymousWhenUnavailable: options.whenUnavailable === 'anonymous',
+    connected: () => foreign?.connected ?? true,
+    skips: (request) => skip?.(request as never) === true,
+    cookieFor: (request) => (typeof cookie === 'function' ? cookie(request as never) : cookie),
+    genid: (request) => (genid as (request: object) => string)(request),
+    touchAfter: resolveTouchAfter(options, foreign),
+    signerFor,
+  }
+}
+
+function engineOf(options: SessionOptions, lifetime: Lifetime) {
+  const store = options.store ?? new MemoryStore()
+  const settings = { lifetime, touchAfter: 0, codec: plainJson, sizeLimit: Infinity }
+  if (isOurs(store)) {
+    const sweep = { every: 600_000, batch: 1_000 }
+    return { store, engine: new SessionEngine({ ...settings, store, sweep }), foreign: undefined }
+  }
+  const missing = (['get', 'set', 'destroy'] as const).filter((name) => typeof store[name] !== 'function')
+  if (missing.length > 0) {
+    throw optionError(
+      `store lacks ${missing.join(', ')}: give a store of coatcheck's, or one made for express-session.`,
+    )
+  }
+  const foreign = new ForeignStore(store)
+  // Such a store answers one at a time, so that there is nothing to gather, and a slow answer must not hold up others.
+  const batching = { lanes: Infinity, largestBatch: 1 }
+  return {
+    store,
+    engine: new SessionEngine({ ...settings, store: foreign, sweep: undefined, batching }),
+    foreign,
+  }
+}
+
+function isOurs(store: SessionStore | ExpressSessionStore): store is SessionStore {
+  return 'find' in store && 'write' in store && 'removeByUser' in store
+}
+
+function resolveTouchAfter(
+  options: SessionOptions,
+  foreign: ForeignStore | undefined,
+): (record: SessionRecord) => number {
+  if (options.touchAfter !== undefined) {
+    const given = milliseconds('touchAfter', options.touchAfter)
+    return () => given
+  }
+  if (foreign) return () => (foreign.canTouch ? -Infinity : Infinity)
+  return ({ seenAt, expiresAt }) => (expiresAt - seenAt) / 10
+}
+
+function resolveSecrets(options: SessionOptions): (request: object) => Signer | undefined {
+  const { secret } = options
+  if (Array.isArray(secret) && secret.length === 0) {
+    throw new TypeError('secret option array must contain one or more strings')
+  }
+  if (secret) {
+    const signer = signerOf(secret as HmacKey | readonly HmacKey[])
+    return () => signer
+  }
+  if ('secret' in options) {
+    throw optionError(
+      'secret option required for sessions: it was given, but is empty. Is its environment variable set?',
+    )
+  }
+  const signers = new Map<unknown, Signer>()
+  return (request) => {
+    const own = (request as { secret?: HmacKey }).secret
+    if (!own) return undefined
+    let signer = signers.get(own)
+    if (!signer) signers.set(own, (signer = signerOf(own)))
+    return signer
+  }
+}
+
+function signerOf(secrets: HmacKey | readonly HmacKey[]): Signer {
+  const keys = (Array.isArray(secrets) ? secrets : [secrets]).filter(Boolean) as HmacKey[]
+  return new Signer(keys.map(keyFrom))
+}
+
+function keyFrom(secret: HmacKey): KeyObject {
+  if (secret instanceof KeyObject) return secret
+  const bytes =
+    typeof secret === 'string'
+      ? Buffer.from(secret)
+      : ArrayBuffer.isView(secret)
+        ? Buffer.from(secret.buffer, secret.byteOffset, secret.byteLength)
+        : Buffer.from(secret)
+  if (bytes.length < 16) {
+    warnOnce(
+      'COATCHECK_SHORT_SECRET',
+      'The session secret is shorter than 16 bytes: whoever holds one cookie could find it by trying. Put a longer one first in the list, such as the output of `openssl rand -base64 32`, and keep this one behind it until its cookies have expired.',
+    )
+  }
+  return createSecretKey(bytes)
+}
+
+/** What createSessions refuses, older apps may have had for years: they are told, and go on. */
+function warnOfOptions(options: SessionOptions): void {
+  for (const name of Object.keys(options)) {
+    if (!(optionNames as readonly string[]).includes(name)) {
+      warnOnce(
+        'COATCHECK_UNKNOWN_OPTION',
+        `session() has no option ${shown(name)}; it is without effect. Its options are ${optionNames.join(', ')}.`,
+      )
+    }
+  }
+  const { cookie } = options
+  if (typeof cookie === 'object' && cookie.sameSite === 'none' && cookie.secure !== true) {
+    warnOnce(
+      'COATCHECK_COOKIE',
+      "cookie.sameSite 'none' needs cookie.secure true: browsers drop the cookie otherwise.",
+    )
+  }
+}
+
+const warned = new Set<string>()
+
+function warnOnce(code: string, message: string): void {
+  if (warned.has(message)) return
+  warned.add(message)
+  process.emitWarning(message, { code })
+}
+
+/** There is nothing to sign cookies with. */
+export function missingSecret(): SessionError {
+  return optionError(
+    'secret option required for sessions: session({ secret }), or cookie-parser with a secret before it.',
+  )
+}

@@ -1,0 +1,142 @@
+import type { SessionRecord } from '../core/record.ts'
+import type { SessionForm } from '../core/session-form.ts'
+import type { Session as CoreSession, SessionWork } from '../core/session.ts'
+import type { Lifetime } from '../core/store.ts'
+import type { UnitOfWork } from '../core/unit-of-work.ts'
+import type { CookiePolicy } from '../http/exchange.ts'
+import { Cookie, type CookieAttributes } from './cookie.ts'
+import type { ResolvedOptions } from './options.ts'
+import { fillSession, ownData, Session } from './session.ts'
+
+type Data = Record<string, unknown>
+interface StoredCookie {
+  readonly expires?: string | null
+  readonly originalMaxAge?: number | null
+}
+
+/** express-session's ways for one request: its session's form, and its cookie. */
+export class RequestForm implements SessionForm, CookiePolicy {
+  readonly rolling: boolean
+  readonly #options: ResolvedOptions
+  readonly #request: object
+  readonly #secure: boolean
+  #baseline: { readonly record: SessionRecord; readonly text: string; readonly maxAge: unknown } | undefined
+  #modified = false
+  #cookieMoved = false
+  #session: Session | undefined
+
+  constructor(options: ResolvedOptions, request: object, secure: boolean) {
+    this.#options = options
+    this.#request = request
+    this.#secure = secure
+    this.rolling = options.rolling
+  }
+
+  open(work: SessionWork, data: Data): CoreSession {
+    this.#session = new Session(this.#request, { cookie: this.#cookieFor(data) }, work)
+    fillSession(this.#session, ownData(data))
+    return this.#session as unknown as CoreSession
+  }
+
+  refill(session: CoreSession, data: Data): void {
+    const bag = session as unknown as Data
+    for (const name of Object.keys(bag)) delete bag[name]
+    fillSession(session, { cookie: this.#cookieFor(data), ...ownData(data) })
+    this.#cookieMoved = false
+  }
+
+  dataOf(session: CoreSession): Data {
+    return Object.assign({}, session as unknown as Data)
+  }
+
+  visible(data: Data): Data {
+    return ownData(data)
+  }
+
+  accepts(data: Data): boolean {
+    return !this.#options.requiresCookie || (typeof data.cookie === 'object' && data.cookie !== null)
+  }
+
+  differs(session: CoreSession, _encoded: Uint8Array, record: SessionRecord): boolean {
+    if (this.#baseline?.record !== record) {
+      const data = JSON.parse(Buffer.from(record.data).toString()) as Data
+      const stored = data.cookie as StoredCookie | undefined
+      this.#baseline = { record, text: JSON.stringify(ownData(data)), maxAge: stored?.originalMaxAge }
+    }
+    const { text, maxAge } = this.#baseline
+    const modified = JSON.stringify(ownData(session as unknown as Data)) !== text
+    this.#modified ||= modified
+    return modified || (maxAge !== undefined && maxAge !== this.#session?.cookie.originalMaxAge)
+  }
+
+  keepsEmpty(regenerated: boolean): boolean {
+    return regenerated || this.#options.saveUninitialized
+  }
+
+  get keepsUnchanged(): boolean {
+    return this.#options.resave
+  }
+
+  createToken(): string {
+    return this.#options.genid(this.#request)
+  }
+
+  lifetime(): Lifetime {
+    const maxAge = this.#session?.cookie.originalMaxAge
+    const { lifetime } = this.#options
+    return typeof maxAge === 'number' && Number.isFinite(maxAge)
+      ? { ...lifetime, idle: Math.max(0, Math.round(maxAge)) }
+      : lifetime
+  }
+
+  touchAfter(record: SessionRecord): number {
+    return this.#options.touchAfter(record)
+  }
+
+  /** Lets the cookie live anew from now on, once a request: right before the headers go, however slow the response was. */
+  moveCookie(work: UnitOfWork): void {
+    if (this.#cookieMoved || !work.session) return
+    this.#cookieMoved = true
+    this.#session?.resetMaxAge()
+  }
+
+  name(): string {
+    return this.#options.name
+  }
+
+  settable(secure: boolean): boolean {
+    return secure || this.#session?.cookie.secure !== true
+  }
+
+  set(value: string): string {
+    return (this.#session?.cookie ?? this.#newCookie()).serialize(this.#options.name, value)
+  }
+
+  clear(): string {
+    const cookie = this.#newCookie()
+    cookie.expires = new Date(0)
+    return cookie.serialize(this.#options.name, '')
+  }
+
+  moves(): boolean {
+    return this.#modified && this.#session?.cookie.expires instanceof Date
+  }
+
+  #newCookie(): Cookie {
+    const attributes = this.#options.cookieFor(this.#request)
+    const cookie = new Cookie(attributes as CookieAttributes)
+    if (attributes.secure === 'auto') cookie.secure = this.#secure
+    if (attributes.sameSite === 'auto') cookie.sameSite = this.#secure ? 'none' : 'lax'
+    return cookie
+  }
+
+  /** The attributes come from the configuration, never from the store: a row must not choose a Domain, or drop HttpOnly. */
+  #cookieFor(data: Data): Cookie {
+    const cookie = this.#newCookie()
+    const stored = data.cookie as StoredCookie | undefined
+    if (stored?.originalMaxAge === undefined) return cookie
+    cookie.expires = typeof stored.expires === 'string' ? new Date(stored.expires) : null
+    cookie.originalMaxAge = stored.originalMaxAge
+    return cookie
+  }
+}

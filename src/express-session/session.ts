@@ -1,0 +1,166 @@
+import { SessionError } from '../core/errors.ts'
+import type { Session as CoreSession, SessionWork } from '../core/session.ts'
+import type { Cookie } from './cookie.ts'
+import { StoreWork, type StoreRequest } from './store-work.ts'
+
+type Callback = (error?: unknown) => void
+type Data = Record<string, unknown>
+
+/**
+ * A session in hand as express-session has it: your data and its `cookie`, with methods that are not enumerable and that
+ * no stored key can hide. Methods take a callback, or return a promise. Of coatcheck's own members (`signIn`, `userId`, …)
+ * data of yours may take the names.
+ */
+export interface Session extends Omit<CoreSession, 'touch'> {
+  cookie: Cookie
+  readonly req: object
+  /** Moves the expiry of cookie and record with the commit. */
+  touch(): this
+  /** Lets the cookie live for its `originalMaxAge` from now. */
+  resetMaxAge(): this
+}
+
+interface SessionConstructor {
+  /** @param work what the session asks when it is the session of a request in hand; left out, it acts on `request.sessionStore` */
+  new (request: object, data?: object | null, work?: SessionWork): Session
+  readonly prototype: Session
+}
+
+let workOf: (session: object) => SessionWork
+
+class ExpressSession {
+  readonly #work: SessionWork
+
+  static {
+    workOf = (session) => (session as ExpressSession).#work
+  }
+
+  constructor(request: object, data?: object | null, work?: SessionWork) {
+    Object.defineProperty(this, 'req', { value: request })
+    this.#work = work ?? new StoreWork(this, request as StoreRequest)
+    if (typeof data === 'object' && data !== null) fillSession(this, data as Data)
+  }
+}
+
+/** The class of `req.session`, as express-session's `Session`. */
+export const Session = ExpressSession as unknown as SessionConstructor
+
+const methods: Record<string, (this: Session, ...parameters: never[]) => unknown> = {
+  touch() {
+    workOf(this).touch()
+    return this.resetMaxAge()
+  },
+  resetMaxAge() {
+    this.cookie.maxAge = this.cookie.originalMaxAge
+    return this
+  },
+  save(callback?: Callback) {
+    return answer(this, () => current(this).save(), callback)
+  },
+  reload(callback?: Callback) {
+    return answer(this, () => current(this).reload(), callback)
+  },
+  destroy(callback?: Callback) {
+    return answer(this, () => current(this).destroy(), callback)
+  },
+  regenerate(callback?: Callback) {
+    return answer(this, () => current(this).regenerate(), callback)
+  },
+}
+
+for (const [name, method] of Object.entries(methods)) {
+  Object.defineProperty(ExpressSession.prototype, name, {
+    get: () => method,
+    set(this: Session, value: unknown) {
+      // Libraries wrap methods; data must not hide them.
+      if (typeof value !== 'function') throw reservedName(name)
+      Object.defineProperty(this, name, { value, writable: true, configurable: true, enumerable: false })
+    },
+    configurable: true,
+  })
+}
+
+Object.defineProperty(ExpressSession.prototype, 'id', {
+  get(this: Session) {
+    return workOf(this).id
+  },
+  set() {
+    throw reservedName('id')
+  },
+  configurable: true,
+})
+
+/** Ours, beside express-session's: an app that has long kept a `userId` of its own must see its own. */
+const ours: Record<string, (this: Session) => unknown> = {
+  publicId() {
+    return workOf(this).publicId
+  },
+  userId() {
+    return workOf(this).userId
+  },
+  createdAt() {
+    return workOf(this).createdAt
+  },
+  signIn() {
+    return (userId: string) => answer(this, () => current(this).signIn(userId))
+  },
+  signOut() {
+    return () => answer(this, () => current(this).signOut())
+  },
+  rotate() {
+    return () => answer(this, () => current(this).rotate())
+  },
+}
+
+for (const [name, get] of Object.entries(ours)) {
+  Object.defineProperty(ExpressSession.prototype, name, {
+    get,
+    set(this: Session, value: unknown) {
+      Object.defineProperty(this, name, { value, writable: true, configurable: true, enumerable: true })
+    },
+    configurable: true,
+  })
+}
+
+const reservedNames = new Set([...Object.keys(methods), 'id', 'req', '__proto__', 'constructor'])
+
+/** Puts data into a session, but for names that would hide a method or reach the prototype. */
+export function fillSession(session: object, data: Data): void {
+  for (const name of Object.keys(data)) {
+    if (!reservedNames.has(name)) (session as Data)[name] = data[name]
+  }
+}
+
+/** The app's own data: without the cookie, and without the names that a session never shows. */
+export function ownData(data: Data): Data {
+  return Object.fromEntries(
+    Object.entries(data).filter(([name]) => name !== 'cookie' && !reservedNames.has(name)),
+  )
+}
+
+function current(session: Session): SessionWork {
+  const work = workOf(session)
+  work.assertCurrent(session as unknown as CoreSession)
+  return work
+}
+
+function reservedName(name: string): SessionError {
+  return new SessionError(
+    'ERR_SESSION_RESERVED_NAME',
+    `req.session.${name} is part of every session; store your data under another name.`,
+  )
+}
+
+/** A promise; or the session, and the callback called after it in a turn of its own, so that what it throws is not swallowed. */
+function answer(session: Session, act: () => Promise<void>, callback?: Callback): Promise<void> | Session {
+  const promise = (async () => act())()
+  // `req.session.destroy()` without await is common. The commit waits for it and meets its failure, which
+  // must not end the process besides.
+  promise.catch(() => undefined)
+  if (typeof callback !== 'function') return promise
+  promise.then(
+    () => process.nextTick(callback),
+    (error: unknown) => process.nextTick(callback, error),
+  )
+  return session
+}
