@@ -11,14 +11,16 @@ function host(options: Partial<SessionsOptions> = {}) {
   const given = { store: new MemoryStore(), secret, sweep: false as const, ...options }
   const sessions: Sessions = createSessions(given)
   const signer = new Signer(given.secret as string)
-  const context: ExchangeContext = { engine: sessions, cookie: cookieOf(sessions), signer }
+  const context: ExchangeContext = { ...internalsOf(sessions), signer }
   const begin = (cookieHeader?: string, { secure = true, anonymousWhenUnavailable = false } = {}) =>
     Exchange.begin(context, { cookieHeader, secure, anonymousWhenUnavailable })
   return { sessions, signer, begin }
 }
 
-function cookieOf(sessions: Sessions): ExchangeContext['cookie'] {
-  return (sessions as unknown as { cookie: ExchangeContext['cookie'] }).cookie
+/** What only the adapters see. */
+function internalsOf(sessions: Sessions): Pick<ExchangeContext, 'engine' | 'cookie'> {
+  const engine = sessions as unknown as ExchangeContext['engine'] & Pick<ExchangeContext, 'cookie'>
+  return { engine, cookie: engine.cookie }
 }
 
 /** The name and value that a browser keeps of a Set-Cookie header. */
