@@ -1,9 +1,26 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import { optionError, refuseUnknownOptions, type SessionError } from '../core/errors.ts'
-import type { RequestSession, Session } from '../core/session.ts'
-import { Exchange, type ExchangeContext } from '../http/exchange.ts'
+import type { RequestSession } from '../core/session.ts'
+import { Cookie } from '../express-session/cookie.ts'
+import { MemoryStore } from '../express-session/memory-store.ts'
+import type { SessionOptions } from '../express-session/options.ts'
+import { Session } from '../express-session/session.ts'
+import { Store } from '../express-session/store.ts'
+import type { ExchangeContext } from '../http/exchange.ts'
 import { Sessions } from '../sessions.ts'
-import { holdResponse } from './node.ts'
+import { expressSession } from './express-session.ts'
+import {
+  beginInHand,
+  inHand,
+  isSecure,
+  type SessionMiddleware,
+  type SessionRequest,
+} from './request-in-hand.ts'
+
+export type { CookieAttributes } from '../express-session/cookie.ts'
+export type { ExpressSessionStore, StoreCallback } from '../express-session/foreign-store.ts'
+export type { HmacKey, SessionCookieOptions, SessionOptions } from '../express-session/options.ts'
+export type { SessionMiddleware } from './request-in-hand.ts'
 
 declare global {
   namespace Express {
@@ -36,74 +53,31 @@ export interface ExpressSessionOptions {
   readonly proxy?: boolean | undefined
 }
 
-/** A middleware for Express 4 and 5, connect, and plain `http` with a `next` of your own. */
-export type SessionMiddleware = (
-  request: IncomingMessage,
-  response: ServerResponse,
-  next: (error?: unknown) => void,
-) => void
-
-type SessionRequest = IncomingMessage & { secure?: boolean; session?: unknown; [inHand]?: RequestInHand }
-
-const inHand = Symbol('coatcheck')
-
-/** A request's exchange, and the hold on its response once that is needed. */
-class RequestInHand {
-  readonly sessions: Sessions
-  readonly exchange: Exchange
-  readonly #response: ServerResponse
-  readonly #fail: (error: unknown) => void
-  #held = false
-
-  constructor(
-    sessions: Sessions,
-    exchange: Exchange,
-    response: ServerResponse,
-    fail: (error: unknown) => void,
-  ) {
-    this.sessions = sessions
-    this.exchange = exchange
-    this.#response = response
-    this.#fail = fail
-  }
-
-  get session(): Session | undefined {
-    this.holdResponse()
-    return this.exchange.work.session
-  }
-
-  /** From now on the response waits for the commit. A request that never opens its session never gets here. */
-  holdResponse(): void {
-    if (this.#held) return
-    this.#held = true
-    holdResponse(this.#response, this.exchange, this.#fail)
-  }
-}
-
-const sessionProperty: PropertyDescriptor & ThisType<SessionRequest> = {
-  get() {
-    return this[inHand]?.session
+const properties: PropertyDescriptorMap & ThisType<SessionRequest> = {
+  session: {
+    get() {
+      return this[inHand]?.session
+    },
+    set(value: unknown) {
+      const hand = this[inHand]!
+      if (value === null || value === undefined) {
+        hand.holdResponse()
+        hand.work.end()
+      } else if (value !== hand.session) {
+        throw new TypeError('req.session cannot be replaced: set its properties, or use regenerate().')
+      }
+    },
+    configurable: true,
+    // Not enumerable: whoever copies or prints a request must not open its session or show its token.
+    enumerable: false,
   },
-  set(value: unknown) {
-    if (value !== null && value !== undefined) {
-      if (value === this[inHand]?.session) return
-      throw new TypeError('req.session cannot be replaced: set its properties, or use regenerate().')
-    }
-    const hand = this[inHand]!
-    hand.holdResponse()
-    hand.exchange.work.end()
+  sessionID: {
+    get() {
+      return this[inHand]?.work.id
+    },
+    configurable: true,
+    enumerable: false,
   },
-  configurable: true,
-  // Not enumerable: whoever copies or prints a request must not open its session or show its token.
-  enumerable: false,
-}
-
-const sessionIdProperty: PropertyDescriptor & ThisType<SessionRequest> = {
-  get() {
-    return this[inHand]?.exchange.work.id
-  },
-  configurable: true,
-  enumerable: false,
 }
 
 /**
@@ -115,6 +89,10 @@ const sessionIdProperty: PropertyDescriptor & ThisType<SessionRequest> = {
  * end are stored before it ends. If storing fails, the answer is taken back and the error goes to `next(err)`;
  * a stream that has not ended gets a plain text answer with the error's status.
  *
+ * There are two forms. `session(sessions)` takes what `createSessions` made. `session(options)` takes the options of
+ * express-session and behaves as it does, safer where docs/migrating.md says so: to change an app's import and no
+ * more. `session.Store`, `.MemoryStore`, `.Session` and `.Cookie` are for the latter.
+ *
  * @param sessions from `createSessions`
  * @throws {SessionError} ERR_SESSION_OPTION
  * @example
@@ -124,14 +102,33 @@ const sessionIdProperty: PropertyDescriptor & ThisType<SessionRequest> = {
  *   res.send(`Your visit no. ${req.session.views}`)
  * })
  */
-export default function session(sessions: Sessions, options: ExpressSessionOptions = {}): SessionMiddleware {
-  if (!(sessions instanceof Sessions)) {
-    throw optionError(
-      'session() takes what createSessions() made: session(createSessions({ store, secret })).',
-    )
-  }
+function session(sessions: Sessions, options?: ExpressSessionOptions): SessionMiddleware
+/**
+ * @param options those of express-session
+ * @throws {SessionError} ERR_SESSION_OPTION, or a TypeError where express-session throws one
+ * @example
+ * const session = require('coatcheck/express')
+ * app.use(session({ store, secret: process.env.SESSION_SECRET, cookie: { maxAge: 3_600_000 } }))
+ */
+function session(options?: SessionOptions): SessionMiddleware
+function session(
+  given: Sessions | SessionOptions = {},
+  options: ExpressSessionOptions = {},
+): SessionMiddleware {
+  return given instanceof Sessions ? sessionOf(given, options) : expressSession(given)
+}
+
+session.Store = Store
+session.MemoryStore = MemoryStore
+session.Session = Session
+session.Cookie = Cookie
+
+// The second name makes `require('coatcheck/express')` the function itself.
+export { session as default, session as 'module.exports' }
+
+function sessionOf(sessions: Sessions, options: ExpressSessionOptions): SessionMiddleware {
   refuseUnknownOptions('session', options, ['skip', 'whenUnavailable', 'proxy'])
-  const { skip, whenUnavailable = 'error', proxy = false } = options
+  const { skip, whenUnavailable = 'error', proxy } = options
   if (skip !== undefined && typeof skip !== 'function')
     throw optionError('skip must be a function of the request.')
   if (whenUnavailable !== 'error' && whenUnavailable !== 'anonymous') {
@@ -143,53 +140,16 @@ export default function session(sessions: Sessions, options: ExpressSessionOptio
   return function sessionMiddleware(request: SessionRequest, response, next) {
     if (skip?.(request) === true) return next()
     const before = request[inHand]
-    if (before) return before.sessions === sessions ? next() : next(secondSessions())
-
-    const start = (exchange: Exchange): void => {
-      const hand = new RequestInHand(sessions, exchange, response, next)
-      request[inHand] = hand
-      Object.defineProperty(request, 'session', sessionProperty)
-      Object.defineProperty(request, 'sessionID', sessionIdProperty)
-      if (exchange.mustFinish) hand.holdResponse()
-      next()
-    }
-
-    const begun = Exchange.begin(context, {
-      cookieHeader: request.headers.cookie,
-      secure: isSecure(request, proxy),
+    if (before) return before.owner === sessions ? next() : next(secondSessions())
+    const secure = isSecure(request, proxy || undefined)
+    beginInHand(request, response, next, {
+      owner: sessions,
+      context,
+      secure,
       anonymousWhenUnavailable,
+      properties,
     })
-    // In a turn of its own: what a handler throws must reach the app as it would without us, not a promise.
-    if (begun instanceof Exchange) start(begun)
-    else
-      begun.then(
-        (exchange) => process.nextTick(start, exchange),
-        (error: unknown) => process.nextTick(next, error),
-      )
   }
-}
-
-function isSecure(request: SessionRequest, proxy: boolean): boolean {
-  if ((request.socket as { encrypted?: boolean }).encrypted === true) return true
-  const forwarded = String(request.headers['x-forwarded-proto'] ?? '')
-    .split(',', 1)[0]!
-    .trim()
-  const forwardedSecure = forwarded.toLowerCase() === 'https'
-  if (proxy) return forwardedSecure
-  // Express works it out from its own `trust proxy` setting.
-  if (request.secure !== true && forwardedSecure) warnProxy()
-  return request.secure === true
-}
-
-let warned = false
-
-function warnProxy(): void {
-  if (warned) return
-  warned = true
-  process.emitWarning(
-    'A request says that it came by HTTPS to a proxy (X-Forwarded-Proto), which this server was not told to trust, so its session cookie is not Secure. If the proxy is yours: app.set("trust proxy", 1) in Express, or session(sessions, { proxy: true }).',
-    { code: 'COATCHECK_UNTRUSTED_PROXY' },
-  )
 }
 
 function secondSessions(): SessionError {

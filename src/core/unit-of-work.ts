@@ -89,7 +89,8 @@ export class UnitOfWork implements SessionWork {
   /** Whether the expiry should move with this request although nothing else changed. */
   get touchDue(): boolean {
     const record = this.#record
-    if (!record) return false
+    // One that this request stored under a new token has its whole life before it.
+    if (!record || this.outcome.action !== 'keep') return false
     return this.#touched || record.readAt - record.seenAt >= this.#form.touchAfter(record)
   }
 
@@ -144,6 +145,11 @@ export class UnitOfWork implements SessionWork {
     this.#becomeNew()
     this.#regenerated = true
     this.#session = this.#form.open(this, {})
+  }
+
+  /** Puts other data into the session in hand. */
+  replaceData(data: Record<string, unknown>): void {
+    if (this.session) this.#form.refill(this.#session!, data)
   }
 
   /** The browser can be told nothing more: from now on no commit begins a session or moves it to a new token. */

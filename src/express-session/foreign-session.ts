@@ -116,8 +116,8 @@ function fingerprintOf(session: Record<string, unknown>): number {
 function cookieOf(stored: unknown): Cookie {
   const { expires, originalMaxAge, ...attributes } = (stored ?? {}) as StoredCookie
   const cookie = new Cookie(attributes)
-  cookie.expires = typeof expires === 'string' ? new Date(expires) : null
+  cookie.expires = typeof expires === 'string' ? new Date(expires) : ((expires ?? null) as boolean | null)
   // Last, because setting `expires` sets this too.
-  cookie.originalMaxAge = typeof originalMaxAge === 'number' ? originalMaxAge : null
+  cookie.originalMaxAge = (originalMaxAge ?? null) as number | null
   return cookie
 }

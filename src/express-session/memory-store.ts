@@ -34,7 +34,7 @@ Object.setPrototypeOf(MemoryStore.prototype, Store.prototype)
 
 const members: Omit<MemoryStore, keyof Store> & Pick<Store, 'get' | 'destroy'> & ThisType<MemoryStore> = {
   get(token, callback) {
-    later(callback, live(this, token) ?? null)
+    later(callback, live(this, token))
   },
   set(token, session, callback) {
     sessionsOf.get(this)!.set(token, JSON.stringify(session))

@@ -1,4 +1,4 @@
-import { createSecretKey, KeyObject } from 'node:crypto'
+import { createSecretKey, KeyObject, randomBytes } from 'node:crypto'
 import { SessionEngine } from '../core/engine.ts'
 import type { Codec } from '../core/codec.ts'
 import { optionError, SessionError, shown } from '../core/errors.ts'
@@ -6,7 +6,7 @@ import { type Duration, milliseconds } from '../core/lifetime.ts'
 import type { SessionRecord } from '../core/record.ts'
 import type { Lifetime, SessionStore } from '../core/store.ts'
 import { createToken, type Secret, Signer } from '../core/token.ts'
-import type { CookieAttributes } from './cookie.ts'
+import { Cookie, type CookieAttributes } from './cookie.ts'
 import { type ExpressSessionStore, ForeignStore } from './foreign-store.ts'
 import { MemoryStore } from './memory-store.ts'
 
@@ -96,13 +96,15 @@ const plainJson: Codec = {
 
 /** @throws TypeError with express-session's own words, or ERR_SESSION_OPTION */
 export function resolveOptions(options: SessionOptions): ResolvedOptions {
-  const genid = options.genid ?? createToken
-  if (typeof genid !== 'function') throw new TypeError('genid option must be a function')
+  const { genid } = options
+  if (genid !== undefined && genid !== null && typeof genid !== 'function')
+    throw new TypeError('genid option must be a function')
   if (options.unset && options.unset !== 'destroy' && options.unset !== 'keep') {
     throw new TypeError('unset option must be "destroy" or "keep"')
   }
   const signerFor = resolveSecrets(options)
   const cookie = options.cookie ?? {}
+  if (typeof cookie !== 'function') assertCookie(cookie)
   warnOfOptions(options)
   const lifetime = {
     idle: milliseconds('lifetime.idle', options.lifetime?.idle ?? '1d'),
@@ -127,7 +129,12 @@ export function resolveOptions(options: SessionOptions): ResolvedOptions {
     connected: () => foreign?.connected ?? true,
     skips: (request) => skip?.(request as never) === true,
     cookieFor: (request) => (typeof cookie === 'function' ? cookie(request as never) : cookie),
-    genid: (request) => (genid as (request: object) => string)(request),
+    genid: genid
+      ? (request) => genid(request as never)
+      : // Stores that know sessions by their tokens get ids of the length that they are used to.
+        engine.tokensAreKeys
+        ? () => randomBytes(24).toString('base64url')
+        : createToken,
     touchAfter: resolveTouchAfter(options, foreign),
     signerFor,
   }
@@ -245,9 +252,15 @@ function warnOnce(code: string, message: string): void {
   process.emitWarning(message, { code })
 }
 
+/** @throws TypeError if no cookie can be made of these: better now than at the first request */
+function assertCookie(given: SessionCookieOptions): void {
+  const cookie = new Cookie(given as CookieAttributes)
+  if (given.secure === 'auto') cookie.secure = false
+  if (given.sameSite === 'auto') cookie.sameSite = 'lax'
+  cookie.serialize('name', 'value')
+}
+
 /** There is nothing to sign cookies with. */
 export function missingSecret(): SessionError {
-  return optionError(
-    'secret option required for sessions: session({ secret }), or cookie-parser with a secret before it.',
-  )
+  return optionError('secret option required for sessions')
 }

@@ -10,7 +10,7 @@ import { fillSession, ownData, Session } from './session.ts'
 
 type Data = Record<string, unknown>
 interface StoredCookie {
-  readonly expires?: string | null
+  readonly expires?: string | boolean | null
   readonly originalMaxAge?: number | null
 }
 
@@ -61,7 +61,11 @@ export class RequestForm implements SessionForm, CookiePolicy {
     if (this.#baseline?.record !== record) {
       const data = JSON.parse(Buffer.from(record.data).toString()) as Data
       const stored = data.cookie as StoredCookie | undefined
-      this.#baseline = { record, text: JSON.stringify(ownData(data)), maxAge: stored?.originalMaxAge }
+      this.#baseline = {
+        record,
+        text: JSON.stringify({ ...data, cookie: undefined }),
+        maxAge: stored?.originalMaxAge,
+      }
     }
     const { text, maxAge } = this.#baseline
     const modified = JSON.stringify(ownData(session as unknown as Data)) !== text
@@ -135,7 +139,7 @@ export class RequestForm implements SessionForm, CookiePolicy {
     const cookie = this.#newCookie()
     const stored = data.cookie as StoredCookie | undefined
     if (stored?.originalMaxAge === undefined) return cookie
-    cookie.expires = typeof stored.expires === 'string' ? new Date(stored.expires) : null
+    cookie.expires = typeof stored.expires === 'string' ? new Date(stored.expires) : (stored.expires ?? null)
     cookie.originalMaxAge = stored.originalMaxAge
     return cookie
   }

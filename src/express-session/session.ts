@@ -27,18 +27,33 @@ interface SessionConstructor {
 }
 
 let workOf: (session: object) => SessionWork
+let idOf: (session: object) => string
 
 class ExpressSession {
   readonly #work: SessionWork
+  #id: string
 
   static {
     workOf = (session) => (session as ExpressSession).#work
+    idOf = (session) => (session as ExpressSession).#currentId()
   }
 
   constructor(request: object, data?: object | null, work?: SessionWork) {
     Object.defineProperty(this, 'req', { value: request })
     this.#work = work ?? new StoreWork(this, request as StoreRequest)
+    this.#id = this.#work.id
     if (typeof data === 'object' && data !== null) fillSession(this, data as Data)
+  }
+
+  /** A session that was destroyed or regenerated keeps the id that it had. */
+  #currentId(): string {
+    try {
+      this.#work.assertCurrent(this as unknown as CoreSession)
+      this.#id = this.#work.id
+    } catch {
+      // It is not the one in hand any more.
+    }
+    return this.#id
   }
 }
 
@@ -82,7 +97,7 @@ for (const [name, method] of Object.entries(methods)) {
 
 Object.defineProperty(ExpressSession.prototype, 'id', {
   get(this: Session) {
-    return workOf(this).id
+    return idOf(this)
   },
   set() {
     throw reservedName('id')
@@ -122,20 +137,22 @@ for (const [name, get] of Object.entries(ours)) {
   })
 }
 
-const reservedNames = new Set([...Object.keys(methods), 'id', 'req', '__proto__', 'constructor'])
+const reservedNames = new Set([...Object.keys(methods), 'id', 'req'])
+
+function isReserved(name: string): boolean {
+  return reservedNames.has(name) || name in Object.prototype
+}
 
 /** Puts data into a session, but for names that would hide a method or reach the prototype. */
 export function fillSession(session: object, data: Data): void {
   for (const name of Object.keys(data)) {
-    if (!reservedNames.has(name)) (session as Data)[name] = data[name]
+    if (!isReserved(name)) (session as Data)[name] = data[name]
   }
 }
 
 /** The app's own data: without the cookie, and without the names that a session never shows. */
 export function ownData(data: Data): Data {
-  return Object.fromEntries(
-    Object.entries(data).filter(([name]) => name !== 'cookie' && !reservedNames.has(name)),
-  )
+  return Object.fromEntries(Object.entries(data).filter(([name]) => name !== 'cookie' && !isReserved(name)))
 }
 
 function current(session: Session): SessionWork {

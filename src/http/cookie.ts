@@ -188,3 +188,9 @@ function refuseContradictions(options: CookieOptions): void {
     )
   }
 }
+
+/** Whether a browser sends a cookie of this path along with a request for that path (RFC 6265, section 5.1.4). */
+export function pathMatches(cookiePath: string, requestPath: string): boolean {
+  if (!requestPath.startsWith(cookiePath)) return false
+  return cookiePath.endsWith('/') || ['', '/'].includes(requestPath.charAt(cookiePath.length))
+}

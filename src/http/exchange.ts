@@ -1,4 +1,3 @@
-import type { SessionEngine } from '../core/engine.ts'
 import { SessionError } from '../core/errors.ts'
 import type { SessionForm } from '../core/session-form.ts'
 import type { Signer } from '../core/token.ts'
@@ -7,13 +6,19 @@ import { cookieValues } from './cookie.ts'
 
 /** What an exchange needs of the sessions that the app made. */
 export interface ExchangeContext {
-  readonly engine: Pick<SessionEngine, 'beginAs' | 'loadAs'>
+  readonly engine: ExchangeEngine
   readonly cookie: CookiePolicy
   readonly signer: Signer
   /** How the app sees the session. Left out: as the engine does. */
   readonly form?: SessionForm
   /** What is still to be done to the session right before each commit. */
   readonly beforeCommit?: (work: UnitOfWork) => void
+}
+
+/** What gives an exchange its unit of work. `SessionEngine` is one. */
+export interface ExchangeEngine {
+  beginAs(form: SessionForm | undefined, unavailable?: SessionError): UnitOfWork
+  loadAs(form: SessionForm | undefined, tokens: readonly string[]): Promise<UnitOfWork>
 }
 
 /** The session cookie's name and headers, on a request that is secure or not. `SessionCookie` is one. */
@@ -102,8 +107,7 @@ export class Exchange {
    * @throws (by the promise) what `UnitOfWork.commit` throws; the response must then be an error
    */
   finish(): ResponseChanges | undefined | Promise<ResponseChanges | undefined> {
-    this.#context.beforeCommit?.(this.work)
-    const commit = this.work.commit()
+    const commit = this.#commit()
     return commit ? commit.then(() => this.#changes()) : this.#changes()
   }
 
@@ -112,7 +116,15 @@ export class Exchange {
    * @throws (by the promise) as `finish`, and ERR_SESSION_HEADERS_SENT if a cookie would have to be set for it
    */
   finishLate(): Promise<void> | undefined {
-    this.#context.beforeCommit?.(this.work)
+    return this.#commit()
+  }
+
+  #commit(): Promise<void> | undefined {
+    try {
+      this.#context.beforeCommit?.(this.work)
+    } catch (error) {
+      return Promise.reject(error as Error)
+    }
     return this.work.commit()
   }
 

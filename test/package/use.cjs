@@ -2,7 +2,7 @@
 const assert = require('node:assert/strict')
 const { createSessions, MemoryStore, SessionError } = require('coatcheck')
 const { default: cors } = require('coatcheck/cors')
-const { default: session } = require('coatcheck/express')
+const session = require('coatcheck/express')
 const { MySQLStore } = require('coatcheck/mysql')
 const { SQLiteStore } = require('coatcheck/sqlite')
 const { storeSuite } = require('coatcheck/testing')

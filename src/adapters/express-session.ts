@@ -1,0 +1,150 @@
+import type { IncomingMessage } from 'node:http'
+import { SessionError } from '../core/errors.ts'
+import { Cookie, type CookieAttributes } from '../express-session/cookie.ts'
+import {
+  missingSecret,
+  type ResolvedOptions,
+  resolveOptions,
+  type SessionOptions,
+} from '../express-session/options.ts'
+import { RequestForm } from '../express-session/request-form.ts'
+import { Session } from '../express-session/session.ts'
+import { pathMatches } from '../http/cookie.ts'
+import {
+  beginInHand,
+  inHand,
+  isSecure,
+  type RequestInHand,
+  type SessionMiddleware,
+  type SessionRequest,
+} from './request-in-hand.ts'
+
+/** A request as this form of the middleware sees it. */
+interface OldRequest extends SessionRequest {
+  readonly originalUrl?: string
+  /** By cookie-parser: names and values that it verified, and all others. */
+  readonly signedCookies?: Record<string, unknown>
+  readonly cookies?: Record<string, unknown>
+  sessionID?: unknown
+  sessionStore?: unknown
+}
+
+/** The middleware of `session(options)`: the same sessions, handled as express-session does. */
+export function expressSession(options: SessionOptions): SessionMiddleware {
+  const resolved = resolveOptions(options)
+  generateInto(resolved)
+
+  return function sessionMiddleware(incoming: IncomingMessage, response, next) {
+    const request = incoming as OldRequest
+    if (resolved.skips(request) || request.session || !resolved.connected()) return next()
+    if (!pathMatches(resolved.cookieFor(request).path ?? '/', pathOf(request))) return next()
+    const signer = resolved.signerFor(request)
+    if (!signer) return next(missingSecret())
+    request.sessionStore = resolved.store
+
+    const secure = isSecure(request, resolved.proxy)
+    const form = new RequestForm(resolved, request, secure)
+    beginInHand(request, response, next, {
+      owner: resolved,
+      context: {
+        engine: resolved.engine,
+        cookie: form,
+        form,
+        signer,
+        beforeCommit: () => settle(request, form, resolved.unsetDestroys),
+      },
+      secure,
+      anonymousWhenUnavailable: resolved.anonymousWhenUnavailable,
+      elsewhere: () => parsedCookies(request, resolved.name),
+      properties,
+    })
+  }
+}
+
+const properties: PropertyDescriptorMap & ThisType<OldRequest> = {
+  session: {
+    get() {
+      const hand = this[inHand]!
+      return unset.has(hand) ? null : hand.session
+    },
+    set(value: unknown) {
+      assign(this[inHand]!, value)
+    },
+    // Older apps delete it to leave the session alone.
+    configurable: true,
+    // Not enumerable: whoever copies or prints a request must not open its session or show its token.
+    enumerable: false,
+  },
+  sessionID: {
+    get() {
+      return this[inHand]!.work.id
+    },
+    set(value: unknown) {
+      // Without an id that is text, express-session stores nothing of the session and sets no cookie.
+      if (typeof value !== 'string') this[inHand]!.work.leave()
+      else if (value !== this[inHand]!.work.id) throw fixedId()
+    },
+    configurable: true,
+    enumerable: false,
+  },
+}
+
+/** Those whose handler assigned nothing to `req.session`. */
+const unset = new WeakSet<RequestInHand>()
+
+function assign(hand: RequestInHand, value: unknown): void {
+  const { session, work } = hand
+  if (typeof value !== 'object' || value === null) return void unset.add(hand)
+  unset.delete(hand)
+  if (value === session) return
+  if (!session) work.startNew()
+  // Its JSON: a session object of others has a cookie of its own, and methods.
+  work.replaceData(JSON.parse(JSON.stringify(value)) as Record<string, unknown>)
+}
+
+/** What a handler may have done to `req.session` itself, and the cookie's time. Right before each commit. */
+function settle(request: OldRequest, form: RequestForm, unsetDestroys: boolean): void {
+  const hand = request[inHand]!
+  // Deleted, and perhaps set anew.
+  const property = Object.getOwnPropertyDescriptor(request, 'session')
+  if (!property?.get) assign(hand, property?.value)
+  if (!unset.has(hand)) form.moveCookie(hand.work)
+  else if (unsetDestroys) hand.work.end()
+  else hand.work.leave()
+}
+
+/** Lets `req.sessionStore.regenerate(req, …)`, and whoever calls `generate` as it does, begin a new session. */
+function generateInto(resolved: ResolvedOptions): void {
+  const generate = (request: OldRequest): void => {
+    const hand = request[inHand]
+    if (hand) {
+      unset.delete(hand)
+      hand.holdResponse()
+      return hand.work.startNew()
+    }
+    request.sessionID = resolved.genid(request)
+    const cookie = new Cookie(resolved.cookieFor(request) as CookieAttributes)
+    request.session = new Session(request, { cookie })
+  }
+  Object.assign(resolved.store, { generate })
+}
+
+function pathOf(request: OldRequest): string {
+  return (request.originalUrl ?? request.url ?? '/').split(/[?#]/, 1)[0]!
+}
+
+/** Where cookie-parser took the cookie out of the header, or another middleware put one. */
+function parsedCookies(request: OldRequest, name: string): { tokens: string[]; signed: string[] } {
+  const texts = (value: unknown) => (typeof value === 'string' && value !== '' ? [value] : [])
+  return {
+    tokens: texts(request.signedCookies?.[name]),
+    signed: texts(request.cookies?.[name]),
+  }
+}
+
+function fixedId(): SessionError {
+  return new SessionError(
+    'ERR_SESSION_RESERVED_NAME',
+    'req.sessionID cannot be chosen by a handler: the option genid makes the ids.',
+  )
+}

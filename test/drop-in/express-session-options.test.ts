@@ -1,0 +1,662 @@
+import cookieParser from 'cookie-parser'
+import { sign } from 'cookie-signature'
+import { describe } from 'vitest'
+import type { Handler } from './express-session-types.ts'
+import { deprecationsOf, secret, sideBySide, thrownBy } from './sides.ts'
+import { routes } from './visited.ts'
+
+/** Counts visits at `/`, and answers without a look at the session elsewhere. */
+const count: Handler = (request, response) => {
+  if (request.url !== '/') return response.end('nothing to see')
+  request.session['views'] = Number(request.session['views'] ?? 0) + 1
+  return response.end(`views: ${String(request.session['views'])}`)
+}
+
+describe('`secret`', () => {
+  sideBySide(
+    'a string signs the cookie as the package cookie-signature does',
+    async (side) => {
+      let id = ''
+      const app = await side.serve({}, (request, response) => {
+        id = request.sessionID
+        request.session['name'] = 'Ada'
+        response.end()
+      })
+      const { jar } = await app.get('/')
+      return jar === `connect.sid=${encodeURIComponent(`s:${sign(id, secret)}`)}`
+    },
+    { both: true },
+  )
+
+  for (const [kind, key] of Object.entries({
+    'a Buffer': Buffer.from('bytes that only these tests use'),
+    'a list': ['the newest secret', 'an older secret'],
+    'a list of Buffers': [Buffer.from('the newest secret'), Buffer.from('an older secret')],
+  })) {
+    sideBySide(
+      `${kind} signs by the first and knows its own signature again`,
+      async (side) => {
+        const app = await side.serve({ secret: key }, count)
+        const first = await app.get('/')
+        return [first.cookies, (await app.get('/', { cookie: first })).body]
+      },
+      { both: [['connect.sid=#1; Path=/; HttpOnly'], 'views: 2'] },
+    )
+  }
+
+  sideBySide(
+    'a list verifies by all, and signs again what an older one had signed',
+    async (side) => {
+      const store = side.store()
+      const before = await side.serve({ store, secret: 'an older secret' }, count)
+      const after = await side.serve({ store, secret: ['the newest secret', 'an older secret'] }, count)
+      const second = await after.get('/', { cookie: await before.get('/') })
+      return [second.body, second.cookies]
+    },
+    {
+      theirs: ['views: 2', []],
+      ours: ['views: 2', ['connect.sid=#1; Path=/; HttpOnly']],
+      reason: 'old signatures are renewed',
+    },
+  )
+
+  sideBySide(
+    'a secret that is no longer in the list verifies nothing',
+    async (side) => {
+      const store = side.store()
+      const before = await side.serve({ store, secret: 'an older secret' }, count)
+      const after = await side.serve({ store, secret: ['the newest secret'] }, count)
+      const second = await after.get('/', { cookie: await before.get('/') })
+      return [second.body, second.cookies]
+    },
+    { both: ['views: 1', ['connect.sid=#2; Path=/; HttpOnly']] },
+  )
+
+  sideBySide(
+    'an empty list is refused when the middleware is made',
+    ({ session }) => thrownBy(() => session({ secret: [], resave: false, saveUninitialized: false })),
+    { both: 'TypeError: secret option array must contain one or more strings' },
+  )
+
+  sideBySide(
+    'left out, each request fails that brings no `req.secret`',
+    async (side) => {
+      const app = await side.serveWith(
+        () => side.session({ resave: false, saveUninitialized: false }),
+        (_request, response) => response.end('reached the handler'),
+      )
+      const { status, body } = await app.get('/')
+      return { status, body }
+    },
+    { both: { status: 500, body: 'error: secret option required for sessions' } },
+  )
+
+  for (const [kind, value] of Object.entries({ undefined, 'an empty text': '' })) {
+    sideBySide(
+      `${kind}, as an unset environment variable leaves it, is noticed`,
+      async (side) => {
+        let app
+        try {
+          app = await side.serve({ secret: value }, (_request, response) =>
+            response.end('reached the handler'),
+          )
+        } catch {
+          return 'at start-up'
+        }
+        const { status, body } = await app.get('/')
+        return `by the first request: ${status} ${body}`
+      },
+      {
+        theirs: 'by the first request: 500 error: secret option required for sessions',
+        ours: 'at start-up',
+        reason: 'wrong options throw at start-up',
+      },
+    )
+  }
+
+  sideBySide(
+    'left out, `req.secret` of cookie-parser takes its place',
+    async (side) => {
+      const app = await side.serveWith(
+        () => side.session({ resave: false, saveUninitialized: false }),
+        count,
+        { before: [cookieParser('the secret of cookie-parser')], secret: 'the secret of cookie-parser' },
+      )
+      const first = await app.get('/')
+      return [first.cookies, (await app.get('/', { cookie: first })).body]
+    },
+    { both: [['connect.sid=#1; Path=/; HttpOnly'], 'views: 2'] },
+  )
+
+  sideBySide(
+    'given, it goes before `req.secret`',
+    async (side) => {
+      const app = await side.serve({}, count, { before: [cookieParser('the secret of cookie-parser')] })
+      return (await app.get('/')).cookies
+    },
+    { both: ['connect.sid=#1; Path=/; HttpOnly'] },
+  )
+})
+
+describe('`name` and `key`', () => {
+  sideBySide(
+    '`name` names the cookie that is set and read',
+    async (side) => {
+      const app = await side.serve({ name: 'shop' }, count)
+      const first = await app.get('/')
+      return [first.cookies, (await app.get('/', { cookie: first })).body]
+    },
+    { both: [['shop=#1; Path=/; HttpOnly'], 'views: 2'] },
+  )
+
+  sideBySide(
+    'left out, the cookie is connect.sid',
+    async (side) => (await (await side.serve({}, count)).get('/')).cookies,
+    { both: ['connect.sid=#1; Path=/; HttpOnly'] },
+  )
+
+  sideBySide(
+    '`key` is another word for `name`',
+    async (side) => {
+      const app = await side.serve({ key: 'shop' }, count)
+      const first = await app.get('/')
+      return [first.cookies, (await app.get('/', { cookie: first })).body]
+    },
+    { both: [['shop=#1; Path=/; HttpOnly'], 'views: 2'] },
+  )
+
+  sideBySide(
+    '`name` goes before `key`',
+    async (side) => (await (await side.serve({ name: 'shop', key: 'other' }, count)).get('/')).cookies,
+    { both: ['shop=#1; Path=/; HttpOnly'] },
+  )
+
+  sideBySide(
+    'a cookie of another name is not looked at',
+    async (side) => {
+      const store = side.store()
+      const shop = await side.serve({ store, name: 'shop' }, count)
+      const other = await side.serve({ store, name: 'other' }, count)
+      return (await other.get('/', { cookie: await shop.get('/') })).body
+    },
+    { both: 'views: 1' },
+  )
+})
+
+describe('`genid`', () => {
+  sideBySide(
+    'makes the id from the request',
+    async (side) => {
+      const store = side.store()
+      const app = await side.serve(
+        { store, genid: (request: { url: string }) => `id-of-${request.url.slice(1)}` },
+        (request, response) => {
+          request.session['name'] = 'Ada'
+          response.end(`${request.sessionID} ${request.session.id}`)
+        },
+      )
+      return [(await app.get('/alpha')).body, (await app.get('/beta')).body, [...store.rows.keys()]]
+    },
+    { both: ['id-of-alpha id-of-alpha', 'id-of-beta id-of-beta', ['id-of-alpha', 'id-of-beta']] },
+  )
+
+  sideBySide(
+    'any text is signed, encoded and read again',
+    async (side) => {
+      const app = await side.serve({ genid: () => 'ä; %=. " s:1' }, count)
+      const first = await app.get('/')
+      return [first.jar, (await app.get('/', { cookie: first })).body]
+    },
+    { both: [`connect.sid=${encodeURIComponent(`s:${sign('ä; %=. " s:1', secret)}`)}`, 'views: 2'] },
+  )
+
+  sideBySide(
+    'makes the id of a regenerated session too',
+    async (side) => {
+      let made = 0
+      for (const id of ['made-1', 'made-2']) side.visited.ids.name(id)
+      const store = side.store()
+      const app = await side.serve({ store, genid: () => `made-${++made}` }, (request, response, next) => {
+        request.session.regenerate((error) => {
+          if (error) return next(error)
+          request.session['name'] = 'Ada'
+          response.end(request.sessionID)
+        })
+      })
+      return [(await app.get('/')).body, [...store.rows.keys()]]
+    },
+    { both: ['made-2', ['made-2']] },
+  )
+
+  sideBySide(
+    'left out, an id has 24 random bytes in base64url',
+    async (side) => {
+      const ids: string[] = []
+      const app = await side.serve({}, (request, response) => {
+        ids.push(request.sessionID)
+        response.end()
+      })
+      await app.get('/')
+      await app.get('/')
+      return [/^[\w-]{32}$/.test(ids[0]!), ids[0] !== ids[1]]
+    },
+    { both: [true, true] },
+  )
+
+  sideBySide(
+    'what it throws reaches the error handler, and the server goes on',
+    async (side) => {
+      let fail = true
+      const genid = () => {
+        if (fail) throw new Error('no ids today')
+        return 'an-id'
+      }
+      const app = await side.serve({ genid }, count)
+      const { status, body } = await app.get('/')
+      fail = false
+      return [status, body, (await app.get('/')).body]
+    },
+    { both: [500, 'error: no ids today', 'views: 1'] },
+  )
+
+  sideBySide(
+    'what it throws for an id that is not stored reaches the error handler too',
+    async (side) => {
+      const genid = () => {
+        throw new Error('no ids today')
+      }
+      const app = await side.serve({ genid }, count)
+      const { status, body } = await app.get('/', { cookie: `connect.sid=s:${sign('unknown', secret)}` })
+      return [status, body]
+    },
+    { both: [500, 'error: no ids today'] },
+  )
+
+  for (const id of [42, null, undefined]) {
+    sideBySide(
+      `an id that is ${String(id)} is neither stored nor sent`,
+      async (side) => {
+        const store = side.store()
+        const app = await side.serve({ store, saveUninitialized: true, genid: () => id }, count)
+        const { status, body, cookies } = await app.get('/')
+        return { status, body, cookies, writes: store.writes }
+      },
+      { both: { status: 200, body: 'views: 1', cookies: [], writes: [] } },
+    )
+  }
+
+  sideBySide(
+    'what is no function is refused when the middleware is made',
+    ({ session }) =>
+      thrownBy(() => session({ secret, genid: 'uuid', resave: false, saveUninitialized: false })),
+    { both: 'TypeError: genid option must be a function' },
+  )
+})
+
+describe('`resave`', () => {
+  const looking = routes({
+    '/': count,
+    '/look': (request, response) => response.end(`views: ${String(request.session['views'])}`),
+  })
+
+  for (const [resave, writes] of [
+    [true, ['set #1', 'set #1']],
+    [false, ['set #1', 'touch #1']],
+  ] as const) {
+    sideBySide(
+      `${resave}: an unchanged session is ${resave ? 'stored again' : 'only touched'}`,
+      async (side) => {
+        const store = side.store()
+        const app = await side.serve({ store, resave }, looking)
+        await app.get('/look', { cookie: await app.get('/') })
+        return store.writes
+      },
+      { both: [...writes] },
+    )
+  }
+
+  for (const resave of [true, false]) {
+    sideBySide(
+      `${resave}: a store without touch is ${resave ? 'given an unchanged session again' : 'left alone'}`,
+      async (side) => {
+        const store = Object.assign(side.store(), { touch: undefined })
+        const app = await side.serve({ store, resave }, looking)
+        await app.get('/look', { cookie: await app.get('/') })
+        return store.writes
+      },
+      { both: resave ? ['set #1', 'set #1'] : ['set #1'] },
+    )
+  }
+
+  for (const resave of [true, false]) {
+    sideBySide(
+      `${resave}: a changed session is stored once`,
+      async (side) => {
+        const store = side.store()
+        const app = await side.serve({ store, resave }, looking)
+        await app.get('/', { cookie: await app.get('/') })
+        return [store.writes, store.only()]
+      },
+      {
+        both: [
+          ['set #1', 'set #1'],
+          { cookie: { expires: null, originalMaxAge: null, httpOnly: true, path: '/' }, views: 2 },
+        ],
+      },
+    )
+  }
+
+  for (const resave of [true, false]) {
+    sideBySide(
+      `${resave}: a new session that nobody changed is not stored if \`saveUninitialized\` is false`,
+      async (side) => {
+        const store = side.store()
+        const app = await side.serve({ store, resave }, looking)
+        await app.get('/look')
+        return store.writes
+      },
+      { both: [] },
+    )
+  }
+
+  sideBySide(
+    'left out, it is announced as deprecated and true',
+    async (side) => {
+      const store = side.store()
+      const deprecations = await deprecationsOf(() =>
+        side.session({ secret, saveUninitialized: false, store: new side.session.MemoryStore() }),
+      )
+      const middleware = side.session({ secret, saveUninitialized: false, store })
+      const app = await side.serveWith(() => middleware, looking, { secret })
+      await app.get('/look', { cookie: await app.get('/') })
+      return { deprecations, writes: store.writes }
+    },
+    {
+      theirs: {
+        deprecations: ['undefined resave option; provide resave option'],
+        writes: ['set #1', 'set #1'],
+      },
+      ours: { deprecations: [], writes: ['set #1', 'touch #1'] },
+      reason: 'safer defaults',
+    },
+  )
+})
+
+describe('`saveUninitialized`', () => {
+  const look: Handler = (request, response) => response.end(Object.keys(request.session).join())
+
+  sideBySide(
+    'true: a new session that nobody changed is stored and its cookie set',
+    async (side) => {
+      const store = side.store()
+      const app = await side.serve({ store, saveUninitialized: true }, look)
+      const { cookies, body } = await app.get('/')
+      return { cookies, body, row: store.only() }
+    },
+    {
+      both: {
+        cookies: ['connect.sid=#1; Path=/; HttpOnly'],
+        body: 'cookie',
+        row: { cookie: { expires: null, originalMaxAge: null, httpOnly: true, path: '/' } },
+      },
+    },
+  )
+
+  sideBySide(
+    'true: also where the handler never looks at the session',
+    async (side) => {
+      const store = side.store()
+      const app = await side.serve({ store, saveUninitialized: true }, (_request, response) =>
+        response.end('hello'),
+      )
+      const { cookies } = await app.get('/')
+      return [cookies, store.writes]
+    },
+    { both: [['connect.sid=#1; Path=/; HttpOnly'], ['set #1']] },
+  )
+
+  sideBySide(
+    'false: a new session that nobody changed is neither stored nor sent',
+    async (side) => {
+      const store = side.store()
+      const app = await side.serve({ store, saveUninitialized: false }, look)
+      return [(await app.get('/')).cookies, store.writes]
+    },
+    { both: [[], []] },
+  )
+
+  sideBySide(
+    'false: a visitor who signs in is stored and gets a cookie at that moment',
+    async (side) => {
+      const store = side.store()
+      const app = await side.serve(
+        { store, saveUninitialized: false },
+        routes({
+          '/': look,
+          '/login': (request, response) => {
+            request.session['user'] = 'ada'
+            response.end('welcome')
+          },
+        }),
+      )
+      const visit = await app.get('/')
+      const login = await app.get('/login', { cookie: visit })
+      const after = await app.get('/', { cookie: login })
+      return [visit.cookies, login.cookies, after.cookies, after.body, store.writes]
+    },
+    { both: [[], ['connect.sid=#1; Path=/; HttpOnly'], [], 'cookie,user', ['set #1', 'touch #1']] },
+  )
+
+  sideBySide(
+    'false: a new session without data that the handler saves itself',
+    async (side) => {
+      const store = side.store()
+      const app = await side.serve({ store }, (request, response, next) => {
+        request.session.save((error) => (error ? next(error) : response.end()))
+      })
+      return [(await app.get('/')).cookies, store.writes]
+    },
+    { theirs: [[], ['set #1']], ours: [[], []], reason: 'safer defaults' },
+  )
+
+  sideBySide(
+    'left out, it is announced as deprecated and true',
+    async (side) => {
+      const store = side.store()
+      const deprecations = await deprecationsOf(() =>
+        side.session({ secret, resave: false, store: new side.session.MemoryStore() }),
+      )
+      const middleware = side.session({ secret, resave: false, store })
+      const app = await side.serveWith(() => middleware, look, { secret })
+      const { cookies } = await app.get('/')
+      return { deprecations, cookies, writes: store.writes }
+    },
+    {
+      theirs: {
+        deprecations: ['undefined saveUninitialized option; provide saveUninitialized option'],
+        cookies: ['connect.sid=#1; Path=/; HttpOnly'],
+        writes: ['set #1'],
+      },
+      ours: { deprecations: [], cookies: [], writes: [] },
+      reason: 'safer defaults',
+    },
+  )
+})
+
+describe('`rolling`', () => {
+  const looking = routes({
+    '/': count,
+    '/look': (request, response) => response.end(`views: ${String(request.session['views'])}`),
+    '/ignore': (_request, response) => response.end('hello'),
+  })
+
+  for (const rolling of [true, false, undefined]) {
+    for (const path of ['/look', '/ignore']) {
+      sideBySide(
+        `${rolling}: an answer at ${path} that changed nothing ${rolling ? 'sets the cookie anew' : 'sets no cookie'}`,
+        async (side) => {
+          const app = await side.serve({ rolling, cookie: { maxAge: 600_000 } }, looking)
+          const first = await app.get('/')
+          return [first.cookies, (await app.get(path, { cookie: first })).cookies]
+        },
+        {
+          both: [
+            ['connect.sid=#1; Path=/; Expires=in 600 s; HttpOnly'],
+            rolling ? ['connect.sid=#1; Path=/; Expires=in 600 s; HttpOnly'] : [],
+          ],
+        },
+      )
+    }
+  }
+
+  sideBySide(
+    'true: a cookie without an expiry is set anew as well',
+    async (side) => {
+      const app = await side.serve({ rolling: true }, looking)
+      return (await app.get('/look', { cookie: await app.get('/') })).cookies
+    },
+    { both: ['connect.sid=#1; Path=/; HttpOnly'] },
+  )
+
+  sideBySide(
+    'true: a new session that nobody changed gets no cookie if `saveUninitialized` is false',
+    async (side) => (await (await side.serve({ rolling: true }, looking)).get('/look')).cookies,
+    { both: [] },
+  )
+
+  sideBySide(
+    'true: a new session that nobody changed gets one if `saveUninitialized` is true',
+    async (side) => {
+      const app = await side.serve({ rolling: true, saveUninitialized: true }, looking)
+      return (await app.get('/look')).cookies
+    },
+    { both: ['connect.sid=#1; Path=/; HttpOnly'] },
+  )
+
+  sideBySide(
+    'false: a changed session moves the expiry of its cookie',
+    async (side) => {
+      const app = await side.serve({ rolling: false, cookie: { maxAge: 600_000 } }, looking)
+      return (await app.get('/', { cookie: await app.get('/') })).cookies
+    },
+    { both: ['connect.sid=#1; Path=/; Expires=in 600 s; HttpOnly'] },
+  )
+
+  sideBySide(
+    'false: a changed session whose cookie has no expiry is not sent again',
+    async (side) => {
+      const app = await side.serve({ rolling: false }, looking)
+      return (await app.get('/', { cookie: await app.get('/') })).cookies
+    },
+    { both: [] },
+  )
+})
+
+describe('`store`', () => {
+  sideBySide(
+    'left out, sessions are in a MemoryStore of their own',
+    async (side) => {
+      const handler: Handler = (request, response, next) => {
+        if (!(request.sessionStore instanceof side.session.MemoryStore))
+          return next(new Error('another store'))
+        return count(request, response, next)
+      }
+      const [one, other] = [await side.serve({}, handler), await side.serve({}, handler)]
+      const first = await one.get('/')
+      return [(await one.get('/', { cookie: first })).body, (await other.get('/', { cookie: first })).body]
+    },
+    { both: ['views: 2', 'views: 1'] },
+  )
+
+  sideBySide(
+    'given, it is at `req.sessionStore` and holds the sessions of every app that it is given to',
+    async (side) => {
+      const store = side.store()
+      const handler: Handler = (request, response, next) => {
+        if (request.sessionStore !== store) return next(new Error('another store'))
+        return count(request, response, next)
+      }
+      const [one, other] = [await side.serve({ store }, handler), await side.serve({ store }, handler)]
+      return (await other.get('/', { cookie: await one.get('/') })).body
+    },
+    { both: 'views: 2' },
+  )
+})
+
+describe('`unset`', () => {
+  const unsetting = routes({
+    '/': count,
+    '/null': (request, response) => {
+      Object.assign(request, { session: null })
+      response.end('gone')
+    },
+    '/undefined': (request, response) => {
+      Object.assign(request, { session: undefined })
+      response.end('gone')
+    },
+    '/delete': (request, response) => {
+      delete (request as Partial<typeof request>).session
+      response.end('gone')
+    },
+    '/change': (request, response) => {
+      request.session['views'] = 100
+      Object.assign(request, { session: null })
+      response.end('gone')
+    },
+  })
+
+  for (const path of ['/null', '/undefined', '/delete']) {
+    sideBySide(
+      `'destroy': a session unset by ${path.slice(1)} is removed from the store`,
+      async (side) => {
+        const store = side.store()
+        const app = await side.serve({ store, unset: 'destroy' }, unsetting)
+        const first = await app.get('/')
+        const { status, cookies } = await app.get(path, { cookie: first })
+        return { status, cookies, writes: store.writes, next: (await app.get('/', { cookie: first })).body }
+      },
+      {
+        theirs: { status: 200, cookies: [], writes: ['set #1', 'destroy #1', 'set #2'], next: 'views: 1' },
+        ours: {
+          status: 200,
+          cookies: ['connect.sid=; Path=/; Expires=1970; HttpOnly'],
+          writes: ['set #1', 'destroy #1', 'set #2'],
+          next: 'views: 1',
+        },
+        reason: 'destroy clears the cookie',
+      },
+    )
+  }
+
+  for (const unset of ['keep', undefined]) {
+    for (const path of ['/null', '/undefined', '/delete', '/change']) {
+      sideBySide(
+        `${String(unset)}: a session unset at ${path} stays in the store as it was`,
+        async (side) => {
+          const store = side.store()
+          const app = await side.serve({ store, unset }, unsetting)
+          const first = await app.get('/')
+          const { cookies } = await app.get(path, { cookie: first })
+          return [cookies, store.writes, (await app.get('/', { cookie: first })).body]
+        },
+        { both: [[], ['set #1', 'set #1'], 'views: 2'] },
+      )
+    }
+  }
+
+  sideBySide(
+    `'destroy': a session that is not unset stays`,
+    async (side) => {
+      const app = await side.serve({ unset: 'destroy' }, unsetting)
+      return (await app.get('/', { cookie: await app.get('/') })).body
+    },
+    { both: 'views: 2' },
+  )
+
+  sideBySide(
+    'another word is refused when the middleware is made',
+    ({ session }) =>
+      thrownBy(() => session({ secret, unset: 'forget', resave: false, saveUninitialized: false })),
+    { both: 'TypeError: unset option must be "destroy" or "keep"' },
+  )
+})
