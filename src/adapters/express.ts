@@ -112,10 +112,18 @@ function session(sessions: Sessions, options?: ExpressSessionOptions): SessionMi
  */
 function session(options?: SessionOptions): SessionMiddleware
 function session(
-  given: Sessions | SessionOptions = {},
+  given?: Sessions | SessionOptions | null,
   options: ExpressSessionOptions = {},
 ): SessionMiddleware {
-  return given instanceof Sessions ? sessionOf(given, options) : expressSession(given)
+  if (given instanceof Sessions) return sessionOf(given, options)
+  // What another copy of this package made must not pass for options.
+  const old = given ?? {}
+  if (typeof old !== 'object' || 'loadAs' in old) {
+    throw optionError(
+      'session() takes what createSessions() of this very package made, session(createSessions({ store, secret })), or the options of express-session.',
+    )
+  }
+  return expressSession(old)
 }
 
 session.Store = Store

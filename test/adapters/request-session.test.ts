@@ -225,7 +225,12 @@ describe('session()', () => {
   const sessions = createSessions({ store: new CommandedStore(), secret, sweep: false })
 
   test.each<[string, () => unknown, RegExp]>([
-    ['something else than sessions', () => session({} as never), /createSessions/],
+    ['something else than sessions or options', () => session('sessions' as never), /createSessions/],
+    [
+      'sessions of another copy of the package',
+      () => session({ loadAs: () => 0 } as never),
+      /createSessions/,
+    ],
     ['an option that it does not have', () => session(sessions, { skipp: () => true } as never), /skipp/],
     ['a skip that is no function', () => session(sessions, { skip: '/healthz' as never }), /skip/],
     [

@@ -515,10 +515,11 @@ describe('what the methods return', () => {
             '/': count,
             '/act': (request, response) => {
               const { session } = request
-              const immediate = method === 'touch' || method === 'resetMaxAge'
-              let returned: SessionObject | undefined
               const answer = () => response.end(String(returned === session))
-              returned = immediate ? session[method]() : session[method](() => void setImmediate(answer))
+              const immediate = method === 'touch' || method === 'resetMaxAge'
+              const returned: SessionObject = immediate
+                ? session[method]()
+                : session[method](() => void setImmediate(answer))
               if (immediate) answer()
             },
           }),
