@@ -30,6 +30,11 @@ export function keyOf(token: string): SessionKey {
   return (time + hash('sha256', token, 'hex').slice(0, 42)) as SessionKey
 }
 
+/** Names a session for people where nothing but its token is known. The token cannot be found from it. */
+export function publicIdOf(token: string): string {
+  return hash('sha256', `publicId${token}`, 'base64url').slice(0, 16)
+}
+
 /** What secrets may be given as. Left-out ones (an unset environment variable) are skipped, but for the first. */
 export type Secret = string | Uint8Array
 

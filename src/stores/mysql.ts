@@ -1,24 +1,31 @@
-import type { Pool, PoolConnection } from 'mysql2'
-import { optionError, refuseUnknownOptions, SessionError, storeUnavailable } from '../core/errors.ts'
+import { optionError, refuseUnknownOptions, SessionError, shown, storeUnavailable } from '../core/errors.ts'
 import type { SessionKey, SessionRecord } from '../core/record.ts'
 import type { ListQuery, Page, SessionStore, SessionWrite, WriteResult } from '../core/store.ts'
-import { largestBatch, padded, parts } from './sql/batch-size.ts'
-import { latestVersion, migrate } from './sql/migrations.ts'
-import { change, connectionOf, errorNumber, numberOf, openPool, select } from './sql/mysql-pool.ts'
-import type { MySQLTarget } from './sql/mysql-pool.ts'
-import { bytesOfKey, recordOf } from './sql/mysql-record.ts'
-import { migrationsTable, mysqlMigrations, mysqlStatements } from './sql/mysql-statements.ts'
-import type { MySQLStatements } from './sql/mysql-statements.ts'
-import { MySQLWriter } from './sql/mysql-writer.ts'
+import { expressStatements } from './sql/mysql-express-statements.ts'
+import type { MySQLColumns } from './sql/mysql-express-statements.ts'
+import { ExpressTable } from './sql/mysql-express-table.ts'
+import type { MySQLLayout } from './sql/mysql-layout.ts'
+import { OwnTable } from './sql/mysql-own-table.ts'
+import { errorNumber, numberOf, openClient } from './sql/mysql-pool.ts'
+import type { MySQLClient, MySQLTarget, OpenedClient } from './sql/mysql-pool.ts'
 import { tableName } from './sql/table-name.ts'
 
+export type { MySQLColumns } from './sql/mysql-express-statements.ts'
 export type { MySQLTarget } from './sql/mysql-pool.ts'
 
 /** What `MySQLStore` takes besides the database. */
 export interface MySQLStoreOptions {
   /**
-   * The table's name: letters, digits and `_`, at most 48. Apps that share sessions name the same one.
-   * @default 'coatcheck_sessions'
+   * How sessions lie in the table. Left out: a table of their own, with tokens as hashes.
+   *
+   * `'express-mysql-session'` is the table of that library, in place, so that apps on it and apps on coatcheck share
+   * live sessions during a move. Session ids lie there as they are: whoever can read the table can use the sessions.
+   */
+  readonly layout?: 'express-mysql-session' | undefined
+  /**
+   * The table's name. Apps that share sessions name the same one. Letters, digits and `_`, at most 48; with
+   * `layout: 'express-mysql-session'` any name that it took, also with a database before a dot.
+   * @default 'coatcheck_sessions'; `'sessions'` with `layout: 'express-mysql-session'`
    */
   readonly table?: string | undefined
   /**
@@ -27,110 +34,87 @@ export interface MySQLStoreOptions {
    * @default true
    */
   readonly createTable?: boolean | undefined
+  /** With `layout: 'express-mysql-session'`: its columns, where they are not named `session_id`, `expires` and `data`. */
+  readonly columns?: MySQLColumns | undefined
 }
-
-/** How long one app waits while another makes the tables. */
-const migrationSeconds = 60
 
 /**
  * Sessions in MySQL 8.0 or 8.4, or MariaDB 10.6 or later, through the mysql2 driver.
  *
  * `target` is a URL (`mysql://user:password@host:3306/database?ssl=true`; whatever mysql2 reads in one
- * works), mysql2's pool options, or a mysql2 pool of yours, with promises or with callbacks. A pool that
- * the store made is closed by `close()`; one that you passed in stays open. The constructor does not
+ * works), mysql2's pool options, or a mysql2 pool of yours, with promises or with callbacks; also a single
+ * connection, which is then all that the store has, and does not heal when it is lost. A pool that
+ * the store made is closed by `close()`; what you passed in stays open. The constructor does not
  * connect: an unreachable database shows on first use, as `ERR_SESSION_STORE_UNAVAILABLE` (503).
  *
  * A read is one statement however many sessions it is for, a change is one more. All are prepared.
  * Time is the database's, so the clocks of the apps and time zones do not matter.
+ *
+ * On a table of express-mysql-session (`layout`) the store never overwrites what an app of that library stored since,
+ * and never brings back what ended. What such an app does to what this store wrote is outside its power: it writes
+ * blindly, and a slow request of it can still bring an ended session back. Rows look as they would there. Only a session
+ * with a user, with an absolute lifetime or with a rotated token has a `coatcheck` object besides, which tells these;
+ * the absolute lifetime of a session that began in an old app counts from the first change here. Expiry is in whole
+ * seconds, rounded up.
  *
  * @example
  * const store = new MySQLStore(process.env.DATABASE_URL)
  * @example
  * const pool = mysql.createPool({ host: 'localhost', user: 'shop', database: 'shop' })
  * const store = new MySQLStore(pool, { table: 'shop_sessions' })
+ * @example
+ * // The table that apps with express-mysql-session use at the same time
+ * const store = new MySQLStore(process.env.DATABASE_URL, { layout: 'express-mysql-session' })
  */
 export class MySQLStore implements SessionStore {
-  readonly #pool: Pool
-  readonly #poolIsOurs: boolean
-  readonly #table: string
+  /** `'token'` on a table of express-mysql-session, where sessions are known by their ids as they are. */
+  readonly keyedBy: 'token' | undefined
+  readonly #opened: OpenedClient
+  readonly #layout: MySQLLayout
   readonly #createTable: boolean
-  readonly #sql: MySQLStatements
-  readonly #writer: MySQLWriter
   #tableReady: Promise<void> | undefined
   #closed: Promise<void> | undefined
 
   /** @throws `ERR_SESSION_OPTION` if there is no database to be had from `target`, or for an unknown option. */
   constructor(target: MySQLTarget, options: MySQLStoreOptions = {}) {
-    refuseUnknownOptions('MySQLStore', options, ['table', 'createTable'])
-    this.#table = tableName(options.table ?? 'coatcheck_sessions')
+    refuseUnknownOptions('MySQLStore', options, ['layout', 'table', 'createTable', 'columns'])
     this.#createTable = options.createTable ?? true
     if (typeof this.#createTable !== 'boolean') throw optionError('createTable must be true or false.')
-    const { pool, isOurs } = openPool(target)
-    this.#pool = pool
-    this.#poolIsOurs = isOurs
-    this.#sql = mysqlStatements(this.#table)
-    this.#writer = new MySQLWriter(pool, this.#sql)
+    const layout = layoutFor(options)
+    this.#opened = openClient(target)
+    this.#layout = layout(this.#opened.client)
+    this.keyedBy = this.#layout.keyedBy
   }
 
   async find(keys: readonly SessionKey[]): Promise<(SessionRecord | undefined)[]> {
     if (keys.length === 0) return []
-    return this.#do('reading sessions', async () => {
-      const records = new Map<SessionKey, SessionRecord>()
-      for (const part of parts(keys, largestBatch)) {
-        const values = padded(part).map(bytesOfKey)
-        for (const row of await select(this.#pool, this.#sql.find(values.length), values)) {
-          const record = recordOf(row)
-          records.set(record.key, record)
-        }
-      }
-      return keys.map((key) => records.get(key))
-    })
+    return this.#do('reading sessions', () => this.#layout.find(keys))
   }
 
   async write(writes: readonly SessionWrite[]): Promise<WriteResult[]> {
     if (writes.length === 0) return []
-    return this.#do('writing sessions', () => this.#writer.write(writes))
+    return this.#do('writing sessions', () => this.#layout.write(writes))
   }
 
-  async list({ userId, after, limit }: ListQuery): Promise<Page<SessionRecord>> {
-    const most = wholeNumber(limit)
-    if (after !== undefined && !/^[0-9a-f]{48}$/.test(after)) {
-      throw optionError('"after" must be the "next" of the page before.')
-    }
-    return this.#do('listing sessions', async () => {
-      const sql = this.#sql.list({ user: userId !== undefined, after: after !== undefined, limit: most + 1 })
-      const values = [
-        userId === undefined ? [] : Buffer.from(userId),
-        after === undefined ? [] : bytesOfKey(after),
-      ]
-      const records = (await select(this.#pool, sql, values.flat())).map(recordOf)
-      const items = records.slice(0, most)
-      return { items, next: records.length > most ? items.at(-1)?.key : undefined }
-    })
+  async list(query: ListQuery): Promise<Page<SessionRecord>> {
+    assertWholeNumber(query.limit)
+    return this.#do('listing sessions', () => this.#layout.list(query))
   }
 
   async removeByUser(userId: string, except?: string): Promise<number> {
-    const values = [Buffer.from(userId), Buffer.from(except ?? '')]
-    return this.#do("removing a user's sessions", () => change(this.#pool, this.#sql.removeByUser, values))
+    return this.#do("removing a user's sessions", () => this.#layout.removeByUser(userId, except))
   }
 
   async removeExpired(limit: number): Promise<number> {
-    const sql = this.#sql.removeExpired(wholeNumber(limit))
-    return this.#do('removing expired sessions', async () => {
-      const removed = await this.#locked('sweep', 0, (connection) => change(connection, sql))
-      return removed ?? 0
-    })
+    assertWholeNumber(limit)
+    return this.#do('removing expired sessions', () => this.#layout.removeExpired(limit))
   }
 
   close(): Promise<void> {
-    this.#closed ??= this.#poolIsOurs ? this.#endPool() : Promise.resolve()
-    return this.#closed
-  }
-
-  #endPool(): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#pool.end((error) => (error ? reject(storeUnavailable('closing', error)) : resolve()))
+    this.#closed ??= this.#opened.close().catch((error: unknown) => {
+      throw storeUnavailable('closing', error)
     })
+    return this.#closed
   }
 
   /** All that the store does goes through here: after the tables are there, with its errors made ours. */
@@ -142,95 +126,40 @@ export class MySQLStore implements SessionStore {
       if (this.#createTable) await this.#makeTableOnce()
       return await work()
     } catch (error) {
-      if (numberOf(error) === errorNumber.missingTable) throw this.#missingTable(error)
+      if (numberOf(error) === errorNumber.missingTable) {
+        throw new SessionError('ERR_SESSION_MISSING_TABLE', this.#layout.missingTable, { cause: error })
+      }
       throw storeUnavailable(doing, withMessage(error))
     }
   }
 
   #makeTableOnce(): Promise<void> {
     // A failed attempt is forgotten, so that the next use tries again.
-    this.#tableReady ??= this.#makeTable().catch((error: unknown) => {
+    this.#tableReady ??= this.#layout.makeTable().catch((error: unknown) => {
       this.#tableReady = undefined
       throw error
     })
     return this.#tableReady
   }
+}
 
-  async #makeTable(): Promise<void> {
-    const migrations = mysqlMigrations(this.#table)
-    if ((await this.#recordedVersion(this.#pool)) >= latestVersion(migrations)) return
-    try {
-      const done = await this.#locked('migrate', migrationSeconds, async (connection) => {
-        await change(connection, migrationsTable)
-        await migrate(migrations, {
-          recordedVersion: () => this.#recordedVersion(connection),
-          run: async (statement) => void (await change(connection, statement)),
-          record: async (version) => void (await change(connection, this.#sql.recordVersion, [version])),
-        })
-        return true
-      })
-      if (!done)
-        throw new Error(`another process is still making the table after ${migrationSeconds} seconds`)
-    } catch (error) {
-      const denied = [errorNumber.deniedTable, errorNumber.deniedDatabase].some(
-        (one) => one === numberOf(error),
-      )
-      if (!denied) throw error
-      // The user may not make tables. That is fine if somebody else made it.
-      await select(this.#pool, this.#sql.tableIsThere)
-    }
+/** Checks what the options say of the table before there is a pool that would have to be closed again. */
+function layoutFor({ layout, table, columns }: MySQLStoreOptions): (client: MySQLClient) => MySQLLayout {
+  if (layout === 'express-mysql-session') {
+    const sql = expressStatements(table ?? 'sessions', columns)
+    return (client) => new ExpressTable(client, sql, table ?? 'sessions')
   }
-
-  async #recordedVersion(via: Pool | PoolConnection): Promise<number> {
-    try {
-      const [row] = await select(via, this.#sql.recordedVersion)
-      return Number(row?.['version'])
-    } catch (error) {
-      const number = numberOf(error)
-      if (number === errorNumber.missingTable || number === errorNumber.deniedTable) return 0
-      throw error
-    }
+  if (layout !== undefined) {
+    throw optionError(`layout must be 'express-mysql-session', or left out, not ${shown(layout)}.`)
   }
-
-  /** Does `work` under a lock that all apps with this table share; `undefined` if it could not be had in time. */
-  async #locked<Answer>(
-    purpose: 'migrate' | 'sweep',
-    seconds: number,
-    work: (connection: PoolConnection) => Promise<Answer>,
-  ): Promise<Answer | undefined> {
-    const connection = await connectionOf(this.#pool)
-    let mayHoldLock = true
-    try {
-      const [row] = await select(connection, this.#sql.lock(purpose, seconds))
-      if (Number(row?.['locked']) !== 1) {
-        mayHoldLock = false
-        return undefined
-      }
-      try {
-        return await work(connection)
-      } finally {
-        await select(connection, this.#sql.unlock(purpose))
-        mayHoldLock = false
-      }
-    } finally {
-      // The server frees the lock of a connection that ends. A pool must never get one back that holds it.
-      if (mayHoldLock) connection.destroy()
-      else connection.release()
-    }
-  }
-
-  #missingTable(cause: unknown): SessionError {
-    return new SessionError(
-      'ERR_SESSION_MISSING_TABLE',
-      `The table ${this.#table} or coatcheck_migrations is not in the database. Run schema/mysql.sql of the coatcheck package, or leave out createTable: false and let a user who may create tables start the app once.`,
-      { cause },
-    )
-  }
+  if (columns !== undefined) throw optionError("columns goes with layout: 'express-mysql-session' only.")
+  const name = tableName(table ?? 'coatcheck_sessions')
+  return (client) => new OwnTable(client, name)
 }
 
 /** LIMIT takes no marker on every server, so the number goes into the text. */
-function wholeNumber(limit: number): number {
-  if (Number.isSafeInteger(limit) && limit > 0) return limit
+function assertWholeNumber(limit: number): void {
+  if (Number.isSafeInteger(limit) && limit > 0) return
   throw optionError(`limit must be a whole number above 0, not ${String(limit)}.`)
 }
 

@@ -2,11 +2,13 @@ import { readFileSync } from 'node:fs'
 import parser from 'node-sql-parser'
 import { describe, expect, it } from 'vitest'
 import { largestBatch } from '../../dist/stores/sql/batch-size.js'
+import { expressStatements } from '../../dist/stores/sql/mysql-express-statements.js'
+import { lockStatement, unlockStatement } from '../../dist/stores/sql/mysql-lock.js'
 import { migrationsTable, mysqlMigrations, mysqlStatements } from '../../dist/stores/sql/mysql-statements.js'
 
 /** The tests run on MariaDB. That MySQL 8 reads the same text is checked with a grammar of MySQL. */
 describe('every statement of MySQLStore is MySQL', () => {
-  it.each(everyStatement())('%s', (_, sql) => {
+  it.each([...everyStatement(), ...everyExpressStatement()])('%s', (_, sql) => {
     const { ast } = new parser.Parser().parse(sql, { database: 'MySQL' })
     expect([ast].flat()).toHaveLength(1)
   })
@@ -24,7 +26,7 @@ describe('every statement of MySQLStore is MySQL', () => {
 })
 
 function everyStatement(): [name: string, sql: string][] {
-  const { find, versions, insert, touch, updateMany, removeExpired, list, lock, unlock, ...texts } =
+  const { find, versions, insert, touch, updateMany, removeExpired, list, lock, ...texts } =
     mysqlStatements('coatcheck_sessions')
   const named: [string, string][] = Object.entries(texts)
   for (const [name, bySize] of Object.entries({ find, versions, insert, touch, updateMany })) {
@@ -32,7 +34,8 @@ function everyStatement(): [name: string, sql: string][] {
   }
   named.push(['removeExpired', removeExpired(100)])
   for (const purpose of ['migrate', 'sweep'] as const) {
-    named.push([`lock to ${purpose}`, lock(purpose, 1)], [`unlock after ${purpose}`, unlock(purpose)])
+    named.push([`lock to ${purpose}`, lockStatement(lock(purpose), 1)])
+    named.push([`unlock after ${purpose}`, unlockStatement(lock(purpose))])
   }
   for (const user of [true, false]) {
     for (const after of [true, false]) {
@@ -44,4 +47,20 @@ function everyStatement(): [name: string, sql: string][] {
     statements.forEach((sql, index) => named.push([`migration ${version}, statement ${index + 1}`, sql]))
   }
   return named
+}
+
+function everyExpressStatement(): [name: string, sql: string][] {
+  const { find, touch, removeThoseThatContain, removeThoseExpired, expired, list, sweepLock, ...texts } =
+    expressStatements('sessions')
+  const named: [string, string][] = Object.entries(texts)
+  for (const [name, bySize] of Object.entries({ find, touch, removeThoseThatContain, removeThoseExpired })) {
+    for (const size of [1, 2, largestBatch]) named.push([`${name} ${size}`, bySize(size)])
+  }
+  named.push(['expired', expired(100)], ['lock to sweep', lockStatement(sweepLock, 0)])
+  for (const containing of [true, false]) {
+    for (const after of [true, false]) {
+      named.push([`list, containing ${containing}, after ${after}`, list({ containing, after, limit: 10 })])
+    }
+  }
+  return named.map(([name, sql]) => [`on an old table: ${name}`, sql])
 }

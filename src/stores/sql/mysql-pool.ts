@@ -1,11 +1,23 @@
 import { setTimeout } from 'node:timers/promises'
 import { createPool } from 'mysql2'
-import type { Pool, PoolConnection, PoolOptions, ResultSetHeader, RowDataPacket, TypeCast } from 'mysql2'
-import type { Pool as PromisePool } from 'mysql2/promise'
+import type {
+  Connection,
+  Pool,
+  PoolConnection,
+  PoolOptions,
+  ResultSetHeader,
+  RowDataPacket,
+  TypeCast,
+} from 'mysql2'
+import type { Connection as PromiseConnection, Pool as PromisePool } from 'mysql2/promise'
 import { optionError } from '../../core/errors.ts'
 
 /** What a `MySQLStore` is made from. */
-export type MySQLTarget = string | PoolOptions | Pool | PromisePool | undefined
+export type MySQLTarget =
+  string | PoolOptions | Pool | PromisePool | Connection | PromiseConnection | undefined
+
+/** What statements are sent through: a pool, or the one connection that the app gave in place of a pool. */
+export type MySQLClient = Pool | Connection
 
 /** What is bound to a marker. Texts go as bytes, so that no character set of a connection has a say. */
 export type MySQLValue = Buffer | number | null
@@ -19,15 +31,22 @@ export const errorNumber = {
   deniedTable: 1142,
 } as const
 
+/** A client, and what lets go of it: one that the app gave stays open. */
+export interface OpenedClient {
+  readonly client: MySQLClient
+  close(): Promise<void>
+}
+
 /** @throws ERR_SESSION_OPTION, never with the password in it */
-export function openPool(target: MySQLTarget): { readonly pool: Pool; readonly isOurs: boolean } {
+export function openClient(target: MySQLTarget): OpenedClient {
   if (typeof target === 'object' && target !== null) {
-    const given = poolGiven(target)
-    if (given) return { pool: given, isOurs: false }
+    const client = clientGiven(target)
+    if (client) return { client, close: async () => undefined }
   }
   const options = typeof target === 'object' && target !== null ? optionsGiven(target) : optionsOfURL(target)
   try {
-    return { pool: createPool(options), isOurs: true }
+    const pool = createPool(options)
+    return { client: pool, close: () => endPool(pool) }
   } catch (error) {
     // Not with the error as the cause: that of a URL carries the whole of it.
     const reason = error instanceof TypeError ? `: ${error.message}` : ''
@@ -37,12 +56,23 @@ export function openPool(target: MySQLTarget): { readonly pool: Pool; readonly i
   }
 }
 
-/** Both flavours of pool by what they can do, not by class: the app may have its own copy of the driver. */
-function poolGiven(target: object): Pool | undefined {
-  if (!('getConnection' in target) || !('execute' in target)) return undefined
-  const inner = 'pool' in target ? target.pool : undefined
-  const isPromisePool = typeof inner === 'object' && inner !== null && 'execute' in inner
-  return (isPromisePool ? inner : target) as Pool
+function endPool(pool: Pool): Promise<void> {
+  return new Promise((resolve, reject) => {
+    pool.end((error) => (error ? reject(error) : resolve()))
+  })
+}
+
+/**
+ * Both flavours of pool and of connection by what they can do, not by class: the app may have its own copy of the
+ * driver. Those with promises are wrapped around one with callbacks.
+ */
+function clientGiven(target: object): MySQLClient | undefined {
+  if (!('query' in target) || !('execute' in target)) return undefined
+  for (const inner of ['pool', 'connection'] as const) {
+    const wrapped = (target as Partial<Record<typeof inner, unknown>>)[inner]
+    if (typeof wrapped === 'object' && wrapped !== null && 'execute' in wrapped) return wrapped as MySQLClient
+  }
+  return target as MySQLClient
 }
 
 function optionsGiven(target: object): PoolOptions {
@@ -50,7 +80,7 @@ function optionsGiven(target: object): PoolOptions {
   if (options.uri !== undefined) return { ...optionsOfURL(options.uri), ...options }
   if (options.database) return options
   throw optionError(
-    'MySQLStore was given an object that is neither a mysql2 pool nor pool options with a "database". Pass one of those, or process.env.DATABASE_URL.',
+    'MySQLStore was given an object that is neither a mysql2 pool or connection nor pool options with a "database". Pass one of those, or process.env.DATABASE_URL.',
   )
 }
 
@@ -79,14 +109,33 @@ function parsedURL(url: string): URL | undefined {
   }
 }
 
-export function connectionOf(pool: Pool): Promise<PoolConnection> {
+/**
+ * Does `work` on one connection, while nobody else has it. A pool gets it back only if `work` says that it may: a
+ * connection that may still hold a lock ends instead, and the server frees the lock.
+ */
+export async function onOneConnection<Answer>(
+  client: MySQLClient,
+  work: (connection: Connection) => Promise<Answer>,
+  mayGoBack: () => boolean,
+): Promise<Answer> {
+  if (!('getConnection' in client)) return work(client)
+  const connection = await connectionOf(client)
+  try {
+    return await work(connection)
+  } finally {
+    if (mayGoBack()) connection.release()
+    else connection.destroy()
+  }
+}
+
+function connectionOf(pool: Pool): Promise<PoolConnection> {
   return new Promise((resolve, reject) => {
     pool.getConnection((error, connection) => (error ? reject(error) : resolve(connection)))
   })
 }
 
 export async function select(
-  via: Pool | PoolConnection,
+  via: MySQLClient,
   sql: string,
   values: readonly MySQLValue[] = [],
 ): Promise<RowDataPacket[]> {
@@ -95,7 +144,7 @@ export async function select(
 
 /** @returns how many rows were affected. For an UPDATE that depends on the connection's FOUND_ROWS flag, where a row already was as it should be. */
 export async function change(
-  via: Pool | PoolConnection,
+  via: MySQLClient,
   sql: string,
   values: readonly MySQLValue[] = [],
 ): Promise<number> {
@@ -109,11 +158,7 @@ export async function change(
 const undone = new Set([1213, 1205, 1020])
 const mostTries = 5
 
-async function send(
-  via: Pool | PoolConnection,
-  sql: string,
-  values: readonly MySQLValue[],
-): Promise<unknown> {
+async function send(via: MySQLClient, sql: string, values: readonly MySQLValue[]): Promise<unknown> {
   for (let tried = 1; ; tried++) {
     try {
       return await execute(via, sql, values)
@@ -124,7 +169,7 @@ async function send(
   }
 }
 
-function execute(via: Pool | PoolConnection, sql: string, values: readonly MySQLValue[]): Promise<unknown> {
+function execute(via: MySQLClient, sql: string, values: readonly MySQLValue[]): Promise<unknown> {
   // The app's own pool may be set up to give rows in other shapes.
   const shape = {
     rowsAsArray: false,
@@ -143,7 +188,7 @@ function execute(via: Pool | PoolConnection, sql: string, values: readonly MySQL
  * The driver's own casting. Only another function overrides a `typeCast` function of the app's pool; not
  * always that one, because with it reading 16 rows costs 1,000 µs where the driver alone takes 150.
  */
-function typeCastFor(via: Pool | PoolConnection): TypeCast {
+function typeCastFor(via: MySQLClient): TypeCast {
   const config: PoolOptions & { readonly connectionConfig?: PoolOptions } = via.config
   const { typeCast } = config.connectionConfig ?? config
   return typeof typeCast === 'function' ? (_field, next) => next() : true

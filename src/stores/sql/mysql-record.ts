@@ -5,7 +5,8 @@ import type { SessionContent } from '../../core/store.ts'
 import type { MySQLValue } from './mysql-pool.ts'
 
 const longestUserId = 255
-const longestData = 2 ** 24 - 1
+/** What a column of type MEDIUMBLOB or MEDIUMTEXT holds. */
+export const longestData = 2 ** 24 - 1
 
 export function recordOf(row: RowDataPacket): SessionRecord {
   const userId = row['user_id'] as Buffer | null

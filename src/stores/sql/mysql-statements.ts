@@ -12,7 +12,7 @@ import { largestBatch } from './batch-size.ts'
  */
 export type MySQLStatements = ReturnType<typeof mysqlStatements>
 
-const now = `TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(3)) DIV 1000`
+export const now = `TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(3)) DIV 1000`
 const live = `expires_at > ${now}`
 const expiresAt = `LEAST(${now} + ?, created_at + ?)`
 const columns = 'session_key, public_id, user_id, data, version, created_at, seen_at, expires_at'
@@ -67,10 +67,7 @@ export function mysqlStatements(table: string) {
       `SELECT ${columns}, ${now} AS read_at FROM ${sessions} WHERE ${live}` +
       `${options.user ? ' AND user_id = ?' : ''}${options.after ? ' AND session_key > ?' : ''} ` +
       `ORDER BY session_key LIMIT ${options.limit}`,
-    /** One connection of all that use this table holds it; the name fits in 64 characters whatever the database's. */
-    lock: (purpose: 'migrate' | 'sweep', seconds: number) =>
-      `SELECT GET_LOCK(${lockName(table, purpose)}, ${seconds}) AS locked`,
-    unlock: (purpose: 'migrate' | 'sweep') => `SELECT RELEASE_LOCK(${lockName(table, purpose)}) AS released`,
+    lock: (purpose: LockPurpose) => lockName(table, purpose),
     tableIsThere: `SELECT 1 FROM ${sessions} LIMIT 0`,
     recordedVersion: `SELECT COALESCE(MAX(version), 0) AS version FROM coatcheck_migrations WHERE table_name = '${table}'`,
     recordVersion: `INSERT INTO coatcheck_migrations (table_name, version, applied_at) VALUES ('${table}', ?, ${now})`,
@@ -109,16 +106,25 @@ export function mysqlMigrations(table: string): readonly Migration[] {
   ]
 }
 
-function lockName(table: string, purpose: string): string {
-  return `CONCAT('coatcheck.${purpose}.', SHA1(CONCAT(DATABASE(), '.${table}')))`
+/** What one process at a time does to a table. */
+export type LockPurpose = 'migrate' | 'sweep'
+
+/**
+ * An expression for the name of a lock that all apps with this table share. It fits in 64 characters whatever the
+ * database's name.
+ * @param table any name: it goes into the text as the bytes that it is made of
+ */
+export function lockName(table: string, purpose: LockPurpose): string {
+  const name = `X'${Buffer.from(`.${table}`).toString('hex')}'`
+  return `CONCAT('coatcheck.${purpose}.', SHA1(CONCAT(DATABASE(), ${name})))`
 }
 
-function repeat(text: string, times: number): string {
+export function repeat(text: string, times: number): string {
   return Array.from({ length: times }, () => text).join(', ')
 }
 
 /** Makes a text once a size. Sizes are powers of two up to the largest batch, so that few are ever made. */
-function bySize(make: (size: number) => string): (size: number) => string {
+export function bySize(make: (size: number) => string): (size: number) => string {
   const made = new Map<number, string>()
   return (size) => {
     if (size > largestBatch) throw new RangeError(`a statement names at most ${largestBatch} records`)

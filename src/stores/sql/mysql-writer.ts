@@ -1,4 +1,3 @@
-import type { Pool } from 'mysql2'
 import type { SessionKey } from '../../core/record.ts'
 import type {
   InsertWrite,
@@ -12,14 +11,14 @@ import type {
 } from '../../core/store.ts'
 import { largestBatch, nextPowerOfTwo, padded, parts, partsByPowersOfTwo } from './batch-size.ts'
 import { change, errorNumber, numberOf, select } from './mysql-pool.ts'
-import type { MySQLValue } from './mysql-pool.ts'
+import type { MySQLClient, MySQLValue } from './mysql-pool.ts'
 import { bytesOfKey, contentValues, keyOfRow } from './mysql-record.ts'
 import type { MySQLStatements } from './mysql-statements.ts'
 
 type Results = Map<SessionKey, WriteResult>
 
 /** Far beyond any lifetime, and small enough that a moment plus it is still exact. */
-const never = 2 ** 52
+export const never = 2 ** 52
 /** Bytes of data in one statement: well below the smallest `max_allowed_packet` that servers come with. */
 const mostBytes = 1024 * 1024
 
@@ -28,11 +27,11 @@ const mostBytes = 1024 * 1024
  * the same. Rows go in the order of their keys, so that two batches do not wait for each other in a circle.
  */
 export class MySQLWriter {
-  readonly #pool: Pool
+  readonly #client: MySQLClient
   readonly #sql: MySQLStatements
 
-  constructor(pool: Pool, sql: MySQLStatements) {
-    this.#pool = pool
+  constructor(client: MySQLClient, sql: MySQLStatements) {
+    this.#client = client
     this.#sql = sql
   }
 
@@ -81,7 +80,7 @@ export class MySQLWriter {
       Math.min(...lifetimeValues(write.lifetime)),
     ])
     try {
-      await change(this.#pool, this.#sql.insert(writes.length), values)
+      await change(this.#client, this.#sql.insert(writes.length), values)
       return true
     } catch (error) {
       if (numberOf(error) === errorNumber.duplicateKey) return false
@@ -137,7 +136,7 @@ export class MySQLWriter {
       ...padded(writes).map(({ key }) => bytesOfKey(key)),
     ]
     try {
-      return await change(this.#pool, this.#sql.updateMany(size), values)
+      return await change(this.#client, this.#sql.updateMany(size), values)
     } catch (error) {
       if (numberOf(error) === errorNumber.outOfRange) return 'none'
       throw error
@@ -151,7 +150,7 @@ export class MySQLWriter {
       bytesOfKey(write.key),
       write.version,
     ]
-    const updated = await change(this.#pool, this.#sql.update, values)
+    const updated = await change(this.#client, this.#sql.update, values)
     return updated === 1 ? 'done' : this.#whyNot(write)
   }
 
@@ -164,7 +163,7 @@ export class MySQLWriter {
       write.version,
     ]
     try {
-      const rotated = await change(this.#pool, this.#sql.rotate, values)
+      const rotated = await change(this.#client, this.#sql.rotate, values)
       return rotated === 1 ? 'done' : await this.#whyNot(write)
     } catch (error) {
       if (numberOf(error) === errorNumber.duplicateKey) return 'exists'
@@ -182,7 +181,7 @@ export class MySQLWriter {
       for (const part of parts(sameLifetime, largestBatch)) {
         const keys = padded(part).map(({ key }) => bytesOfKey(key))
         const values = [...lifetimeValues(part[0]!.lifetime), ...keys]
-        const touched = await change(this.#pool, this.#sql.touch(keys.length), values)
+        const touched = await change(this.#client, this.#sql.touch(keys.length), values)
         // A second touch in one millisecond changes nothing, and a pool without FOUND_ROWS does not count it.
         const live = touched === part.length ? undefined : await this.#versions(part)
         for (const { key } of part) results.set(key, live === undefined || live.has(key) ? 'done' : 'gone')
@@ -191,25 +190,27 @@ export class MySQLWriter {
   }
 
   async #remove({ key }: RemoveWrite): Promise<WriteResult> {
-    if ((await change(this.#pool, this.#sql.remove, [bytesOfKey(key)])) === 1) return 'done'
-    await change(this.#pool, this.#sql.removeWhateverItsAge, [bytesOfKey(key)])
+    if ((await change(this.#client, this.#sql.remove, [bytesOfKey(key)])) === 1) return 'done'
+    await change(this.#client, this.#sql.removeWhateverItsAge, [bytesOfKey(key)])
     return 'gone'
   }
 
   /** The versions of those that are live. */
   async #versions(writes: readonly SessionWrite[]): Promise<Map<SessionKey, number>> {
     const keys = padded(writes).map(({ key }) => bytesOfKey(key))
-    const rows = await select(this.#pool, this.#sql.versions(keys.length), keys)
+    const rows = await select(this.#client, this.#sql.versions(keys.length), keys)
     return new Map(rows.map((row) => [keyOfRow(row), Number(row['version'])]))
   }
 }
 
-function lifetimeValues({ idle, absolute }: Lifetime): [idle: number, absolute: number] {
+export function lifetimeValues({ idle, absolute }: Lifetime): [idle: number, absolute: number] {
   return [Math.min(idle, never), Math.min(absolute ?? never, never)]
 }
 
 /** Writes of one lifetime together: in one app that is all of them. */
-function byLifetime<Write extends { readonly lifetime: Lifetime }>(writes: readonly Write[]): Write[][] {
+export function byLifetime<Write extends { readonly lifetime: Lifetime }>(
+  writes: readonly Write[],
+): Write[][] {
   const groups = new Map<string, Write[]>()
   for (const write of writes) {
     const lifetime = lifetimeValues(write.lifetime).join()

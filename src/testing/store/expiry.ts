@@ -2,6 +2,8 @@ import assert from 'node:assert/strict'
 import {
   aMoment,
   anHour,
+  assertMoment,
+  content,
   expired,
   find,
   hour,
@@ -54,20 +56,23 @@ export function expiryTests(test: Test): void {
     await present(store, record.key)
   })
 
-  test('the shorter of the two limits holds for a new record', async ({ store }) => {
+  test('the shorter of the two limits holds for a new record', async (subject) => {
+    const { store } = subject
     const capped = await inserted(store, { lifetime: { idle: hour, absolute: minute } })
-    assert.equal(capped.expiresAt, capped.createdAt + minute)
+    assertMoment(subject, capped.expiresAt, capped.createdAt + minute)
     const idle = await inserted(store, { lifetime: { idle: minute, absolute: hour } })
-    assert.equal(idle.expiresAt, idle.createdAt + minute)
+    assertMoment(subject, idle.expiresAt, idle.createdAt + minute)
   })
 
-  test('a lifetime of a year is kept to the millisecond', async ({ store }) => {
+  test('a lifetime of a year is kept to the millisecond', async (subject) => {
+    const { store } = subject
     const year = 365 * 24 * hour + 1
     const record = await inserted(store, { lifetime: { idle: year, absolute: year * 2 } })
-    assert.equal(record.expiresAt, record.createdAt + year)
+    assertMoment(subject, record.expiresAt, record.createdAt + year)
   })
 
-  test('a touch moves seenAt and the end', async ({ store }) => {
+  test('a touch moves seenAt and the end', async (subject) => {
+    const { store } = subject
     const before = await inserted(store, { lifetime: { idle: minute, absolute: undefined } })
     let after = before
     await until('a touch is seen at a later moment', async () => {
@@ -78,11 +83,12 @@ export function expiryTests(test: Test): void {
       after = await present(store, before.key)
       return after.seenAt > before.seenAt
     })
-    assert.equal(after.expiresAt, after.seenAt + hour)
+    assertMoment(subject, after.expiresAt, after.seenAt + hour)
     assert.ok(after.readAt >= after.seenAt)
   })
 
-  test('a touch never shortens', async ({ store }) => {
+  test('a touch never shortens', async (subject) => {
+    const { store, keyedBy } = subject
     const before = await inserted(store)
     await until('a touch is seen at a later moment', async () => {
       await write(store, {
@@ -91,12 +97,14 @@ export function expiryTests(test: Test): void {
         data: before.data,
         lifetime: { idle: minute, absolute: minute },
       })
-      return (await present(store, before.key)).seenAt > before.seenAt
+      // A store keyed by token tells the one from the other: where the end stays, so does seenAt.
+      return keyedBy === 'token' || (await present(store, before.key)).seenAt > before.seenAt
     })
     assert.equal((await present(store, before.key)).expiresAt, before.expiresAt)
   })
 
-  test('an update moves seenAt and the end', async ({ store }) => {
+  test('an update moves seenAt and the end', async (subject) => {
+    const { store } = subject
     const before = await inserted(store, { lifetime: { idle: minute, absolute: undefined } })
     let after = before
     await until('an update is seen at a later moment', async () => {
@@ -104,14 +112,15 @@ export function expiryTests(test: Test): void {
       after = await present(store, before.key)
       return after.seenAt > before.seenAt
     })
-    assert.equal(after.expiresAt, after.seenAt + hour)
+    assertMoment(subject, after.expiresAt, after.seenAt + hour)
     const lifetime = { idle: minute, absolute: undefined }
-    assert.equal(await write(store, { ...updateOf(after), lifetime }), 'done')
+    assert.equal(await write(store, { ...updateOf(after, content('x', minute)), lifetime }), 'done')
     after = await present(store, before.key)
-    assert.equal(after.expiresAt, after.seenAt + minute)
+    assertMoment(subject, after.expiresAt, after.seenAt + minute)
   })
 
-  test('neither an update, a touch nor a rotation gets past the absolute limit', async ({ store }) => {
+  test('neither an update, a touch nor a rotation gets past the absolute limit', async (subject) => {
+    const { store } = subject
     const lifetime = { idle: hour, absolute: 2 * minute }
     const first = await inserted(store, { lifetime: { idle: minute, absolute: 2 * minute } })
     const end = first.createdAt + 2 * minute
@@ -121,13 +130,13 @@ export function expiryTests(test: Test): void {
     )
 
     assert.equal(await write(store, { type: 'touch', key: first.key, data: first.data, lifetime }), 'done')
-    assert.equal((await present(store, first.key)).expiresAt, end)
+    assertMoment(subject, (await present(store, first.key)).expiresAt, end)
     assert.equal(await write(store, { ...updateOf(first), lifetime }), 'done')
     const second = await present(store, first.key)
-    assert.equal(second.expiresAt, end)
+    assertMoment(subject, second.expiresAt, end)
     const rotation = { ...rotationOf(second), lifetime }
     assert.equal(await write(store, rotation), 'done')
-    assert.equal((await present(store, rotation.newKey)).expiresAt, end)
+    assertMoment(subject, (await present(store, rotation.newKey)).expiresAt, end)
   })
 
   test('a rotated record expires at its new key', async ({ store }) => {

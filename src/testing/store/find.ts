@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict'
 import {
   anHour,
+  assertMoment,
+  assertVersion,
   bytes,
+  content,
   find,
   hour,
   inserted,
@@ -9,9 +12,12 @@ import {
   newKey,
   present,
   sameBytes,
+  textOf,
   write,
 } from './subject.ts'
+import type { SessionKey } from '../../core/record.ts'
 import type { Test } from './subject.ts'
+import { rotationOf, updateOf } from './writes.ts'
 
 const userIds = [
   'a',
@@ -34,7 +40,11 @@ const userIds = [
 ]
 
 /** What is read is what was written. */
-export function findTests(test: Test): void {
+export function findTests(test: Test, keyedBy: 'token' | undefined): void {
+  // Only a store keyed by token gets its keys from outside, and only it must read what it stores as JSON.
+  if (keyedBy === 'token') tokenTests(test)
+  else byteTests(test)
+
   test('a record that was never written is absent', async ({ store }) => {
     assert.equal(await find(store, newKey()), undefined)
   })
@@ -44,17 +54,18 @@ export function findTests(test: Test): void {
     assert.deepEqual(await store.write([]), [])
   })
 
-  test('an inserted record is found with all its fields', async ({ store }) => {
-    const insert = insertOf({ userId: 'ada', data: bytes('{"cart":[1]}') })
+  test('an inserted record is found with all its fields', async (subject) => {
+    const { store } = subject
+    const insert = insertOf({ userId: 'ada', data: content('cart') })
     assert.equal(await write(store, insert), 'done')
     const record = await present(store, insert.key)
     assert.equal(record.key, insert.key)
     assert.equal(record.publicId, insert.publicId)
     assert.equal(record.userId, 'ada')
     sameBytes(record.data, insert.data)
-    assert.equal(record.version, 1)
+    assertVersion(subject, record, 1)
     assert.equal(record.seenAt, record.createdAt)
-    assert.equal(record.expiresAt, record.createdAt + hour)
+    assertMoment(subject, record.expiresAt, record.createdAt + hour)
     assert.ok(record.readAt >= record.createdAt && record.readAt < record.expiresAt, 'read while it lives')
     for (const moment of [record.createdAt, record.seenAt, record.expiresAt, record.readAt]) {
       assert.ok(Number.isSafeInteger(moment), 'moments are whole milliseconds')
@@ -80,7 +91,7 @@ export function findTests(test: Test): void {
   })
 
   test('200 records are written and found in one batch each', async ({ store }) => {
-    const inserts = Array.from({ length: 200 }, (_, index) => insertOf({ data: bytes(`${index}`) }))
+    const inserts = Array.from({ length: 200 }, (_, index) => insertOf({ data: content(`${index}`) }))
     assert.deepEqual(
       await store.write(inserts),
       inserts.map(() => 'done'),
@@ -88,7 +99,7 @@ export function findTests(test: Test): void {
     const keys = inserts.map(({ key }) => key).reverse()
     const found = await store.find(keys)
     assert.deepEqual(
-      found.map((record) => record && [record.key, Buffer.from(record.data).toString()]),
+      found.map((record) => record && [record.key, textOf(record)]),
       inserts.map(({ key }, index) => [key, `${index}`]).reverse(),
     )
   })
@@ -105,6 +116,67 @@ export function findTests(test: Test): void {
     })
   }
 
+  const texts = ['', ' \u0000\n"\\\u2028', 'é 用户 🧥', '\ud800', 'x'.repeat(70_000)]
+  test('any JSON comes back as it was, from insert, update and rotate', async ({ store }) => {
+    for (const text of texts) {
+      const data = content(text)
+      const record = await inserted(store, { data })
+      sameBytes(record.data, data)
+      const other = content(`${text}!`)
+      assert.equal(await write(store, updateOf(record, other)), 'done')
+      const updated = await present(store, record.key)
+      sameBytes(updated.data, other)
+      const rotation = { ...rotationOf(updated), data }
+      assert.equal(await write(store, rotation), 'done')
+      sameBytes((await present(store, rotation.newKey)).data, data)
+    }
+  })
+
+  test('user ids come back as they were, and none is taken for another', async ({ store }) => {
+    const records = new Map<string, string>()
+    for (const userId of [...userIds, 'x'.repeat(255), '用'.repeat(85)]) {
+      const record = await inserted(store, { userId })
+      assert.equal(record.userId, userId)
+      records.set(userId, record.key)
+    }
+    for (const [userId, key] of records) {
+      const { items } = await store.list({ userId, limit: 10 })
+      assert.deepEqual(
+        items.map((record) => [record.userId, record.key]),
+        [[userId, key]],
+      )
+    }
+  })
+
+  test('a record of nobody has no user id, and can get and lose one', async ({ store }) => {
+    const { key, userId, data, version } = await inserted(store)
+    assert.equal(userId, undefined)
+    await write(store, { type: 'update', key, version, userId: 'ada', data, lifetime: anHour })
+    const signedIn = await present(store, key)
+    assert.equal(signedIn.userId, 'ada')
+    assert.equal((await store.list({ userId: 'ada', limit: 10 })).items.length, 1)
+    await write(store, { ...signedIn, type: 'update', userId: undefined, lifetime: anHour })
+    assert.equal((await present(store, key)).userId, undefined)
+    assert.deepEqual((await store.list({ userId: 'ada', limit: 10 })).items, [])
+  })
+
+  test('what the caller does to its buffers afterwards does not reach the record', async ({ store }) => {
+    const data = content('before')
+    const { key, version } = await inserted(store, { data })
+    data.fill(0)
+    const first = await present(store, key)
+    sameBytes(first.data, content('before'))
+    first.data.fill(0)
+    sameBytes((await present(store, key)).data, content('before'))
+
+    const update = content('update')
+    await write(store, { type: 'update', key, version, userId: undefined, data: update, lifetime: anHour })
+    update.fill(0)
+    sameBytes((await present(store, key)).data, content('update'))
+  })
+}
+
+function byteTests(test: Test): void {
   const contents: [string, Uint8Array][] = [
     ['no bytes at all', new Uint8Array(0)],
     ['all 256 values of a byte', Uint8Array.from({ length: 256 }, (_, index) => index)],
@@ -140,46 +212,21 @@ export function findTests(test: Test): void {
       sameBytes((await present(store, moved)).data, data)
     })
   }
+}
 
-  test('user ids come back as they were, and none is taken for another', async ({ store }) => {
-    const records = new Map<string, string>()
-    for (const userId of [...userIds, 'x'.repeat(255), '用'.repeat(85)]) {
-      const record = await inserted(store, { userId })
-      assert.equal(record.userId, userId)
-      records.set(userId, record.key)
+function tokenTests(test: Test): void {
+  test('any text is a key that is found, or is not', async ({ store }) => {
+    for (const text of ['ü🧥', ' ', "'", '`', '\\', '%', '_', '\u0000', '\ud800', 'x '.repeat(500)]) {
+      const key = text as SessionKey
+      const record = { ...(await inserted(store)), key }
+      assert.equal(await find(store, key), undefined)
+      assert.equal(await write(store, updateOf(record)), 'gone')
+      assert.equal(await write(store, { type: 'touch', key, data: record.data, lifetime: anHour }), 'gone')
+      assert.equal(await write(store, rotationOf(record)), 'gone')
+      assert.equal(await write(store, { type: 'remove', key }), 'gone')
     }
-    for (const [userId, key] of records) {
-      const { items } = await store.list({ userId, limit: 10 })
-      assert.deepEqual(
-        items.map((record) => [record.userId, record.key]),
-        [[userId, key]],
-      )
+    for (const text of ['ü🧥', "'", '`', '\\', '%', 'A', 'a', 'á', '_-.~']) {
+      assert.equal((await inserted(store, { key: text as SessionKey })).key, text)
     }
-  })
-
-  test('a record of nobody has no user id, and can get and lose one', async ({ store }) => {
-    const { key, userId, data } = await inserted(store)
-    assert.equal(userId, undefined)
-    await write(store, { type: 'update', key, version: 1, userId: 'ada', data, lifetime: anHour })
-    assert.equal((await present(store, key)).userId, 'ada')
-    assert.equal((await store.list({ userId: 'ada', limit: 10 })).items.length, 1)
-    await write(store, { type: 'update', key, version: 2, userId: undefined, data, lifetime: anHour })
-    assert.equal((await present(store, key)).userId, undefined)
-    assert.deepEqual((await store.list({ userId: 'ada', limit: 10 })).items, [])
-  })
-
-  test('what the caller does to its buffers afterwards does not reach the record', async ({ store }) => {
-    const data = bytes('before')
-    const { key } = await inserted(store, { data })
-    data.fill(0)
-    const first = await present(store, key)
-    sameBytes(first.data, bytes('before'))
-    first.data.fill(0)
-    sameBytes((await present(store, key)).data, bytes('before'))
-
-    const update = bytes('update')
-    await write(store, { type: 'update', key, version: 1, userId: undefined, data: update, lifetime: anHour })
-    update.fill(0)
-    sameBytes((await present(store, key)).data, bytes('update'))
   })
 }

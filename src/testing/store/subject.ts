@@ -13,8 +13,14 @@ export interface StoresUnderTest {
   cleanUp(): Promise<void>
 }
 
-/** Declares one test that gets fresh stores. */
-export type Test = (behaviour: string, body: (stores: StoresUnderTest) => Promise<void>) => void
+/** What a test gets: fresh stores, and what they are known to keep. */
+export interface Subject extends StoresUnderTest {
+  /** `'token'` for stores that keep sessions as older libraries do. What these cannot keep is said where it is tested. */
+  readonly keyedBy: 'token' | undefined
+}
+
+/** Declares one test. */
+export type Test = (behaviour: string, body: (subject: Subject) => Promise<void>) => void
 
 export const hour = 3_600_000
 export const minute = 60_000
@@ -33,6 +39,20 @@ export function bytes(text: string): Uint8Array {
   return new TextEncoder().encode(text)
 }
 
+/**
+ * Data that every store takes: the JSON of a session with its cookie, as stores that are keyed by token expect it.
+ * @param idle what `lifetime.idle` it is stored with: such a store may tell from it when a session was last seen
+ */
+export function content(text: string, idle = hour): Uint8Array {
+  const expires = '2100-01-01T00:00:00.000Z'
+  return bytes(JSON.stringify({ cookie: { originalMaxAge: idle, expires, httpOnly: true, path: '/' }, text }))
+}
+
+/** The text that `content` was made with. */
+export function textOf({ data }: SessionRecord): unknown {
+  return (JSON.parse(Buffer.from(data).toString()) as { text?: unknown }).text
+}
+
 /** An insert of a session like any other, but for what `fields` says. */
 export function insertOf(fields: Partial<Omit<InsertWrite, 'type'>> = {}): InsertWrite {
   return {
@@ -40,7 +60,7 @@ export function insertOf(fields: Partial<Omit<InsertWrite, 'type'>> = {}): Inser
     key: newKey(),
     publicId: randomBytes(12).toString('base64url'),
     userId: undefined,
-    data: bytes('{}'),
+    data: content(''),
     lifetime: anHour,
     ...fields,
   }
@@ -94,6 +114,21 @@ export async function until(condition: string, holds: () => Promise<boolean>): P
     await wait(1)
   }
   assert.fail(`Waited in vain until ${condition}.`)
+}
+
+/**
+ * Holds a record to the version that it has after so many changes. A store that is keyed by token has no place for a
+ * count: there it is any number that changes with the content, which updates that must be `stale` show.
+ */
+export function assertVersion({ keyedBy }: Subject, { version }: SessionRecord, expected: number): void {
+  if (keyedBy === undefined) assert.equal(version, expected)
+  else assert.ok(Number.isSafeInteger(version) && version >= 0, 'a version is a whole number')
+}
+
+/** Holds a moment to the millisecond; to the second, where a store keyed by token counts in these and rounds up. */
+export function assertMoment({ keyedBy }: Subject, actual: number, expected: number): void {
+  if (keyedBy === undefined) assert.equal(actual, expected)
+  else assert.ok(actual >= expected && actual <= expected + 1_000, `${actual} is ${expected} to the second`)
 }
 
 /** Compares bytes, whichever class of the platform holds them. */

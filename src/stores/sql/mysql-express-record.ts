@@ -1,0 +1,151 @@
+import type { RowDataPacket } from 'mysql2'
+import { SessionError } from '../../core/errors.ts'
+import type { SessionKey, SessionRecord } from '../../core/record.ts'
+import { publicIdOf } from '../../core/token.ts'
+import { longestData } from './mysql-record.ts'
+
+/**
+ * What express-mysql-session's table has no column for. It lies in the session itself, as its `coatcheck`: to apps of
+ * that library it is data like any other, which they keep. `userId` comes first in its text, then `publicId`.
+ */
+export interface Keepsake {
+  readonly userId: string | undefined
+  readonly publicId: string
+  readonly createdAt: number
+}
+
+/** A record, and the very bytes that are stored for it. */
+export interface ExpressRecord extends SessionRecord {
+  readonly stored: Buffer
+}
+
+const oneDay = 86_400_000
+const longestKey = 128
+/** Above the 52 bits of the fingerprint, a version says whether the session has a keepsake. */
+const keepsakeBit = 2 ** 52
+
+export function expressRecordOf(row: RowDataPacket): ExpressRecord {
+  const key = keyOfRow(row)
+  const stored = (row['data_bytes'] as Buffer | null) ?? Buffer.alloc(0)
+  const session = sessionIn(stored)
+  const keepsake = session && keepsakeIn(session)
+  const expiresAt = Number(row['expires_at']) * 1000
+  const readAt = Number(row['read_at'])
+  // The expiry was rounded up to a second, so count from the one before: what was seen a moment ahead was never seen.
+  const seenAt = Math.min(Math.max(expiresAt - 1000 - idleOf(session), keepsake?.createdAt ?? 0), readAt)
+  return {
+    key,
+    publicId: keepsake?.publicId ?? publicIdOf(key),
+    userId: keepsake?.userId,
+    data: keepsake ? Buffer.from(JSON.stringify({ ...session, coatcheck: undefined })) : stored,
+    version: Number(row['fingerprint']) + (keepsake ? keepsakeBit : 0),
+    createdAt: keepsake?.createdAt ?? seenAt,
+    seenAt,
+    expiresAt,
+    readAt,
+    stored,
+  }
+}
+
+export function keyOfRow(row: RowDataPacket): SessionKey {
+  return (row['id_bytes'] as Buffer).toString() as SessionKey
+}
+
+/**
+ * Whether there can be a session of this key. Longer ones do not fit; and the column takes texts that differ in
+ * spaces at their ends for the same.
+ */
+export function mayBeThere(key: string): boolean {
+  return !key.endsWith(' ') && Buffer.from(key).toString() === key && [...key].length <= longestKey
+}
+
+/** @throws ERR_SESSION_OPTION for a key of a new session that could not be found again */
+export function assertFits(key: string): void {
+  if (mayBeThere(key)) return
+  throw new SessionError(
+    'ERR_SESSION_OPTION',
+    `A session id in a table of express-mysql-session is a text of at most ${longestKey} characters that does not end in a space. Change what makes the ids (genid).`,
+  )
+}
+
+export function hasKeepsake(version: number): boolean {
+  return version >= keepsakeBit
+}
+
+export function fingerprintIn(version: number): number {
+  return version % keepsakeBit
+}
+
+/**
+ * The text that is stored for a session's data. It always has a `cookie`, because express-session fails on a session
+ * without one.
+ *
+ * @throws ERR_SESSION_DATA if the data is no JSON object, ERR_SESSION_RESERVED_NAME if it has a `coatcheck` of its
+ *   own, ERR_SESSION_TOO_LARGE
+ */
+export function storedText(data: Uint8Array, idle: number, keepsake: Keepsake | undefined): Buffer {
+  const session = sessionIn(data)
+  if (!session) {
+    throw new SessionError(
+      'ERR_SESSION_DATA',
+      'A table of express-mysql-session holds sessions as JSON objects. Leave out the codec, or store sessions in a table of their own.',
+    )
+  }
+  if (Object.hasOwn(session, 'coatcheck')) {
+    throw new SessionError(
+      'ERR_SESSION_RESERVED_NAME',
+      'req.session.coatcheck is where the user and the name of a session are kept in a table of express-mysql-session. Give your data another name.',
+    )
+  }
+  const cookie = isObject(session['cookie']) ? undefined : { cookie: cookieFor(idle) }
+  const asItIs = cookie === undefined && keepsake === undefined
+  const text = asItIs
+    ? Buffer.from(data.buffer, data.byteOffset, data.byteLength)
+    : Buffer.from(JSON.stringify({ ...cookie, ...session, ...cookie, coatcheck: keepsake }))
+  if (text.length > longestData) {
+    throw new SessionError(
+      'ERR_SESSION_TOO_LARGE',
+      `MySQL holds at most ${longestData} bytes of data a session.`,
+    )
+  }
+  return text
+}
+
+/** Stands in the text of every session of this user, and hardly in any other. */
+export function traceOfUser(userId: string): Buffer {
+  return Buffer.from(`"coatcheck":{"userId":${JSON.stringify(userId)},"publicId":"`)
+}
+
+function cookieFor(idle: number): object {
+  // A Date ends with the year 275760.
+  const expires = new Date(Math.min(Date.now() + idle, 8.64e15)).toISOString()
+  return { originalMaxAge: idle, expires, httpOnly: true, path: '/' }
+}
+
+function idleOf(session: Record<string, unknown> | undefined): number {
+  const cookie = session?.['cookie']
+  const maxAge = isObject(cookie) ? cookie['originalMaxAge'] : undefined
+  return typeof maxAge === 'number' ? maxAge : oneDay
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
+function sessionIn(bytes: Uint8Array): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(utf8.decode(bytes))
+    return isObject(value) && !Array.isArray(value) ? value : undefined
+  } catch {
+    return undefined
+  }
+}
+
+function keepsakeIn({ coatcheck }: Record<string, unknown>): Keepsake | undefined {
+  if (!isObject(coatcheck)) return undefined
+  const { userId, publicId, createdAt } = coatcheck
+  if (typeof publicId !== 'string' || !Number.isSafeInteger(createdAt)) return undefined
+  return { userId: typeof userId === 'string' ? userId : undefined, publicId, createdAt: Number(createdAt) }
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null
+}

@@ -1,0 +1,88 @@
+import { optionError, refuseUnknownOptions, shown } from '../../core/errors.ts'
+import { bySize, lockName, now, repeat } from './mysql-statements.ts'
+
+/**
+ * Every statement on a table of express-mysql-session, in the common part of MySQL 8.0, 8.4 and MariaDB 10.6.
+ *
+ * Texts come and go as bytes of UTF-8, whatever the connection's character set, and are compared as the table's own
+ * collation compares them, so that the primary key serves. Of a JSON function nothing is asked: on a row that
+ * is not JSON they fail the statement on one server, and on deep data they give up on the other.
+ */
+export type ExpressStatements = ReturnType<typeof expressStatements>
+
+/** The names of the columns, where they are not `session_id`, `expires` and `data`. */
+export interface MySQLColumns {
+  readonly session_id?: string | undefined
+  readonly expires?: string | undefined
+  readonly data?: string | undefined
+}
+
+const text = 'CONVERT(CAST(? AS BINARY) USING utf8mb4) COLLATE utf8mb4_bin'
+/** The end of time for a column of Unix seconds in 32 bits: the year 2106. */
+const lastSecond = 2 ** 32 - 1
+const inSeconds = (moment: string) => `LEAST(CEIL(${moment} / 1000), ${lastSecond})`
+/** For an idle time and a moment that it does not get past, both in milliseconds. */
+const expiry = inSeconds(`LEAST(${now} + ?, ?)`)
+const bytesOf = (column: string) => `CAST(CONVERT(${column} USING utf8mb4) AS BINARY)`
+
+/** @throws ERR_SESSION_OPTION for what is no name */
+export function expressStatements(table: string, columns: MySQLColumns = {}) {
+  refuseUnknownOptions('columns', columns, ['session_id', 'expires', 'data'])
+  const sessions = quoted('table', table)
+  const id = quoted('columns.session_id', columns.session_id ?? 'session_id')
+  const expires = quoted('columns.expires', columns.expires ?? 'expires')
+  const data = quoted('columns.data', columns.data ?? 'data')
+  const live = `${expires} > UNIX_TIMESTAMP()`
+  const dead = `${expires} <= UNIX_TIMESTAMP()`
+  /** 52 bits of a hash of what is stored. */
+  const fingerprint = `CAST(CONV(LEFT(SHA2(COALESCE(${data}, ''), 256), 13), 16, 10) AS UNSIGNED)`
+  const asRead = `WHERE ${id} = ${text} AND ${fingerprint} = ? AND ${live}`
+  const among = (size: number) => `${id} IN (${repeat(text, size)})`
+  const contains = `LOCATE(CAST(? AS BINARY), ${bytesOf(data)}) > 0`
+  const rows =
+    `SELECT ${bytesOf(id)} AS id_bytes, ${bytesOf(data)} AS data_bytes, ${expires} AS expires_at, ` +
+    `${fingerprint} AS fingerprint, ${now} AS read_at FROM ${sessions}`
+
+  return {
+    find: bySize((size) => `${rows} WHERE ${among(size)} AND ${live}`),
+    insert: `INSERT INTO ${sessions} (${id}, ${expires}, ${data}) VALUES (${text}, ${expiry}, ${text})`,
+    /** Ends the text of the session itself, because it ends in this moment by the database's clock. */
+    insertCreatedNow:
+      `INSERT INTO ${sessions} (${id}, ${expires}, ${data}) ` +
+      `VALUES (${text}, ${expiry}, CONCAT(${text}, ${now}, '}}'))`,
+    update: `UPDATE ${sessions} SET ${data} = ${text}, ${expires} = ${expiry} ${asRead}`,
+    rotate: `UPDATE ${sessions} SET ${id} = ${text}, ${data} = ${text}, ${expires} = ${expiry} ${asRead}`,
+    touch: bySize(
+      (size) =>
+        `UPDATE ${sessions} SET ${expires} = GREATEST(${expires}, ${expiry}) WHERE ${among(size)} AND ${live}`,
+    ),
+    remove: `DELETE FROM ${sessions} WHERE ${id} = ${text} AND ${live}`,
+    removeWhateverItsAge: `DELETE FROM ${sessions} WHERE ${id} = ${text}`,
+    removeThoseThatContain: bySize(
+      (size) => `DELETE FROM ${sessions} WHERE ${among(size)} AND ${live} AND ${contains}`,
+    ),
+    removeThoseExpired: bySize((size) => `DELETE FROM ${sessions} WHERE ${among(size)} AND ${dead}`),
+    expired: (limit: number) =>
+      `SELECT ${bytesOf(id)} AS id_bytes FROM ${sessions} WHERE ${dead} LIMIT ${limit}`,
+    list: (options: { readonly containing: boolean; readonly after: boolean; readonly limit: number }) =>
+      `${rows} WHERE ${live}${options.after ? ` AND ${id} > ${text}` : ''}` +
+      `${options.containing ? ` AND ${contains}` : ''} ORDER BY ${id} LIMIT ${options.limit}`,
+    sweepLock: lockName(table, 'sweep'),
+    tableIsThere: `SELECT 1 FROM ${sessions} LIMIT 0`,
+    /** To the letter the table that express-mysql-session makes. */
+    createTable: `CREATE TABLE IF NOT EXISTS ${sessions} (
+  ${id} varchar(128) COLLATE utf8mb4_bin NOT NULL,
+  ${expires} int(11) unsigned NOT NULL,
+  ${data} mediumtext COLLATE utf8mb4_bin,
+  PRIMARY KEY (${id})
+) ENGINE=InnoDB`,
+  }
+}
+
+/** As express-mysql-session quotes names: any text, in which a dot parts a database from its table. */
+function quoted(option: string, name: unknown): string {
+  if (typeof name === 'string' && name !== '' && !name.includes('\0')) {
+    return `\`${name.replaceAll('`', '``').replaceAll('.', '`.`')}\``
+  }
+  throw optionError(`${option} must be a name in the database, not ${shown(name)}.`)
+}

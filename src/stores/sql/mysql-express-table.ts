@@ -1,0 +1,137 @@
+import type { SessionKey, SessionRecord } from '../../core/record.ts'
+import type { ListQuery, Page, SessionWrite, WriteResult } from '../../core/store.ts'
+import { largestBatch, padded, parts } from './batch-size.ts'
+import { expressRecordOf, keyOfRow, mayBeThere, traceOfUser } from './mysql-express-record.ts'
+import type { ExpressRecord } from './mysql-express-record.ts'
+import type { ExpressStatements } from './mysql-express-statements.ts'
+import { ExpressWriter } from './mysql-express-writer.ts'
+import { isDenied } from './mysql-layout.ts'
+import type { MySQLLayout } from './mysql-layout.ts'
+import { underLock } from './mysql-lock.ts'
+import { change, errorNumber, numberOf, select } from './mysql-pool.ts'
+import type { MySQLClient } from './mysql-pool.ts'
+
+/** How many of a user's sessions are read at a time. */
+const userBatch = 500
+
+/** The layout of express-mysql-session, on its own table: keys are the session ids, data is the session as JSON. */
+export class ExpressTable implements MySQLLayout {
+  readonly keyedBy = 'token'
+  readonly missingTable: string
+  readonly #client: MySQLClient
+  readonly #sql: ExpressStatements
+  readonly #writer: ExpressWriter
+
+  constructor(client: MySQLClient, sql: ExpressStatements, table: string) {
+    this.#client = client
+    this.#sql = sql
+    this.#writer = new ExpressWriter(client, sql, (keys) => this.#records(keys))
+    this.missingTable = `The table ${table} is not in the database. Name the one that express-mysql-session uses (table), or leave out createTable: false and let a user who may create tables start the app once.`
+  }
+
+  async find(keys: readonly SessionKey[]): Promise<(SessionRecord | undefined)[]> {
+    const records = await this.#records(keys)
+    return keys.map((key) => {
+      const record = records.get(key)
+      return record && published(record)
+    })
+  }
+
+  write(writes: readonly SessionWrite[]): Promise<WriteResult[]> {
+    return this.#writer.write(writes)
+  }
+
+  async list({ userId, after, limit }: ListQuery): Promise<Page<SessionRecord>> {
+    const records = await this.#listed({ userId, after, limit: limit + 1 })
+    const items = records.slice(0, limit)
+    const next = records.length > limit ? items.at(-1)?.key : undefined
+    return { items: items.filter((record) => isOf(record, userId)).map(published), next }
+  }
+
+  /** Looks again until none is left: one that is rotated meanwhile is found under its new id. */
+  async removeByUser(userId: string, except?: string): Promise<number> {
+    const trace = traceOfUser(userId)
+    let removed = 0
+    for (;;) {
+      const keys = await this.#keysOf(userId, except)
+      if (keys.length === 0) return removed
+      for (const part of parts(keys, largestBatch)) {
+        const values = padded(part).map((key) => Buffer.from(key))
+        const sql = this.#sql.removeThoseThatContain(values.length)
+        removed += await change(this.#client, sql, [...values, trace])
+      }
+    }
+  }
+
+  async removeExpired(limit: number): Promise<number> {
+    // Read without locks, then removed by their keys: no request waits for a sweep through the table.
+    const removed = await underLock(this.#client, this.#sql.sweepLock, 0, async (connection) => {
+      let count = 0
+      const rows = await select(connection, this.#sql.expired(limit))
+      for (const part of parts(rows, largestBatch)) {
+        const keys = padded(part).map((row) => Buffer.from(keyOfRow(row)))
+        count += await change(connection, this.#sql.removeThoseExpired(keys.length), keys)
+      }
+      return count
+    })
+    return removed ?? 0
+  }
+
+  async makeTable(): Promise<void> {
+    let missing: unknown
+    try {
+      await select(this.#client, this.#sql.tableIsThere)
+      return
+    } catch (error) {
+      if (numberOf(error) !== errorNumber.missingTable) throw error
+      missing = error
+    }
+    try {
+      await change(this.#client, this.#sql.createTable)
+    } catch (error) {
+      throw isDenied(error) ? missing : error
+    }
+  }
+
+  async #records(keys: readonly SessionKey[]): Promise<Map<SessionKey, ExpressRecord>> {
+    const records = new Map<SessionKey, ExpressRecord>()
+    for (const part of parts(keys.filter(mayBeThere), largestBatch)) {
+      const values = padded(part).map((key) => Buffer.from(key))
+      for (const row of await select(this.#client, this.#sql.find(values.length), values)) {
+        const record = expressRecordOf(row)
+        records.set(record.key, record)
+      }
+    }
+    return records
+  }
+
+  async #keysOf(userId: string, except: string | undefined): Promise<SessionKey[]> {
+    const keys: SessionKey[] = []
+    let after: string | undefined
+    do {
+      const records = await this.#listed({ userId, after, limit: userBatch })
+      const theirs = records.filter((record) => isOf(record, userId) && record.publicId !== except)
+      keys.push(...theirs.map(({ key }) => key))
+      after = records.length === userBatch ? records.at(-1)!.key : undefined
+    } while (after !== undefined)
+    return keys
+  }
+
+  async #listed({ userId, after, limit }: ListQuery): Promise<ExpressRecord[]> {
+    const sql = this.#sql.list({ containing: userId !== undefined, after: after !== undefined, limit })
+    const values = [
+      after === undefined ? [] : Buffer.from(after),
+      userId === undefined ? [] : traceOfUser(userId),
+    ]
+    return (await select(this.#client, sql, values.flat())).map(expressRecordOf)
+  }
+}
+
+/** The trace of a user is looked for in the text, where it might stand in an object further down. */
+function isOf(record: SessionRecord, userId: string | undefined): boolean {
+  return userId === undefined || record.userId === userId
+}
+
+function published({ stored: _, ...record }: ExpressRecord): SessionRecord {
+  return record
+}

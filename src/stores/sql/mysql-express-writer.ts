@@ -1,0 +1,197 @@
+import type { SessionKey } from '../../core/record.ts'
+import type {
+  InsertWrite,
+  RotateWrite,
+  SessionWrite,
+  TouchWrite,
+  UpdateWrite,
+  WriteResult,
+} from '../../core/store.ts'
+import { largestBatch, padded, parts } from './batch-size.ts'
+import { assertFits, fingerprintIn, hasKeepsake, mayBeThere, storedText } from './mysql-express-record.ts'
+import type { ExpressRecord, Keepsake } from './mysql-express-record.ts'
+import type { ExpressStatements } from './mysql-express-statements.ts'
+import { change, errorNumber, numberOf } from './mysql-pool.ts'
+import type { MySQLClient, MySQLValue } from './mysql-pool.ts'
+import { byLifetime, lifetimeValues, never } from './mysql-writer.ts'
+
+type Results = Map<SessionKey, WriteResult>
+
+/** How many statements of one batch are under way at a time. They share what the server syncs to the disk. */
+const lanes = 4
+const mostTries = 5
+
+/** Carries out writes on a table of express-mysql-session. */
+export class ExpressWriter {
+  readonly #client: MySQLClient
+  readonly #sql: ExpressStatements
+  readonly #find: (keys: readonly SessionKey[]) => Promise<Map<SessionKey, ExpressRecord>>
+
+  constructor(
+    client: MySQLClient,
+    sql: ExpressStatements,
+    find: (keys: readonly SessionKey[]) => Promise<Map<SessionKey, ExpressRecord>>,
+  ) {
+    this.#client = client
+    this.#sql = sql
+    this.#find = find
+  }
+
+  async write(writes: readonly SessionWrite[]): Promise<WriteResult[]> {
+    const results: Results = new Map()
+    const touches = writes.filter((write) => write.type === 'touch')
+    await Promise.all([
+      this.#touchAll(touches, results),
+      inLanes(writes, async (write) => {
+        if (write.type !== 'touch') results.set(write.key, await this.#carryOut(write))
+      }),
+    ])
+    return writes.map(({ key }) => results.get(key)!)
+  }
+
+  #carryOut(write: Exclude<SessionWrite, TouchWrite>): Promise<WriteResult> | WriteResult {
+    if (write.type === 'insert') return this.#insert(write)
+    if (!mayBeThere(write.key)) return 'gone'
+    if (write.type === 'update') return this.#update(write)
+    return write.type === 'rotate' ? this.#rotate(write) : this.#remove(write.key)
+  }
+
+  async #insert({ key, publicId, userId, data, lifetime }: InsertWrite): Promise<WriteResult> {
+    assertFits(key)
+    const kept = userId !== undefined || lifetime.absolute !== undefined
+    const text = storedText(data, lifetime.idle, kept ? { userId, publicId, createdAt: 0 } : undefined)
+    const span = Math.min(...lifetimeValues(lifetime))
+    const values = [Buffer.from(key), span, never]
+    const sent = kept
+      ? change(this.#client, this.#sql.insertCreatedNow, [...values, withoutMoment(text)])
+      : change(this.#client, this.#sql.insert, [...values, text])
+    return doneOrExists(sent)
+  }
+
+  async #update(write: UpdateWrite): Promise<WriteResult> {
+    for (let tried = 0; tried < mostTries; tried++) {
+      const before = this.#mustKeep(write) ? await this.#asRead(write) : undefined
+      if (typeof before === 'string') return before
+      const text = storedText(write.data, write.lifetime.idle, before && keepsakeFor(write, before))
+      const values = [
+        text,
+        ...expiryValues(write, before),
+        Buffer.from(write.key),
+        fingerprintIn(write.version),
+      ]
+      if ((await change(this.#client, this.#sql.update, values)) === 1) return 'done'
+      const after = await this.#asRead(write)
+      if (typeof after === 'string') return after
+      // It was there as read, and held all this already: a pool without FOUND_ROWS does not count that.
+      if (after.stored.equals(text)) return 'done'
+      // In between, others changed it and changed it back.
+    }
+    return 'stale'
+  }
+
+  async #rotate(write: RotateWrite): Promise<WriteResult> {
+    assertFits(write.newKey)
+    const before = await this.#asRead(write)
+    if (typeof before === 'string') return before
+    const values = [
+      Buffer.from(write.newKey),
+      storedText(write.data, write.lifetime.idle, keepsakeFor(write, before)),
+      ...expiryValues(write, before),
+      Buffer.from(write.key),
+      fingerprintIn(write.version),
+    ]
+    let rotated = 0
+    const result = await doneOrExists(
+      change(this.#client, this.#sql.rotate, values).then((affected) => (rotated = affected)),
+    )
+    if (result === 'exists' || rotated === 1) return result
+    return (await this.#find([write.key])).has(write.key) ? 'stale' : 'gone'
+  }
+
+  /** A session that says who and since when cannot be written without knowing what it says. */
+  #mustKeep({ version, userId, lifetime }: UpdateWrite): boolean {
+    return hasKeepsake(version) || userId !== undefined || lifetime.absolute !== undefined
+  }
+
+  async #asRead({ key, version }: UpdateWrite | RotateWrite): Promise<ExpressRecord | 'stale' | 'gone'> {
+    const record = (await this.#find([key])).get(key)
+    if (!record) return 'gone'
+    return record.version === version ? record : 'stale'
+  }
+
+  async #touchAll(writes: readonly TouchWrite[], results: Results): Promise<void> {
+    for (const { key } of writes) if (!mayBeThere(key)) results.set(key, 'gone')
+    for (const sameLifetime of byLifetime(writes.filter(({ key }) => !results.has(key)))) {
+      for (const part of parts(sameLifetime, largestBatch)) {
+        if (part[0]!.lifetime.absolute === undefined) await this.#touch(part, never, results)
+        else await this.#touchWithin(part, part[0]!.lifetime.absolute, results)
+      }
+    }
+  }
+
+  /** Each has an end of its own, in its keepsake. For one without, the absolute limit begins to count with its next change. */
+  async #touchWithin(writes: readonly TouchWrite[], absolute: number, results: Results): Promise<void> {
+    const records = await this.#find(writes.map(({ key }) => key))
+    await inLanes(writes, async (write) => {
+      const record = records.get(write.key)
+      if (!record) results.set(write.key, 'gone')
+      else if (!hasKeepsake(record.version)) await this.#touch([write], record.readAt + absolute, results)
+      else await this.#touch([write], record.createdAt + absolute, results)
+    })
+  }
+
+  async #touch(writes: readonly TouchWrite[], end: number, results: Results): Promise<void> {
+    const keys = padded(writes).map(({ key }) => Buffer.from(key))
+    const [idle] = lifetimeValues(writes[0]!.lifetime)
+    const values = [idle, Math.min(end, never), ...keys]
+    const touched = await change(this.#client, this.#sql.touch(keys.length), values)
+    // A second touch in one second changes nothing, and a pool without FOUND_ROWS does not count it.
+    const live = touched === writes.length ? undefined : await this.#find(writes.map(({ key }) => key))
+    for (const { key } of writes) results.set(key, live === undefined || live.has(key) ? 'done' : 'gone')
+  }
+
+  async #remove(key: SessionKey): Promise<WriteResult> {
+    if ((await change(this.#client, this.#sql.remove, [Buffer.from(key)])) === 1) return 'done'
+    await change(this.#client, this.#sql.removeWhateverItsAge, [Buffer.from(key)])
+    return 'gone'
+  }
+}
+
+async function doneOrExists(sent: Promise<unknown>): Promise<'done' | 'exists'> {
+  try {
+    await sent
+    return 'done'
+  } catch (error) {
+    if (numberOf(error) === errorNumber.duplicateKey) return 'exists'
+    throw error
+  }
+}
+
+function keepsakeFor(
+  { userId }: UpdateWrite | RotateWrite,
+  { publicId, createdAt }: ExpressRecord,
+): Keepsake {
+  return { userId, publicId, createdAt }
+}
+
+function expiryValues(
+  { lifetime }: UpdateWrite | RotateWrite,
+  before: ExpressRecord | undefined,
+): [idle: MySQLValue, end: MySQLValue] {
+  const [idle, absolute] = lifetimeValues(lifetime)
+  return [idle, before ? Math.min(before.createdAt + absolute, never) : never]
+}
+
+/** Cuts off the `createdAt` that such a text ends in, and what follows it. */
+function withoutMoment(text: Buffer): Buffer {
+  return text.subarray(0, text.length - '0}}'.length)
+}
+
+async function inLanes<Item>(items: readonly Item[], work: (item: Item) => Promise<void>): Promise<void> {
+  const left = items.values()
+  await Promise.all(
+    Array.from({ length: lanes }, async () => {
+      for (const item of left) await work(item)
+    }),
+  )
+}

@@ -1,0 +1,26 @@
+import type { SessionKey, SessionRecord } from '../../core/record.ts'
+import type { ListQuery, Page, SessionWrite, WriteResult } from '../../core/store.ts'
+import { errorNumber, numberOf } from './mysql-pool.ts'
+
+/**
+ * How sessions lie in a table: what `MySQLStore` is over it. The store sees to the options, to the errors and to the
+ * end; empty batches and limits that are no numbers do not come here.
+ */
+export interface MySQLLayout {
+  readonly keyedBy: 'token' | undefined
+  find(keys: readonly SessionKey[]): Promise<(SessionRecord | undefined)[]>
+  write(writes: readonly SessionWrite[]): Promise<WriteResult[]>
+  list(query: ListQuery): Promise<Page<SessionRecord>>
+  removeByUser(userId: string, except?: string): Promise<number>
+  removeExpired(limit: number): Promise<number>
+  /** Makes the table, or brings it up to date; nothing if it is as it should be. May run in many processes at once. */
+  makeTable(): Promise<void>
+  /** What a missing table means here, and what to do about it. */
+  readonly missingTable: string
+}
+
+/** Whether the server says that the user may not do this to tables. */
+export function isDenied(error: unknown): boolean {
+  const number = numberOf(error)
+  return number === errorNumber.deniedTable || number === errorNumber.deniedDatabase
+}

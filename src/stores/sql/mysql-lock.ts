@@ -1,0 +1,36 @@
+import type { Connection } from 'mysql2'
+import { onOneConnection, select } from './mysql-pool.ts'
+import type { MySQLClient } from './mysql-pool.ts'
+
+export const lockStatement = (name: string, seconds: number) =>
+  `SELECT GET_LOCK(${name}, ${seconds}) AS locked`
+export const unlockStatement = (name: string) => `SELECT RELEASE_LOCK(${name}) AS released`
+
+/**
+ * Does `work` under a lock of the server's that one connection at a time holds.
+ *
+ * @param name an expression for the lock's name, from `lockName`
+ * @returns `undefined` if the lock could not be had in time
+ */
+export async function underLock<Answer>(
+  client: MySQLClient,
+  name: string,
+  seconds: number,
+  work: (connection: Connection) => Promise<Answer>,
+): Promise<Answer | undefined> {
+  let mayHoldLock = true
+  const locked = async (connection: Connection): Promise<Answer | undefined> => {
+    const [row] = await select(connection, lockStatement(name, seconds))
+    if (Number(row?.['locked']) !== 1) {
+      mayHoldLock = false
+      return undefined
+    }
+    try {
+      return await work(connection)
+    } finally {
+      await select(connection, unlockStatement(name))
+      mayHoldLock = false
+    }
+  }
+  return onOneConnection(client, locked, () => !mayHoldLock)
+}

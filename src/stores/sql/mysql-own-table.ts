@@ -1,0 +1,117 @@
+import { optionError } from '../../core/errors.ts'
+import type { SessionKey, SessionRecord } from '../../core/record.ts'
+import type { ListQuery, Page, SessionWrite, WriteResult } from '../../core/store.ts'
+import { largestBatch, padded, parts } from './batch-size.ts'
+import { latestVersion, migrate } from './migrations.ts'
+import { isDenied } from './mysql-layout.ts'
+import type { MySQLLayout } from './mysql-layout.ts'
+import { underLock } from './mysql-lock.ts'
+import { change, errorNumber, numberOf, select } from './mysql-pool.ts'
+import type { MySQLClient } from './mysql-pool.ts'
+import { bytesOfKey, recordOf } from './mysql-record.ts'
+import { migrationsTable, mysqlMigrations, mysqlStatements } from './mysql-statements.ts'
+import type { MySQLStatements } from './mysql-statements.ts'
+import { MySQLWriter } from './mysql-writer.ts'
+
+/** How long one app waits while another makes the tables. */
+const migrationSeconds = 60
+
+/** The layout of our own: keys are hashes, every field has its column, and the versions of the table are recorded. */
+export class OwnTable implements MySQLLayout {
+  readonly keyedBy = undefined
+  readonly missingTable: string
+  readonly #client: MySQLClient
+  readonly #table: string
+  readonly #sql: MySQLStatements
+  readonly #writer: MySQLWriter
+
+  /** @param table a checked name */
+  constructor(client: MySQLClient, table: string) {
+    this.#client = client
+    this.#table = table
+    this.#sql = mysqlStatements(table)
+    this.#writer = new MySQLWriter(client, this.#sql)
+    this.missingTable = `The table ${table} or coatcheck_migrations is not in the database. Run schema/mysql.sql of the coatcheck package, or leave out createTable: false and let a user who may create tables start the app once.`
+  }
+
+  async find(keys: readonly SessionKey[]): Promise<(SessionRecord | undefined)[]> {
+    const records = new Map<SessionKey, SessionRecord>()
+    for (const part of parts(keys, largestBatch)) {
+      const values = padded(part).map(bytesOfKey)
+      for (const row of await select(this.#client, this.#sql.find(values.length), values)) {
+        const record = recordOf(row)
+        records.set(record.key, record)
+      }
+    }
+    return keys.map((key) => records.get(key))
+  }
+
+  write(writes: readonly SessionWrite[]): Promise<WriteResult[]> {
+    return this.#writer.write(writes)
+  }
+
+  async list({ userId, after, limit }: ListQuery): Promise<Page<SessionRecord>> {
+    if (after !== undefined && !/^[0-9a-f]{48}$/.test(after)) {
+      throw optionError('"after" must be the "next" of the page before.')
+    }
+    const sql = this.#sql.list({ user: userId !== undefined, after: after !== undefined, limit: limit + 1 })
+    const values = [
+      userId === undefined ? [] : Buffer.from(userId),
+      after === undefined ? [] : bytesOfKey(after),
+    ]
+    const records = (await select(this.#client, sql, values.flat())).map(recordOf)
+    const items = records.slice(0, limit)
+    return { items, next: records.length > limit ? items.at(-1)?.key : undefined }
+  }
+
+  removeByUser(userId: string, except = ''): Promise<number> {
+    return change(this.#client, this.#sql.removeByUser, [Buffer.from(userId), Buffer.from(except)])
+  }
+
+  async removeExpired(limit: number): Promise<number> {
+    const sql = this.#sql.removeExpired(limit)
+    const removed = await underLock(this.#client, this.#sql.lock('sweep'), 0, (connection) =>
+      change(connection, sql),
+    )
+    return removed ?? 0
+  }
+
+  async makeTable(): Promise<void> {
+    const migrations = mysqlMigrations(this.#table)
+    if ((await this.#recordedVersion(this.#client)) >= latestVersion(migrations)) return
+    try {
+      const done = await underLock(
+        this.#client,
+        this.#sql.lock('migrate'),
+        migrationSeconds,
+        async (connection) => {
+          await change(connection, migrationsTable)
+          await migrate(migrations, {
+            recordedVersion: () => this.#recordedVersion(connection),
+            run: async (statement) => void (await change(connection, statement)),
+            record: async (version) => void (await change(connection, this.#sql.recordVersion, [version])),
+          })
+          return true
+        },
+      )
+      if (!done) {
+        throw new Error(`another process is still making the table after ${migrationSeconds} seconds`)
+      }
+    } catch (error) {
+      if (!isDenied(error)) throw error
+      // The user may not make tables. That is fine if somebody else made it.
+      await select(this.#client, this.#sql.tableIsThere)
+    }
+  }
+
+  async #recordedVersion(via: MySQLClient): Promise<number> {
+    try {
+      const [row] = await select(via, this.#sql.recordedVersion)
+      return Number(row?.['version'])
+    } catch (error) {
+      const number = numberOf(error)
+      if (number === errorNumber.missingTable || number === errorNumber.deniedTable) return 0
+      throw error
+    }
+  }
+}
