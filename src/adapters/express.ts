@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import { optionError, refuseUnknownOptions, type SessionError } from '../core/errors.ts'
 import type { RequestSession } from '../core/session.ts'
 import { Cookie } from '../express-session/cookie.ts'
+import { ExpressStore } from '../express-session/express-store.ts'
 import { MemoryStore } from '../express-session/memory-store.ts'
 import type { SessionOptions } from '../express-session/options.ts'
 import { Session } from '../express-session/session.ts'
@@ -17,10 +18,15 @@ import {
   type SessionRequest,
 } from './request-in-hand.ts'
 
-export type { CookieAttributes } from '../express-session/cookie.ts'
+export type { Cookie, CookieAttributes, Priority, SameSite } from '../express-session/cookie.ts'
+export type { ExpressStore, ExpressStoreOptions } from '../express-session/express-store.ts'
+export type { MemoryStore, MemoryStoreConstructor } from '../express-session/memory-store.ts'
+export type { Session, SessionConstructor } from '../express-session/session.ts'
+export type { StoredSession } from '../express-session/store-bridge.ts'
+export type { Store, StoreConstructor } from '../express-session/store.ts'
 export type { ExpressSessionStore, StoreCallback } from '../express-session/foreign-store.ts'
 export type { HmacKey, SessionCookieOptions, SessionOptions } from '../express-session/options.ts'
-export type { SessionMiddleware } from './request-in-hand.ts'
+export type { Next, SessionMiddleware } from './request-in-hand.ts'
 
 declare global {
   namespace Express {
@@ -91,7 +97,8 @@ const properties: PropertyDescriptorMap & ThisType<SessionRequest> = {
  *
  * There are two forms. `session(sessions)` takes what `createSessions` made. `session(options)` takes the options of
  * express-session and behaves as it does, safer where docs/migrating.md says so: to change an app's import and no
- * more. `session.Store`, `.MemoryStore`, `.Session` and `.Cookie` are for the latter.
+ * more. `session.Store`, `.MemoryStore`, `.Session` and `.Cookie` are for the latter;
+ * `session.ExpressStore` makes any coatcheck store one for express-session.
  *
  * @param sessions from `createSessions`
  * @throws {SessionError} ERR_SESSION_OPTION
@@ -130,6 +137,7 @@ session.Store = Store
 session.MemoryStore = MemoryStore
 session.Session = Session
 session.Cookie = Cookie
+session.ExpressStore = ExpressStore
 
 // The second name makes `require('coatcheck/express')` the function itself.
 export { session as default, session as 'module.exports' }

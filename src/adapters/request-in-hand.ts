@@ -4,6 +4,7 @@ import type { UnitOfWork } from '../core/unit-of-work.ts'
 import { Exchange, type ExchangeContext } from '../http/exchange.ts'
 import { holdResponse } from './node.ts'
 
+/** Goes on to the next handler, or with an error to the app's error handler. */
 export type Next = (error?: unknown) => void
 
 /** A middleware for Express 4 and 5, connect, and plain `http` with a `next` of your own. */

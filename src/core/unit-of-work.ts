@@ -13,7 +13,8 @@ import type { WorkContext } from './work-context.ts'
 
 type Decision = 'insert' | 'update' | 'rotate' | 'touch' | undefined
 
-const mostAttempts = 50
+/** How often a change is tried again on what others stored meanwhile. */
+export const mostAttempts = 50
 
 /**
  * One request's work on one session: what it found, what it changed, and the commit that stores it.
@@ -398,6 +399,6 @@ export class UnitOfWork implements SessionWork {
 }
 
 /** Waits a little longer, and more randomly, with each attempt: up to 50 ms. */
-function jitter(attempt: number): Promise<void> {
+export function jitter(attempt: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, Math.random() * Math.min(50, attempt * 2)))
 }

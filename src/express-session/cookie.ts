@@ -1,7 +1,9 @@
 import { stringifySetCookie } from 'cookie'
 
-type SameSite = boolean | 'lax' | 'strict' | 'none'
-type Priority = 'low' | 'medium' | 'high'
+/** `true` is `'strict'`. */
+export type SameSite = boolean | 'lax' | 'strict' | 'none'
+/** Chromium drops cookies of low priority first. */
+export type Priority = 'low' | 'medium' | 'high'
 
 /** The attributes of a session's cookie, as express-session names them. */
 export interface CookieAttributes {

@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto'
 import { SessionError } from '../core/errors.ts'
 import type { SessionKey, SessionRecord } from '../core/record.ts'
+import { publicIdOf } from '../core/token.ts'
 import { Cookie } from './cookie.ts'
 
 /** What a store written for express-session has no place for. It lies in the session itself, as its `coatcheck`. */
@@ -68,11 +69,6 @@ export function writeForeign(data: Uint8Array, keepsake?: Keepsake): object {
   session['cookie'] = cookieOf(session['cookie'])
   if (keepsake) session['coatcheck'] = keepsake
   return session
-}
-
-/** Names a session that has no keepsake. The token cannot be found from it. */
-export function publicIdOf(token: string): string {
-  return hash('sha256', `publicId${token}`, 'base64url').slice(0, 16)
 }
 
 function keepsakeOf(session: Record<string, unknown>): Keepsake | undefined {

@@ -6,6 +6,7 @@ import type {
   Page,
   RemoveWrite,
   RotateWrite,
+  SessionStore,
   SessionWrite,
   TokenKeyedStore,
   TouchWrite,
@@ -24,8 +25,21 @@ import {
 /** Node's kind of callback. Stores call it with no error or a falsy one when all went well. */
 export type StoreCallback<Value = unknown> = (error?: unknown, value?: Value) => void
 
+/** Where a store of express-session's kind says which store of ours it is on the outside of. */
+export const nativeStore = Symbol('coatcheck store')
+
+/** A store of ours, and how sessions live there. */
+export interface NativeStore {
+  readonly store: SessionStore
+  /** How long a session lives whose cookie has no `maxAge`, in milliseconds. */
+  readonly idle: number
+  /** Whether reading a session moves its expiry. */
+  readonly touches: boolean
+}
+
 /** What express-session asks of a store, and all that is asked here. */
 export interface ExpressSessionStore {
+  readonly [nativeStore]?: NativeStore
   get(token: string, callback: StoreCallback): unknown
   set(token: string, session: object, callback: StoreCallback): unknown
   destroy(token: string, callback: StoreCallback): unknown

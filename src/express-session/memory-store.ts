@@ -9,13 +9,13 @@ interface Stored {
 export interface MemoryStore extends Store {
   set(token: string, session: object, callback?: Callback): void
   touch(token: string, session: object, callback?: Callback): void
-  destroy(token: string, callback?: Callback): void
   all(callback: Callback<Record<string, object>>): void
   length(callback: Callback<number>): void
   clear(callback?: Callback): void
 }
 
-interface MemoryStoreConstructor {
+/** The class of the store in memory. */
+export interface MemoryStoreConstructor {
   new (): MemoryStore
   (this: unknown): void
   readonly prototype: MemoryStore

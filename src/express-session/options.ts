@@ -7,7 +7,8 @@ import type { SessionRecord } from '../core/record.ts'
 import type { Lifetime, SessionStore } from '../core/store.ts'
 import { createToken, type Secret, Signer } from '../core/token.ts'
 import { Cookie, type CookieAttributes } from './cookie.ts'
-import { type ExpressSessionStore, ForeignStore } from './foreign-store.ts'
+import { ExpressStore } from './express-store.ts'
+import { type ExpressSessionStore, ForeignStore, type NativeStore, nativeStore } from './foreign-store.ts'
 import { MemoryStore } from './memory-store.ts'
 
 /** What a secret may be in express-session's form: whatever `createHmac` takes. */
@@ -62,7 +63,7 @@ export interface SessionOptions {
 export interface ResolvedOptions {
   readonly engine: SessionEngine
   /** What `req.sessionStore` is. */
-  readonly store: SessionStore | ExpressSessionStore
+  readonly store: ExpressSessionStore
   readonly name: string
   readonly rolling: boolean
   readonly resave: boolean
@@ -106,13 +107,14 @@ export function resolveOptions(options: SessionOptions): ResolvedOptions {
   const cookie = options.cookie ?? {}
   if (typeof cookie !== 'function') assertCookie(cookie)
   warnOfOptions(options)
+  const native = nativeOf(options.store)
   const lifetime = {
-    idle: milliseconds('lifetime.idle', options.lifetime?.idle ?? '1d'),
+    idle: milliseconds('lifetime.idle', options.lifetime?.idle ?? native?.idle ?? '1d'),
     absolute: options.lifetime?.absolute
       ? milliseconds('lifetime.absolute', options.lifetime.absolute)
       : undefined,
   }
-  const { engine, store, foreign } = engineOf(options, lifetime)
+  const { engine, store, foreign } = engineOf(options, lifetime, native)
   const { skip } = options
   return {
     engine,
@@ -135,17 +137,26 @@ export function resolveOptions(options: SessionOptions): ResolvedOptions {
         engine.tokensAreKeys
         ? () => randomBytes(24).toString('base64url')
         : createToken,
-    touchAfter: resolveTouchAfter(options, foreign),
+    touchAfter: resolveTouchAfter(options, foreign, native),
     signerFor,
   }
 }
 
-function engineOf(options: SessionOptions, lifetime: Lifetime) {
+function engineOf(options: SessionOptions, lifetime: Lifetime, native: NativeStore | undefined) {
   const store = options.store ?? new MemoryStore()
   const settings = { lifetime, touchAfter: 0, codec: plainJson, sizeLimit: Infinity }
   if (isOurs(store)) {
     const sweep = { every: 600_000, batch: 1_000 }
-    return { store, engine: new SessionEngine({ ...settings, store, sweep }), foreign: undefined }
+    const engine = new SessionEngine({ ...settings, store, sweep })
+    return {
+      store: new ExpressStore(store, { ttl: lifetime.idle, sweep: false }),
+      engine,
+      foreign: undefined,
+    }
+  }
+  if (native) {
+    const engine = new SessionEngine({ ...settings, store: native.store, sweep: undefined })
+    return { store, engine, foreign: undefined }
   }
   const missing = (['get', 'set', 'destroy'] as const).filter((name) => typeof store[name] !== 'function')
   if (missing.length > 0) {
@@ -163,6 +174,10 @@ function engineOf(options: SessionOptions, lifetime: Lifetime) {
   }
 }
 
+function nativeOf(store: SessionOptions['store']): NativeStore | undefined {
+  return store && !isOurs(store) ? store[nativeStore] : undefined
+}
+
 function isOurs(store: SessionStore | ExpressSessionStore): store is SessionStore {
   return 'find' in store && 'write' in store && 'removeByUser' in store
 }
@@ -170,11 +185,13 @@ function isOurs(store: SessionStore | ExpressSessionStore): store is SessionStor
 function resolveTouchAfter(
   options: SessionOptions,
   foreign: ForeignStore | undefined,
+  native: NativeStore | undefined,
 ): (record: SessionRecord) => number {
   if (options.touchAfter !== undefined) {
     const given = milliseconds('touchAfter', options.touchAfter)
     return () => given
   }
+  if (native?.touches === false) return () => Infinity
   if (foreign) return () => (foreign.canTouch ? -Infinity : Infinity)
   return ({ seenAt, expiresAt }) => (expiresAt - seenAt) / 10
 }

@@ -20,7 +20,8 @@ export interface Session extends Omit<CoreSession, 'touch'> {
   resetMaxAge(): this
 }
 
-interface SessionConstructor {
+/** The class of `req.session`. */
+export interface SessionConstructor {
   /** @param work what the session asks when it is the session of a request in hand; left out, it acts on `request.sessionStore` */
   new (request: object, data?: object | null, work?: SessionWork): Session
   readonly prototype: Session

@@ -6,8 +6,8 @@ type Callback<Value = unknown> = (error?: unknown, value?: Value) => void
 
 /** What a session store is, beside the methods that each store brings: `get`, `set`, `destroy`, and perhaps `touch`, `all`, `length`, `clear`. */
 export interface Store extends EventEmitter {
-  get(token: string, callback: Callback<object | null>): void
-  destroy(token: string, callback: Callback): void
+  get(token: string, callback: Callback<object | null>): unknown
+  destroy(token: string, callback?: Callback): unknown
   /** Puts a new session at `request.session`. The session middleware assigns it. */
   generate(request: object): void
   /** Ends the session that `request` has and puts a new one in its place. */
@@ -18,7 +18,8 @@ export interface Store extends EventEmitter {
   createSession(request: object, data: object): Session
 }
 
-interface StoreConstructor {
+/** The class that stores extend. */
+export interface StoreConstructor {
   new (options?: object): Store
   /** Without `new`, for stores made with `util.inherits`. */
   (this: unknown, options?: object): void

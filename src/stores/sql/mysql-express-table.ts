@@ -132,6 +132,7 @@ function isOf(record: SessionRecord, userId: string | undefined): boolean {
   return userId === undefined || record.userId === userId
 }
 
-function published({ stored: _, ...record }: ExpressRecord): SessionRecord {
-  return record
+function published(record: ExpressRecord): SessionRecord {
+  const { stored: _, ...published } = record
+  return published
 }

@@ -1,0 +1,361 @@
+import type { PoolOptions } from 'mysql2'
+import { createPool, type Pool } from 'mysql2/promise'
+import { optionError } from '../core/errors.ts'
+import { type NativeStore, nativeStore } from '../express-session/foreign-store.ts'
+import { StoreBridge, type StoredSession } from '../express-session/store-bridge.ts'
+import type { Store } from '../express-session/store.ts'
+import { MySQLStore as CoatcheckStore, type MySQLColumns, type MySQLTarget } from '../stores/mysql.ts'
+
+type Callback<Value = unknown> = (error?: unknown, value?: Value) => void
+type StoreClass = new () => { createSession(request: object, data: object): object }
+
+/** The options of the store: those of express-mysql-session by the same names, and all of mysql2's. */
+export interface MySQLStoreOptions extends PoolOptions {
+  /** Clear expired sessions away by a timer. Default `true`. */
+  readonly clearExpired?: boolean | undefined
+  /** How often, in milliseconds. Default 900,000. */
+  readonly checkExpirationInterval?: number | undefined
+  /** How long a session lives whose cookie has no `maxAge`, in milliseconds. Default 86,400,000. */
+  readonly expiration?: number | undefined
+  /** Make the table if it is not there. Default `true`. */
+  readonly createDatabaseTable?: boolean | undefined
+  /** Whether `close()` ends the connection. Default: if the store made it. */
+  readonly endConnectionOnClose?: boolean | undefined
+  /** Reading a session does not move its expiry. Default `false`. */
+  readonly disableTouch?: boolean | undefined
+  readonly schema?: {
+    /** Default `sessions`. */
+    readonly tableName?: string | undefined
+    readonly columnNames?: MySQLColumns | undefined
+  }
+}
+
+/** The options of a store, filled up with the defaults. */
+export type ResolvedOptions = MySQLStoreOptions & {
+  readonly expiration: number
+  readonly checkExpirationInterval: number
+  readonly schema: { readonly tableName: string; readonly columnNames: Required<MySQLColumns> }
+}
+
+/** A mysql2 pool or connection, with promises or with callbacks. */
+export type MySQLConnection = Exclude<MySQLTarget, string | PoolOptions | undefined>
+
+/** The store. Its methods return a promise, and call back besides if they are given a callback. */
+export interface MySQLStore extends Omit<Store, 'get' | 'destroy'> {
+  readonly defaultOptions: typeof defaultOptions
+  /** `INITIALIZING`, `INITIALIZED`, `CLOSING`, `CLOSED`. */
+  state: string
+  /** As given, filled up with the defaults. */
+  options: ResolvedOptions
+  /** What was passed in, or the mysql2 pool that was made. */
+  readonly connection: MySQLConnection
+  /** Fulfilled when the table is there; rejected if it could not be made. */
+  onReady(): Promise<void>
+  get(id: string, callback?: Callback<object | null>): Promise<object | null>
+  set(id: string, data: object, callback?: Callback): Promise<void>
+  touch(id: string, data: object, callback?: Callback): Promise<void>
+  destroy(id: string, callback?: Callback): Promise<void>
+  /** All live sessions, by their ids. */
+  all(callback?: Callback<Record<string, object>>): Promise<Record<string, object>>
+  /** How many sessions are live. */
+  length(callback?: Callback<number>): Promise<number>
+  /** Removes all sessions. */
+  clear(callback?: Callback): Promise<void>
+  /** Stops the clearing, and ends the connection if `endConnectionOnClose` says so. */
+  close(callback?: Callback): Promise<void>
+  /** Removes what is expired, 1,000 at a time. */
+  clearExpiredSessions(): Promise<void>
+  /** Clears expired sessions away every `interval` milliseconds from now on. A clearing that fails is a warning; the next is tried. */
+  setExpirationInterval(interval?: number): void
+  clearExpirationInterval(): void
+  /** Makes the table, unless it is there. */
+  createDatabaseTable(): Promise<void>
+  /** Sends a statement by the connection, whatever its kind. @returns rows and fields */
+  query(sql: string, parameters?: readonly unknown[]): Promise<[rows: unknown, fields: unknown]>
+  /** Makes the pool that the store uses if it is given none. */
+  createPool(options: MySQLStoreOptions): Pool
+  /** What of the options is for the driver: all that is not the store's own. */
+  prepareOptionsForMySQL2(options: MySQLStoreOptions): PoolOptions
+  /** Fills what is left out of the options with the defaults, and puts them at `options`. */
+  setOptions(options?: MySQLStoreOptions): void
+  /** @throws Error that names an unknown column */
+  validateOptions(options: MySQLStoreOptions): void
+}
+
+/** What `expressMySQLSession(session)` gives. */
+export interface MySQLStoreConstructor {
+  /**
+   * @param connection a mysql2 pool or connection, with promises or with callbacks. Left out: a pool is made
+   * @throws ERR_SESSION_OPTION
+   */
+  new (options?: MySQLStoreOptions, connection?: MySQLConnection): MySQLStore
+  readonly prototype: MySQLStore
+  /** Runs functions that return promises one after the other. */
+  promiseAllSeries(factories: readonly (() => unknown)[]): Promise<unknown>
+}
+
+const defaultOptions = {
+  clearExpired: true,
+  checkExpirationInterval: 900_000,
+  expiration: 86_400_000,
+  createDatabaseTable: true,
+  endConnectionOnClose: true,
+  disableTouch: false,
+  charset: 'utf8mb4_bin',
+  schema: {
+    tableName: 'sessions',
+    columnNames: { session_id: 'session_id', expires: 'expires', data: 'data' },
+  },
+}
+
+/** What is the store's own; all else goes to the driver. */
+const ownOptions = new Set(Object.keys(defaultOptions).filter((name) => name !== 'charset'))
+
+/**
+ * express-mysql-session's store, for coatcheck/express and for express-session: the same options, methods and table, so that
+ * apps which still use that package share live sessions with those that use this one. Methods return a promise,
+ * and call back besides if they are given a callback.
+ *
+ * Unlike that package, it loses no concurrent changes, does not bring ended sessions back, passes every option of the
+ * driver on, survives failed clean-ups, and goes by the database's clock.
+ *
+ * @param session the session middleware that the store is for: its `Store` is what the class extends
+ * @example
+ * const session = require('coatcheck/express')
+ * const MySQLStore = require('coatcheck/express-mysql-session')(session)
+ * const store = new MySQLStore({ host: 'localhost', user: 'shop', password, database: 'shop' })
+ * app.use(session({ store, secret, resave: false, saveUninitialized: false }))
+ */
+function expressMySQLSession(session: { readonly Store: unknown }): MySQLStoreConstructor {
+  class MySQLStore extends (session.Store as StoreClass) {
+    static promiseAllSeries(factories: readonly (() => unknown)[]): Promise<unknown> {
+      return factories.reduce<Promise<unknown>>((before, next) => before.then(next), Promise.resolve())
+    }
+
+    declare readonly defaultOptions: typeof defaultOptions
+    declare state: string
+    declare options: ResolvedOptions
+    readonly connection: MySQLConnection
+    readonly [nativeStore]: NativeStore
+    readonly #bridge: StoreBridge
+    readonly #ready: Promise<void>
+    #interval: NodeJS.Timeout | undefined
+
+    constructor(options?: MySQLStoreOptions, connection?: MySQLConnection) {
+      super()
+      this.state = 'INITIALIZING'
+      this.options = resolve(options, connection !== undefined)
+      this.validateOptions(this.options)
+      this.connection = connection ?? this.createPool(this.options)
+      const { schema, createDatabaseTable, expiration, disableTouch } = this.options
+      const store = new CoatcheckStore(this.connection, {
+        layout: 'express-mysql-session',
+        table: schema.tableName,
+        columns: schema.columnNames,
+        createTable: createDatabaseTable === true,
+      })
+      this[nativeStore] = { store, idle: expiration, touches: disableTouch !== true }
+      this.#bridge = new StoreBridge(store, expiration)
+      this.#ready = this.#start()
+      // Whoever wants to know asks onReady(); a database that is down at the start must not end the process.
+      this.#ready.catch(() => undefined)
+    }
+
+    onReady(): Promise<void> {
+      return this.#ready
+    }
+
+    get(id: string, callback?: Callback<object | null>): Promise<object | null> {
+      return answer(
+        this.#bridge.get(id).then((data) => data ?? null),
+        callback,
+      )
+    }
+
+    set(id: string, data: object, callback?: Callback): Promise<void> {
+      return answer(this.#bridge.set(id, data as StoredSession), callback)
+    }
+
+    touch(id: string, data: object, callback?: Callback): Promise<void> {
+      const touched = this.options.disableTouch
+        ? Promise.resolve()
+        : this.#bridge.touch(id, data as StoredSession)
+      return answer(touched, callback)
+    }
+
+    destroy(id: string, callback?: Callback): Promise<void> {
+      return answer(this.#bridge.destroy(id), callback)
+    }
+
+    all(callback?: Callback<Record<string, object>>): Promise<Record<string, object>> {
+      return answer(this.#bridge.all() as Promise<Record<string, object>>, callback)
+    }
+
+    length(callback?: Callback<number>): Promise<number> {
+      const { tableName, columnNames } = this.options.schema
+      const counted = this.query('SELECT COUNT(*) AS live FROM ?? WHERE ?? > UNIX_TIMESTAMP()', [
+        tableName,
+        columnNames.expires,
+      ])
+      return answer(
+        counted.then(([rows]) => (rows as { live: number }[])[0]!.live),
+        callback,
+      )
+    }
+
+    clear(callback?: Callback): Promise<void> {
+      const cleared = this.query('DELETE FROM ??', [this.options.schema.tableName])
+      return answer(
+        cleared.then(() => undefined),
+        callback,
+      )
+    }
+
+    close(callback?: Callback): Promise<void> {
+      return answer(this.#close(), callback)
+    }
+
+    async clearExpiredSessions(): Promise<void> {
+      const batch = 1_000
+      while ((await this[nativeStore].store.removeExpired(batch)) === batch);
+    }
+
+    setExpirationInterval(interval: number = this.options.checkExpirationInterval): void {
+      this.clearExpirationInterval()
+      this.#interval = setInterval(() => {
+        this.clearExpiredSessions().catch(warnOfClearing)
+      }, interval)
+      this.#interval.unref()
+    }
+
+    clearExpirationInterval(): void {
+      clearInterval(this.#interval)
+      this.#interval = undefined
+    }
+
+    async createDatabaseTable(): Promise<void> {
+      const { tableName, columnNames } = this.options.schema
+      const { session_id, expires, data } = columnNames
+      try {
+        await this.query('SELECT 1 FROM ?? LIMIT 0', [tableName])
+      } catch {
+        const names = [tableName, session_id, expires, data, session_id]
+        await this.query(
+          'CREATE TABLE IF NOT EXISTS ?? (?? varchar(128) COLLATE utf8mb4_bin NOT NULL, ?? int(11) unsigned NOT NULL, ?? mediumtext COLLATE utf8mb4_bin, PRIMARY KEY (??)) ENGINE=InnoDB',
+          names,
+        )
+      }
+    }
+
+    query(sql: string, parameters?: readonly unknown[]): Promise<[rows: unknown, fields: unknown]> {
+      return new Promise((resolve, reject) => {
+        const { connection } = this as unknown as {
+          connection: { query(sql: string, parameters: unknown, callback: unknown): unknown }
+        }
+        const sent = connection.query(sql, parameters, (error: unknown, rows: unknown, fields: unknown) =>
+          error ? reject(error as Error) : resolve([rows, fields]),
+        )
+        // Those with promises never call back.
+        if (sent instanceof Promise) sent.then(resolve, reject)
+      })
+    }
+
+    createPool(options: MySQLStoreOptions): Pool {
+      return createPool(this.prepareOptionsForMySQL2(options))
+    }
+
+    prepareOptionsForMySQL2(options: MySQLStoreOptions): PoolOptions {
+      const entries = Object.entries(options).filter(
+        ([name, value]) => value !== undefined && !ownOptions.has(name),
+      )
+      return Object.fromEntries(entries)
+    }
+
+    setOptions(options?: MySQLStoreOptions): void {
+      this.options = resolve(options, Boolean(this.connection))
+      this.validateOptions(this.options)
+    }
+
+    validateOptions(options: MySQLStoreOptions): void {
+      for (const name of Object.keys(options.schema?.columnNames ?? {})) {
+        if (Object.hasOwn(defaultOptions.schema.columnNames, name)) continue
+        throw optionError(
+          `Unknown column specified ("${name}"). Only the following columns are configurable: "session_id", "expires", "data". Give schema.columnNames these names alone.`,
+        )
+      }
+    }
+
+    override createSession(request: object, data: object) {
+      const made = super.createSession(request, data)
+      this.#bridge.link(data, made)
+      return made
+    }
+
+    async #start(): Promise<void> {
+      // In a turn of its own, so that methods which an app puts in place of these are called.
+      await Promise.resolve()
+      if (this.options.createDatabaseTable) await this.createDatabaseTable()
+      if (this.state !== 'INITIALIZING') return
+      this.state = 'INITIALIZED'
+      if (this.options.clearExpired) this.setExpirationInterval()
+    }
+
+    async #close(): Promise<void> {
+      this.clearExpirationInterval()
+      if (this.state === 'CLOSED' || this.state === 'CLOSING') return
+      this.state = 'CLOSING'
+      try {
+        await this.#ready.catch(() => undefined)
+        await this.#bridge.close()
+        if (this.options.endConnectionOnClose) await end(this.connection)
+      } finally {
+        this.state = 'CLOSED'
+      }
+    }
+  }
+  Object.assign(MySQLStore.prototype, { state: 'UNINITIALIZED', defaultOptions })
+  return MySQLStore as unknown as MySQLStoreConstructor
+}
+
+// The second name makes `require('coatcheck/express-mysql-session')` the function itself.
+export { expressMySQLSession as default, expressMySQLSession as 'module.exports' }
+
+function resolve(options: MySQLStoreOptions = {}, connectionGiven: boolean): ResolvedOptions {
+  return {
+    ...defaultOptions,
+    endConnectionOnClose: !connectionGiven,
+    ...options,
+    schema: {
+      tableName: options.schema?.tableName ?? defaultOptions.schema.tableName,
+      columnNames: {
+        ...defaultOptions.schema.columnNames,
+        ...options.schema?.columnNames,
+      } as Required<MySQLColumns>,
+    },
+  } as ResolvedOptions
+}
+
+/** A promise, and the callback besides; then the promise is never rejected, because nobody looks at it. */
+function answer<Value>(promise: Promise<Value>, callback?: Callback<Value>): Promise<Value> {
+  if (typeof callback !== 'function') return promise
+  promise.then(
+    (value) => process.nextTick(callback, null, value),
+    (error: unknown) => process.nextTick(callback, error),
+  )
+  return promise.catch(() => undefined as Value)
+}
+
+function end(connection: MySQLConnection): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const client = connection as unknown as { end(callback: (error?: unknown) => void): unknown }
+    const ended = client.end((error) => (error ? reject(error as Error) : resolve()))
+    if (ended instanceof Promise) ended.then(() => resolve(), reject)
+  })
+}
+
+function warnOfClearing(error: unknown): void {
+  process.emitWarning(
+    `Expired sessions could not be cleared away: ${String(error)}. It is tried again at the next interval.`,
+    { code: 'COATCHECK_SWEEP' },
+  )
+}

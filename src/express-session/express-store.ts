@@ -1,0 +1,118 @@
+import type { Codec } from '../core/codec.ts'
+import { refuseUnknownOptions } from '../core/errors.ts'
+import { type Duration, milliseconds } from '../core/lifetime.ts'
+import type { SessionStore } from '../core/store.ts'
+import { Sweeper } from '../core/sweeper.ts'
+import type { Session } from './session.ts'
+import { settle } from './settle.ts'
+import { StoreBridge, type StoredSession } from './store-bridge.ts'
+import { Store } from './store.ts'
+
+type Callback<Value = void> = (error?: unknown, value?: Value) => void
+
+/** What `ExpressStore` takes beside the store. */
+export interface ExpressStoreOptions {
+  /** How data becomes bytes. Default: JSON as express-session's own stores write it, leaving out what it cannot keep. */
+  readonly codec?: Codec | undefined
+  /** How long a session lives, since its last use, whose cookie has no `maxAge`. Default `'1d'`. */
+  readonly ttl?: Duration | undefined
+  /** `false`: expired sessions are cleared away by others. */
+  readonly sweep?: false | undefined
+}
+
+/**
+ * Any coatcheck store as a store for express-session, for apps that keep that middleware. Unlike stores made for
+ * it, this one loses no concurrent changes (they are merged), and a session that has ended stays so: saving it late
+ * stores nothing, and is no error. Expired sessions are cleared away every 10 minutes, until `close()`.
+ *
+ * All methods return a promise, or take a callback.
+ *
+ * @example
+ * const session = require('express-session')
+ * app.use(session({ store: new ExpressStore(new SQLiteStore('sessions.db')), secret, resave: false, saveUninitialized: false }))
+ */
+export class ExpressStore extends Store {
+  readonly #bridge: StoreBridge
+  readonly #sweeper: Sweeper | undefined
+
+  /** @throws ERR_SESSION_OPTION */
+  constructor(store: SessionStore, options: ExpressStoreOptions = {}) {
+    super()
+    refuseUnknownOptions('ExpressStore', options, ['codec', 'ttl', 'sweep'])
+    this.#bridge = new StoreBridge(store, milliseconds('ttl', options.ttl ?? '1d'), options.codec)
+    if (options.sweep === false) return
+    const interval = { every: 600_000, batch: 1_000 }
+    this.#sweeper = new Sweeper(store, interval, { swept: () => undefined, failed: warnOfSweep })
+  }
+
+  override get(sid: string): Promise<StoredSession | undefined>
+  override get(sid: string, callback: Callback<StoredSession>): void
+  override get(sid: string, callback?: Callback<StoredSession>) {
+    return settle(this.#bridge.get(sid), callback)
+  }
+
+  set(sid: string, session: object): Promise<void>
+  set(sid: string, session: object, callback?: Callback): void
+  set(sid: string, session: object, callback?: Callback) {
+    return settle(this.#bridge.set(sid, session as StoredSession), callback)
+  }
+
+  touch(sid: string, session: object): Promise<void>
+  touch(sid: string, session: object, callback?: Callback): void
+  touch(sid: string, session: object, callback?: Callback) {
+    return settle(this.#bridge.touch(sid, session as StoredSession), callback)
+  }
+
+  override destroy(sid: string): Promise<void>
+  override destroy(sid: string, callback?: Callback): void
+  override destroy(sid: string, callback?: Callback) {
+    return settle(this.#bridge.destroy(sid), callback)
+  }
+
+  /** All live sessions, by their publicIds; by their ids, if the store keeps those. */
+  all(): Promise<Record<string, StoredSession>>
+  all(callback: Callback<Record<string, StoredSession>>): void
+  all(callback?: Callback<Record<string, StoredSession>>) {
+    return settle(this.#bridge.all(), callback)
+  }
+
+  /** How many sessions are live. They are counted one by one. */
+  length(): Promise<number>
+  length(callback: Callback<number>): void
+  length(callback?: Callback<number>) {
+    return settle(this.#bridge.length(), callback)
+  }
+
+  /** Removes all live sessions. */
+  clear(): Promise<void>
+  clear(callback?: Callback): void
+  clear(callback?: Callback) {
+    return settle(this.#bridge.clear(), callback)
+  }
+
+  /** Stops the clearing and closes the store. */
+  close(): Promise<void>
+  close(callback?: Callback): void
+  close(callback?: Callback) {
+    return settle(
+      (async () => {
+        await this.#sweeper?.stop()
+        await this.#bridge.close()
+      })(),
+      callback,
+    )
+  }
+
+  override createSession(request: object, data: object): Session {
+    const session = super.createSession(request, data)
+    this.#bridge.link(data, session)
+    return session
+  }
+}
+
+function warnOfSweep(error: unknown): void {
+  process.emitWarning(
+    `Expired sessions could not be cleared away: ${String(error)}. It is tried again in 10 minutes.`,
+    { code: 'COATCHECK_SWEEP' },
+  )
+}
