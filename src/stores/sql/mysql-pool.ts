@@ -13,6 +13,7 @@ export type MySQLValue = Buffer | number | null
 /** The server's own numbers for what it says no with. */
 export const errorNumber = {
   duplicateKey: 1062,
+  unknownColumn: 1054,
   missingTable: 1146,
   outOfRange: 1690,
   deniedDatabase: 1044,
@@ -124,7 +125,12 @@ async function send(
   }
 }
 
-function execute(via: Pool | PoolConnection, sql: string, values: readonly MySQLValue[]): Promise<unknown> {
+/** Sends a statement once. Within a transaction that is the way: an undone statement has undone all of it. */
+export function execute(
+  via: Pool | PoolConnection,
+  sql: string,
+  values: readonly (MySQLValue | string)[],
+): Promise<unknown> {
   // The app's own pool may be set up to give rows in other shapes.
   const shape = {
     rowsAsArray: false,

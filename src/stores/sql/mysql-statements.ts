@@ -12,7 +12,8 @@ import { largestBatch } from './batch-size.ts'
  */
 export type MySQLStatements = ReturnType<typeof mysqlStatements>
 
-const now = `TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(3)) DIV 1000`
+/** Now, in milliseconds since the epoch by the database's clock. */
+export const now = `TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(3)) DIV 1000`
 const live = `expires_at > ${now}`
 const expiresAt = `LEAST(${now} + ?, created_at + ?)`
 const columns = 'session_key, public_id, user_id, data, version, created_at, seen_at, expires_at'

@@ -221,7 +221,7 @@ function byLifetime<Write extends { readonly lifetime: Lifetime }>(writes: reado
 }
 
 /** Portions of at most `mostBytes` of data; a write that is larger goes alone. */
-function byBytes<Write extends { readonly data: Uint8Array }>(writes: readonly Write[]): Write[][] {
+export function byBytes<Write extends { readonly data: Uint8Array }>(writes: readonly Write[]): Write[][] {
   const portions: Write[][] = []
   let bytes = Infinity
   for (const write of writes) {
