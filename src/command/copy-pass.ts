@@ -5,7 +5,7 @@ import { byBytes } from '../stores/sql/mysql-writer.ts'
 import { copiedSession, type CopiedSession } from './copied-session.ts'
 import type { CopyConnection, CopyValue } from './copy-connection.ts'
 import { CommandError } from './command-error.ts'
-import { type CopyStatements, keyEndLength } from './copy-statements.ts'
+import { type CopyStatements, keyEndLength, type Slice } from './copy-statements.ts'
 import { KeySet } from './key-set.ts'
 
 /** What a pass does by. */
@@ -14,6 +14,8 @@ export interface PassSettings {
   readonly sql: CopyStatements
   /** The most rows of the old table that one transaction is about. */
   readonly batch: number
+  /** How many slices the pass goes in: 1, 2, 4, … 64. */
+  readonly slices: number
   readonly userPath: readonly string[] | undefined
   /** Also end sessions here when most of those that were copied are gone from the old table. */
   readonly endAll: boolean
@@ -103,28 +105,30 @@ const manyGone = 100
  * @throws CommandError, if most copied sessions are gone from the old table and that was not expected
  */
 export async function pass(settings: PassSettings): Promise<Tally> {
-  const { connection, sql, batch, stop } = settings
   const tally = emptyTally()
   const seen = new KeySet()
+  const { slices, stop } = settings
+  for (let index = 0; index < slices; index++) await passSlice(settings, { index, of: slices }, tally, seen)
+  if (!stop.aborted) tally.ended = await endGone(settings, seen)
+  return tally
+}
+
+async function passSlice(settings: PassSettings, slice: Slice, tally: Tally, seen: KeySet): Promise<void> {
+  const { connection, sql, batch, stop } = settings
+  const size = batch * slice.of
   let after: CopyValue[] = []
   while (!stop.aborted) {
-    const first = after.length === 0
-    const [part] = await connection.select(sql.oldPart(first, batch), after)
+    const [part] = await connection.select(sql.oldPart(after.length === 0, size, slice), after)
     const count = Number(part?.['rows_read'])
-    if (count > 0) {
-      seen.add(String(part!['key_ends']))
-      const last = part!['last'] as CopyValue
-      const done = await connection.transaction(() => bringOver(settings, [...after, last], seen))
-      add(tally, { ...done, rows: count, expired: Number(part!['expired']) })
-      settings.progress(tally.rows)
-      after = [last]
-    }
-    if (count < batch) {
-      tally.ended = await endGone(settings, seen)
-      break
-    }
+    if (count === 0) return
+    seen.add(String(part!['key_ends']))
+    const last = part!['last'] as CopyValue
+    const done = await connection.transaction(() => bringOver(settings, slice, [...after, last], seen))
+    add(tally, { ...done, rows: Number(part!['rows_here']), expired: Number(part!['expired']) })
+    settings.progress(tally.rows)
+    if (count < size) return
+    after = [last]
   }
-  return tally
 }
 
 export function add(sum: Tally, tally: Partial<Tally>): void {
@@ -132,9 +136,14 @@ export function add(sum: Tally, tally: Partial<Tally>): void {
 }
 
 /** Brings over what differs in one part of the old table; runs within a transaction. */
-async function bringOver(settings: PassSettings, range: CopyValue[], seen: KeySet): Promise<Partial<Tally>> {
+async function bringOver(
+  settings: PassSettings,
+  slice: Slice,
+  range: CopyValue[],
+  seen: KeySet,
+): Promise<Tally> {
   const { connection, sql, userPath } = settings
-  const rows = await connection.select(sql.differing(range.length === 1), range)
+  const rows = await connection.select(sql.differing(range.length === 1, slice), range)
   const differences = rows
     .map((row) => differenceOf(row, userPath))
     // In the order in which everybody writes, so that none wait for each other in a circle.

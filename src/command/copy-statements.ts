@@ -15,6 +15,16 @@ export interface OldColumns {
   readonly data: string
 }
 
+/**
+ * One of 1, 2, 4, … 64 equal slices of all keys. Rows lie in the old table in one order and in the new one in another,
+ * at random; a table that outgrows the server's memory is filled a slice at a time, or each row would cost
+ * the reading of a page.
+ */
+export interface Slice {
+  readonly index: number
+  readonly of: number
+}
+
 /** Every statement that copying sends, in the common part of MySQL 8.0, 8.4 and MariaDB 10.6. */
 export type CopyStatements = ReturnType<typeof copyStatements>
 
@@ -67,18 +77,25 @@ export function copyStatements(tables: CopyTables) {
 ) ENGINE=InnoDB`,
     dropLedger: `DROP TABLE IF EXISTS ${ledger}`,
 
-    /** The next part of the old table in the order of its primary key: where it ends, and the ends of its keys. */
-    oldPart: (first: boolean, size: number) =>
-      `SELECT MAX(id) AS last, COUNT(*) AS rows_read, COALESCE(SUM(is_live = 0), 0) AS expired, ` +
-      `GROUP_CONCAT(key_end SEPARATOR '') AS key_ends FROM (` +
-      `SELECT ${id} AS id, ${live} AS is_live, RIGHT(${hashOf(id)}, ${keyEndLength}) AS key_end ` +
+    /** What it would take to hold the old table's rows in the server's memory, and how much of that there is. */
+    sizes:
+      `SELECT data_length, @@innodb_buffer_pool_size AS memory FROM information_schema.tables ` +
+      `WHERE table_schema = DATABASE() AND table_name = ?`,
+
+    /** The next part of the old table in the order of its primary key: where it ends, and the ends of the slice's keys. */
+    oldPart: (first: boolean, size: number, slice: Slice) =>
+      `SELECT MAX(id) AS last, COUNT(*) AS rows_read, COALESCE(SUM(is_here), 0) AS rows_here, ` +
+      `COALESCE(SUM(is_here AND is_live = 0), 0) AS expired, ` +
+      `COALESCE(GROUP_CONCAT(IF(is_here, key_end, NULL) SEPARATOR ''), '') AS key_ends FROM (` +
+      `SELECT ${id} AS id, ${live} AS is_live, ${isIn(slice, id)} AS is_here, ` +
+      `RIGHT(${hashOf(id)}, ${keyEndLength}) AS key_end ` +
       `FROM ${old} ${first ? '' : `WHERE ${id} > ? `}ORDER BY ${id} LIMIT ${size}) AS part`,
 
     /**
      * The live rows of a part that differ from what the ledger says of them. Only for those is the new table read:
      * its rows lie in another order, and a pass that finds nothing to do is to cost little.
      */
-    differing: (first: boolean) =>
+    differing: (first: boolean, slice: Slice) =>
       `SELECT old.session_key, old.expires, old.fingerprint, old.data, ` +
       `copied.fingerprint AS copied_fingerprint, copied.expires AS copied_expires, ` +
       `copied.version AS copied_version, copied.expires * 1000 <= ${now} AS copy_had_expired, ` +
@@ -86,7 +103,7 @@ export function copyStatements(tables: CopyTables) {
       `${now} AS read_at FROM (` +
       `SELECT ${keyOfId(id)} AS session_key, ${expires} AS expires, ${fingerprintOf(utf8Data)} AS fingerprint, ` +
       `CAST(${utf8Data} AS BINARY) AS data FROM ${old} ` +
-      `WHERE ${first ? '' : `${id} > ? AND `}${id} <= ? AND ${live}) AS old ` +
+      `WHERE ${first ? '' : `${id} > ? AND `}${id} <= ? AND ${live} AND ${isIn(slice, id)}) AS old ` +
       `LEFT JOIN ${ledger} AS copied ON copied.session_key = old.session_key ` +
       `LEFT JOIN ${sessions} AS present ON present.session_key = old.session_key ` +
       `WHERE copied.session_key IS NULL OR (copied.ended = 0 AND ` +
@@ -136,6 +153,14 @@ function later(sessions: string): string {
 
 function hashOf(id: string): string {
   return `LEFT(SHA2(CONVERT(${id} USING utf8mb4), 256), 42)`
+}
+
+/** By the hash's first byte, which is what the keys of copied sessions are ordered by. */
+function isIn({ index, of }: Slice, id: string): string {
+  if (of === 1) return '1'
+  const byte = (value: number) => `'${value.toString(16).padStart(2, '0')}'`
+  const size = 256 / of
+  return `LEFT(${hashOf(id)}, 2) BETWEEN ${byte(index * size)} AND ${byte((index + 1) * size - 1)}`
 }
 
 /** `keyOf` of core/token.ts in SQL: apps that share the old table through coatcheck leave tokens of ours there. */

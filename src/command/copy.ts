@@ -1,6 +1,7 @@
 import { setTimeout } from 'node:timers/promises'
 import type { SessionKey } from '../core/record.ts'
 import { MySQLStore } from '../stores/mysql.ts'
+import { nextPowerOfTwo } from '../stores/sql/batch-size.ts'
 import { errorNumber, numberOf } from '../stores/sql/mysql-pool.ts'
 import { CommandError } from './command-error.ts'
 import { CopyConnection } from './copy-connection.ts'
@@ -38,15 +39,16 @@ export async function copy(
   const sql = copyStatements(options)
   return connected(options, sql, async (connection) => {
     await prepare(connection, sql, options)
-    const settings = { ...options, connection, sql, stop, progress: (rows: number) => watcher.progress(rows) }
+    const progress = (rows: number) => watcher.progress(rows)
     const sum = emptyTally()
     const began = performance.now()
     let [passes, copyingSeconds, whole, before] = [0, 0, false, Infinity]
     while (!stop.aborted) {
       const passBegan = performance.now()
-      const [counted] = await connection.select(sql.countOld)
-      watcher.passBegins(++passes, Number(counted?.['count']))
-      const tally = await pass(settings)
+      const rows = await count(connection, sql.countOld)
+      watcher.passBegins(++passes, rows)
+      const slices = await slicesFor(connection, sql, options.from, rows)
+      const tally = await pass({ ...options, connection, sql, stop, slices, progress })
       watcher.passEnds(tally)
       if (tally.copied > 0) copyingSeconds += secondsSince(passBegan)
       if (!stop.aborted) whole = true
@@ -100,11 +102,11 @@ async function prepare(connection: CopyConnection, sql: CopyStatements, options:
   // The store makes its table on first use.
   await new MySQLStore(connection.pool, { table: options.to }).find(['00'.repeat(24) as SessionKey])
   if (!(await ledgerIsThere(connection, sql))) await createLedger(connection, sql)
-  const [copied] = await connection.select(sql.countCopied)
+  const copied = await count(connection, sql.countCopied)
   const sessions = await connection.select(sql.anySession)
-  if (sessions.length === 0 && Number(copied?.['count']) > 0) {
+  if (sessions.length === 0 && copied > 0) {
     throw new CommandError(
-      `${options.to} is empty although ${Number(copied?.['count'])} live sessions were copied into it. If it was emptied so as to begin anew, run the command with --forget first.`,
+      `${options.to} is empty although ${copied} live sessions were copied into it. If it was emptied so as to begin anew, run the command with --forget first.`,
     )
   }
 }
@@ -149,6 +151,24 @@ async function createLedger(connection: CopyConnection, sql: CopyStatements): Pr
       `This user may not create the table that the copy keeps its ledger in. Let one who may run this, and grant SELECT, INSERT and UPDATE on it:\n\n${sql.createLedger};`,
     )
   }
+}
+
+/** As many slices as it takes for what is still to be copied to fit in a quarter of the server's memory. */
+async function slicesFor(
+  connection: CopyConnection,
+  sql: CopyStatements,
+  from: string,
+  rows: number,
+): Promise<number> {
+  const copied = await count(connection, sql.countCopied)
+  const [sizes] = await connection.select(sql.sizes, [from])
+  const bytes = (Number(sizes?.['data_length']) || 0) * Math.max(0, 1 - copied / Math.max(1, rows))
+  return Math.min(64, nextPowerOfTwo(bytes / (Number(sizes?.['memory']) / 4)))
+}
+
+async function count(connection: CopyConnection, statement: string): Promise<number> {
+  const [row] = await connection.select(statement)
+  return Number(row?.['count'])
 }
 
 async function rest(milliseconds: number, stop: AbortSignal): Promise<void> {
