@@ -9,7 +9,9 @@ const require = createRequire(import.meta.url)
 const [sessionModule, storeModule] = process.env['MODULES']!.split(' ') as [string, string]
 const session = require(sessionModule) as SessionModule
 const Store = (
-  require(storeModule) as (session: SessionModule) => new (options: object, pool: Pool) => object
+  require(storeModule) as (
+    session: SessionModule,
+  ) => new (options: object, pool: Pool) => { onReady(): Promise<void> }
 )(session)
 const { createPool } = require('mysql2/promise') as typeof import('mysql2/promise')
 
@@ -56,6 +58,7 @@ app.post('/change/:key/:value', change as never)
 app.post('/sign-out', signOut as never)
 app.get('/look', look as never)
 
+await store.onReady()
 const server = app.listen(0, '127.0.0.1', () => {
   console.log(`listening ${(server.address() as AddressInfo).port}`)
 })

@@ -25,6 +25,7 @@ export type MySQLValue = Buffer | number | null
 /** The server's own numbers for what it says no with. */
 export const errorNumber = {
   duplicateKey: 1062,
+  unknownColumn: 1054,
   missingTable: 1146,
   outOfRange: 1690,
   deniedDatabase: 1044,
@@ -128,7 +129,7 @@ export async function onOneConnection<Answer>(
   }
 }
 
-function connectionOf(pool: Pool): Promise<PoolConnection> {
+export function connectionOf(pool: Pool): Promise<PoolConnection> {
   return new Promise((resolve, reject) => {
     pool.getConnection((error, connection) => (error ? reject(error) : resolve(connection)))
   })
@@ -169,7 +170,12 @@ async function send(via: MySQLClient, sql: string, values: readonly MySQLValue[]
   }
 }
 
-function execute(via: MySQLClient, sql: string, values: readonly MySQLValue[]): Promise<unknown> {
+/** Sends a statement once. Within a transaction that is the way: an undone statement has undone all of it. */
+export function execute(
+  via: MySQLClient,
+  sql: string,
+  values: readonly (MySQLValue | string)[],
+): Promise<unknown> {
   // The app's own pool may be set up to give rows in other shapes.
   const shape = {
     rowsAsArray: false,

@@ -12,6 +12,7 @@ import { largestBatch } from './batch-size.ts'
  */
 export type MySQLStatements = ReturnType<typeof mysqlStatements>
 
+/** Now, in milliseconds since the epoch by the database's clock. */
 export const now = `TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(3)) DIV 1000`
 const live = `expires_at > ${now}`
 const expiresAt = `LEAST(${now} + ?, created_at + ?)`

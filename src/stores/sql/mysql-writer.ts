@@ -222,7 +222,7 @@ export function byLifetime<Write extends { readonly lifetime: Lifetime }>(
 }
 
 /** Portions of at most `mostBytes` of data; a write that is larger goes alone. */
-function byBytes<Write extends { readonly data: Uint8Array }>(writes: readonly Write[]): Write[][] {
+export function byBytes<Write extends { readonly data: Uint8Array }>(writes: readonly Write[]): Write[][] {
   const portions: Write[][] = []
   let bytes = Infinity
   for (const write of writes) {

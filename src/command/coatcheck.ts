@@ -1,0 +1,81 @@
+#!/usr/bin/env node
+import { SessionError } from '../core/errors.ts'
+import { CommandError, UsageError } from './command-error.ts'
+import { copyHelp, type CopyOptions, copyOptions } from './copy-options.ts'
+
+const help = `coatcheck COMMAND
+
+  copy    copies the sessions of an express-mysql-session table into coatcheck's own layout
+
+coatcheck COMMAND --help tells more.
+`
+
+/** @returns the exit code */
+async function main([command, ...args]: readonly string[]): Promise<number> {
+  if (command === '--help' || command === '-h') return say(help)
+  if (command !== 'copy') {
+    throw new UsageError(command === undefined ? 'Name a command: copy.' : `There is no command ${command}.`)
+  }
+  const options = copyOptions(args, process.env['DATABASE_URL'])
+  return options === 'help' ? say(copyHelp) : runCopy(options, args)
+}
+
+async function runCopy(options: CopyOptions, args: readonly string[]): Promise<number> {
+  // Only now: the driver is an optional package, and help needs none.
+  const { copy, forget } = await import('./copy.ts')
+  const { ledgerName } = await import('./copy-statements.ts')
+  const { copyWatcher, summaryText } = await import('./copy-report.ts')
+  if (options.forget) return say(`Dropped ${await forget(options)}.\n`)
+  const stop = new AbortController()
+  // A second signal ends the process at once, which does no harm.
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort())
+  const summary = await copy(options, copyWatcher(process.stderr), stop.signal)
+  say(`${summaryText(summary, { ledger: ledgerName(options), user: options.userPath?.join('.') })}\n`)
+  if (summary.whole && (options.follow || !stop.signal.aborted)) return 0
+  throw new CommandError(`Stopped before the end. To go on, run it again: coatcheck copy ${masked(args)}`)
+}
+
+/** The arguments without what is secret among them. */
+function masked(args: readonly string[]): string {
+  return args
+    .map((arg, index) => (arg.startsWith('--url=') ? '--url=…' : args[index - 1] === '--url' ? '…' : arg))
+    .join(' ')
+}
+
+function say(text: string): number {
+  process.stdout.write(text)
+  return 0
+}
+
+/** What to tell of an error, and the exit code that goes with it. */
+function explain(error: unknown): [text: string, code: number] {
+  if (error instanceof UsageError) return [`${error.message}\nSee coatcheck copy --help.`, 2]
+  if (error instanceof SessionError && error.code === 'ERR_SESSION_OPTION') return [error.message, 2]
+  if (error instanceof CommandError || error instanceof SessionError) return [error.message, 1]
+  const { code, message } = error as { readonly code?: string; readonly message: string }
+  if (code === 'ERR_MODULE_NOT_FOUND' && message.includes("'mysql2'")) {
+    return ['The driver is not installed: npm install mysql2.', 1]
+  }
+  const advice = code === undefined ? undefined : adviceFor[code]
+  const reason = message === '' ? String(code) : message
+  return [`${reason}. ${advice ?? 'What was copied stays; run the command again to go on.'}`, 1]
+}
+
+const adviceFor: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'No database answers there. Check DATABASE_URL or --url, and that the database is up.',
+  ENOTFOUND: 'There is no such host. Check DATABASE_URL or --url.',
+  ETIMEDOUT: 'The database did not answer. Check DATABASE_URL or --url, and that it is reachable from here.',
+  ER_ACCESS_DENIED_ERROR: 'Check the user and the password in DATABASE_URL or --url.',
+  ER_DBACCESS_DENIED_ERROR: 'Check the database in DATABASE_URL or --url, and the rights of its user.',
+  ER_BAD_DB_ERROR: 'Check the database in DATABASE_URL or --url.',
+  ER_TABLEACCESS_DENIED_ERROR:
+    'The user needs SELECT on the old table, and SELECT, INSERT, UPDATE and DELETE on the new one.',
+}
+
+try {
+  process.exitCode = await main(process.argv.slice(2))
+} catch (error) {
+  const [text, code] = explain(error)
+  process.stderr.write(`${text}\n`)
+  process.exitCode = code
+}

@@ -1,0 +1,9 @@
+/** The command cannot go on, and says what to do; exit code 1. */
+export class CommandError extends Error {
+  override readonly name = 'CommandError'
+}
+
+/** The command was called wrongly; exit code 2. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError'
+}

@@ -1,0 +1,68 @@
+import { setTimeout } from 'node:timers/promises'
+import type { Pool, PoolConnection, ResultSetHeader, RowDataPacket } from 'mysql2'
+import { connectionOf, errorNumber, execute, numberOf, openClient } from '../stores/sql/mysql-pool.ts'
+import type { MySQLValue } from '../stores/sql/mysql-pool.ts'
+
+/** The old table's ids are texts, so that its own collation compares them and its primary key finds them. */
+export type CopyValue = MySQLValue | string
+
+/** Deadlock, lock wait too long, "record has changed since last read", and a row that somebody was faster to add. */
+const worthAnotherTry = new Set<number>([1213, 1205, 1020, errorNumber.duplicateKey])
+const mostTries = 10
+
+/** The one connection of a copy: it holds the lock, so all that is written goes by it. */
+export class CopyConnection {
+  /** For what is not the copy's own work. */
+  readonly pool: Pool
+  readonly #connection: PoolConnection
+
+  private constructor(pool: Pool, connection: PoolConnection) {
+    this.pool = pool
+    this.#connection = connection
+    // A connection that is lost between statements: the next statement tells.
+    connection.on('error', () => {})
+  }
+
+  /** @throws ERR_SESSION_OPTION for a URL that is none; else what the driver throws */
+  static async open(url: string): Promise<CopyConnection> {
+    const pool = openClient(url).client as Pool // a URL always makes one
+    try {
+      return new CopyConnection(pool, await connectionOf(pool))
+    } catch (error) {
+      pool.end(() => {})
+      throw error
+    }
+  }
+
+  async select(sql: string, values: readonly CopyValue[] = []): Promise<RowDataPacket[]> {
+    return (await execute(this.#connection, sql, values)) as RowDataPacket[]
+  }
+
+  /** @returns how many rows were affected */
+  async change(sql: string, values: readonly CopyValue[] = []): Promise<number> {
+    return ((await execute(this.#connection, sql, values)) as ResultSetHeader).affectedRows
+  }
+
+  /** Does `work` in a transaction, and again from the start where another transaction was in the way. */
+  async transaction<Answer>(work: () => Promise<Answer>): Promise<Answer> {
+    const connection = this.#connection.promise()
+    for (let tried = 1; ; tried++) {
+      await connection.beginTransaction()
+      try {
+        const answer = await work()
+        await connection.commit()
+        return answer
+      } catch (error) {
+        if (!worthAnotherTry.has(numberOf(error)) || tried === mostTries) throw error
+        await connection.rollback()
+        await setTimeout(Math.random() * 10 * 2 ** tried)
+      }
+    }
+  }
+
+  /** Ends the connection, and with it the lock. */
+  close(): Promise<void> {
+    this.#connection.release()
+    return new Promise((resolve) => this.pool.end(() => resolve()))
+  }
+}
