@@ -55,7 +55,7 @@ const preflightSeconds = 600
  * app.use(cors(sessions))
  * app.use(cors({ origin: ['https://app.example.com', /^https:\/\/pr-\d+\.example\.dev$/], credentials: true }))
  */
-export default function cors<Request extends CorsRequest = CorsRequest>(
+function cors<Request extends CorsRequest = CorsRequest>(
   options?: CorsOptions<Request> | CorsOptionsFunction<Request> | Sessions,
 ): CorsMiddleware<Request> {
   if (typeof options === 'function') {
@@ -69,6 +69,9 @@ export default function cors<Request extends CorsRequest = CorsRequest>(
   const resolved = resolveCors(options instanceof Sessions ? optionsOf(options) : (options ?? {}))
   return (request, response, next) => respond(resolved, request, response, next)
 }
+
+// The second name makes `require('coatcheck/cors')` the function itself.
+export { cors as default, cors as 'module.exports' }
 
 function optionsOf({ sites }: Sessions): CorsOptions {
   if (sites.origins.length === 0) {

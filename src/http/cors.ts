@@ -23,7 +23,7 @@ export interface CorsOptions<Request extends CorsRequest = CorsRequest> {
   /** Whether requests with cookies may be read, by allowed origins only. Default: `false`. */
   readonly credentials?: boolean | undefined
   /** For how many seconds browsers may remember a preflight. Default: not said (browsers take 5). */
-  readonly maxAge?: number | undefined
+  readonly maxAge?: number | string | undefined
   /** Hand preflights on to the next handler, once their headers are set. Default: `false`. */
   readonly preflightContinue?: boolean | undefined
   /** The status of a preflight's answer, 200 to 299. Default: 204. */
@@ -191,9 +191,9 @@ function isNameList(text: string): boolean {
   return text.split(',').every((part) => /^[ \t]*(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+[ \t]*)?$/.test(part))
 }
 
-function wholeSeconds(maxAge: number | undefined): string {
-  if (maxAge === undefined || maxAge === null) return ''
-  if (!Number.isSafeInteger(maxAge) || maxAge < 0) {
+function wholeSeconds(maxAge: number | string | undefined): string {
+  if (maxAge === undefined || maxAge === null || maxAge === '') return ''
+  if (!/^\d{1,15}$/.test(String(maxAge))) {
     throw optionError(
       `cors: maxAge must be a whole number of seconds, not ${inspect(maxAge)}. Write 600 for ten minutes, 0 for not at all.`,
     )

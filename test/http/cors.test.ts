@@ -1,4 +1,5 @@
 import http from 'node:http'
+import { createRequire } from 'node:module'
 import type { AddressInfo } from 'node:net'
 import connect from 'connect'
 import incumbent from 'cors'
@@ -106,6 +107,8 @@ const lists: [what: string, options: CorsOptions | undefined][] = [
   ['no exposed headers', { exposedHeaders: [] }],
   ['a preflight age', { origin: [mine], maxAge: 600 }],
   ['a preflight age of nothing', { maxAge: 0 }],
+  ['a preflight age as text', { maxAge: '600' }],
+  ['a preflight age of no text', { maxAge: '' }],
   ['preflights for the next handler', { origin: [mine], preflightContinue: true }],
   ['another status', { origin: [mine], optionsSuccessStatus: 200 }],
 ]
@@ -499,7 +502,7 @@ const unsafe: [options: unknown, message: string][] = [
   [{ maxAge: 1.5 }, 'maxAge must be'],
   [{ maxAge: -1 }, 'maxAge must be'],
   [{ maxAge: NaN }, 'maxAge must be'],
-  [{ maxAge: '600' }, 'maxAge must be'],
+  [{ maxAge: '10m' }, 'maxAge must be'],
   [{ preflightContinue: 1 }, 'preflightContinue must be'],
   [{ optionsSuccessStatus: 199 }, 'optionsSuccessStatus must be'],
   [{ optionsSuccessStatus: 404 }, 'optionsSuccessStatus must be'],
@@ -638,6 +641,10 @@ describe.each([
     const { headers } = await send({ headers: { origin: mine, 'x-key': 'k' } })
     expect(headers['access-control-allow-origin']).toBe(mine)
   })
+})
+
+test('require gives the function itself', () => {
+  expect(createRequire(import.meta.url)('coatcheck/cors')).toBe(cors)
 })
 
 test('connect takes it', async () => {
