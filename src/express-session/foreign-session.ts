@@ -67,7 +67,10 @@ export function writeForeign(data: Uint8Array, keepsake?: Keepsake): object {
     )
   }
   session['cookie'] = cookieOf(session['cookie'])
-  if (keepsake) session['coatcheck'] = keepsake
+  if (keepsake) {
+    const { userId, publicId, createdAt } = keepsake
+    session['coatcheck'] = { userId, publicId, createdAt }
+  }
   return session
 }
 

@@ -72,6 +72,8 @@ export class ForeignStore implements TokenKeyedStore {
   readonly #store: ExpressSessionStore
   readonly #turns: Map<string, Turns>
   #connected = true
+  /** Whether there was a keepsake in any session yet. */
+  #keepsSome = false
 
   constructor(store: ExpressSessionStore) {
     this.#store = store
@@ -179,7 +181,9 @@ export class ForeignStore implements TokenKeyedStore {
   async #touch({ key, data }: TouchWrite): Promise<WriteResult> {
     const store = this.#store
     if (!store.touch) return 'done'
-    const session = writeForeign(data)
+    // Some stores put what they are handed in place of what they have.
+    const found = this.#keepsSome ? await this.#read(key) : undefined
+    const session = writeForeign(data, found?.kept ? found : undefined)
     try {
       await answerOf((callback) => store.touch!(key, session, callback))
       return 'done'
@@ -198,7 +202,10 @@ export class ForeignStore implements TokenKeyedStore {
   async #read(key: SessionKey): Promise<ForeignRecord | undefined> {
     try {
       const session = await answerOf((callback) => this.#store.get(key, callback))
-      return session ? readForeign(key, session) : undefined
+      if (!session) return undefined
+      const record = readForeign(key, session)
+      this.#keepsSome ||= record.kept
+      return record
     } catch (error) {
       if (isNotFound(error)) return undefined
       // JSON.parse, of a damaged row. To its holder that must be a lost session, not an error on each request.

@@ -1,0 +1,108 @@
+import { execFile, spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
+import { chown } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+
+const run = promisify(execFile)
+
+/** A user of this machine, as `spawn` takes it. */
+export interface Account {
+  readonly uid: number
+  readonly gid: number
+}
+
+/** The account of that name, where tests run as root, who may act for others; `undefined` where they do not. */
+export async function accountOf(user: string): Promise<Account | undefined> {
+  if (process.getuid?.() !== 0) return undefined
+  const [{ stdout: uid }, { stdout: gid }] = await Promise.all([
+    run('id', ['-u', user]),
+    run('id', ['-g', user]),
+  ])
+  return { uid: Number(uid), gid: Number(gid) }
+}
+
+/** An empty folder for a server's data, and the server in it once it runs. Both go with `remove`, and with this process. */
+export class ServerFolder {
+  readonly path: string
+  #child: ChildProcess | undefined
+  #log: string[] = []
+  // Ctrl-C and process.exit() give no time to await anything.
+  readonly #abandon = (): void => {
+    this.#child?.kill('SIGKILL')
+    rmSync(this.path, { recursive: true, force: true })
+  }
+
+  private constructor(name: string) {
+    this.path = mkdtempSync(join(tmpdir(), `coatcheck-${name}-`))
+    process.once('exit', this.#abandon)
+  }
+
+  /** @param account whose the folder is to be; left out: the one that runs the tests */
+  static async make(name: string, account?: Account): Promise<ServerFolder> {
+    const folder = new ServerFolder(name)
+    if (account) {
+      chmodSync(folder.path, 0o755)
+      await chown(folder.path, account.uid, account.gid)
+    }
+    return folder
+  }
+
+  /**
+   * Starts the server and waits until `ask`, which is tried again and again, gets an answer from it.
+   * @throws Error with what it wrote last, if it ends before, or does not answer within a minute
+   */
+  async start(
+    program: string,
+    options: readonly string[],
+    ask: () => Promise<unknown>,
+    account?: Account,
+    argv0?: string,
+  ): Promise<void> {
+    const child = spawn(program, options, {
+      cwd: this.path,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      ...account,
+      ...(argv0 !== undefined && { argv0 }),
+    })
+    this.#child = child
+    child.once('error', (error) => this.#note(String(error)))
+    for (const output of [child.stdout, child.stderr]) {
+      output.setEncoding('utf8').on('data', (text: string) => this.#note(text))
+    }
+    const deadline = Date.now() + 60_000
+    for (;;) {
+      try {
+        await ask()
+        return
+      } catch (cause) {
+        const ended = child.pid === undefined || child.exitCode !== null || child.signalCode !== null
+        if (ended || Date.now() > deadline) {
+          const what = ended ? 'ended as it started' : 'does not answer'
+          throw new Error(`${program}, for the tests, ${what}. Its log:\n${this.#log.join('')}`, { cause })
+        }
+        await new Promise((resolve) => setTimeout(resolve, 50))
+      }
+    }
+  }
+
+  /** Ends the server, waits until it is gone, and removes its data. */
+  async remove(): Promise<void> {
+    const child = this.#child
+    if (child?.pid !== undefined && child.exitCode === null && child.signalCode === null) {
+      const exited = once(child, 'exit')
+      // To PostgreSQL it means: without waiting for clients. To Redis the same as SIGTERM.
+      child.kill('SIGINT')
+      await exited
+    }
+    process.off('exit', this.#abandon)
+    rmSync(this.path, { recursive: true, force: true })
+  }
+
+  #note(text: string): void {
+    this.#log.push(text)
+    if (this.#log.length > 200) this.#log.shift()
+  }
+}
