@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { createRequire } from 'node:module'
 import { createConnection as createCallbackConnection, createPool as createCallbackPool } from 'mysql2'
 import { createConnection, createPool, type Pool, type PoolOptions, type RowDataPacket } from 'mysql2/promise'
@@ -6,6 +8,8 @@ import { freshDatabase } from '../servers/databases.ts'
 import type { SessionModule, StoredSession } from './express-session-types.ts'
 
 const require = createRequire(import.meta.url)
+/** What users are told of the differences. */
+const migrating = readFileSync(join(import.meta.dirname, '../../docs/migrating.md'), 'utf8').toLowerCase()
 
 /** The store as its documentation has it; both packages are seen through this. */
 interface StoreObject {
@@ -125,6 +129,9 @@ function sideBySide<Seen>(
   expected: Expected<NoInfer<Seen>>,
 ): void {
   const differs = 'theirs' in expected
+  if (differs && !migrating.includes(expected.reason.toLowerCase())) {
+    throw new Error(`docs/migrating.md does not say: ${expected.reason}.`)
+  }
   const { theirs, ours } = differs ? expected : { theirs: expected.both, ours: expected.both }
   test(`${statement}${differs ? ` [differs: ${expected.reason}]` : ''}`, async () => {
     const incumbent = new Side('express-mysql-session', await freshDatabase())

@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { createRequire } from 'node:module'
 import { onTestFinished, expect, test } from 'vitest'
 import { type Served, type ServeExtras, Visited } from './visited.ts'
@@ -8,6 +10,9 @@ import type { Handler, SessionModule, SessionOptions } from './express-session-t
 const require = createRequire(import.meta.url)
 
 // express-session says on stderr what is deprecated, once for each place that does it. Tests that are about it listen.
+/** What users are told of the differences. */
+const migrating = readFileSync(join(import.meta.dirname, '../../docs/migrating.md'), 'utf8').toLowerCase()
+
 process.env['NO_DEPRECATION'] ??= 'express-session'
 
 const sideNames = ['express-session', 'coatcheck/express'] as const
@@ -88,6 +93,9 @@ export function sideBySide<Seen>(
   expected: Expected<NoInfer<Seen>>,
 ): void {
   const differs = 'theirs' in expected
+  if (differs && !migrating.includes(expected.reason.toLowerCase())) {
+    throw new Error(`docs/migrating.md does not say: ${expected.reason}.`)
+  }
   const { theirs, ours } = differs ? expected : { theirs: expected.both, ours: expected.both }
   test(`${statement}${differs ? ` [differs: ${expected.reason}]` : ''}`, async () => {
     const [incumbent, coatcheck] = [new Side('express-session'), new Side('coatcheck/express')]
