@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import { optionError, refuseUnknownOptions, type SessionError } from '../core/errors.ts'
-import type { RequestSession } from '../core/session.ts'
+import type { RequestSession, SessionData } from '../core/session.ts'
 import { Cookie } from '../express-session/cookie.ts'
 import { ExpressStore } from '../express-session/express-store.ts'
 import { MemoryStore } from '../express-session/memory-store.ts'
@@ -32,11 +32,21 @@ declare global {
   namespace Express {
     interface Request {
       /** The session of this request. `undefined` only after `destroy()`, and where `skip` said so. */
-      session: RequestSession
+      session: RequestSession & Omit<OldMembers, keyof SessionData>
       /** The session's token. A secret: never log it; `req.session.publicId` is for that. */
       sessionID: string
+      /** With `session(options)`: the store, as express-session has it. */
+      sessionStore: Store
     }
   }
+}
+
+/** What `req.session` has besides with `session(options)`. With `session(sessions)` these are not there. */
+export interface OldMembers {
+  /** The cookie of this session. Assigning its `maxAge`, in milliseconds, sets how long both live. */
+  cookie: Cookie
+  /** Lets the cookie live for its `originalMaxAge` from now. */
+  resetMaxAge(): RequestSession
 }
 
 /** The options of `session(sessions, options)`. */
