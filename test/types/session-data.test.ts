@@ -27,10 +27,10 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true }))
 
 /** Compiles an app of one file and gives what the compiler says: nothing if all is well. */
-async function compiled(name: string, source: string): Promise<string> {
+async function compiled(name: string, source: string, type = 'module'): Promise<string> {
   const app = join(folder, name)
   await mkdir(app)
-  await writeFile(join(app, 'package.json'), '{ "type": "module" }')
+  await writeFile(join(app, 'package.json'), JSON.stringify({ type }))
   await writeFile(join(app, 'app.ts'), source)
   const compilerOptions = {
     module: 'nodenext',
@@ -139,4 +139,61 @@ test('a mistake is found in such a program at all', async () => {
     `${anApp}\nconst port: number = 'not a number'\napp.listen(port)\n`,
   )
   expect(errors).toMatch(/^mistake\/app\.ts|app\.ts\(\d+,\d+\): error TS2322/)
+})
+
+const theirApp = `
+import type {} from 'coatcheck'
+import expressMySQLSession = require('coatcheck/express-mysql-session')
+import session = require('coatcheck/express')
+import cors = require('coatcheck/cors')
+import express = require('express')
+`
+const theirModuleApp = `
+import expressMySQLSession from 'coatcheck/express-mysql-session'
+import session from 'coatcheck/express'
+import cors from 'coatcheck/cors'
+import express from 'express'
+`
+const theirBody = `
+declare module 'coatcheck' {
+  interface SessionData {
+    user?: string
+  }
+}
+
+class OwnStore extends session.Store {
+  override get(_id: string, callback: (error?: unknown, session?: object | null) => void): void {
+    callback(null, null)
+  }
+  set(_id: string, _session: object, callback?: (error?: unknown) => void): void {
+    callback?.()
+  }
+  override destroy(_id: string, callback?: (error?: unknown) => void): void {
+    callback?.()
+  }
+}
+
+const MySQLStore = expressMySQLSession(session)
+const stores = [new OwnStore(), new session.MemoryStore(), new MySQLStore({ host: 'localhost', database: 'shop' })]
+const app = express()
+app.use(cors({ origin: 'https://app.example.com', credentials: true }))
+for (const store of stores) {
+  app.use(session({ store, secret: ['a', 'b'], resave: false, saveUninitialized: false, rolling: true, unset: 'destroy',
+    genid: (request: express.Request) => request.path, name: 'sid', proxy: true,
+    cookie: { maxAge: 60_000, secure: 'auto', sameSite: true, priority: 'high', partitioned: false } }))
+}
+app.get('/', (request, response, next) => {
+  const user: string | undefined = request.session.user
+  request.session.cookie.maxAge = 3_600_000
+  request.session.resetMaxAge()
+  request.sessionStore.get(request.sessionID, (error, found) => {
+    if (error) return next(error)
+    request.session.regenerate((failure) => (failure ? next(failure) : response.json([user, found])))
+  })
+})
+`
+
+test('an app in the forms of express-session is typed, as a CommonJS module and as an ES module', async () => {
+  expect(await compiled('their-app', theirApp + theirBody, 'commonjs')).toBe('')
+  expect(await compiled('their-module-app', theirModuleApp + theirBody)).toBe('')
 })
