@@ -149,6 +149,7 @@ import cors = require('coatcheck/cors')
 import express = require('express')
 `
 const theirModuleApp = `
+import type {} from 'coatcheck'
 import expressMySQLSession from 'coatcheck/express-mysql-session'
 import session from 'coatcheck/express'
 import cors from 'coatcheck/cors'
