@@ -1,41 +1,22 @@
 import type { PoolOptions } from 'mysql2'
 import { createPool, type Pool } from 'mysql2/promise'
-import { optionError } from '../core/errors.ts'
 import { type NativeStore, nativeStore } from '../express-session/foreign-store.ts'
 import { StoreBridge, type StoredSession } from '../express-session/store-bridge.ts'
 import type { Store } from '../express-session/store.ts'
-import { MySQLStore as CoatcheckStore, type MySQLColumns, type MySQLTarget } from '../stores/mysql.ts'
+import { MySQLStore as CoatcheckStore, type MySQLTarget } from '../stores/mysql.ts'
+import {
+  defaultOptions,
+  driverOptions,
+  type MySQLStoreOptions,
+  refuseUnknownColumns,
+  type ResolvedOptions,
+  resolveOptions,
+} from './express-mysql-session-options.ts'
+
+export type { MySQLStoreOptions, ResolvedOptions } from './express-mysql-session-options.ts'
 
 type Callback<Value = unknown> = (error?: unknown, value?: Value) => void
 type StoreClass = new () => { createSession(request: object, data: object): object }
-
-/** The options of the store: those of express-mysql-session by the same names, and all of mysql2's. */
-export interface MySQLStoreOptions extends PoolOptions {
-  /** Clear expired sessions away by a timer. Default `true`. */
-  readonly clearExpired?: boolean | undefined
-  /** How often, in milliseconds. Default 900,000. */
-  readonly checkExpirationInterval?: number | undefined
-  /** How long a session lives whose cookie has no `maxAge`, in milliseconds. Default 86,400,000. */
-  readonly expiration?: number | undefined
-  /** Make the table if it is not there. Default `true`. */
-  readonly createDatabaseTable?: boolean | undefined
-  /** Whether `close()` ends the connection. Default: if the store made it. */
-  readonly endConnectionOnClose?: boolean | undefined
-  /** Reading a session does not move its expiry. Default `false`. */
-  readonly disableTouch?: boolean | undefined
-  readonly schema?: {
-    /** Default `sessions`. */
-    readonly tableName?: string | undefined
-    readonly columnNames?: MySQLColumns | undefined
-  }
-}
-
-/** The options of a store, filled up with the defaults. */
-export type ResolvedOptions = MySQLStoreOptions & {
-  readonly expiration: number
-  readonly checkExpirationInterval: number
-  readonly schema: { readonly tableName: string; readonly columnNames: Required<MySQLColumns> }
-}
 
 /** A mysql2 pool or connection, with promises or with callbacks. */
 export type MySQLConnection = Exclude<MySQLTarget, string | PoolOptions | undefined>
@@ -94,23 +75,6 @@ export interface MySQLStoreConstructor {
   promiseAllSeries(factories: readonly (() => unknown)[]): Promise<unknown>
 }
 
-const defaultOptions = {
-  clearExpired: true,
-  checkExpirationInterval: 900_000,
-  expiration: 86_400_000,
-  createDatabaseTable: true,
-  endConnectionOnClose: true,
-  disableTouch: false,
-  charset: 'utf8mb4_bin',
-  schema: {
-    tableName: 'sessions',
-    columnNames: { session_id: 'session_id', expires: 'expires', data: 'data' },
-  },
-}
-
-/** What is the store's own; all else goes to the driver. */
-const ownOptions = new Set(Object.keys(defaultOptions).filter((name) => name !== 'charset'))
-
 /**
  * express-mysql-session's store, for coatcheck/express and for express-session: the same options, methods and table, so that
  * apps which still use that package share live sessions with those that use this one. Methods return a promise,
@@ -144,7 +108,7 @@ function expressMySQLSession(session: { readonly Store: unknown }): MySQLStoreCo
     constructor(options?: MySQLStoreOptions, connection?: MySQLConnection) {
       super()
       this.state = 'INITIALIZING'
-      this.options = resolve(options, connection !== undefined)
+      this.options = resolveOptions(options, connection !== undefined)
       this.validateOptions(this.options)
       this.connection = connection ?? this.createPool(this.options)
       const { schema, createDatabaseTable, expiration, disableTouch } = this.options
@@ -265,24 +229,16 @@ function expressMySQLSession(session: { readonly Store: unknown }): MySQLStoreCo
     }
 
     prepareOptionsForMySQL2(options: MySQLStoreOptions): PoolOptions {
-      const entries = Object.entries(options).filter(
-        ([name, value]) => value !== undefined && !ownOptions.has(name),
-      )
-      return Object.fromEntries(entries)
+      return driverOptions(options)
     }
 
     setOptions(options?: MySQLStoreOptions): void {
-      this.options = resolve(options, Boolean(this.connection))
+      this.options = resolveOptions(options, Boolean(this.connection))
       this.validateOptions(this.options)
     }
 
     validateOptions(options: MySQLStoreOptions): void {
-      for (const name of Object.keys(options.schema?.columnNames ?? {})) {
-        if (Object.hasOwn(defaultOptions.schema.columnNames, name)) continue
-        throw optionError(
-          `Unknown column specified ("${name}"). Only the following columns are configurable: "session_id", "expires", "data". Give schema.columnNames these names alone.`,
-        )
-      }
+      refuseUnknownColumns(options)
     }
 
     override createSession(request: object, data: object) {
@@ -319,21 +275,6 @@ function expressMySQLSession(session: { readonly Store: unknown }): MySQLStoreCo
 
 // The second name makes `require('coatcheck/express-mysql-session')` the function itself.
 export { expressMySQLSession as default, expressMySQLSession as 'module.exports' }
-
-function resolve(options: MySQLStoreOptions = {}, connectionGiven: boolean): ResolvedOptions {
-  return {
-    ...defaultOptions,
-    endConnectionOnClose: !connectionGiven,
-    ...options,
-    schema: {
-      tableName: options.schema?.tableName ?? defaultOptions.schema.tableName,
-      columnNames: {
-        ...defaultOptions.schema.columnNames,
-        ...options.schema?.columnNames,
-      } as Required<MySQLColumns>,
-    },
-  } as ResolvedOptions
-}
 
 /** A promise, and the callback besides; then the promise is never rejected, because nobody looks at it. */
 function answer<Value>(promise: Promise<Value>, callback?: Callback<Value>): Promise<Value> {

@@ -215,7 +215,9 @@ function resolveSecrets(options: SessionOptions): (request: object) => Signer | 
     const own = (request as { secret?: HmacKey }).secret
     if (!own) return undefined
     let signer = signers.get(own)
-    if (!signer) signers.set(own, (signer = signerOf(own)))
+    if (signer) return signer
+    if (signers.size >= 100) signers.clear()
+    signers.set(own, (signer = signerOf(own)))
     return signer
   }
 }

@@ -1,0 +1,85 @@
+import type { PoolOptions } from 'mysql2'
+import { optionError } from '../core/errors.ts'
+import type { MySQLColumns } from '../stores/mysql.ts'
+
+/** The options of the store: those of express-mysql-session by the same names, and all of mysql2's. */
+export interface MySQLStoreOptions extends PoolOptions {
+  /** Clear expired sessions away by a timer. Default `true`. */
+  readonly clearExpired?: boolean | undefined
+  /** How often, in milliseconds. Default 900,000. */
+  readonly checkExpirationInterval?: number | undefined
+  /** How long a session lives whose cookie has no `maxAge`, in milliseconds. Default 86,400,000. */
+  readonly expiration?: number | undefined
+  /** Make the table if it is not there. Default `true`. */
+  readonly createDatabaseTable?: boolean | undefined
+  /** Whether `close()` ends the connection. Default: if the store made it. */
+  readonly endConnectionOnClose?: boolean | undefined
+  /** Reading a session does not move its expiry. Default `false`. */
+  readonly disableTouch?: boolean | undefined
+  readonly schema?: {
+    /** Default `sessions`. */
+    readonly tableName?: string | undefined
+    readonly columnNames?: MySQLColumns | undefined
+  }
+}
+
+/** The options of a store, filled up with the defaults. */
+export type ResolvedOptions = MySQLStoreOptions & {
+  readonly expiration: number
+  readonly checkExpirationInterval: number
+  readonly schema: { readonly tableName: string; readonly columnNames: Required<MySQLColumns> }
+}
+
+export const defaultOptions = {
+  clearExpired: true,
+  checkExpirationInterval: 900_000,
+  expiration: 86_400_000,
+  createDatabaseTable: true,
+  endConnectionOnClose: true,
+  disableTouch: false,
+  charset: 'utf8mb4_bin',
+  schema: {
+    tableName: 'sessions',
+    columnNames: { session_id: 'session_id', expires: 'expires', data: 'data' },
+  },
+}
+
+/** What is the store's own; all else goes to the driver. */
+const ownOptions = new Set(Object.keys(defaultOptions).filter((name) => name !== 'charset'))
+
+/**
+ * @param connectionGiven whether the app brings a connection of its own
+ * @returns the options, filled up with the defaults
+ */
+export function resolveOptions(options: MySQLStoreOptions = {}, connectionGiven: boolean): ResolvedOptions {
+  return {
+    ...defaultOptions,
+    endConnectionOnClose: !connectionGiven,
+    ...options,
+    schema: {
+      tableName: options.schema?.tableName ?? defaultOptions.schema.tableName,
+      columnNames: {
+        ...defaultOptions.schema.columnNames,
+        ...options.schema?.columnNames,
+      } as Required<MySQLColumns>,
+    },
+  } as ResolvedOptions
+}
+
+/** @throws ERR_SESSION_OPTION that names an unknown column */
+export function refuseUnknownColumns(options: MySQLStoreOptions): void {
+  for (const name of Object.keys(options.schema?.columnNames ?? {})) {
+    if (Object.hasOwn(defaultOptions.schema.columnNames, name)) continue
+    throw optionError(
+      `Unknown column specified ("${name}"). Only the following columns are configurable: "session_id", "expires", "data". Give schema.columnNames these names alone.`,
+    )
+  }
+}
+
+/** What of the options is for the driver: all that is not the store's own. */
+export function driverOptions(options: MySQLStoreOptions): PoolOptions {
+  const entries = Object.entries(options).filter(
+    ([name, value]) => value !== undefined && !ownOptions.has(name),
+  )
+  return Object.fromEntries(entries)
+}
