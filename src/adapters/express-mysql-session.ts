@@ -100,7 +100,7 @@ function expressMySQLSession(session: { readonly Store: unknown }): MySQLStoreCo
     declare state: string
     declare options: ResolvedOptions
     readonly connection: MySQLConnection
-    readonly [nativeStore]: NativeStore
+    readonly #native: NativeStore
     readonly #bridge: StoreBridge
     readonly #ready: Promise<void>
     #interval: NodeJS.Timeout | undefined
@@ -118,11 +118,19 @@ function expressMySQLSession(session: { readonly Store: unknown }): MySQLStoreCo
         columns: schema.columnNames,
         createTable: createDatabaseTable === true,
       })
-      this[nativeStore] = { store, idle: expiration, touches: disableTouch !== true }
+      this.#native = { store, idle: expiration, touches: disableTouch !== true }
       this.#bridge = new StoreBridge(store, expiration)
       this.#ready = this.#start()
       // Whoever wants to know asks onReady(); a database that is down at the start must not end the process.
       this.#ready.catch(() => undefined)
+    }
+
+    /** Not where the app has put methods in place of these, such as ones that measure: those want to be called. */
+    get [nativeStore](): NativeStore | undefined {
+      const replaced = (['get', 'set', 'touch', 'destroy'] as const).some(
+        (name) => Reflect.get(this, name) !== own[name].value,
+      )
+      return replaced ? undefined : this.#native
     }
 
     onReady(): Promise<void> {
@@ -181,7 +189,7 @@ function expressMySQLSession(session: { readonly Store: unknown }): MySQLStoreCo
 
     async clearExpiredSessions(): Promise<void> {
       const batch = 1_000
-      while ((await this[nativeStore].store.removeExpired(batch)) === batch);
+      while ((await this.#native.store.removeExpired(batch)) === batch);
     }
 
     setExpirationInterval(interval: number = this.options.checkExpirationInterval): void {
@@ -269,6 +277,7 @@ function expressMySQLSession(session: { readonly Store: unknown }): MySQLStoreCo
       }
     }
   }
+  const own = Object.getOwnPropertyDescriptors(MySQLStore.prototype)
   Object.assign(MySQLStore.prototype, { state: 'UNINITIALIZED', defaultOptions })
   return MySQLStore as unknown as MySQLStoreConstructor
 }

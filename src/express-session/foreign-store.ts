@@ -39,7 +39,7 @@ export interface NativeStore {
 
 /** What express-session asks of a store, and all that is asked here. */
 export interface ExpressSessionStore {
-  readonly [nativeStore]?: NativeStore
+  readonly [nativeStore]?: NativeStore | undefined
   get(token: string, callback: StoreCallback): unknown
   set(token: string, session: object, callback: StoreCallback): unknown
   destroy(token: string, callback: StoreCallback): unknown

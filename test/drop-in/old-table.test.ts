@@ -4,6 +4,7 @@ import { createRequire } from 'node:module'
 import type { AddressInfo } from 'node:net'
 import { createSessions, type Sessions } from 'coatcheck'
 import session from 'coatcheck/express'
+import type expressMySQLSession from 'coatcheck/express-mysql-session'
 import { MySQLStore } from 'coatcheck/mysql'
 import express, { type RequestHandler } from 'express'
 import { createPool, type Pool, type RowDataPacket } from 'mysql2/promise'
@@ -195,3 +196,19 @@ function cookieFor(token: string): string {
   const { sign } = require('cookie-signature') as { sign(value: string, secret: string): string }
   return `s:${sign(token, secret)}`
 }
+
+test('methods that an app puts in place of the store of coatcheck/express-mysql-session are called', async () => {
+  const Store = (require('coatcheck/express-mysql-session') as typeof expressMySQLSession)(session)
+  const store = new Store({ schema, clearExpired: false }, pool)
+  const reads: string[] = []
+  const get = store.get.bind(store)
+  store.get = (id, callback) => {
+    reads.push(id)
+    return get(id, callback)
+  }
+  const measured = await serve(session({ store, secret }) as RequestHandler, () => Promise.resolve())
+  const browser = new Browser()
+  await browser.send('POST', `${old}/set/name/Ada`)
+  expect(await browser.look(measured)).toEqual({ name: 'Ada' })
+  expect(reads.length).toBeGreaterThan(0)
+})
