@@ -216,7 +216,7 @@ function current(session: Session): SessionWork {
   return work
 }
 
-function reservedName(name: string): SessionError {
+export function reservedName(name: string): SessionError {
   return new SessionError(
     'ERR_SESSION_RESERVED_NAME',
     `req.session.${name} is part of every session; store your data under another name.`,
@@ -224,7 +224,7 @@ function reservedName(name: string): SessionError {
 }
 
 /** A promise, or the callback called after it in a turn of its own, so that what it throws is not swallowed. */
-function answer(act: () => Promise<void>, callback?: Callback): Promise<void> | undefined {
+export function answer(act: () => Promise<void>, callback?: Callback): Promise<void> | undefined {
   const promise = (async () => act())()
   // `req.session.destroy()` without await is common. The commit waits for it and meets its failure, which
   // must not end the process besides.

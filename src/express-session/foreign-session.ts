@@ -1,15 +1,9 @@
 import { hash } from 'node:crypto'
 import { SessionError } from '../core/errors.ts'
+import { type Keepsake, keepsakeIn } from '../core/keepsake.ts'
 import type { SessionKey, SessionRecord } from '../core/record.ts'
 import { publicIdOf } from '../core/token.ts'
 import { Cookie } from './cookie.ts'
-
-/** What a store written for express-session has no place for. It lies in the session itself, as its `coatcheck`. */
-export interface Keepsake {
-  readonly userId: string | undefined
-  readonly publicId: string
-  readonly createdAt: number
-}
 
 /** A session that such a store gave; `kept` says whether there was a keepsake in it. */
 export interface ForeignRecord extends SessionRecord {
@@ -29,7 +23,7 @@ const never = 8.64e15
  */
 export function readForeign(key: SessionKey, given: unknown): ForeignRecord {
   const session = typeof given === 'object' && given !== null ? (given as Record<string, unknown>) : undefined
-  const keepsake = session && keepsakeOf(session)
+  const keepsake = session && keepsakeIn(session)
   const { coatcheck: _, ...stripped } = keepsake ? session : {}
   const readAt = Date.now()
   const { seenAt, expiresAt } = timesOf(session?.['cookie'], readAt)
@@ -72,14 +66,6 @@ export function writeForeign(data: Uint8Array, keepsake?: Keepsake): object {
     session['coatcheck'] = { userId, publicId, createdAt }
   }
   return session
-}
-
-function keepsakeOf(session: Record<string, unknown>): Keepsake | undefined {
-  const { coatcheck } = session
-  if (typeof coatcheck !== 'object' || coatcheck === null) return undefined
-  const { userId, publicId, createdAt } = coatcheck as Record<string, unknown>
-  if (typeof publicId !== 'string' || !Number.isFinite(createdAt)) return undefined
-  return { userId: typeof userId === 'string' ? userId : undefined, publicId, createdAt: Number(createdAt) }
 }
 
 interface StoredCookie {

@@ -1,4 +1,5 @@
 import { SessionError } from '../core/errors.ts'
+import type { Keepsake } from '../core/keepsake.ts'
 import type { SessionKey, SessionRecord } from '../core/record.ts'
 import type {
   InsertWrite,
@@ -14,13 +15,7 @@ import type {
   WriteResult,
 } from '../core/store.ts'
 import { Turns } from '../core/turns.ts'
-import {
-  type ForeignRecord,
-  type Keepsake,
-  readForeign,
-  unreadableForeign,
-  writeForeign,
-} from './foreign-session.ts'
+import { type ForeignRecord, readForeign, unreadableForeign, writeForeign } from './foreign-session.ts'
 
 /** Node's kind of callback. Stores call it with no error or a falsy one when all went well. */
 export type StoreCallback<Value = unknown> = (error?: unknown, value?: Value) => void

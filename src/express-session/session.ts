@@ -1,5 +1,9 @@
-import { SessionError } from '../core/errors.ts'
-import type { Session as CoreSession, SessionWork } from '../core/session.ts'
+import {
+  answer as answerCore,
+  reservedName,
+  type Session as CoreSession,
+  type SessionWork,
+} from '../core/session.ts'
 import type { Cookie } from './cookie.ts'
 import { StoreWork, type StoreRequest } from './store-work.ts'
 
@@ -162,23 +166,7 @@ function current(session: Session): SessionWork {
   return work
 }
 
-function reservedName(name: string): SessionError {
-  return new SessionError(
-    'ERR_SESSION_RESERVED_NAME',
-    `req.session.${name} is part of every session; store your data under another name.`,
-  )
-}
-
-/** A promise; or the session, and the callback called after it in a turn of its own, so that what it throws is not swallowed. */
+/** A promise; or, for chaining, the session, and the callback called later. */
 function answer(session: Session, act: () => Promise<void>, callback?: Callback): Promise<void> | Session {
-  const promise = (async () => act())()
-  // `req.session.destroy()` without await is common. The commit waits for it and meets its failure, which
-  // must not end the process besides.
-  promise.catch(() => undefined)
-  if (typeof callback !== 'function') return promise
-  promise.then(
-    () => process.nextTick(callback),
-    (error: unknown) => process.nextTick(callback, error),
-  )
-  return session
+  return answerCore(act, callback) ?? session
 }

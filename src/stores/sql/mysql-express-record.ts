@@ -1,18 +1,9 @@
 import type { RowDataPacket } from 'mysql2'
 import { SessionError } from '../../core/errors.ts'
+import { type Keepsake, keepsakeIn } from '../../core/keepsake.ts'
 import type { SessionKey, SessionRecord } from '../../core/record.ts'
 import { publicIdOf } from '../../core/token.ts'
 import { longestData } from './mysql-record.ts'
-
-/**
- * What express-mysql-session's table has no column for. It lies in the session itself, as its `coatcheck`: to apps of
- * that library it is data like any other, which they keep. `userId` comes first in its text, then `publicId`.
- */
-export interface Keepsake {
-  readonly userId: string | undefined
-  readonly publicId: string
-  readonly createdAt: number
-}
 
 /** A record, and the very bytes that are stored for it. */
 export interface ExpressRecord extends SessionRecord {
@@ -137,13 +128,6 @@ function sessionIn(bytes: Uint8Array): Record<string, unknown> | undefined {
   } catch {
     return undefined
   }
-}
-
-function keepsakeIn({ coatcheck }: Record<string, unknown>): Keepsake | undefined {
-  if (!isObject(coatcheck)) return undefined
-  const { userId, publicId, createdAt } = coatcheck
-  if (typeof publicId !== 'string' || !Number.isSafeInteger(createdAt)) return undefined
-  return { userId: typeof userId === 'string' ? userId : undefined, publicId, createdAt: Number(createdAt) }
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

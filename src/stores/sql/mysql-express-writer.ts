@@ -1,3 +1,4 @@
+import type { Keepsake } from '../../core/keepsake.ts'
 import type { SessionKey } from '../../core/record.ts'
 import type {
   InsertWrite,
@@ -9,7 +10,7 @@ import type {
 } from '../../core/store.ts'
 import { largestBatch, padded, parts } from './batch-size.ts'
 import { assertFits, fingerprintIn, hasKeepsake, mayBeThere, storedText } from './mysql-express-record.ts'
-import type { ExpressRecord, Keepsake } from './mysql-express-record.ts'
+import type { ExpressRecord } from './mysql-express-record.ts'
 import type { ExpressStatements } from './mysql-express-statements.ts'
 import { change, errorNumber, numberOf } from './mysql-pool.ts'
 import type { MySQLClient, MySQLValue } from './mysql-pool.ts'
