@@ -29,6 +29,9 @@ export type CorsOptionsFunction<Request extends CorsRequest = CorsRequest> = (
   callback: (error: unknown, options?: CorsOptions<Request>) => void,
 ) => CorsOptions<Request> | void | Promise<CorsOptions<Request> | void>
 
+/** `CorsOptionsFunction` by its name in the types of the cors package. */
+export type CorsOptionsDelegate<Request extends CorsRequest = CorsRequest> = CorsOptionsFunction<Request>
+
 /** Middleware for Express, connect and bare `http`. */
 export type CorsMiddleware<Request extends CorsRequest = CorsRequest> = (
   request: Request,

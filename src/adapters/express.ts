@@ -18,12 +18,12 @@ import {
   type SessionRequest,
 } from './request-in-hand.ts'
 
-export type { Cookie, CookieAttributes, Priority, SameSite } from '../express-session/cookie.ts'
-export type { ExpressStore, ExpressStoreOptions } from '../express-session/express-store.ts'
-export type { MemoryStore, MemoryStoreConstructor } from '../express-session/memory-store.ts'
-export type { Session, SessionConstructor } from '../express-session/session.ts'
+export type { CookieAttributes, Priority, SameSite } from '../express-session/cookie.ts'
+export type { ExpressStoreOptions } from '../express-session/express-store.ts'
+export type { MemoryStoreConstructor } from '../express-session/memory-store.ts'
+export type { SessionConstructor } from '../express-session/session.ts'
 export type { StoredSession } from '../express-session/store-bridge.ts'
-export type { Store, StoreConstructor } from '../express-session/store.ts'
+export type { StoreConstructor } from '../express-session/store.ts'
 export type { ExpressSessionStore, StoreCallback } from '../express-session/foreign-store.ts'
 export type { HmacKey, SessionCookieOptions, SessionOptions } from '../express-session/options.ts'
 export type { Next, SessionMiddleware } from './request-in-hand.ts'
@@ -151,6 +151,7 @@ session.ExpressStore = ExpressStore
 
 // The second name makes `require('coatcheck/express')` the function itself.
 export { session as default, session as 'module.exports' }
+export { Cookie, ExpressStore, MemoryStore, Session, Store }
 
 function sessionOf(sessions: Sessions, options: ExpressSessionOptions): SessionMiddleware {
   refuseUnknownOptions('session', options, ['skip', 'whenUnavailable', 'proxy'])

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { createSessions, MemoryStore, SessionError } from 'coatcheck'
 import cors from 'coatcheck/cors'
-import session from 'coatcheck/express'
+import session, { Store } from 'coatcheck/express'
 import expressMySQLSession from 'coatcheck/express-mysql-session'
 import { MySQLStore } from 'coatcheck/mysql'
 import { SQLiteStore } from 'coatcheck/sqlite'
@@ -10,5 +10,6 @@ import { storeSuite } from 'coatcheck/testing'
 import { keepAndFind } from './keep-and-find.cjs'
 
 await keepAndFind({ createSessions, MemoryStore, MySQLStore, SQLiteStore, SessionError })
+assert.equal(Store, session.Store)
 for (const callable of [cors, session, storeSuite, expressMySQLSession(session)])
   assert.equal(typeof callable, 'function')

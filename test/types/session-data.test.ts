@@ -151,9 +151,11 @@ import express = require('express')
 const theirModuleApp = `
 import type {} from 'coatcheck'
 import expressMySQLSession from 'coatcheck/express-mysql-session'
-import session from 'coatcheck/express'
-import cors from 'coatcheck/cors'
+import session, { MemoryStore, type SessionOptions } from 'coatcheck/express'
+import cors, { type CorsOptions, type CorsOptionsDelegate } from 'coatcheck/cors'
 import express from 'express'
+export const options: SessionOptions = { store: new MemoryStore(), secret: 'a' }
+export const delegate: CorsOptionsDelegate = (_request, callback) => callback(null, { origin: true } satisfies CorsOptions)
 `
 const theirBody = `
 declare module 'coatcheck' {
