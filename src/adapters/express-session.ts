@@ -36,7 +36,9 @@ export function expressSession(options: SessionOptions): SessionMiddleware {
 
   return function sessionMiddleware(incoming: IncomingMessage, response, next) {
     const request = incoming as OldRequest
-    if (resolved.skips(request) || request.session || !resolved.connected()) return next()
+    // One that has a session keeps it, and it need not be opened to see that.
+    const hasSession = request[inHand] !== undefined || Boolean(request.session)
+    if (resolved.skips(request) || hasSession || !resolved.connected()) return next()
     if (!pathMatches(resolved.cookieFor(request).path ?? '/', pathOf(request))) return next()
     const signer = resolved.signerFor(request)
     if (!signer) return next(missingSecret())
