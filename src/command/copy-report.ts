@@ -67,18 +67,19 @@ export function summaryText(
   summary: CopySummary,
   { ledger, user }: { readonly ledger: string; readonly user: string | undefined },
 ): string {
-  const { copied, copyingSeconds, corrupt, lapsed, passes, seconds } = summary
-  const speed = copied === 0 ? '' : `${count(copied / Math.max(copyingSeconds, 0.001))} rows/s`
+  const { copied, corrupt, lapsed, passes, passSeconds, seconds, through } = summary
+  const speed = `${count(through / Math.max(passSeconds, 0.001))} rows/s`
   const lines: [label: string, value: string, note: string][] = [
-    ['copied', count(copied), speed],
+    ['read', count(through), `${speed}, ${count(passes)} ${passes === 1 ? 'pass' : 'passes'}`],
+    ['copied', count(copied), ''],
     ['changed', count(summary.changed), 'copied again, since they changed in the old table'],
     ['touched', count(summary.touched), 'their expiry moved on in the old table'],
     ['ended', count(summary.ended), 'ended in the old table, so in the new one'],
     ['kept', count(summary.kept), 'changed in both; the new one stands'],
     ['skipped', count(summary.expired + corrupt), `${count(summary.expired)} expired, ${count(corrupt)} corrupt`],
-    ['seconds', seconds.toFixed(1), `${count(passes)} ${passes === 1 ? 'pass' : 'passes'}`],
+    ['seconds', seconds.toFixed(1), ''],
   ] // prettier-ignore
-  if (user !== undefined) lines.splice(1, 0, ['with a user', count(summary.users), `by ${user}`])
+  if (user !== undefined) lines.splice(2, 0, ['with a user', count(summary.users), `by ${user}`])
   const texts = lines.map(([label, value, note]) =>
     `${label.padEnd(12)}${value.padStart(12)}  ${note}`.trimEnd(),
   )

@@ -13,8 +13,9 @@ import { type CopyStatements, copyStatements, ledgerName } from './copy-statemen
 export interface CopySummary extends Tally {
   readonly passes: number
   readonly seconds: number
-  /** Of the passes that copied sessions; the others only compare. */
-  readonly copyingSeconds: number
+  /** How many rows of the old table all passes looked at, and how long they took. */
+  readonly through: number
+  readonly passSeconds: number
   /** Whether a pass went through to the end, so that all that was there is copied. */
   readonly whole: boolean
 }
@@ -42,7 +43,7 @@ export async function copy(
     const progress = (rows: number) => watcher.progress(rows)
     const sum = emptyTally()
     const began = performance.now()
-    let [passes, copyingSeconds, whole, before] = [0, 0, false, Infinity]
+    let [passes, passSeconds, through, whole, before] = [0, 0, 0, false, Infinity]
     while (!stop.aborted) {
       const passBegan = performance.now()
       const rows = await count(connection, sql.countOld)
@@ -50,7 +51,8 @@ export async function copy(
       const slices = await slicesFor(connection, sql, options.from, rows)
       const tally = await pass({ ...options, connection, sql, stop, slices, progress })
       watcher.passEnds(tally)
-      if (tally.copied > 0) copyingSeconds += secondsSince(passBegan)
+      passSeconds += secondsSince(passBegan)
+      through += tally.rows
       if (!stop.aborted) whole = true
       add(sum, { ...tally, rows: 0, expired: 0, corrupt: 0 })
       if (!stop.aborted || passes === 1) {
@@ -62,7 +64,7 @@ export async function copy(
       else if (work <= tally.rows / 1000 || work >= before) break
       before = work
     }
-    return { ...sum, passes, seconds: secondsSince(began), copyingSeconds, whole }
+    return { ...sum, passes, seconds: secondsSince(began), through, passSeconds, whole }
   })
 }
 

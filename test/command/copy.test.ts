@@ -69,7 +69,8 @@ describe('coatcheck copy', () => {
     await put('old', stored({ name: 'gone' }), -60)
     const { code, stderr, stdout } = await copy()
     expect({ code, stderr }).toEqual({ code: 0, stderr: expect.stringContaining('1 copied') as string })
-    expect(stdout).toMatch(/copied +1 .*rows\/s/)
+    expect(stdout).toMatch(/read +\d+ .*rows\/s, \d pass/)
+    expect(stdout).toMatch(/copied +1$/m)
     expect(await found('one')).toEqual({
       data: JSON.parse(stored({ name: 'Ada' })) as unknown,
       userId: undefined,
