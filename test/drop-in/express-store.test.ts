@@ -205,8 +205,9 @@ describe.each(Object.entries(stores))('express-session on an ExpressStore over %
   test('lists and clears the sessions that are live', async () => {
     const { app, store } = await served(open)
     const [one, other] = [await app.get('/sign-in'), await app.get('/count')]
-    const all = Object.values(await store.all()).map(({ cookie: _, ...data }) => data)
-    expect(all).toEqual(expect.arrayContaining([{ user: 'ada' }, { views: 1 }]))
+    const all = Object.values(await store.all())
+    expect(all).toContainEqual(expect.objectContaining({ user: 'ada' }))
+    expect(all).toContainEqual(expect.objectContaining({ views: 1 }))
     expect(await store.length()).toBe(2)
     await store.clear()
     for (const cookie of [one, other]) expect((await app.get('/look', { cookie })).body).toBe('{}')

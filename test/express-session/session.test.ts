@@ -261,7 +261,7 @@ describe('a session of coatcheck with a unit of work', () => {
 
   test('fails without ending the process if nobody waits', async () => {
     const { session, work } = sessionWith()
-    const unhandled = vi.fn()
+    const unhandled = vi.fn<() => void>()
     process.once('unhandledRejection', unhandled)
     work.save = () => Promise.reject(new Error('down'))
     void session.save()
