@@ -19,30 +19,37 @@ export interface CookieAttributes {
   readonly expires?: Date | boolean | null | undefined
 }
 
+/** Names that are a cookie's own, which no option and no stored row can take. */
+const ownNames = new Set(['data', 'serialize', 'toJSON', 'constructor', '__proto__'])
+
 /** A session's cookie: its attributes, and how long it still lives. */
 export class Cookie {
-  path: string = '/'
-  httpOnly: boolean = true
+  declare path: string
+  /** Where `expires` is kept. Stores that were written for express-session read it under this name. */
+  declare private _expires: Date | boolean | null
+  /** The `maxAge` last assigned, in milliseconds; `null`: until the browser closes. What `touch()` goes back to. */
+  declare originalMaxAge: number | null
+  declare httpOnly: boolean
   declare domain?: string
   declare secure?: boolean
   declare sameSite?: SameSite
   declare partitioned?: boolean
   declare priority?: Priority
-  /** The `maxAge` last assigned, in milliseconds; `null`: until the browser closes. What `touch()` goes back to. */
-  originalMaxAge: number | null
-  private _expires: Date | boolean | null = null
 
   /** @throws TypeError if the options are no object, or `maxAge` is neither a number nor a Date */
   constructor(options?: CookieAttributes) {
-    if (options !== undefined && options !== null && typeof options !== 'object') {
-      throw new TypeError('argument options must be a object')
+    // In this order: it is the order in which the fields are printed and copied.
+    this.path = '/'
+    this.maxAge = null
+    this.httpOnly = true
+    if (options) {
+      if (typeof options !== 'object') throw new TypeError('argument options must be a object')
+      // Inherited ones too: options are often made with Object.create(defaults).
+      for (const name in options) {
+        if (!ownNames.has(name)) (this as Record<string, unknown>)[name] = options[name as 'path']
+      }
     }
-    this.originalMaxAge = null
-    for (const [name, value] of Object.entries(options ?? {})) {
-      if (name !== 'data') (this as unknown as Record<string, unknown>)[name] = value
-    }
-    const { originalMaxAge } = (options ?? {}) as { originalMaxAge?: number | null }
-    this.originalMaxAge = originalMaxAge ?? remaining(this._expires)
+    this.originalMaxAge ??= this.maxAge
   }
 
   /** When the cookie ends; `null` or `false`: when the browser closes. */
@@ -64,7 +71,7 @@ export class Cookie {
     if (length && typeof length !== 'number' && !(length instanceof Date)) {
       throw new TypeError('maxAge must be a number or Date')
     }
-    this.expires = typeof length === 'number' ? new Date(Date.now() + length) : (length ?? null)
+    this.expires = typeof length === 'number' ? new Date(Date.now() + length) : (length as Date | null)
   }
 
   /** The attributes, as they are kept with a session. */
@@ -74,19 +81,13 @@ export class Cookie {
     return { originalMaxAge, partitioned, priority, expires, secure, httpOnly, domain, path, sameSite }
   }
 
-  /** The Set-Cookie value that gives `name` this value with these attributes. */
+  /**
+   * The Set-Cookie value that gives `name` this value with these attributes.
+   * @throws TypeError if an attribute is malformed
+   */
   serialize(name: string, value: string): string {
-    const { expires, sameSite, ...others } = this.data
-    const given = Object.entries(others).filter(
-      ([key, part]) => part !== undefined && key !== 'originalMaxAge',
-    )
-    return stringifySetCookie({
-      name,
-      value,
-      ...Object.fromEntries(given),
-      ...(expires instanceof Date && { expires }),
-      ...(sameSite && { sameSite }),
-    })
+    const { originalMaxAge: _, ...attributes } = this.data
+    return stringifySetCookie({ ...(attributes as object), name, value })
   }
 
   toJSON() {

@@ -7,6 +7,8 @@ interface Stored {
 
 /** Sessions in this process, as copies. They end with it, so this is for development and tests. */
 export interface MemoryStore extends Store {
+  /** The JSON of each session by its token. */
+  sessions: Record<string, string>
   set(token: string, session: object, callback?: Callback): void
   touch(token: string, session: object, callback?: Callback): void
   all(callback: Callback<Record<string, object>>): void
@@ -21,35 +23,35 @@ export interface MemoryStoreConstructor {
   readonly prototype: MemoryStore
 }
 
-const sessionsOf = new WeakMap<object, Map<string, string>>()
-
 /** express-session's store in memory. Callable without `new`, as all stores of its kind. */
 export const MemoryStore = function (this: MemoryStore) {
   Store.call(this)
-  sessionsOf.set(this, new Map())
+  this.sessions = noSessions()
 } as unknown as MemoryStoreConstructor
 
 Object.setPrototypeOf(MemoryStore, Store)
 Object.setPrototypeOf(MemoryStore.prototype, Store.prototype)
 
-const members: Omit<MemoryStore, keyof Store> & Pick<Store, 'get' | 'destroy'> & ThisType<MemoryStore> = {
+const members: Omit<MemoryStore, keyof Store | 'sessions'> &
+  Pick<Store, 'get' | 'destroy'> &
+  ThisType<MemoryStore> = {
   get(token, callback) {
     later(callback, live(this, token))
   },
   set(token, session, callback) {
-    sessionsOf.get(this)!.set(token, JSON.stringify(session))
+    this.sessions[token] = JSON.stringify(session)
     later(callback)
   },
   touch(token, session, callback) {
     const stored = live(this, token)
     if (stored) {
       const { cookie } = session as Stored
-      sessionsOf.get(this)!.set(token, JSON.stringify({ ...stored, cookie }))
+      this.sessions[token] = JSON.stringify({ ...stored, cookie })
     }
     later(callback)
   },
   destroy(token: string, callback?: Callback) {
-    sessionsOf.get(this)!.delete(token)
+    delete this.sessions[token]
     later(callback)
   },
   all(callback) {
@@ -59,7 +61,7 @@ const members: Omit<MemoryStore, keyof Store> & Pick<Store, 'get' | 'destroy'> &
     later(callback, Object.keys(liveSessions(this)).length)
   },
   clear(callback) {
-    sessionsOf.get(this)!.clear()
+    this.sessions = noSessions()
     later(callback)
   },
 }
@@ -73,20 +75,23 @@ for (const [name, value] of Object.entries(members)) {
   })
 }
 
-function live(store: object, token: string): object | undefined {
-  const sessions = sessionsOf.get(store)!
-  const text = sessions.get(token)
+/** Without a prototype: a token may be any text. */
+function noSessions(): Record<string, string> {
+  return Object.create(null) as Record<string, string>
+}
+
+function live({ sessions }: MemoryStore, token: string): object | undefined {
+  const text = sessions[token]
   if (text === undefined) return undefined
   const session = JSON.parse(text) as Stored
   const expires = session.cookie?.expires
   if (!expires || new Date(expires).getTime() > Date.now()) return session
-  sessions.delete(token)
+  delete sessions[token]
   return undefined
 }
 
-function liveSessions(store: object): Record<string, object> {
-  const tokens = [...sessionsOf.get(store)!.keys()]
-  const entries = tokens.map((token) => [token, live(store, token)] as const)
+function liveSessions(store: MemoryStore): Record<string, object> {
+  const entries = Object.keys(store.sessions).map((token) => [token, live(store, token)] as const)
   return Object.fromEntries(entries.filter((entry): entry is [string, object] => entry[1] !== undefined))
 }
 

@@ -100,12 +100,10 @@ for (const [name, method] of Object.entries(methods)) {
   })
 }
 
+// Without a setter: older code that assigns it goes on, without effect, as under express-session.
 Object.defineProperty(ExpressSession.prototype, 'id', {
   get(this: Session) {
     return idOf(this)
-  },
-  set() {
-    throw reservedName('id')
   },
   configurable: true,
 })

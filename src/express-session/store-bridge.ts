@@ -27,6 +27,8 @@ const plainJson: Codec = {
 /** What a `StoreBridge` keeps of a session object: the record that it stands on, and the order of its saves. */
 interface Known {
   record: SessionRecord | undefined
+  /** The cookie's `originalMaxAge` as it is stored. */
+  maxAge: unknown
   readonly turns: Turns
 }
 
@@ -56,7 +58,7 @@ export class StoreBridge {
   async get(sid: string): Promise<StoredSession | undefined> {
     const record = await this.#find(this.#keyOf(sid))
     const data = record && this.#decode(record.data)
-    if (data) this.#known.set(data, { record, turns: new Turns() })
+    if (data) this.#known.set(data, { record, maxAge: maxAgeOf(data), turns: new Turns() })
     return data
   }
 
@@ -77,7 +79,7 @@ export class StoreBridge {
   set(sid: string, session: StoredSession): Promise<void> {
     let known = this.#known.get(session)
     if (!known) {
-      known = { record: undefined, turns: new Turns() }
+      known = { record: undefined, maxAge: undefined, turns: new Turns() }
       this.#known.set(session, known)
     }
     const { turns } = known
@@ -87,6 +89,9 @@ export class StoreBridge {
 
   /** Moves a live session's expiry to what its cookie says; one that has ended stays so. */
   async touch(sid: string, session: StoredSession): Promise<void> {
+    const known = this.#known.get(session)
+    // express-session takes a new `maxAge` for no change, but the requests to come must find it.
+    if (known?.record && known.maxAge !== maxAgeOf(session)) return this.set(sid, session)
     const [data, lifetime] = [this.#encode(session), this.#lifetime(session)]
     if (lifetime.idle <= 0) return this.destroy(sid)
     await this.#write({ type: 'touch', key: this.#keyOf(sid), data, lifetime })
@@ -167,8 +172,9 @@ export class StoreBridge {
     const write = record
       ? ({ type: 'update', version: record.version, ...content } as const)
       : ({ type: 'insert', publicId, ...content } as const)
+    const maxAge = maxAgeOf(session)
     const result = await this.#write(write)
-    if (result === 'done') known.record = recordAfter(write, record, publicId)
+    if (result === 'done') Object.assign(known, { record: recordAfter(write, record, publicId), maxAge })
     return result
   }
 
@@ -226,6 +232,10 @@ export class StoreBridge {
     const end = typeof expires === 'string' || expires instanceof Date ? new Date(expires).getTime() : NaN
     return lasting(Number.isNaN(end) ? this.#idle : end - Date.now())
   }
+}
+
+function maxAgeOf({ cookie }: StoredSession): unknown {
+  return (cookie as Partial<Cookie> | null | undefined)?.originalMaxAge
 }
 
 function lasting(idle: number): Lifetime {

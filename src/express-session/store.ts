@@ -1,5 +1,5 @@
 import { EventEmitter } from 'node:events'
-import { Cookie, type CookieAttributes } from './cookie.ts'
+import { Cookie } from './cookie.ts'
 import { Session } from './session.ts'
 
 type Callback<Value = unknown> = (error?: unknown, value?: Value) => void
@@ -52,11 +52,7 @@ const members: Pick<Store, 'regenerate' | 'load' | 'createSession'> & ThisType<S
     })
   },
   createSession(request, data) {
-    const stored = (data as { cookie: CookieAttributes & { originalMaxAge?: number | null } }).cookie
-    const { expires } = stored
-    const cookie = new Cookie(stored)
-    if (typeof expires === 'string') cookie.expires = new Date(expires)
-    cookie.originalMaxAge = stored.originalMaxAge as number | null
+    const cookie = cookieFrom((data as { cookie?: unknown }).cookie)
     const session = new Session(request, { ...data, cookie })
     ;(request as { session?: unknown }).session = session
     return session
@@ -70,4 +66,15 @@ for (const [name, value] of Object.entries(members)) {
     configurable: true,
     enumerable: true,
   })
+}
+
+/** The cookie of a session that was stored. One that is missing or malformed is as good as new. */
+function cookieFrom(stored: unknown): Cookie {
+  if (typeof stored !== 'object' || stored === null) return new Cookie()
+  const { expires, originalMaxAge } = stored as { expires?: unknown; originalMaxAge?: number | null }
+  const cookie = new Cookie(stored)
+  if (typeof expires === 'string') cookie.expires = new Date(expires)
+  // As it was, not the part of it that is left.
+  cookie.originalMaxAge = originalMaxAge as number | null
+  return cookie
 }
