@@ -72,6 +72,8 @@ export class Cookie {
       throw new TypeError('maxAge must be a number or Date')
     }
     this.expires = typeof length === 'number' ? new Date(Date.now() + length) : (length as Date | null)
+    // What was said, and not what is left of it a moment later.
+    if (typeof length === 'number') this.originalMaxAge = length
   }
 
   /** The attributes, as they are kept with a session. */

@@ -237,6 +237,7 @@ describe.each(frameworks)('in $name, a session is stored by every way of answeri
   test('requests on one connection are answered in order', async () => {
     const { port } = await serve({
       framework,
+      keepAlive: true,
       handler: having((request, response) => response.end(`answer to ${request.url}`)),
     })
     const wire = new Wire(port)

@@ -72,6 +72,7 @@ describe.each(frameworks)('in $name, when the store fails to save,', (framework)
   test('the connection stays usable after the error answer', async () => {
     const { port, store } = await serve({
       framework,
+      keepAlive: true,
       handler: changed((_, response) => {
         response.setHeader('Content-Length', 4)
         response.end('done')

@@ -29,6 +29,8 @@ export interface ServeOptions {
   readonly session?: ExpressSessionOptions
   /** Two servers on one store are two apps. */
   readonly store?: CommandedStore
+  /** Whether a connection takes more than one request. Default `false`. */
+  readonly keepAlive?: boolean
 }
 
 /** Serves `before`, the session middleware, `after` and the handler, in this order. */
@@ -43,7 +45,10 @@ export async function serve(options: ServeOptions): Promise<Served> {
     return (options.onError ?? answerWithError)(error, request, response, next)
   }
   const middleware = session(sessions, options.session) as unknown as Middleware
-  const served = await listen(framework.listener([...before, middleware, ...after, handler], onError))
+  const served = await listen(
+    framework.listener([...before, middleware, ...after, handler], onError),
+    options,
+  )
   onTestFinished(() => sessions.close())
   return { ...served, store, sessions, errors }
 }
@@ -56,8 +61,13 @@ export const answerWithError: ErrorMiddleware = (error, _request, response) => {
   response.end(`app error page: ${String(code)}`)
 }
 
-export async function listen(listener: RequestListener): Promise<{ url: string; port: number }> {
+export async function listen(
+  listener: RequestListener,
+  { keepAlive = false }: Pick<ServeOptions, 'keepAlive'> = {},
+): Promise<{ url: string; port: number }> {
   const server = createServer(listener)
+  // fetch would use a connection that is kept alive for the next server that gets this port.
+  if (!keepAlive) server.maxRequestsPerSocket = 1
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   onTestFinished(() => {

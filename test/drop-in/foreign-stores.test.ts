@@ -366,6 +366,8 @@ async function serve(session: SessionModule, kind: Kind): Promise<App> {
     response.sendStatus(error.status ?? 500)
   }) as express.ErrorRequestHandler)
   const server = createServer(app).listen(0, '127.0.0.1')
+  // fetch would use a connection that is kept alive for the next server that gets this port.
+  server.maxRequestsPerSocket = 1
   await once(server, 'listening')
   onTestFinished(() => {
     server.close()

@@ -84,6 +84,8 @@ async function serve(middleware: RequestHandler, wait: () => Promise<void>): Pro
     ;(request as unknown as SideRequest).session.destroy((error) => (error ? next(error) : response.end()))
   })
   const server = createServer(app).listen(0, '127.0.0.1')
+  // fetch would use a connection that is kept alive for the next server that gets this port.
+  server.maxRequestsPerSocket = 1
   await once(server, 'listening')
   onTestFinished(() => {
     server.close()

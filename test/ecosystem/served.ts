@@ -18,6 +18,8 @@ export const forms: Readonly<Record<string, () => SessionMiddleware>> = {
 /** Serves an app for the test. @returns its origin */
 export async function served(listener: RequestListener | Server): Promise<string> {
   const server = typeof listener === 'function' ? createServer(listener) : listener
+  // fetch would use a connection that is kept alive for the next server that gets this port.
+  server.maxRequestsPerSocket = 1
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   onTestFinished(() => {
