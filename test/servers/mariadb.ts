@@ -17,16 +17,20 @@ const run = promisify(execFile)
 export interface DatabaseServer {
   /** `mysql://user:password@127.0.0.1:port` of a user who may do everything; no database in it. */
   readonly url: string
+  /** The server's process; `undefined` if it runs in a container. */
+  readonly pid?: number | undefined
   stop(): Promise<void>
 }
 
 /**
  * Starts a private MariaDB, with the server's own defaults for durability: the program of this
  * machine, or what apt-get brings, or a container.
+ *
+ * @param options more of the server's own, such as `--innodb-buffer-pool-size=1G`; a container goes without
  */
-export async function startMariaDB(): Promise<DatabaseServer> {
+export async function startMariaDB(options: readonly string[] = []): Promise<DatabaseServer> {
   const programs = (await findServer()) ?? (await installServer())
-  const server = programs === undefined ? await startContainer() : await startProgram(programs)
+  const server = programs === undefined ? await startContainer() : await startProgram(programs, options)
   if (server !== undefined) return server
   throw new Error(
     'The tests need a MariaDB: install mariadbd and mariadb-install-db (Debian: apt-get install ' +
@@ -51,7 +55,10 @@ async function installServer(): Promise<Programs | undefined> {
   return installed ? findServer() : undefined
 }
 
-async function startProgram({ server, installer }: Programs): Promise<DatabaseServer> {
+async function startProgram(
+  { server, installer }: Programs,
+  options: readonly string[],
+): Promise<DatabaseServer> {
   const folder = mkdtempSync(join(tmpdir(), 'coatcheck-mariadb-'))
   const removeFolder = (): void => rmSync(folder, { recursive: true, force: true })
   let child: ChildProcess | undefined
@@ -84,6 +91,7 @@ async function startProgram({ server, installer }: Programs): Promise<DatabaseSe
         `--port=${port}`,
         '--skip-name-resolve',
         ...account,
+        ...options,
       ],
       { cwd: folder, stdio: ['ignore', 'ignore', 'pipe'] },
     )
@@ -93,6 +101,7 @@ async function startProgram({ server, installer }: Programs): Promise<DatabaseSe
     const running = child
     return {
       url: `mysql://coatcheck:${password}@127.0.0.1:${port}`,
+      pid: running.pid,
       async stop() {
         process.off('exit', abandon)
         if (running.exitCode === null && running.signalCode === null) {

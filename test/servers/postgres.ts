@@ -34,7 +34,7 @@ export async function startPostgres(): Promise<DatabaseServer> {
     const url = `postgres://coatcheck:${password}@127.0.0.1:${port}/postgres`
     const options = ['-D', data, '-h', '127.0.0.1', '-p', `${port}`, '-k', '']
     await folder.start(programs.server, options, () => ask(url), account)
-    return { url, stop: () => folder.remove() }
+    return { url, pid: folder.pid, stop: () => folder.remove() }
   } catch (error) {
     await folder.remove()
     throw error

@@ -23,7 +23,7 @@ export async function startRedis(): Promise<DatabaseServer> {
     const url = `redis://:${password}@127.0.0.1:${port}`
     const options = ['--bind', '127.0.0.1', '--port', `${port}`, '--requirepass', password, '--save', '']
     await folder.start(program, options, () => ask(url), undefined, 'redis-server')
-    return { url, stop: () => folder.remove() }
+    return { url, pid: folder.pid, stop: () => folder.remove() }
   } catch (error) {
     await folder.remove()
     throw error

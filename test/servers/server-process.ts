@@ -50,6 +50,11 @@ export class ServerFolder {
     return folder
   }
 
+  /** The server's process, once it was started. */
+  get pid(): number | undefined {
+    return this.#child?.pid
+  }
+
   /**
    * Starts the server and waits until `ask`, which is tried again and again, gets an answer from it.
    * @throws Error with what it wrote last, if it ends before, or does not answer within a minute
