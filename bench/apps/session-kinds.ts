@@ -1,0 +1,132 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { join } from 'node:path'
+import { createSessions, MemoryStore, type SessionStore } from 'coatcheck'
+import session from 'coatcheck/express'
+import coatcheckMySQLStore from 'coatcheck/express-mysql-session'
+import { MySQLStore } from 'coatcheck/mysql'
+import { SQLiteStore } from 'coatcheck/sqlite'
+import { RedisStore } from 'connect-redis'
+import expressMySQLSession from 'express-mysql-session'
+import expressSession from 'express-session'
+import { getIronSession } from 'iron-session'
+import { createClient } from 'redis'
+
+/** Where the servers are that the bench started. */
+export interface Places {
+  /** `mysql://user:password@host:port/database` of a database of this app's own. */
+  readonly mysql: string
+  readonly redis: string
+  /** A folder of this app's own. */
+  readonly folder: string
+}
+
+/** What the apps keep in a session, and what the kinds of session offer of their own. */
+export interface BenchSession {
+  user?: string
+  name?: string
+  visits?: number
+  cart?: string
+  signIn?(user: string): Promise<void>
+  regenerate?(callback: (error?: unknown) => void): unknown
+  save?(): unknown
+}
+
+/** What the routes need of a request, whatever the framework. */
+export interface SessionRequest {
+  session: BenchSession
+  readonly url?: string | undefined
+}
+
+export type Middleware = (
+  request: IncomingMessage & SessionRequest,
+  response: ServerResponse,
+  next: (error?: unknown) => void,
+) => unknown
+
+/** One way to have sessions, used as its own documentation advises. */
+export interface SessionKind {
+  open(places: Places): Middleware | Promise<Middleware>
+  /** Puts the user into the session, under a new id where it has one. */
+  signIn(request: SessionRequest): Promise<void> | void
+  /** Stores changes, where that does not happen by itself. */
+  save?(request: SessionRequest): Promise<void>
+}
+
+const secret = 'a secret of the bench, and of no app'
+/** What express-session asks to be said. */
+const quiet = { secret, resave: false, saveUninitialized: false }
+const user = 'user 4711'
+
+export const sessionKinds = {
+  none: {
+    open: () => (request, _response, next) => {
+      request.session = {}
+      next()
+    },
+    signIn: () => undefined,
+  },
+  // Its session comes with the framework `fastifyWithSession`.
+  'fastify-session': { open: () => (_request, _response, next) => next(), signIn: regenerate },
+  'coatcheck-mysql': coatcheck(({ mysql }) => new MySQLStore(mysql)),
+  'coatcheck-sqlite': coatcheck(({ folder }) => new SQLiteStore(join(folder, 'sessions.db'))),
+  'coatcheck-memory': coatcheck(() => new MemoryStore()),
+  // An app of express-session and express-mysql-session with nothing but its imports replaced.
+  'coatcheck-drop-in': {
+    open({ mysql }) {
+      const Store = coatcheckMySQLStore(session)
+      return session({ ...quiet, store: new Store(connectionOptions(mysql)) }) as Middleware
+    },
+    signIn: regenerate,
+  },
+  mysql: expressSessionOn(({ mysql }) => mysqlStore(mysql)),
+  'mysql-without-touch': expressSessionOn(({ mysql }) => mysqlStore(mysql, { disableTouch: true })),
+  redis: expressSessionOn(async ({ redis }) => {
+    const client = await createClient({ url: redis }).connect()
+    return new RedisStore({ client }) as expressSession.Store
+  }),
+  memory: expressSessionOn(() => new expressSession.MemoryStore()),
+  'iron-session': {
+    open: () => async (request, response, next) => {
+      request.session = await getIronSession(request, response, { password: secret, cookieName: 'iron' })
+      next()
+    },
+    signIn: ({ session }) => void (session.user = user),
+    save: async ({ session }) => void (await session.save!()),
+  },
+} satisfies Record<string, SessionKind>
+
+function coatcheck(openStore: (places: Places) => SessionStore): SessionKind {
+  return {
+    open: (places) => session(createSessions({ store: openStore(places), secret })) as Middleware,
+    signIn: ({ session }) => session.signIn!(user),
+  }
+}
+
+function expressSessionOn(
+  openStore: (places: Places) => expressSession.Store | Promise<expressSession.Store>,
+): SessionKind {
+  return {
+    open: async (places) =>
+      expressSession({ ...quiet, store: await openStore(places) }) as unknown as Middleware,
+    signIn: regenerate,
+  }
+}
+
+/** As express-session advises at a login. */
+async function regenerate(request: SessionRequest): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    request.session.regenerate!((error) => (error ? reject(error as Error) : resolve()))
+  })
+  request.session.user = user
+}
+
+function mysqlStore(url: string, options: object = {}): expressSession.Store {
+  const Store = expressMySQLSession(expressSession as never)
+  return new Store({ ...connectionOptions(url), ...options }) as unknown as expressSession.Store
+}
+
+/** express-mysql-session takes no URL. */
+function connectionOptions(url: string) {
+  const { hostname, port, username, password, pathname } = new URL(url)
+  return { host: hostname, port: Number(port), user: username, password, database: pathname.slice(1) }
+}

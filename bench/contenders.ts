@@ -1,0 +1,47 @@
+/** One app that is measured: a framework, and a kind of session in it. */
+export interface Contender {
+  readonly name: string
+  readonly title: string
+  readonly framework: 'express' | 'http' | 'fastify' | 'fastifyWithSession'
+  readonly kind: string
+  /** Whether its sessions live in the browser, which takes 4,096 bytes. */
+  readonly inCookie?: boolean
+}
+
+const onExpress: readonly (readonly [kind: string, title: string])[] = [
+  ['none', 'nothing'],
+  ['coatcheck-mysql', 'coatcheck, MySQL'],
+  ['coatcheck-sqlite', 'coatcheck, SQLite'],
+  ['coatcheck-memory', 'coatcheck, memory'],
+  ['coatcheck-drop-in', 'coatcheck, imports replaced'],
+  ['mysql', 'express-session, express-mysql-session'],
+  ['mysql-without-touch', 'express-session, express-mysql-session, disableTouch'],
+  ['redis', 'express-session, connect-redis'],
+  ['memory', 'express-session, MemoryStore'],
+  ['iron-session', 'iron-session'],
+]
+const onHTTP = ['none', 'coatcheck-mysql', 'mysql', 'redis', 'memory']
+const titles = new Map(onExpress)
+
+export const contenders: readonly Contender[] = [
+  ...onExpress.map(([kind, title]): Contender => ({
+    name: `express/${kind}`,
+    title: `Express: ${title}`,
+    framework: 'express',
+    kind,
+    inCookie: kind === 'iron-session',
+  })),
+  ...onHTTP.map((kind): Contender => ({
+    name: `http/${kind}`,
+    title: `node:http: ${titles.get(kind)}`,
+    framework: 'http',
+    kind,
+  })),
+  { name: 'fastify/none', title: 'Fastify: nothing', framework: 'fastify', kind: 'none' },
+  {
+    name: 'fastify/session',
+    title: 'Fastify: @fastify/session, memory',
+    framework: 'fastifyWithSession',
+    kind: 'fastify-session',
+  },
+]

@@ -1,0 +1,80 @@
+import { readdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { AppProcess } from './app-process.ts'
+import { contenders } from './contenders.ts'
+import { startServers } from './servers.ts'
+import { measureSlice, type Profile } from './slice.ts'
+import { visitorsOf } from './visitors.ts'
+
+/**
+ * Says where an app's time goes: `npm run bench:profile -- express/coatcheck-mysql`. Prints the functions that took
+ * the most, by V8's sampling profiler, in microseconds a request.
+ */
+const { values: options, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    profile: { type: 'string', default: 'read' },
+    connections: { type: 'string', default: '64' },
+    bytes: { type: 'string', default: '300' },
+    seconds: { type: 'string', default: '8' },
+    most: { type: 'string', default: '45' },
+  },
+})
+
+const servers = await startServers()
+try {
+  for (const name of positionals) await profile(name)
+} finally {
+  await servers.stop()
+}
+
+async function profile(name: string): Promise<void> {
+  const contender = contenders.find((candidate) => candidate.name === name)
+  if (!contender) throw new Error(`There is no "${name}". Name one of: ${contenders.map((one) => one.name).join(', ')}`)
+  const places = await servers.placesFor(`profile_${name}`)
+  const app = await AppProcess.start(contender, places, ['--cpu-prof', `--cpu-prof-dir=${places.folder}`])
+  const cookies = join(places.folder, 'cookies')
+  await writeFile(cookies, (await visitorsOf(app.port, 2_000, Number(options.bytes))).join('\n') + '\n')
+  const load = {
+    profile: options.profile as Profile,
+    connections: Number(options.connections),
+    bytes: Number(options.bytes),
+    seconds: Number(options.seconds),
+    cookies,
+  }
+  const slice = await measureSlice(app, servers, load)
+  await app.stop()
+  const file = (await readdir(places.folder)).find((found) => found.endsWith('.cpuprofile'))!
+  const rows = selfTimes(JSON.parse(await readFile(join(places.folder, file), 'utf8')) as Recorded)
+  const requests = slice.perSecond * load.seconds
+  console.log(`\n${name}: ${slice.perSecond.toFixed(0)} requests/s, ${slice.appCPU.toFixed(1)} µs of CPU each\n`)
+  for (const { place, time } of rows.slice(0, Number(options.most))) {
+    console.log(`${(time / requests).toFixed(2).padStart(7)}  ${place}`)
+  }
+}
+
+/** What V8 writes. Times are in microseconds. */
+interface Recorded {
+  readonly nodes: readonly {
+    readonly id: number
+    readonly callFrame: { readonly functionName: string; readonly url: string; readonly lineNumber: number }
+  }[]
+  readonly samples: readonly number[]
+  readonly timeDeltas: readonly number[]
+}
+
+function selfTimes({ nodes, samples, timeDeltas }: Recorded): { place: string; time: number }[] {
+  const placeOf = new Map(
+    nodes.map(({ id, callFrame: { functionName, url, lineNumber } }) => {
+      const file = url.replace(/^.*\/(?=(?:dist|node_modules|bench)\/)/, '')
+      return [id, `${functionName || '(anonymous)'} ${file}:${lineNumber + 1}`]
+    }),
+  )
+  const times = new Map<string, number>()
+  samples.forEach((id, index) => {
+    const place = placeOf.get(id)!
+    times.set(place, (times.get(place) ?? 0) + timeDeltas[index]!)
+  })
+  return [...times].map(([place, time]) => ({ place, time })).toSorted((one, other) => other.time - one.time)
+}

@@ -1,0 +1,32 @@
+import { contenders, type Contender } from './contenders.ts'
+import type { Load, Profile } from './slice.ts'
+
+/** One table of the report: the same load for several contenders. */
+export interface Scenario extends Pick<Load, 'profile' | 'connections' | 'bytes'> {
+  readonly contenders: readonly Contender[]
+}
+
+const express = contenders.filter(({ framework }) => framework === 'express')
+const main = { connections: 64, bytes: 300 }
+const profiles: readonly Profile[] = ['read', 'change', 'login', 'mixed']
+
+/** From one point, read-only on 64 connections with 0.3 kB, along each line: profiles, connections, sizes. */
+export const scenarios: readonly Scenario[] = [
+  { ...main, profile: 'read', contenders },
+  ...profiles.slice(1).map((profile) => ({ ...main, profile, contenders: express })),
+  ...[1, 16, 256].map((connections) => ({ ...main, profile: 'read' as const, connections, contenders: express })),
+  ...[4_000, 40_000].flatMap((bytes) =>
+    (['read', 'change'] as const).map((profile) => ({
+      ...main,
+      profile,
+      bytes,
+      contenders: express.filter(({ inCookie }) => !inCookie),
+    })),
+  ),
+]
+
+/** For a look in under two minutes. */
+export const quickScenarios: readonly Scenario[] = [
+  { ...main, profile: 'read', contenders },
+  { ...main, profile: 'change', contenders: express },
+]

@@ -1,0 +1,55 @@
+import { mkdtemp, mkdir, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createConnection, type RowDataPacket } from 'mysql2/promise'
+import { startMariaDB } from '../test/servers/mariadb.ts'
+import { startRedis } from '../test/servers/redis.ts'
+import type { Places } from './apps/session-kinds.ts'
+import { moveAside } from './cores.ts'
+
+/** The private servers of one run of the bench, each with its own defaults, on the load's core. */
+export interface Servers {
+  readonly pids: readonly number[]
+  /** Their versions, for the report. */
+  readonly versions: string
+  /** A folder for what apps and the load read and write. */
+  readonly folder: string
+  /** A new database and a new folder. All share the Redis, whose keys are of one app alone anyway. */
+  placesFor(name: string): Promise<Places>
+  /** How many statements MariaDB has been sent so far. */
+  statements(): Promise<number>
+  stop(): Promise<void>
+}
+
+export async function startServers(): Promise<Servers> {
+  const [mariadb, redis] = await Promise.all([startMariaDB(), startRedis()])
+  const folder = await mkdtemp(join(tmpdir(), 'coatcheck-bench-'))
+  const connection = await createConnection(mariadb.url)
+  const [[version]] = await connection.query<RowDataPacket[]>('SELECT VERSION() AS version')
+  const pids = [mariadb.pid, redis.pid].filter((pid) => pid !== undefined)
+  await Promise.all(pids.map(moveAside))
+  let asked = 0 // of the statements that are counted, by the bench itself
+  return {
+    pids,
+    versions: `MariaDB ${String(version!['version']).split('-', 1)[0]}`,
+    folder,
+    async placesFor(name) {
+      const database = name.replaceAll(/\W/g, '_')
+      await connection.query(`CREATE DATABASE ${database}`)
+      asked++
+      const own = join(folder, database)
+      await mkdir(own)
+      return { mysql: `${mariadb.url}/${database}`, redis: redis.url, folder: own }
+    },
+    async statements() {
+      asked++
+      const [[row]] = await connection.query<RowDataPacket[]>(`SHOW GLOBAL STATUS LIKE 'Questions'`)
+      return Number(row!['Value']) - asked
+    },
+    async stop() {
+      await connection.end()
+      await Promise.all([mariadb.stop(), redis.stop()])
+      await rm(folder, { recursive: true, force: true })
+    },
+  }
+}
