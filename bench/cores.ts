@@ -7,7 +7,13 @@ export const cores = { app: '0', loadAndDatabases: '1' } as const
 
 /** Moves a running process, with all its threads, to the core of the load and the databases. */
 export async function moveAside(pid: number): Promise<void> {
-  await promisify(execFile)('taskset', ['--all-tasks', '--pid', '--cpu-list', cores.loadAndDatabases, `${pid}`])
+  await promisify(execFile)('taskset', [
+    '--all-tasks',
+    '--pid',
+    '--cpu-list',
+    cores.loadAndDatabases,
+    `${pid}`,
+  ])
 }
 
 /** Microseconds of CPU that a process, with all its threads, has used so far. The system counts in steps of 10,000. */

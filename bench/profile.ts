@@ -17,7 +17,7 @@ const { values: options, positionals } = parseArgs({
     profile: { type: 'string', default: 'read' },
     connections: { type: 'string', default: '64' },
     bytes: { type: 'string', default: '300' },
-    seconds: { type: 'string', default: '8' },
+    seconds: { type: 'string', default: '4' },
     most: { type: 'string', default: '45' },
   },
 })
@@ -31,7 +31,8 @@ try {
 
 async function profile(name: string): Promise<void> {
   const contender = contenders.find((candidate) => candidate.name === name)
-  if (!contender) throw new Error(`There is no "${name}". Name one of: ${contenders.map((one) => one.name).join(', ')}`)
+  if (!contender)
+    throw new Error(`There is no "${name}". Name one of: ${contenders.map((one) => one.name).join(', ')}`)
   const places = await servers.placesFor(`profile_${name}`)
   const app = await AppProcess.start(contender, places, ['--cpu-prof', `--cpu-prof-dir=${places.folder}`])
   const cookies = join(places.folder, 'cookies')
@@ -43,12 +44,18 @@ async function profile(name: string): Promise<void> {
     seconds: Number(options.seconds),
     cookies,
   }
+  await measureSlice(app, servers, load) // warms up
   const slice = await measureSlice(app, servers, load)
   await app.stop()
   const file = (await readdir(places.folder)).find((found) => found.endsWith('.cpuprofile'))!
-  const rows = selfTimes(JSON.parse(await readFile(join(places.folder, file), 'utf8')) as Recorded)
+  const rows = selfTimes(
+    JSON.parse(await readFile(join(places.folder, file), 'utf8')) as Recorded,
+    load.seconds * 1_000_000,
+  )
   const requests = slice.perSecond * load.seconds
-  console.log(`\n${name}: ${slice.perSecond.toFixed(0)} requests/s, ${slice.appCPU.toFixed(1)} µs of CPU each\n`)
+  console.log(
+    `\n${name}: ${slice.perSecond.toFixed(0)} requests/s, ${slice.appCPU.toFixed(1)} µs of CPU each\n`,
+  )
   for (const { place, time } of rows.slice(0, Number(options.most))) {
     console.log(`${(time / requests).toFixed(2).padStart(7)}  ${place}`)
   }
@@ -64,7 +71,10 @@ interface Recorded {
   readonly timeDeltas: readonly number[]
 }
 
-function selfTimes({ nodes, samples, timeDeltas }: Recorded): { place: string; time: number }[] {
+/** Only of the last so many microseconds: before, the app started and was warmed up. */
+function selfTimes(recorded: Recorded, last: number): { place: string; time: number }[] {
+  const { nodes, samples, timeDeltas } = recorded
+  const from = timeDeltas.reduce((sum, delta) => sum + delta, 0) - last
   const placeOf = new Map(
     nodes.map(({ id, callFrame: { functionName, url, lineNumber } }) => {
       const file = url.replace(/^.*\/(?=(?:dist|node_modules|bench)\/)/, '')
@@ -72,7 +82,10 @@ function selfTimes({ nodes, samples, timeDeltas }: Recorded): { place: string; t
     }),
   )
   const times = new Map<string, number>()
+  let at = 0
   samples.forEach((id, index) => {
+    at += timeDeltas[index]!
+    if (at < from) return
     const place = placeOf.get(id)!
     times.set(place, (times.get(place) ?? 0) + timeDeltas[index]!)
   })

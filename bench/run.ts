@@ -37,7 +37,23 @@ try {
       const m = (field: keyof Slice) => median(of.map((slice) => slice[field]))
       const ratio = base ? median(of.map((slice, round) => slice.perSecond / base[round]!.perSecond)) : NaN
       console.log(
-        name.padEnd(28), m('perSecond').toFixed(0).padStart(6), ratio.toFixed(2), 'p50', m('p50'), 'p99', m('p99'), 'app', m('appCPU').toFixed(0), 'db', m('databaseCPU').toFixed(0), 'stmts', m('statements').toFixed(0), 'busy', m('appBusy').toFixed(2), m('otherBusy').toFixed(2), m('loadBusy').toFixed(2),
+        name.padEnd(28),
+        m('perSecond').toFixed(0).padStart(6),
+        ratio.toFixed(2),
+        'p50',
+        m('p50'),
+        'p99',
+        m('p99'),
+        'app',
+        m('appCPU').toFixed(0),
+        'db',
+        m('databaseCPU').toFixed(0),
+        'stmts',
+        m('statements').toFixed(0),
+        'busy',
+        m('appBusy').toFixed(2),
+        m('otherBusy').toFixed(2),
+        m('loadBusy').toFixed(2),
       )
     }
   }

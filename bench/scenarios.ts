@@ -14,7 +14,12 @@ const profiles: readonly Profile[] = ['read', 'change', 'login', 'mixed']
 export const scenarios: readonly Scenario[] = [
   { ...main, profile: 'read', contenders },
   ...profiles.slice(1).map((profile) => ({ ...main, profile, contenders: express })),
-  ...[1, 16, 256].map((connections) => ({ ...main, profile: 'read' as const, connections, contenders: express })),
+  ...[1, 16, 256].map((connections) => ({
+    ...main,
+    profile: 'read' as const,
+    connections,
+    contenders: express,
+  })),
   ...[4_000, 40_000].flatMap((bytes) =>
     (['read', 'change'] as const).map((profile) => ({
       ...main,

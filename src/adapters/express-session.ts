@@ -11,10 +11,10 @@ import { RequestForm } from '../express-session/request-form.ts'
 import { Session } from '../express-session/session.ts'
 import { pathMatches } from '../http/cookie.ts'
 import {
-  beginInHand,
+  type Handling,
   inHand,
   isSecure,
-  type RequestInHand,
+  RequestInHand,
   type SessionMiddleware,
   type SessionRequest,
 } from './request-in-hand.ts'
@@ -33,6 +33,12 @@ interface OldRequest extends SessionRequest {
 export function expressSession(options: SessionOptions): SessionMiddleware {
   const resolved = resolveOptions(options)
   generateInto(resolved)
+  const handling: Handling = {
+    owner: resolved,
+    anonymousWhenUnavailable: resolved.anonymousWhenUnavailable,
+    elsewhere: (request) => parsedCookies(request, resolved.name),
+    ...properties,
+  }
 
   return function sessionMiddleware(incoming: IncomingMessage, response, next) {
     const request = incoming as OldRequest
@@ -46,24 +52,17 @@ export function expressSession(options: SessionOptions): SessionMiddleware {
 
     const secure = isSecure(request, resolved.proxy)
     const form = new RequestForm(resolved, request, secure)
-    beginInHand(request, response, next, {
-      owner: resolved,
-      context: {
-        engine: resolved.engine,
-        cookie: form,
-        form,
-        signer,
-        beforeCommit: () => settle(request, form, resolved.unsetDestroys),
-      },
-      secure,
-      anonymousWhenUnavailable: resolved.anonymousWhenUnavailable,
-      elsewhere: () => parsedCookies(request, resolved.name),
-      properties,
+    new RequestInHand(handling, request, response, next, secure).begin({
+      engine: resolved.engine,
+      cookie: form,
+      form,
+      signer,
+      beforeCommit: () => settle(request, form, resolved.unsetDestroys),
     })
   }
 }
 
-const properties: PropertyDescriptorMap & ThisType<OldRequest> = {
+const properties: Record<'session' | 'sessionID', PropertyDescriptor & ThisType<OldRequest>> = {
   session: {
     get() {
       const hand = this[inHand]!

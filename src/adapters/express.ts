@@ -11,9 +11,10 @@ import type { ExchangeContext } from '../http/exchange.ts'
 import { Sessions } from '../sessions.ts'
 import { expressSession } from './express-session.ts'
 import {
-  beginInHand,
+  type Handling,
   inHand,
   isSecure,
+  RequestInHand,
   type SessionMiddleware,
   type SessionRequest,
 } from './request-in-hand.ts'
@@ -69,7 +70,7 @@ export interface ExpressSessionOptions {
   readonly proxy?: boolean | undefined
 }
 
-const properties: PropertyDescriptorMap & ThisType<SessionRequest> = {
+const properties: Pick<Handling, 'session' | 'sessionID'> = {
   session: {
     get() {
       return this[inHand]?.session
@@ -162,20 +163,18 @@ function sessionOf(sessions: Sessions, options: ExpressSessionOptions): SessionM
     throw optionError("whenUnavailable must be 'error' or 'anonymous'.")
   }
   const context: ExchangeContext = { engine: sessions, cookie: sessions.cookie, signer: sessions.signer }
-  const anonymousWhenUnavailable = whenUnavailable === 'anonymous'
+  const handling: Handling = {
+    owner: sessions,
+    anonymousWhenUnavailable: whenUnavailable === 'anonymous',
+    ...properties,
+  }
 
   return function sessionMiddleware(request: SessionRequest, response, next) {
     if (skip?.(request) === true) return next()
     const before = request[inHand]
     if (before) return before.owner === sessions ? next() : next(secondSessions())
     const secure = isSecure(request, proxy || undefined)
-    beginInHand(request, response, next, {
-      owner: sessions,
-      context,
-      secure,
-      anonymousWhenUnavailable,
-      properties,
-    })
+    new RequestInHand(handling, request, response, next, secure).begin(context)
   }
 }
 

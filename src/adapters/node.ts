@@ -5,10 +5,19 @@ import { removeContentHeaders, takeHeaders } from './response-head.ts'
 
 type AnyFunction = (this: ServerResponse, ...parameters: unknown[]) => unknown
 type Held = 'writeHead' | 'write' | 'end' | 'flushHeaders'
+interface Kept {
+  readonly method: Held
+  readonly parameters: unknown[]
+}
+
+/** Where a response keeps the hold on it. */
+const heldBy = Symbol('coatcheck hold')
+type HeldResponse = ServerResponse & Record<Held, AnyFunction> & { [heldBy]?: ResponseHold }
 
 /** What a handler may write while the commit is under way, before it is taken for one that ignores back-pressure. */
 const bufferLimit = 16 * 2 ** 20 // bytes
 
+const none: readonly never[] = []
 const headerSetters = ['setHeader', 'appendHeader', 'removeHeader', 'setHeaders']
 
 /**
@@ -22,7 +31,7 @@ export function holdResponse(
   fail: (error: unknown) => void,
 ): void {
   if (response.headersSent) exchange.work.closeHeaders()
-  new ResponseHold(response, exchange, fail).install()
+  new ResponseHold(response as HeldResponse, exchange, fail).install()
 }
 
 /**
@@ -33,56 +42,55 @@ export function holdResponse(
  * - `discarding`: the commit failed and the client was told, or has gone; the rest is dropped.
  */
 class ResponseHold {
-  readonly #response: ServerResponse
+  readonly #response: HeldResponse
   readonly #exchange: Exchange
   readonly #fail: (error: unknown) => void
-  readonly #original: Record<Held, AnyFunction>
-  readonly #own: Record<string, AnyFunction>
+  readonly #writeHead: AnyFunction
+  readonly #write: AnyFunction
+  readonly #end: AnyFunction
+  readonly #flushHeaders: AnyFunction
   #state: 'open' | 'committing' | 'released' | 'finishing' | 'discarding'
-  #kept: { readonly method: Held; readonly parameters: unknown[] }[] = []
+  #kept: Kept[] | undefined
   #keptBytes = 0
   #ended = false
   #statusCode = 200
   /** There will be no other commit: the last one was made, or one failed. */
   #settled = false
-  readonly #shadowed = new Map<string, PropertyDescriptor | undefined>()
-  readonly #drainListeners: AnyFunction[] = []
+  #shadowed: Map<string, PropertyDescriptor | undefined> | undefined
+  #drainListeners: AnyFunction[] | undefined
 
-  constructor(response: ServerResponse, exchange: Exchange, fail: (error: unknown) => void) {
+  constructor(response: HeldResponse, exchange: Exchange, fail: (error: unknown) => void) {
     this.#response = response
     this.#exchange = exchange
     this.#fail = fail
     // A session that is opened only after the first byte can still be stored before the last.
     this.#state = response.headersSent ? 'released' : 'open'
-    const methods = response as unknown as Record<Held | 'on', AnyFunction>
-    this.#original = {
-      writeHead: methods.writeHead,
-      write: methods.write,
-      end: methods.end,
-      flushHeaders: methods.flushHeaders,
-    }
-    this.#own = {
-      writeHead: (...parameters) => this.#call('writeHead', parameters),
-      write: (...parameters) => this.#call('write', parameters),
-      end: (...parameters) => this.#call('end', parameters),
-      flushHeaders: () => this.#call('flushHeaders', []),
-    }
-    // The compression package replaces `on`, to move those who wait for 'drain' to a stream of its own.
-    if (Object.hasOwn(response, 'on')) this.#own.on = this.#noteDrainListeners(methods.on)
+    // Field by field, and the functions that take their place are the same for all: this is done for every request.
+    this.#writeHead = response.writeHead
+    this.#write = response.write
+    this.#end = response.end
+    this.#flushHeaders = response.flushHeaders
   }
 
   install(): void {
-    Object.assign(this.#response, this.#own)
+    const response = this.#response
+    // The compression package replaces `on`, to move those who wait for 'drain' to a stream of its own.
+    if (Object.hasOwn(response, 'on') && !response[heldBy]) this.#noteDrainListeners()
+    response[heldBy] = this
+    response.writeHead = held.writeHead as HeldResponse['writeHead']
+    response.write = held.write as HeldResponse['write']
+    response.end = held.end as HeldResponse['end']
+    response.flushHeaders = held.flushHeaders
   }
 
-  #call(method: Held, parameters: unknown[]): unknown {
+  call(method: Held, parameters: unknown[]): unknown {
     switch (this.#state) {
       case 'open':
         return this.#begin(method, parameters)
       case 'committing':
         return this.#keep(method, parameters)
       case 'released':
-        return method === 'end' ? this.#end(parameters) : this.#pass(method, parameters)
+        return method === 'end' ? this.#endLate(parameters) : this.#pass(method, parameters)
       case 'discarding':
         if (method === 'end') this.#pass('end', []) // so that those who wait for it are told
     }
@@ -108,23 +116,23 @@ class ResponseHold {
   }
 
   #keep(method: Held, parameters: unknown[]): unknown {
-    if (method === 'writeHead' && this.#kept.length > 0) throw headersSent()
+    if (method === 'writeHead' && this.#kept) throw headersSent()
     if (this.#ended) return this.#drop(method, parameters)
-    if (method === 'write' && this.#kept.some((kept) => kept.method === 'write')) {
+    if (method === 'write' && this.#kept?.some((kept) => kept.method === 'write')) {
       this.#keptBytes += byteLength(parameters[0])
       if (this.#keptBytes > bufferLimit) {
         this.#takeBack(bufferFull())
         return this.#drop(method, parameters)
       }
     }
-    this.#kept.push({ method, parameters })
+    ;(this.#kept ??= []).push({ method, parameters })
     if (method === 'end') this.#ended = true
     return method === 'write' ? false : this.#response
   }
 
   #release(changes?: ResponseChanges): void {
     if (this.#state !== 'committing') return
-    const kept = this.#kept
+    const kept = this.#kept ?? none
     this.#presentAsOpen()
     this.#state = 'released'
     if (this.#clientGone) return // what it did is stored
@@ -134,7 +142,7 @@ class ResponseHold {
       let flowing = true
       for (const [index, { method, parameters }] of kept.entries()) {
         const late = method === 'end' && index > 0
-        const result = late ? this.#end(parameters) : this.#pass(method, parameters)
+        const result = late ? this.#endLate(parameters) : this.#pass(method, parameters)
         if (method === 'write') flowing = result !== false
       }
       if (flowing && !this.#ended) this.#emitDrain()
@@ -147,7 +155,7 @@ class ResponseHold {
 
   #refuse(error: unknown): void {
     if (this.#state !== 'committing') return
-    const head = this.#kept.find(({ method }) => method === 'writeHead')
+    const head = this.#kept?.find(({ method }) => method === 'writeHead')
     if (Number(head?.parameters[0] ?? this.#statusCode) < 500) return this.#takeBack(error)
     // An answer that says that the server failed claims nothing, so it may go: it often is the app's answer
     // to this very error.
@@ -196,11 +204,20 @@ class ResponseHold {
   }
 
   #pass(method: Held, parameters: unknown[]): unknown {
-    return this.#original[method].apply(this.#response, parameters)
+    switch (method) {
+      case 'writeHead':
+        return this.#writeHead.apply(this.#response, parameters)
+      case 'write':
+        return this.#write.apply(this.#response, parameters)
+      case 'end':
+        return this.#end.apply(this.#response, parameters)
+      case 'flushHeaders':
+        return this.#flushHeaders.apply(this.#response, parameters)
+    }
   }
 
   /** After the first byte: what the handler changed since then is stored before the response ends. */
-  #end(parameters: unknown[]): unknown {
+  #endLate(parameters: unknown[]): unknown {
     const late = this.#settled ? undefined : this.#exchange.finishLate()
     this.#settled = true
     if (!late) return this.#pass('end', parameters)
@@ -239,10 +256,13 @@ class ResponseHold {
     return this.#response.destroyed || this.#response.socket?.destroyed === true
   }
 
-  #noteDrainListeners(on: AnyFunction): AnyFunction {
-    return (event, listener, ...rest) => {
+  #noteDrainListeners(): void {
+    const response = this.#response as unknown as { on: AnyFunction }
+    const { on } = response
+    const listeners: AnyFunction[] = (this.#drainListeners = [])
+    response.on = (event, listener, ...rest) => {
       const waits = event === 'drain' && (this.#state === 'open' || this.#state === 'committing')
-      if (waits) this.#drainListeners.push(listener as AnyFunction)
+      if (waits) listeners.push(listener as AnyFunction)
       return on.call(this.#response, event, listener, ...rest)
     }
   }
@@ -251,7 +271,7 @@ class ResponseHold {
   #emitDrain(): void {
     const response = this.#response
     const there = response.rawListeners('drain')
-    const moved = this.#drainListeners.filter((listener) => !there.includes(listener))
+    const moved = this.#drainListeners?.filter((listener) => !there.includes(listener)) ?? none
     response.emit('drain')
     for (const listener of moved) listener.call(response)
   }
@@ -267,18 +287,38 @@ class ResponseHold {
   }
 
   #shadow(name: string, descriptor: PropertyDescriptor): void {
+    this.#shadowed ??= new Map()
     this.#shadowed.set(name, Object.getOwnPropertyDescriptor(this.#response, name))
     Object.defineProperty(this.#response, name, { ...descriptor, configurable: true })
   }
 
   #presentAsOpen(): void {
-    this.#kept = []
-    for (const [name, descriptor] of this.#shadowed) {
+    this.#kept = undefined
+    for (const [name, descriptor] of this.#shadowed ?? none) {
       if (descriptor) Object.defineProperty(this.#response, name, descriptor)
       else delete (this.#response as unknown as Record<string, unknown>)[name]
     }
-    this.#shadowed.clear()
+    this.#shadowed = undefined
   }
+}
+
+const held: Record<Held, AnyFunction> = {
+  writeHead(...parameters) {
+    return holdOf(this).call('writeHead', parameters)
+  },
+  write(...parameters) {
+    return holdOf(this).call('write', parameters)
+  },
+  end(...parameters) {
+    return holdOf(this).call('end', parameters)
+  },
+  flushHeaders() {
+    return holdOf(this).call('flushHeaders', [])
+  },
+}
+
+function holdOf(response: ServerResponse): ResponseHold {
+  return (response as HeldResponse)[heldBy]!
 }
 
 function headersSent(): Error {

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Session } from '../core/session.ts'
 import type { UnitOfWork } from '../core/unit-of-work.ts'
-import { Exchange, type ExchangeContext } from '../http/exchange.ts'
+import { Exchange, type ExchangeContext, type ExchangeRequest } from '../http/exchange.ts'
 import { holdResponse } from './node.ts'
 
 /** Goes on to the next handler, or with an error to the app's error handler. */
@@ -19,24 +19,64 @@ export type SessionRequest = IncomingMessage & {
   [inHand]?: RequestInHand
 }
 
-/** A request's exchange, and the hold on its response once that is needed. */
-export class RequestInHand {
-  /** The sessions that the request got its session from. */
+const nothing = { tokens: [], signed: [] }
+/** Given to nextTick as it is, so that no request makes a function for it. */
+let goOn: (hand: RequestInHand, exchange: Exchange) => void
+
+/** What a middleware does with every request. */
+export interface Handling {
+  /** The sessions that its requests get their sessions from. */
   readonly owner: object
-  readonly #exchange: Exchange
+  readonly anonymousWhenUnavailable: boolean
+  /** Tokens and signed values that others have read from a request. */
+  readonly elsewhere?: (request: SessionRequest) => ReturnType<NonNullable<ExchangeRequest['elsewhere']>>
+  /** The properties that a request gets. */
+  readonly session: PropertyDescriptor & ThisType<SessionRequest>
+  readonly sessionID: PropertyDescriptor & ThisType<SessionRequest>
+}
+
+/** A request's exchange, and the hold on its response once that is needed. */
+export class RequestInHand implements ExchangeRequest {
+  readonly secure: boolean
+  readonly #handling: Handling
+  readonly #request: SessionRequest
   readonly #response: ServerResponse
-  readonly #fail: Next
+  readonly #next: Next
+  #exchange: Exchange | undefined
   #held = false
 
-  constructor(owner: object, exchange: Exchange, response: ServerResponse, fail: Next) {
-    this.owner = owner
-    this.#exchange = exchange
+  constructor(
+    handling: Handling,
+    request: SessionRequest,
+    response: ServerResponse,
+    next: Next,
+    secure: boolean,
+  ) {
+    this.#handling = handling
+    this.#request = request
     this.#response = response
-    this.#fail = fail
+    this.#next = next
+    this.secure = secure
+  }
+
+  get owner(): object {
+    return this.#handling.owner
+  }
+
+  get cookieHeader(): string | undefined {
+    return this.#request.headers.cookie
+  }
+
+  get anonymousWhenUnavailable(): boolean {
+    return this.#handling.anonymousWhenUnavailable
+  }
+
+  elsewhere(): { readonly tokens: readonly string[]; readonly signed: readonly string[] } {
+    return this.#handling.elsewhere?.(this.#request) ?? nothing
   }
 
   get work(): UnitOfWork {
-    return this.#exchange.work
+    return this.#exchange!.work
   }
 
   /** The session, for a handler to change: from now on the response waits for the commit. */
@@ -49,43 +89,34 @@ export class RequestInHand {
   holdResponse(): void {
     if (this.#held) return
     this.#held = true
-    holdResponse(this.#response, this.#exchange, this.#fail)
+    holdResponse(this.#response, this.#exchange!, this.#next)
   }
-}
 
-/** What `beginInHand` needs besides the request, its response and `next`. */
-export interface Beginning {
-  readonly owner: object
-  readonly context: ExchangeContext
-  readonly secure: boolean
-  readonly anonymousWhenUnavailable: boolean
-  readonly elsewhere?: () => { readonly tokens: readonly string[]; readonly signed: readonly string[] }
-  /** The properties that the request gets, `session` among them. */
-  readonly properties: PropertyDescriptorMap & ThisType<SessionRequest>
-}
-
-/** Finds a request's session, gives the request its properties, and goes on to the next handler. */
-export function beginInHand(
-  request: SessionRequest,
-  response: ServerResponse,
-  next: Next,
-  { owner, context, properties, ...asked }: Beginning,
-): void {
-  const start = (exchange: Exchange): void => {
-    const hand = new RequestInHand(owner, exchange, response, next)
-    request[inHand] = hand
-    Object.defineProperties(request, properties)
-    if (exchange.mustFinish) hand.holdResponse()
-    next()
+  /** Finds the request's session, gives the request its properties, and goes on to the next handler. */
+  begin(context: ExchangeContext): void {
+    const begun = Exchange.begin(context, this)
+    // In a turn of its own: what a handler throws must reach the app as it would without us, not a promise.
+    if (begun instanceof Exchange) this.#goOn(begun)
+    else
+      begun.then(
+        (exchange) => process.nextTick(goOn, this, exchange),
+        (error: unknown) => process.nextTick(this.#next, error),
+      )
   }
-  const begun = Exchange.begin(context, { cookieHeader: request.headers.cookie, ...asked })
-  // In a turn of its own: what a handler throws must reach the app as it would without us, not a promise.
-  if (begun instanceof Exchange) start(begun)
-  else
-    begun.then(
-      (exchange) => process.nextTick(start, exchange),
-      (error: unknown) => process.nextTick(next, error),
-    )
+
+  static {
+    goOn = (hand, exchange) => hand.#goOn(exchange)
+  }
+
+  #goOn(exchange: Exchange): void {
+    const request = this.#request
+    this.#exchange = exchange
+    request[inHand] = this
+    Object.defineProperty(request, 'session', this.#handling.session)
+    Object.defineProperty(request, 'sessionID', this.#handling.sessionID)
+    if (exchange.mustFinish) this.holdResponse()
+    this.#next()
+  }
 }
 
 /**
@@ -97,10 +128,9 @@ export function beginInHand(
 export function isSecure(request: SessionRequest, proxy: boolean | undefined): boolean {
   if ((request.socket as { encrypted?: boolean }).encrypted === true) return true
   if (proxy === false) return false
-  const forwarded = String(request.headers['x-forwarded-proto'] ?? '')
-    .split(',', 1)[0]!
-    .trim()
-  const forwardedSecure = forwarded.toLowerCase() === 'https'
+  const forwarded = request.headers['x-forwarded-proto']
+  if (forwarded === undefined) return proxy !== true && request.secure === true
+  const forwardedSecure = String(forwarded).split(',', 1)[0]!.trim().toLowerCase() === 'https'
   if (proxy) return forwardedSecure
   if (request.secure !== true && forwardedSecure) warnProxy()
   return request.secure === true

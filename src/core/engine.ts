@@ -21,8 +21,8 @@ export interface EngineSettings {
   readonly codec: Codec
   readonly sizeLimit: number
   readonly sweep: SweepSettings | undefined
-  /** Left out: as is best for a store that answers many at once. */
-  readonly batching?: BatchSettings
+  /** What is left out is as is best for a store that answers many at once. */
+  readonly batching?: Partial<BatchSettings>
 }
 
 /** Loads sessions by token, commits them, ends them. Knows nothing of HTTP. */
@@ -42,12 +42,14 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
     this.#settings = settings
     this.#form = bagForm(settings)
     this.tokensAreKeys = (settings.store as Partial<TokenKeyedStore>).keyedBy === 'token'
-    this.#batcher = new Batcher(settings.store, settings.batching)
+    this.#batcher = new Batcher(settings.store, settings.batching, (doing, cause) =>
+      this.#fault(doing, cause),
+    )
     this.#sweeper =
       settings.sweep &&
       new Sweeper(settings.store, settings.sweep, {
         swept: (count) => this.announce('expired', { count }),
-        failed: (error) => this.announce('storeError', storeUnavailable('sweeping expired sessions', error)),
+        failed: (error) => void this.#fault('sweeping expired sessions', error),
       })
   }
 
@@ -58,7 +60,7 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
 
   /** @internal Begins work in another form. */
   beginAs(form: SessionForm = this.#form, unavailable?: SessionError): UnitOfWork {
-    return new UnitOfWork(this, form, undefined, unavailable)
+    return new UnitOfWork(this, form, undefined, undefined, unavailable)
   }
 
   /**
@@ -78,11 +80,17 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
   }
 
   /** @internal Loads in another form. */
-  async loadAs(form: SessionForm = this.#form, tokens: readonly string[]): Promise<UnitOfWork> {
+  loadAs(form: SessionForm = this.#form, tokens: readonly string[]): Promise<UnitOfWork> {
+    if (tokens.length > 1) return this.#loadFirst(form, tokens)
+    const token = tokens[0]
+    if (token === undefined) return Promise.resolve(this.beginAs(form))
+    return this.find(this.keyOf(token)).then((record) => new UnitOfWork(this, form, record && token, record))
+  }
+
+  async #loadFirst(form: SessionForm, tokens: readonly string[]): Promise<UnitOfWork> {
     const records = await Promise.all(tokens.map((token) => this.find(this.keyOf(token))))
     const index = records.findIndex((record) => record !== undefined)
-    const found = index < 0 ? undefined : { token: tokens[index]!, record: records[index]! }
-    return new UnitOfWork(this, form, found)
+    return new UnitOfWork(this, form, tokens[index], records[index])
   }
 
   /**
@@ -110,12 +118,12 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
 
   /** @internal */
   find(key: SessionKey): Promise<SessionRecord | undefined> {
-    return this.asking('reading a session', () => this.#batcher.find(key))
+    return this.#closing ? Promise.reject(closed()) : this.#batcher.find(key)
   }
 
   /** @internal */
   write(write: SessionWrite): Promise<WriteResult> {
-    return this.asking('storing a session', () => this.#batcher.write(write))
+    return this.#closing ? Promise.reject(closed()) : this.#batcher.write(write)
   }
 
   /** @internal */
@@ -125,22 +133,18 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
 
   /** @internal Asks the store; its failure becomes a typed error and an event. */
   async asking<Answer>(doing: string, ask: () => Promise<Answer>): Promise<Answer> {
-    if (this.#closing) {
-      throw new SessionError(
-        'ERR_SESSION_CLOSED',
-        'These sessions were closed; stop the server before close().',
-        {
-          status: 503,
-        },
-      )
-    }
+    if (this.#closing) throw closed()
     try {
       return await ask()
     } catch (cause) {
-      const error = storeUnavailable(doing, cause)
-      this.announce('storeError', error)
-      throw error
+      throw this.#fault(doing, cause)
     }
+  }
+
+  #fault(doing: string, cause: unknown): SessionError {
+    const error = storeUnavailable(doing, cause)
+    this.announce('storeError', error)
+    return error
   }
 
   /** @internal */
@@ -214,4 +218,14 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
       ),
     )
   }
+}
+
+function closed(): SessionError {
+  return new SessionError(
+    'ERR_SESSION_CLOSED',
+    'These sessions were closed; stop the server before close().',
+    {
+      status: 503,
+    },
+  )
 }

@@ -2,6 +2,8 @@
 export type SessionErrorCode =
   | 'ERR_SESSION_OPTION'
   | 'ERR_SESSION_STORE_UNAVAILABLE'
+  | 'ERR_SESSION_STORE_TIMEOUT'
+  | 'ERR_SESSION_STORE_BUSY'
   | 'ERR_SESSION_CONFLICT'
   | 'ERR_SESSION_DATA'
   | 'ERR_SESSION_TOO_LARGE'
@@ -67,6 +69,24 @@ export function storeUnavailable(doing: string, cause: unknown): SessionError {
     'ERR_SESSION_STORE_UNAVAILABLE',
     `The session store failed while ${doing}: ${reason}. Check that the database is up and reachable.`,
     { cause, status: 503 },
+  )
+}
+
+/** The store did not answer in time. Status 503. What it was to write may be stored all the same. */
+export function storeTimeout(deadline: number): SessionError {
+  return new SessionError(
+    'ERR_SESSION_STORE_TIMEOUT',
+    `The session store did not answer within ${deadline} ms. Check that the database is up, reachable and not overloaded, or give storeLimits.deadline more time.`,
+    { status: 503 },
+  )
+}
+
+/** More calls wait for the store than may. Status 503. Nothing of the refused one was sent. */
+export function storeBusy(longestQueue: number): SessionError {
+  return new SessionError(
+    'ERR_SESSION_STORE_BUSY',
+    `${longestQueue} calls wait for the session store already, so this one was refused. The database is slower than the requests come: make it faster, or let fewer requests in.`,
+    { status: 503 },
   )
 }
 

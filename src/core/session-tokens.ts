@@ -1,3 +1,5 @@
+import type { SessionForm } from './session-form.ts'
+
 /** What the browser must be told: nothing, for its `token` is still good or there is none; a new token; or to drop the one it has. */
 export type Outcome =
   | { readonly action: 'keep'; readonly token: string | undefined }
@@ -8,14 +10,14 @@ export type Outcome =
 export class SessionTokens {
   /** The browser's, if it led to a live record. */
   readonly client: string | undefined
-  readonly #create: () => string
+  readonly #form: Pick<SessionForm, 'createToken'>
   #stored: string | undefined
   #planned: string | undefined
   #ended = false
 
-  constructor(client: string | undefined, create: () => string) {
+  constructor(client: string | undefined, form: Pick<SessionForm, 'createToken'>) {
     this.client = client
-    this.#create = create
+    this.#form = form
     this.#stored = client
   }
 
@@ -31,7 +33,7 @@ export class SessionTokens {
 
   /** Plans a new token for the next insert or rotation. */
   plan(): string {
-    return (this.#planned = this.#create())
+    return (this.#planned = this.#form.createToken())
   }
 
   unplan(): void {
@@ -57,13 +59,16 @@ export class SessionTokens {
   }
 
   /** What the browser must be told of all that was stored so far: derived, so that it cannot be forgotten. */
-  get outcome(): Outcome {
-    if (this.#stored !== undefined) {
-      return { action: this.#stored === this.client ? 'keep' : 'issue', token: this.#stored }
-    }
+  get action(): Outcome['action'] {
+    if (this.#stored !== undefined) return this.#stored === this.client ? 'keep' : 'issue'
     // Not for a session that is merely gone: a rotation in a parallel request may have moved it, and
     // dropping the browser's cookie would drop the new one.
-    const clear = this.#ended && this.client !== undefined
-    return clear ? { action: 'clear' } : { action: 'keep', token: undefined }
+    return this.#ended && this.client !== undefined ? 'clear' : 'keep'
+  }
+
+  get outcome(): Outcome {
+    const { action } = this
+    if (action === 'clear') return { action }
+    return action === 'issue' ? { action, token: this.#stored! } : { action, token: this.#stored }
   }
 }

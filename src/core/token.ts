@@ -1,4 +1,4 @@
-import { createHmac, createSecretKey, hash, KeyObject, randomBytes, timingSafeEqual } from 'node:crypto'
+import { hash, KeyObject, randomBytes, timingSafeEqual } from 'node:crypto'
 import type { SessionKey } from './record.ts'
 import { optionError } from './errors.ts'
 
@@ -43,7 +43,7 @@ export type Secret = string | Uint8Array
  * the cookie-signature package: `s:`, the token, `.`, and its HMAC-SHA256 in base64 without padding.
  */
 export class Signer {
-  readonly #keys: readonly KeyObject[]
+  readonly #keys: readonly HmacKey[]
 
   /**
    * @param secrets key objects are taken as they are
@@ -62,7 +62,7 @@ export class Signer {
   }
 
   sign(token: string): string {
-    return `s:${token}.${signature(this.#keys[0]!, token)}`
+    return `s:${token}.${this.#keys[0]!.signature(token)}`
   }
 
   /**
@@ -77,7 +77,7 @@ export class Signer {
     if (value.length - dot - 1 !== signatureLength) return undefined
     const given = Buffer.from(value.slice(dot + 1))
     for (let index = 0; index < this.#keys.length; index++) {
-      const expected = Buffer.from(signature(this.#keys[index]!, token))
+      const expected = Buffer.from(this.#keys[index]!.signature(token))
       if (given.length === expected.length && timingSafeEqual(given, expected)) {
         return { token, renew: index > 0 }
       }
@@ -90,8 +90,8 @@ function isEmpty(secret: Secret | KeyObject | null): boolean {
   return secret === null || (!(secret instanceof KeyObject) && secret.length === 0)
 }
 
-function secretKey(secret: unknown): KeyObject {
-  if (secret instanceof KeyObject) return secret
+function secretKey(secret: unknown): HmacKey {
+  if (secret instanceof KeyObject) return new HmacKey(secret.export())
   if (typeof secret !== 'string' && !(secret instanceof Uint8Array)) {
     throw optionError('secret must be a text, a Buffer, or a list of those.')
   }
@@ -101,10 +101,36 @@ function secretKey(secret: unknown): KeyObject {
       'secret is too short: whoever holds one cookie could find it by trying. Use 32 random characters or more, for example from `openssl rand -base64 32`.',
     )
   }
-  return createSecretKey(bytes)
+  return new HmacKey(bytes)
 }
 
-function signature(key: KeyObject, token: string): string {
-  const base64 = createHmac('sha256', key).update(token).digest('base64')
-  return base64.slice(0, signatureLength) // 32 bytes always end in one '=', which the format leaves out
+const blockLength = 64 // bytes, of SHA-256
+const hashLength = 32
+
+/**
+ * HMAC-SHA256 (RFC 2104) made of one-shot hashes. `createHmac` makes native objects that the garbage collector has to
+ * take down one by one, and on a busy server that costs several times what the hashing does.
+ */
+class HmacKey {
+  /** The key with either padding; behind the outer one there is room for the inner hash. */
+  readonly #inner: Buffer
+  readonly #outer: Buffer
+
+  constructor(secret: Buffer) {
+    const key = secret.length > blockLength ? hash('sha256', secret, 'buffer') : secret
+    this.#inner = Buffer.alloc(blockLength, 0x36)
+    this.#outer = Buffer.alloc(blockLength + hashLength, 0x5c)
+    for (const [index, byte] of key.entries()) {
+      this.#inner[index]! ^= byte
+      this.#outer[index]! ^= byte
+    }
+  }
+
+  /** In base64 without padding. */
+  signature(text: string): string {
+    const inner = hash('sha256', Buffer.concat([this.#inner, Buffer.from(text)]), 'hex')
+    this.#outer.write(inner, blockLength, 'hex')
+    // 32 bytes always end in one '=', which the format leaves out.
+    return hash('sha256', this.#outer, 'base64').slice(0, signatureLength)
+  }
 }

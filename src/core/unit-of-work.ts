@@ -39,18 +39,22 @@ export class UnitOfWork implements SessionWork {
   #headersOut = false
   readonly #turns = new Turns()
 
-  /** @internal */
+  /**
+   * @internal
+   * @param token the browser's, if it led to `record`
+   */
   constructor(
     context: WorkContext,
     form: SessionForm,
-    found?: { readonly token: string; readonly record: SessionRecord },
+    token?: string,
+    record?: SessionRecord,
     unavailable?: SessionError,
   ) {
     this.#context = context
     this.#form = form
-    this.#tokens = new SessionTokens(found?.token, () => form.createToken())
-    this.#record = found?.record
-    this.#userId = found?.record.userId
+    this.#tokens = new SessionTokens(token, form)
+    this.#record = record
+    this.#userId = record?.userId
     this.#unavailable = unavailable
   }
 
@@ -82,6 +86,11 @@ export class UnitOfWork implements SessionWork {
     return this.#tokens.outcome
   }
 
+  /** That of the `outcome`, alone. */
+  get action(): Outcome['action'] {
+    return this.#tokens.action
+  }
+
   /** Whether this is the token that the session was found by. */
   leadsFrom(token: string): boolean {
     return token === this.#tokens.client
@@ -91,7 +100,7 @@ export class UnitOfWork implements SessionWork {
   get touchDue(): boolean {
     const record = this.#record
     // One that this request stored under a new token has its whole life before it.
-    if (!record || this.outcome.action !== 'keep') return false
+    if (!record || this.action !== 'keep') return false
     return this.#touched || record.readAt - record.seenAt >= this.#form.touchAfter(record)
   }
 
@@ -123,9 +132,14 @@ export class UnitOfWork implements SessionWork {
       this.end()
       return this.#turns.take(() => this.#remove(reason))
     }
+    const { pending } = this.#turns
     // Something that the handler did not wait for: its failure is the commit's.
-    const store = () => this.#turns.take(() => this.#store())
-    return this.#turns.pending?.then(store) ?? (this.#mayNeedStoring() ? store() : undefined)
+    if (pending) return pending.then(() => this.#storeInTurn())
+    return this.#mayNeedStoring() ? this.#storeInTurn() : undefined
+  }
+
+  #storeInTurn(): Promise<void> {
+    return this.#turns.take(() => this.#store())
   }
 
   /** Ends the session with the commit. */
@@ -226,12 +240,10 @@ export class UnitOfWork implements SessionWork {
 
   save(): Promise<void> {
     // Told to whoever asked for the save, but no reason for the commit to fail: nothing is lost that could be kept.
-    return this.#turns
-      .take(() => this.#store())
-      .then(() => {
-        if (this.#state === 'gone')
-          throw sessionGone('This session has ended, so nothing more is stored in it.')
-      })
+    return this.#storeInTurn().then(() => {
+      if (this.#state === 'gone')
+        throw sessionGone('This session has ended, so nothing more is stored in it.')
+    })
   }
 
   touch(): void {

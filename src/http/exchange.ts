@@ -134,11 +134,14 @@ export class Exchange {
   }
 
   #changes(): ResponseChanges | undefined {
-    const { outcome } = this.work
+    const { work } = this
     const { cookie, signer } = this.#context
-    this.work.closeHeaders()
+    work.closeHeaders()
+    // Most responses: the browser has the cookie already, and it is to stay as it is.
+    if (work.action === 'keep' && !this.#setsAgain()) return undefined
+    const { outcome } = work
     if (outcome.action === 'clear') return { setCookie: cookie.clear(this.#secure) }
-    if (outcome.token === undefined || (outcome.action === 'keep' && !this.#setsAgain())) return undefined
+    if (outcome.token === undefined) return undefined
     if (!cookie.settable(this.#secure)) {
       warnInsecure()
       return undefined

@@ -1,0 +1,198 @@
+import { storeBusy, storeTimeout } from './errors.ts'
+
+/** How a line gathers calls, and what it does with them. */
+export interface LineSettings<Request = never, Answer = unknown> {
+  /** Batches under way at once. */
+  readonly lanes: number
+  readonly largestBatch: number
+  /** So many calls may wait; one more is refused. */
+  readonly longestQueue: number
+  /** Milliseconds after which a call that has no answer fails. */
+  readonly deadline: number
+  /** Whether asking the same again, or once for several, does no harm. */
+  readonly readsOnly: boolean
+  readonly keyOf: (request: Request) => string
+  /** Answers in the order asked; an Error there is the failure of that one alone. */
+  readonly send: (requests: readonly Request[]) => Promise<readonly (Answer | Error)[]>
+  /** Told of each failure once; gives what the calls that it fails are rejected with. */
+  readonly fault: (cause: unknown) => unknown
+}
+
+/**
+ * One call. A class and no object literal: literals that outlive a few young collections, as these do while a server is
+ * busy, V8 soon allocates among the old objects, and then whatever they hold stays until a full collection. Here that
+ * is the request and its response.
+ */
+class Call<Request, Answer> {
+  readonly request: Request
+  readonly askedAt = performance.now()
+  readonly resolve: (answer: Answer) => void
+  readonly reject: (error: unknown) => void
+
+  constructor(request: Request, resolve: (answer: Answer) => void, reject: (error: unknown) => void) {
+    this.request = request
+    this.resolve = resolve
+    this.reject = reject
+  }
+}
+
+type Calls<Request, Answer> = readonly Call<Request, Answer>[]
+
+/**
+ * Calls that go to the store in batches, first come, first served. What waits is in one array and what is under way in
+ * another; no Map or Set outlives its batch.
+ */
+export class Line<Request, Answer> {
+  readonly #settings: LineSettings<Request, Answer>
+  #waiting: Call<Request, Answer>[] = []
+  #underWay: Calls<Request, Answer>[] = []
+  /** Set while there may be calls to watch. */
+  #watch: NodeJS.Timeout | undefined
+  #whenIdle: (() => void)[] = []
+
+  constructor(settings: LineSettings<Request, Answer>) {
+    this.#settings = settings
+  }
+
+  ask(request: Request): Promise<Answer> {
+    return new Promise((resolve, reject) => {
+      if (this.#waiting.length >= this.#settings.longestQueue) {
+        return reject(this.#settings.fault(storeBusy(this.#settings.longestQueue)) as Error)
+      }
+      this.#waiting.push(new Call(request, resolve, reject))
+      this.#sendNext()
+      this.#watch ??= this.#watchFor(this.#settings.deadline)
+    })
+  }
+
+  /** Resolves when every call has been answered, or has failed. */
+  idle(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#whenIdle.push(resolve)
+      this.#tellIdle()
+    })
+  }
+
+  #sendNext(): void {
+    if (this.#waiting.length === 0 || this.#underWay.length >= this.#settings.lanes) return this.#tellIdle()
+    const calls = this.#takeBatch()
+    this.#underWay.push(calls)
+    void this.#settle(calls).then(() => this.#freeLane(calls))
+  }
+
+  #freeLane(calls: Calls<Request, Answer>): void {
+    const lane = this.#underWay.indexOf(calls)
+    if (lane < 0) return // given up before
+    this.#underWay.splice(lane, 1)
+    this.#sendNext()
+  }
+
+  #tellIdle(): void {
+    if (this.#whenIdle.length === 0 || this.#waiting.length > 0 || this.#underWay.length > 0) return
+    for (const tell of this.#whenIdle.splice(0)) tell()
+  }
+
+  #takeBatch(): Calls<Request, Answer> {
+    const { largestBatch, readsOnly, keyOf } = this.#settings
+    if (readsOnly || this.#waiting.length === 1) return this.#waiting.splice(0, largestBatch)
+    // A second write to one key waits for the next batch, which need not wait for others.
+    const keys = new Set<string>()
+    const batch: Call<Request, Answer>[] = []
+    const left: Call<Request, Answer>[] = []
+    for (const call of this.#waiting) {
+      if (batch.length === largestBatch) break
+      const key = keyOf(call.request)
+      ;(keys.has(key) ? left : batch).push(call)
+      keys.add(key)
+    }
+    this.#waiting.splice(0, batch.length + left.length, ...left)
+    return batch
+  }
+
+  /** Gets every call of a batch its answer or its failure. */
+  async #settle(calls: Calls<Request, Answer>): Promise<void> {
+    const failure = await this.#send(calls)
+    if (!failure) return
+    if (this.#settings.readsOnly && calls.length > 1) await this.#settleHalves(calls)
+    else this.#fail(calls, failure.cause)
+  }
+
+  /** A single bad row must not fail its neighbours: those that were read with it are asked again in halves. */
+  async #settleHalves(calls: Calls<Request, Answer>): Promise<void> {
+    const middle = Math.ceil(calls.length / 2)
+    const halves = [calls.slice(0, middle), calls.slice(middle)]
+    const failures = await Promise.all(halves.map((half) => this.#send(half)))
+    // Both: then it is the store that fails, and to ask on would only burden it.
+    if (failures.every((failure) => failure !== undefined)) return this.#fail(calls, failures[0]!.cause)
+    const bad = failures.findIndex((failure) => failure !== undefined)
+    if (bad < 0) return
+    if (halves[bad]!.length > 1) await this.#settleHalves(halves[bad]!)
+    else this.#fail(halves[bad]!, failures[bad]!.cause)
+  }
+
+  /** @returns why none was answered; `undefined` if they were */
+  async #send(calls: Calls<Request, Answer>): Promise<{ readonly cause: unknown } | undefined> {
+    try {
+      const { requests, placeOf } = this.#requestsOf(calls)
+      const answers = await this.#settings.send(requests)
+      calls.forEach((call, index) => this.#answer(call, answers[placeOf?.[index] ?? index]!))
+      return undefined
+    } catch (cause) {
+      return { cause }
+    }
+  }
+
+  /** What is asked for some calls, each key once, and where among the answers theirs will stand if not in their own place. */
+  #requestsOf(calls: Calls<Request, Answer>): { requests: Request[]; placeOf?: number[] } {
+    if (calls.length === 1 || !this.#settings.readsOnly)
+      return { requests: calls.map(({ request }) => request) }
+    const places = new Map<string, number>()
+    const requests: Request[] = []
+    const placeOf = calls.map(({ request }) => {
+      const key = this.#settings.keyOf(request)
+      let place = places.get(key)
+      if (place === undefined) places.set(key, (place = requests.push(request) - 1))
+      return place
+    })
+    return { requests, placeOf }
+  }
+
+  #answer(call: Call<Request, Answer>, answer: Answer | Error): void {
+    if (answer instanceof Error) call.reject(this.#settings.fault(answer))
+    else call.resolve(answer)
+  }
+
+  #fail(calls: Calls<Request, Answer>, cause: unknown): void {
+    const error = this.#settings.fault(cause)
+    for (const call of calls) call.reject(error)
+  }
+
+  #watchFor(milliseconds: number): NodeJS.Timeout {
+    // It holds no process open: what the store itself waits for does.
+    return setTimeout(() => this.#giveUpOverdue(), milliseconds).unref()
+  }
+
+  /** One timer for all calls, which none of them sets or clears: it looks who is overdue, and when to look again. */
+  #giveUpOverdue(): void {
+    const { deadline } = this.#settings
+    const latest = performance.now() - deadline
+    const isOverdue = (call: Call<Request, Answer>) => call.askedAt <= latest
+    const [overdue, inTime] = partition([...this.#underWay.flat(), ...this.#waiting], isOverdue)
+    this.#waiting = this.#waiting.filter((call) => !isOverdue(call))
+    // A batch that nobody waits for any more must not keep its lane from others.
+    this.#underWay = this.#underWay.filter((calls) => !calls.every(isOverdue))
+    if (overdue.length > 0) this.#fail(overdue, storeTimeout(deadline))
+    const oldest = inTime.reduce((first, { askedAt }) => Math.min(first, askedAt), Infinity)
+    this.#watch = inTime.length > 0 ? this.#watchFor(oldest - latest) : undefined
+    for (let lane = this.#underWay.length; lane < this.#settings.lanes && this.#waiting.length > 0; lane++) {
+      this.#sendNext()
+    }
+    this.#tellIdle()
+  }
+}
+
+function partition<Item>(items: readonly Item[], test: (item: Item) => boolean): [Item[], Item[]] {
+  const [passing, failing]: [Item[], Item[]] = [[], []]
+  for (const item of items) (test(item) ? passing : failing).push(item)
+  return [passing, failing]
+}
