@@ -31,7 +31,7 @@ export const jsonCodec: Codec = {
     } catch (error) {
       throw describe(data, error)
     }
-    const loss = findLoss(data, '', [])
+    const loss = findLoss(data, [])
     if (loss) throw lossError(loss)
     return Buffer.from(json)
   },
@@ -41,7 +41,8 @@ export const jsonCodec: Codec = {
 }
 
 interface Loss {
-  readonly path: string
+  /** Grows from its end, on the way back to where the walk began: where nothing is lost, no path is ever made. */
+  path: string
   readonly what: string
 }
 
@@ -57,62 +58,66 @@ function lossError({ path, what }: Loss, cause?: unknown): SessionError {
 function describe(data: object, cause: unknown): SessionError {
   const failing = { path: '', what: 'a value whose toJSON or getter fails' }
   try {
-    return lossError(findLoss(data, '', []) ?? failing, cause)
+    return lossError(findLoss(data, []) ?? failing, cause)
   } catch {
     return lossError(failing, cause)
   }
 }
 
 /** Walks what JSON would write. The limit of depth keeps the walk, and those of whoever reads this later, off the stack's end. */
-function findLoss(value: unknown, path: string, ancestors: object[]): Loss | undefined {
+function findLoss(value: unknown, ancestors: object[]): Loss | undefined {
   switch (typeof value) {
     case 'bigint':
-      return { path, what: 'a BigInt' }
+      return { path: '', what: 'a BigInt' }
     case 'function':
-      return { path, what: 'a function' }
+      return { path: '', what: 'a function' }
     case 'symbol':
-      return { path, what: 'a symbol' }
+      return { path: '', what: 'a symbol' }
     case 'number':
-      return Number.isFinite(value) ? undefined : { path, what: String(value) }
+      return Number.isFinite(value) ? undefined : { path: '', what: String(value) }
     case 'object':
-      return value === null ? undefined : findLossWithin(value, path, ancestors)
+      return value === null ? undefined : findLossWithin(value, ancestors)
     default:
       return undefined
   }
 }
 
-function findLossWithin(value: object, path: string, ancestors: object[]): Loss | undefined {
-  if (ancestors.includes(value)) return { path, what: 'a reference to an object that contains it (a cycle)' }
-  if (ancestors.length > 1_000) return { path, what: 'too deep a nesting' }
+function findLossWithin(value: object, ancestors: object[]): Loss | undefined {
+  if (ancestors.includes(value)) {
+    return { path: '', what: 'a reference to an object that contains it (a cycle)' }
+  }
+  if (ancestors.length > 1_000) return { path: '', what: 'too deep a nesting' }
   const exotic = exoticName(value)
-  if (exotic) return { path, what: exotic }
+  if (exotic) return { path: '', what: exotic }
   const { toJSON } = value as { toJSON?: unknown }
-  if (typeof toJSON === 'function') return findLoss(toJSON.call(value, ''), path, [...ancestors, value])
+  if (typeof toJSON === 'function') return findLoss(toJSON.call(value, ''), [...ancestors, value])
   ancestors.push(value)
-  const loss = Array.isArray(value)
-    ? findLossInArray(value, path, ancestors)
-    : findLossInObject(value, path, ancestors)
+  const loss = Array.isArray(value) ? findLossInArray(value, ancestors) : findLossInObject(value, ancestors)
   ancestors.pop()
   return loss
 }
 
-function findLossInArray(items: readonly unknown[], path: string, ancestors: object[]): Loss | undefined {
+function findLossInArray(items: readonly unknown[], ancestors: object[]): Loss | undefined {
   // By index: a hole has no key.
   for (let index = 0; index < items.length; index++) {
-    const place = `${path}[${index}]`
-    if (items[index] === undefined) return { path: place, what: 'undefined in an array' }
-    const loss = findLoss(items[index], place, ancestors)
-    if (loss) return loss
+    const item = items[index]
+    const loss = item === undefined ? { path: '', what: 'undefined in an array' } : findLoss(item, ancestors)
+    if (loss) return beneath(`[${index}]`, loss)
   }
   return undefined
 }
 
-function findLossInObject(value: object, path: string, ancestors: object[]): Loss | undefined {
-  for (const [key, item] of Object.entries(value)) {
-    const loss = findLoss(item, `${path}.${key}`, ancestors)
-    if (loss) return loss
+function findLossInObject(value: object, ancestors: object[]): Loss | undefined {
+  for (const key of Object.keys(value)) {
+    const loss = findLoss((value as Record<string, unknown>)[key], ancestors)
+    if (loss) return beneath(`.${key}`, loss)
   }
   return undefined
+}
+
+function beneath(step: string, loss: Loss): Loss {
+  loss.path = step + loss.path
+  return loss
 }
 
 function exoticName(value: object): string | undefined {

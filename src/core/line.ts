@@ -7,7 +7,7 @@ export interface LineSettings<Request = never, Answer = unknown> {
   readonly largestBatch: number
   /** So many calls may wait; one more is refused. */
   readonly longestQueue: number
-  /** Milliseconds after which a call that has no answer fails. */
+  /** Milliseconds after which a call that has no answer fails; up to a tenth later. */
   readonly deadline: number
   /** Whether asking the same again, or once for several, does no harm. */
   readonly readsOnly: boolean
@@ -18,6 +18,8 @@ export interface LineSettings<Request = never, Answer = unknown> {
   readonly fault: (cause: unknown) => unknown
 }
 
+const ticksToDeadline = 10
+
 /**
  * One call. A class and no object literal: literals that outlive a few young collections, as these do while a server is
  * busy, V8 soon allocates among the old objects, and then whatever they hold stays until a full collection. Here that
@@ -25,12 +27,19 @@ export interface LineSettings<Request = never, Answer = unknown> {
  */
 class Call<Request, Answer> {
   readonly request: Request
-  readonly askedAt = performance.now()
+  /** By the line's own ticks. */
+  readonly askedAt: number
   readonly resolve: (answer: Answer) => void
   readonly reject: (error: unknown) => void
 
-  constructor(request: Request, resolve: (answer: Answer) => void, reject: (error: unknown) => void) {
+  constructor(
+    request: Request,
+    askedAt: number,
+    resolve: (answer: Answer) => void,
+    reject: (error: unknown) => void,
+  ) {
     this.request = request
+    this.askedAt = askedAt
     this.resolve = resolve
     this.reject = reject
   }
@@ -46,8 +55,10 @@ export class Line<Request, Answer> {
   readonly #settings: LineSettings<Request, Answer>
   #waiting: Call<Request, Answer>[] = []
   #underWay: Calls<Request, Answer>[] = []
-  /** Set while there may be calls to watch. */
+  /** Grows by one each tenth of the deadline while there are calls: so none needs a clock, or a timer of its own. */
+  #tick = 0
   #watch: NodeJS.Timeout | undefined
+  #sendingSoon = false
   #whenIdle: (() => void)[] = []
 
   constructor(settings: LineSettings<Request, Answer>) {
@@ -59,9 +70,9 @@ export class Line<Request, Answer> {
       if (this.#waiting.length >= this.#settings.longestQueue) {
         return reject(this.#settings.fault(storeBusy(this.#settings.longestQueue)) as Error)
       }
-      this.#waiting.push(new Call(request, resolve, reject))
-      this.#sendNext()
-      this.#watch ??= this.#watchFor(this.#settings.deadline)
+      this.#waiting.push(new Call(request, this.#tick, resolve, reject))
+      this.#sendSoon()
+      this.#watch ??= this.#watchOn()
     })
   }
 
@@ -70,6 +81,15 @@ export class Line<Request, Answer> {
     return new Promise((resolve) => {
       this.#whenIdle.push(resolve)
       this.#tellIdle()
+    })
+  }
+
+  #sendSoon(): void {
+    if (this.#sendingSoon || this.#underWay.length >= this.#settings.lanes) return
+    this.#sendingSoon = true
+    setImmediate(() => {
+      this.#sendingSoon = false
+      this.#sendNext()
     })
   }
 
@@ -167,32 +187,27 @@ export class Line<Request, Answer> {
     for (const call of calls) call.reject(error)
   }
 
-  #watchFor(milliseconds: number): NodeJS.Timeout {
+  #watchOn(): NodeJS.Timeout {
     // It holds no process open: what the store itself waits for does.
-    return setTimeout(() => this.#giveUpOverdue(), milliseconds).unref()
+    return setTimeout(() => {
+      this.#tick++
+      this.#giveUpOverdue()
+      const idle = this.#waiting.length === 0 && this.#underWay.length === 0
+      this.#watch = idle ? undefined : this.#watchOn()
+    }, this.#settings.deadline / ticksToDeadline).unref()
   }
 
-  /** One timer for all calls, which none of them sets or clears: it looks who is overdue, and when to look again. */
   #giveUpOverdue(): void {
-    const { deadline } = this.#settings
-    const latest = performance.now() - deadline
-    const isOverdue = (call: Call<Request, Answer>) => call.askedAt <= latest
-    const [overdue, inTime] = partition([...this.#underWay.flat(), ...this.#waiting], isOverdue)
+    const isOverdue = (call: Call<Request, Answer>) => this.#tick - call.askedAt > ticksToDeadline
+    const overdue = [...this.#underWay.flat(), ...this.#waiting].filter(isOverdue)
+    if (overdue.length === 0) return
     this.#waiting = this.#waiting.filter((call) => !isOverdue(call))
     // A batch that nobody waits for any more must not keep its lane from others.
     this.#underWay = this.#underWay.filter((calls) => !calls.every(isOverdue))
-    if (overdue.length > 0) this.#fail(overdue, storeTimeout(deadline))
-    const oldest = inTime.reduce((first, { askedAt }) => Math.min(first, askedAt), Infinity)
-    this.#watch = inTime.length > 0 ? this.#watchFor(oldest - latest) : undefined
+    this.#fail(overdue, storeTimeout(this.#settings.deadline))
     for (let lane = this.#underWay.length; lane < this.#settings.lanes && this.#waiting.length > 0; lane++) {
       this.#sendNext()
     }
     this.#tellIdle()
   }
-}
-
-function partition<Item>(items: readonly Item[], test: (item: Item) => boolean): [Item[], Item[]] {
-  const [passing, failing]: [Item[], Item[]] = [[], []]
-  for (const item of items) (test(item) ? passing : failing).push(item)
-  return [passing, failing]
 }

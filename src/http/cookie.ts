@@ -118,20 +118,30 @@ export class SessionCookie {
  * (RFC 6265bis, section 5.6).
  */
 export function cookieValues(header: string | undefined, name: string): string[] {
-  const values: string[] = []
-  if (!header) return values
   // A cheap test first: most requests without a session do not have the name at all.
-  if (!header.includes(name)) return values
-  for (const pair of header.split(';')) {
-    const equals = pair.indexOf('=')
-    if (equals < 0 || trim(pair.slice(0, equals)) !== name) continue
-    try {
-      values.push(decodeURIComponent(trim(pair.slice(equals + 1))))
-    } catch {
-      continue
+  if (!header?.includes(name)) return []
+  const values: string[] = []
+  for (let start = 0; start < header.length;) {
+    const semicolon = header.indexOf(';', start)
+    const end = semicolon < 0 ? header.length : semicolon
+    const equals = header.indexOf('=', start)
+    if (equals >= start && equals < end && isTrimmed(header, start, equals, name)) {
+      try {
+        values.push(decodeURIComponent(trim(header.slice(equals + 1, end))))
+      } catch {
+        // Not percent-encoded right.
+      }
     }
+    start = end + 1
   }
   return values
+}
+
+/** Whether the text from `start` to `end`, without the blanks around it, is `name`. */
+function isTrimmed(text: string, start: number, end: number, name: string): boolean {
+  while (start < end && isBlank(text.charCodeAt(start))) start++
+  while (end > start && isBlank(text.charCodeAt(end - 1))) end--
+  return end - start === name.length && text.startsWith(name, start)
 }
 
 function trim(text: string): string {
