@@ -2,7 +2,7 @@ import type { SessionKey } from 'coatcheck'
 import type { MySQLStore } from 'coatcheck/mysql'
 import { setTimeout } from 'node:timers/promises'
 import { Batcher } from '../../dist/core/batcher.js'
-import { Sweeper } from '../../dist/core/sweeper.js'
+import { defaultSweep, Sweeper } from '../../dist/core/sweeper.js'
 import { median, quantile } from '../statistics.ts'
 import { dataLength, drawLiveKeys, type FilledTable } from './table.ts'
 
@@ -11,8 +11,6 @@ export const concurrency = 16
 const day = 86_400_000 // ms
 const lifetime = { idle: 7 * day, absolute: undefined }
 const hotSessions = 1_000
-/** Records that the sweep removes by one call, unless told otherwise: the default of `createSessions`. */
-const batch = 1_000
 
 export interface Latencies {
   /** ms */
@@ -37,7 +35,7 @@ export interface SweepEffect {
  * process in which the real sweeper runs, because that is where it runs in an app. Slices without and with the sweeper
  * take turns until nothing expired is left.
  *
- * @param sliceSeconds how long each slice is
+ * @param sliceSeconds how long each slice with the sweeper is; those without take half as long
  */
 export async function measureSweepEffect(table: FilledTable, sliceSeconds: number): Promise<SweepEffect> {
   const foreground = new Foreground(table.store, await drawLiveKeys(table, hotSessions))
@@ -46,7 +44,7 @@ export async function measureSweepEffect(table: FilledTable, sliceSeconds: numbe
   let swept = 0
   let sweepSeconds = 0
   for (let left = true; left;) {
-    const quiet = await foreground.run(async () => setTimeout(sliceSeconds * 1_000))
+    const quiet = await foreground.run(async () => setTimeout(sliceSeconds * 500))
     const sweeping = await foreground.run(async () => {
       const from = performance.now()
       const slice = await sweepFor(table.store, sliceSeconds)
@@ -77,7 +75,7 @@ async function sweepFor(store: MySQLStore, seconds: number) {
   const began = performance.now()
   const sweeper = new Sweeper(
     store,
-    { every: 1, batch },
+    { ...defaultSweep, every: 1 },
     {
       swept: (count) => {
         swept += count

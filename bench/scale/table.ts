@@ -1,4 +1,5 @@
 import { hash, randomBytes } from 'node:crypto'
+import { setTimeout } from 'node:timers/promises'
 import type { SessionKey } from 'coatcheck'
 import { MySQLStore } from 'coatcheck/mysql'
 import type { Connection } from 'mysql2/promise'
@@ -105,4 +106,23 @@ export async function megabytesOf(connection: Connection, table: FilledTable) {
   )
   const [{ data, indexes }] = rows as [{ data: number; indexes: number }]
   return { data: Number(data) / 2 ** 20, indexes: Number(indexes) / 2 ** 20 }
+}
+
+/** Waits until the server has written out what was filled in, so that this is not measured with what follows. */
+export async function settle(connection: Connection): Promise<void> {
+  const [rows] = await connection.query(
+    'SELECT @@innodb_io_capacity AS usual, @@innodb_io_capacity_max AS most',
+  )
+  const [{ usual, most }] = rows as [{ usual: number; most: number }]
+  const dirty = async () => {
+    const [rows] = await connection.query("SHOW GLOBAL STATUS LIKE 'Innodb_buffer_pool_pages_dirty'")
+    return Number((rows as [{ Value: string }])[0].Value)
+  }
+  await connection.query(
+    'SET GLOBAL innodb_io_capacity_max = 20000, innodb_io_capacity = 20000, innodb_max_dirty_pages_pct = 0',
+  )
+  for (let tries = 0; tries < 300 && (await dirty()) > 100; tries++) await setTimeout(100)
+  await connection.query(
+    `SET GLOBAL innodb_io_capacity = ${usual}, innodb_io_capacity_max = ${most}, innodb_max_dirty_pages_pct = DEFAULT`,
+  )
 }
