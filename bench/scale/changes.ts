@@ -75,7 +75,7 @@ function touchRate({ store }: FilledTable, hot: readonly SessionKey[]): Promise<
   })
 }
 
-/** Until nothing is left, or the slice is over. */
+/** Until nothing is left, or the slice is over. `undefined` if there was hardly anything. */
 async function sweepRate({ store }: FilledTable): Promise<number | undefined> {
   const from = performance.now()
   let swept = 0
@@ -84,7 +84,7 @@ async function sweepRate({ store }: FilledTable): Promise<number | undefined> {
     swept += removed
     if (removed < defaultSweep.batch) break
   }
-  return swept === 0 ? undefined : (swept * 1_000) / (performance.now() - from)
+  return swept < defaultSweep.batch ? undefined : (swept * 1_000) / (performance.now() - from)
 }
 
 /** @param send sends one batch and tells how many rows it was for */
