@@ -22,9 +22,10 @@ CREATE TABLE IF NOT EXISTS coatcheck_sessions (
   created_at BIGINT UNSIGNED NOT NULL,
   seen_at BIGINT UNSIGNED NOT NULL,
   expires_at BIGINT UNSIGNED NOT NULL,
+  sweep_at BIGINT UNSIGNED NOT NULL,
   PRIMARY KEY (session_key),
   KEY user_id (user_id),
-  KEY expires_at (expires_at)
+  KEY sweep_at (sweep_at)
 ) ENGINE=InnoDB;
 
 INSERT IGNORE INTO coatcheck_migrations (table_name, version, applied_at)

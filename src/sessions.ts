@@ -3,6 +3,7 @@ import { type EngineSettings, SessionEngine } from './core/engine.ts'
 import { optionError, refuseUnknownOptions, shown } from './core/errors.ts'
 import { type Duration, milliseconds } from './core/lifetime.ts'
 import type { Lifetime, SessionStore } from './core/store.ts'
+import { defaultSweep } from './core/sweeper.ts'
 import { type Secret, Signer } from './core/token.ts'
 import { type CookieOptions, SessionCookie } from './http/cookie.ts'
 import { resolveSites, type SitePolicy } from './http/sites.ts'
@@ -37,7 +38,7 @@ export interface SessionsOptions {
   readonly sizeLimit?: number | undefined
   /** Who is trusted across origins: origins such as `'https://app.example.com'`, or `'https://*.example.com'`. */
   readonly sites?: readonly string[] | undefined
-  /** How often expired records are cleared away (default every `'10m'`, `1000` a batch), or `false`: not by this process. */
+  /** How often expired records are cleared away (default every `'10m'`, `250` a batch, with a rest after each), or `false`: not by this process. */
   readonly sweep?: { readonly every?: Duration; readonly batch?: number } | false
 }
 
@@ -142,10 +143,10 @@ function resolveCodec(codec: Codec = jsonCodec): Codec {
 function resolveSweep(sweep: NonNullable<SessionsOptions['sweep']>) {
   if (sweep === false) return undefined
   refuseUnknownOptions('sweep', sweep, ['every', 'batch'])
-  const every = milliseconds('sweep.every', sweep.every ?? '10m')
+  const every = milliseconds('sweep.every', sweep.every ?? defaultSweep.every)
   if (every > 2 ** 31 / 1.1)
     throw optionError('sweep.every is longer than a timer can wait: at most 22 days.')
-  return { every, batch: positiveInteger('sweep.batch', sweep.batch ?? 1_000) }
+  return { every, batch: positiveInteger('sweep.batch', sweep.batch ?? defaultSweep.batch) }
 }
 
 function positiveInteger(option: string, value: number): number {

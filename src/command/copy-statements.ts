@@ -138,13 +138,13 @@ export function copyStatements(tables: CopyTables) {
   }
 }
 
-const columns = 'session_key, public_id, user_id, data, version, created_at, seen_at, expires_at'
+const columns = 'session_key, public_id, user_id, data, version, created_at, seen_at, expires_at, sweep_at'
 
 function insertInto(sessions: string, count: number): string {
-  return `INSERT INTO ${sessions} (${columns}) VALUES ${list('(?, ?, ?, ?, 1, ?, ?, ?)', count)}`
+  return `INSERT INTO ${sessions} (${columns}) VALUES ${list('(?, ?, ?, ?, 1, ?, ?, ?, expires_at)', count)}`
 }
 
-/** Times only ever move on. */
+/** Times only ever move on; `sweep_at` need not, being never later than the expiry. */
 function later(sessions: string): string {
   return ['seen_at', 'expires_at']
     .map((column) => `${column} = GREATEST(${sessions}.${column}, VALUES(${column}))`)

@@ -38,7 +38,7 @@ export interface SessionStore {
 
   /**
    * Removes at most `limit` expired records, unless another process is at it (then it removes none).
-   * @returns how many were removed
+   * @returns how many were removed; fewer than `limit` says that a sweep need not go on
    */
   removeExpired(limit: number): Promise<number>
 

@@ -2,7 +2,7 @@ import type { Codec } from '../core/codec.ts'
 import { refuseUnknownOptions } from '../core/errors.ts'
 import { type Duration, milliseconds } from '../core/lifetime.ts'
 import type { SessionStore } from '../core/store.ts'
-import { Sweeper } from '../core/sweeper.ts'
+import { defaultSweep, Sweeper } from '../core/sweeper.ts'
 import type { Session } from './session.ts'
 import { settle } from './settle.ts'
 import { StoreBridge, type StoredSession } from './store-bridge.ts'
@@ -41,8 +41,7 @@ export class ExpressStore extends Store {
     refuseUnknownOptions('ExpressStore', options, ['codec', 'ttl', 'sweep'])
     this.#bridge = new StoreBridge(store, milliseconds('ttl', options.ttl ?? '1d'), options.codec)
     if (options.sweep === false) return
-    const interval = { every: 600_000, batch: 1_000 }
-    this.#sweeper = new Sweeper(store, interval, { swept: () => undefined, failed: warnOfSweep })
+    this.#sweeper = new Sweeper(store, defaultSweep, { swept: () => undefined, failed: warnOfSweep })
   }
 
   override get(sid: string): Promise<StoredSession | undefined>

@@ -5,6 +5,7 @@ import { optionError, SessionError, shown } from '../core/errors.ts'
 import { type Duration, milliseconds } from '../core/lifetime.ts'
 import type { SessionRecord } from '../core/record.ts'
 import type { Lifetime, SessionStore } from '../core/store.ts'
+import { defaultSweep } from '../core/sweeper.ts'
 import { createToken, type Secret, Signer } from '../core/token.ts'
 import { Cookie, type CookieAttributes } from './cookie.ts'
 import { ExpressStore } from './express-store.ts'
@@ -146,8 +147,7 @@ function engineOf(options: SessionOptions, lifetime: Lifetime, native: NativeSto
   const store = options.store ?? new MemoryStore()
   const settings = { lifetime, touchAfter: 0, codec: plainJson, sizeLimit: Infinity }
   if (isOurs(store)) {
-    const sweep = { every: 600_000, batch: 1_000 }
-    const engine = new SessionEngine({ ...settings, store, sweep })
+    const engine = new SessionEngine({ ...settings, store, sweep: defaultSweep })
     return {
       store: new ExpressStore(store, { ttl: lifetime.idle, sweep: false }),
       engine,

@@ -26,13 +26,25 @@ describe('every statement of MySQLStore is MySQL', () => {
 })
 
 function everyStatement(): [name: string, sql: string][] {
-  const { find, versions, insert, touch, updateMany, removeExpired, list, lock, ...texts } =
-    mysqlStatements('coatcheck_sessions')
+  const {
+    find,
+    versions,
+    insert,
+    touch,
+    updateMany,
+    removeThoseExpired,
+    postpone,
+    due,
+    list,
+    lock,
+    ...texts
+  } = mysqlStatements('coatcheck_sessions')
   const named: [string, string][] = Object.entries(texts)
-  for (const [name, bySize] of Object.entries({ find, versions, insert, touch, updateMany })) {
+  const sized = { find, versions, insert, touch, updateMany, removeThoseExpired, postpone }
+  for (const [name, bySize] of Object.entries(sized)) {
     for (const size of [1, 2, largestBatch]) named.push([`${name} ${size}`, bySize(size)])
   }
-  named.push(['removeExpired', removeExpired(100)])
+  named.push(['due', due(100)])
   for (const purpose of ['migrate', 'sweep'] as const) {
     named.push([`lock to ${purpose}`, lockStatement(lock(purpose), 1)])
     named.push([`unlock after ${purpose}`, unlockStatement(lock(purpose))])

@@ -157,6 +157,63 @@ describe('removing expired sessions in MySQLStore', () => {
     expect(await store.find([key])).toMatchObject([{ key }])
   })
 
+  it('takes no more than asked where it looks twice, because some live on', async () => {
+    const { store, look } = await sweptStore()
+    const keys = await storedMany(store, 2)
+    await store.write(Array.from({ length: 5 }, () => ({ ...insert(newKey()), lifetime: alreadyOver })))
+    await look.isDue(keys)
+    expect(await store.removeExpired(4)).toBe(4)
+    expect(await store.removeExpired(4)).toBe(1)
+    expect(await store.find(keys)).toMatchObject(keys.map((key) => ({ key })))
+  })
+
+  it('puts off the look at what lives on until it would expire', async () => {
+    const { store, look } = await sweptStore()
+    const keys = await storedMany(store, 3)
+    await look.isDue(keys)
+    expect(await store.removeExpired(10)).toBe(0)
+    const records = await store.find(keys)
+    expect(await look.moments(keys)).toEqual(records.map((record) => record!.expiresAt))
+  })
+
+  it('comes to an end where nearly all that it looks at lives on', async () => {
+    const { store, look } = await sweptStore()
+    const keys = await storedMany(store, 64)
+    await look.isDue(keys)
+    expect(await store.removeExpired(1)).toBe(0)
+    const putOff = (await look.moments(keys)).filter((moment) => moment > 1)
+    expect(putOff.length).toBeGreaterThan(0)
+    expect(putOff.length).toBeLessThan(keys.length)
+  })
+
+  it('is told by an index that touches and changes leave alone', async () => {
+    const { store, look } = await sweptStore()
+    const keys = await storedMany(store, 4)
+    const before = await look.moments(keys)
+    const longer = { idle: 2 * lifetime.idle, absolute: undefined }
+    await store.write([
+      { type: 'touch', key: keys[0]!, data, lifetime: longer },
+      { ...update(keys[1]!, 1), lifetime: longer },
+    ])
+    await store.write(keys.slice(2).map((key) => ({ ...update(key, 1), lifetime: longer })))
+    const records = await store.find(keys)
+    records.forEach((record, index) => expect(record!.expiresAt).toBeGreaterThan(before[index]!))
+    expect(await look.moments(keys)).toEqual(before)
+  })
+
+  it('looks sooner at what is to live shorter', async () => {
+    const { store, look } = await sweptStore()
+    const keys = await storedMany(store, 4)
+    const rotated = newKey()
+    const shorter = { idle: lifetime.idle / 2, absolute: undefined }
+    await store.write([{ ...update(keys[3]!, 1), type: 'rotate', newKey: rotated, lifetime: shorter }])
+    await store.write([{ ...update(keys[0]!, 1), lifetime: shorter }])
+    await store.write(keys.slice(1, 3).map((key) => ({ ...update(key, 1), lifetime: shorter })))
+    const now = [...keys.slice(0, 3), rotated]
+    const records = await store.find(now)
+    expect(await look.moments(now)).toEqual(records.map((record) => record!.expiresAt))
+  })
+
   it('gives its connection back without the lock', async () => {
     const pool = openPool(await freshDatabase(), { connectionLimit: 1 })
     const store = new MySQLStore(pool)
@@ -199,6 +256,27 @@ async function watchedStore() {
       return (await counter('Questions')) - before - 1
     },
     prepared: async () => (await counter('Com_stmt_prepare')) - (await counter('Com_stmt_close')),
+  }
+}
+
+/** A store, and when the sweep is to look at its sessions. */
+async function sweptStore() {
+  const pool = openPool(await freshDatabase())
+  const bytes = (keys: readonly string[]) => keys.map((key) => Buffer.from(key, 'hex'))
+  return {
+    store: new MySQLStore(pool),
+    look: {
+      isDue: async (keys: readonly string[]) =>
+        pool.query('UPDATE coatcheck_sessions SET sweep_at = 1 WHERE session_key IN (?)', [bytes(keys)]),
+      moments: async (keys: readonly string[]): Promise<number[]> => {
+        const [rows] = await pool.query<RowDataPacket[]>(
+          'SELECT session_key, sweep_at FROM coatcheck_sessions WHERE session_key IN (?)',
+          [bytes(keys)],
+        )
+        const byKey = new Map(rows.map((row) => [row['session_key'].toString('hex'), row['sweep_at']]))
+        return keys.map((key) => Number(byKey.get(key)))
+      },
+    },
   }
 }
 

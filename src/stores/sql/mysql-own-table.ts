@@ -11,6 +11,7 @@ import type { MySQLClient } from './mysql-pool.ts'
 import { bytesOfKey, recordOf } from './mysql-record.ts'
 import { migrationsTable, mysqlMigrations, mysqlStatements } from './mysql-statements.ts'
 import type { MySQLStatements } from './mysql-statements.ts'
+import { sweepOwnTable } from './mysql-own-sweep.ts'
 import { MySQLWriter } from './mysql-writer.ts'
 
 /** How long one app waits while another makes the tables. */
@@ -69,9 +70,8 @@ export class OwnTable implements MySQLLayout {
   }
 
   async removeExpired(limit: number): Promise<number> {
-    const sql = this.#sql.removeExpired(limit)
     const removed = await underLock(this.#client, this.#sql.lock('sweep'), 0, (connection) =>
-      change(connection, sql),
+      sweepOwnTable(connection, this.#sql, limit),
     )
     return removed ?? 0
   }

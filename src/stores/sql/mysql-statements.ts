@@ -15,7 +15,13 @@ export type MySQLStatements = ReturnType<typeof mysqlStatements>
 /** Now, in milliseconds since the epoch by the database's clock. */
 export const now = `TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(3)) DIV 1000`
 const live = `expires_at > ${now}`
+const dead = `expires_at <= ${now}`
 const expiresAt = `LEAST(${now} + ?, created_at + ?)`
+/*
+ * The index that the sweep reads is on `sweep_at`, which is never later than `expires_at`, and which no touch and no
+ * update moves, unless the session is to live shorter. Assignments are carried out from left to right.
+ */
+const moveExpiry = `expires_at = ${expiresAt}, sweep_at = LEAST(sweep_at, expires_at)`
 const columns = 'session_key, public_id, user_id, data, version, created_at, seen_at, expires_at'
 
 /** @param table a checked name: it is part of the text */
@@ -26,8 +32,8 @@ export function mysqlStatements(table: string) {
   const versions = (size: number) =>
     `SELECT session_key, version FROM ${sessions} WHERE session_key IN (${repeat('?', size)}) AND ${live}`
   const insert = (size: number) =>
-    `INSERT INTO ${sessions} (${columns}) VALUES ` +
-    repeat(`(?, ?, ?, ?, 1, ${now}, ${now}, ${now} + ?)`, size)
+    `INSERT INTO ${sessions} (${columns}, sweep_at) VALUES ` +
+    repeat(`(?, ?, ?, ?, 1, ${now}, ${now}, ${now} + ?, expires_at)`, size)
   const touch = (size: number) =>
     `UPDATE ${sessions} SET expires_at = GREATEST(expires_at, ${expiresAt}), seen_at = ${now} ` +
     `WHERE session_key IN (${repeat('?', size)}) AND ${live}`
@@ -43,7 +49,7 @@ export function mysqlStatements(table: string) {
     return (
       `UPDATE ${sessions} SET user_id = ${byKey('user_id')}, data = ${byKey('data')}, ` +
       `version = IF(version = ${byKey('0')}, version + 1, version + 18446744073709551615), ` +
-      `seen_at = ${now}, expires_at = ${expiresAt} WHERE session_key IN (${repeat('?', size)}) AND ${live}`
+      `seen_at = ${now}, ${moveExpiry} WHERE session_key IN (${repeat('?', size)}) AND ${live}`
     )
   }
 
@@ -55,15 +61,22 @@ export function mysqlStatements(table: string) {
     updateMany: bySize(updateMany),
     update:
       `UPDATE ${sessions} SET user_id = ?, data = ?, version = version + 1, seen_at = ${now}, ` +
-      `expires_at = ${expiresAt} WHERE session_key = ? AND version = ? AND ${live}`,
+      `${moveExpiry} WHERE session_key = ? AND version = ? AND ${live}`,
     rotate:
       `UPDATE ${sessions} SET session_key = ?, user_id = ?, data = ?, version = version + 1, seen_at = ${now}, ` +
-      `expires_at = ${expiresAt} WHERE session_key = ? AND version = ? AND ${live}`,
+      `${moveExpiry} WHERE session_key = ? AND version = ? AND ${live}`,
     remove: `DELETE FROM ${sessions} WHERE session_key = ? AND ${live}`,
     removeWhateverItsAge: `DELETE FROM ${sessions} WHERE session_key = ?`,
     removeByUser: `DELETE FROM ${sessions} WHERE user_id = ? AND public_id <> ? AND ${live}`,
-    removeExpired: (limit: number) =>
-      `DELETE FROM ${sessions} WHERE expires_at <= ${now} ORDER BY expires_at, session_key LIMIT ${limit}`,
+    due: (limit: number) =>
+      `SELECT session_key, ${dead} AS expired FROM ${sessions} WHERE sweep_at <= ${now} ` +
+      `ORDER BY sweep_at LIMIT ${limit}`,
+    removeThoseExpired: bySize(
+      (size) => `DELETE FROM ${sessions} WHERE session_key IN (${repeat('?', size)}) AND ${dead}`,
+    ),
+    postpone: bySize(
+      (size) => `UPDATE ${sessions} SET sweep_at = expires_at WHERE session_key IN (${repeat('?', size)})`,
+    ),
     list: (options: { readonly user: boolean; readonly after: boolean; readonly limit: number }) =>
       `SELECT ${columns}, ${now} AS read_at FROM ${sessions} WHERE ${live}` +
       `${options.user ? ' AND user_id = ?' : ''}${options.after ? ' AND session_key > ?' : ''} ` +
@@ -98,9 +111,10 @@ export function mysqlMigrations(table: string): readonly Migration[] {
   created_at BIGINT UNSIGNED NOT NULL,
   seen_at BIGINT UNSIGNED NOT NULL,
   expires_at BIGINT UNSIGNED NOT NULL,
+  sweep_at BIGINT UNSIGNED NOT NULL,
   PRIMARY KEY (session_key),
   KEY user_id (user_id),
-  KEY expires_at (expires_at)
+  KEY sweep_at (sweep_at)
 ) ENGINE=InnoDB`,
       ],
     },
