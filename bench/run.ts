@@ -24,6 +24,7 @@ const { values: options } = parseArgs({
     /** Contenders whose name holds one of these. */
     only: { type: 'string', multiple: true },
     profile: { type: 'string', multiple: true },
+    connections: { type: 'string', multiple: true },
     rounds: { type: 'string' },
     seconds: { type: 'string' },
   },
@@ -42,6 +43,7 @@ try {
   const measured: MeasuredScenario[] = []
   for (const scenario of plan.scenarios) {
     if (options.profile && !options.profile.includes(scenario.profile)) continue
+    if (options.connections && !options.connections.includes(`${scenario.connections}`)) continue
     measured.push(await measureScenario(scenario))
     console.log(`\n${titleOf(measured.at(-1)!)}\n\n${scenarioTable(measured.at(-1)!)}`)
   }
