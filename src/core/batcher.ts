@@ -9,8 +9,8 @@ export type BatchSettings = Pick<LineSettings, 'lanes' | 'largestBatch' | 'longe
 const gathering: BatchSettings = { lanes: 2, largestBatch: 64, longestQueue: 10_000, deadline: 10_000 }
 
 /**
- * Gathers what concurrent requests ask of a store. A call that finds the line free goes at once, so
- * a quiet server pays nothing. While the line is busy, calls wait, and go together when it is free.
+ * Gathers what concurrent requests ask of a store. What one turn of the event loop asks goes together as the turn ends,
+ * so a quiet server waits for nothing. While all lanes are busy, calls wait, and go together when one is free.
  */
 export class Batcher {
   readonly #finds: Line<SessionKey, SessionRecord | undefined>
