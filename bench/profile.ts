@@ -2,6 +2,7 @@ import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { AppProcess } from './app-process.ts'
+import { keepCoresAwake } from './cores.ts'
 import { contenders } from './contenders.ts'
 import { startServers } from './servers.ts'
 import { measureSlice, type Profile } from './slice.ts'
@@ -22,6 +23,7 @@ const { values: options, positionals } = parseArgs({
   },
 })
 
+keepCoresAwake()
 const servers = await startServers()
 try {
   for (const name of positionals) await profile(name)

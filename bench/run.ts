@@ -2,6 +2,7 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { AppProcess } from './app-process.ts'
+import { keepCoresAwake } from './cores.ts'
 import type { Contender } from './contenders.ts'
 import { scenarios, quickScenarios, type Scenario } from './scenarios.ts'
 import { startServers } from './servers.ts'
@@ -26,6 +27,7 @@ const rounds = Number(options.rounds ?? plan.rounds)
 const seconds = Number(options.seconds ?? plan.seconds)
 
 let appsStarted = 0
+const awake = keepCoresAwake()
 const servers = await startServers()
 try {
   for (const scenario of plan.scenarios) {

@@ -18,7 +18,31 @@ type HeldResponse = ServerResponse & Record<Held, AnyFunction> & { [heldBy]?: Re
 const bufferLimit = 16 * 2 ** 20 // bytes
 
 const none: readonly never[] = []
-const headerSetters = ['setHeader', 'appendHeader', 'removeHeader', 'setHeaders']
+/** What stands in the way of a second answer. The same for all responses. */
+const guards: PropertyDescriptorMap & ThisType<HeldResponse> = {
+  headersSent: {
+    get() {
+      return holdOf(this).presentsAsSent || holdOf(this).unguarded('headersSent')
+    },
+    configurable: true,
+  },
+  writableEnded: {
+    get() {
+      const hold = holdOf(this)
+      return hold.presentsAsSent ? hold.ended : hold.unguarded('writableEnded')
+    },
+    configurable: true,
+  },
+}
+for (const name of ['setHeader', 'appendHeader', 'removeHeader', 'setHeaders']) {
+  const setter: AnyFunction = function (...parameters) {
+    const hold = holdOf(this)
+    if (hold.presentsAsSent) throw headersSent()
+    return Reflect.apply(hold.unguarded(name) as AnyFunction, this, parameters)
+  }
+  guards[name] = { value: setter, writable: true, configurable: true }
+}
+const guardedNames = Object.keys(guards)
 
 /**
  * Holds a Node response back until the session is stored: the first byte leaves after the commit.
@@ -56,7 +80,8 @@ class ResponseHold {
   #statusCode = 200
   /** There will be no other commit: the last one was made, or one failed. */
   #settled = false
-  #shadowed: Map<string, PropertyDescriptor | undefined> | undefined
+  /** Properties of the response's own that guards have taken the place of. */
+  #guarded: Map<string, PropertyDescriptor> | undefined
   #drainListeners: AnyFunction[] | undefined
 
   constructor(response: HeldResponse, exchange: Exchange, fail: (error: unknown) => void) {
@@ -103,7 +128,7 @@ class ResponseHold {
     if (finished instanceof Promise) {
       this.#state = 'committing'
       this.#statusCode = this.#response.statusCode
-      this.#presentAsSent()
+      this.#guard()
       finished.then(
         (changes) => this.#release(changes),
         (error: unknown) => this.#refuse(error),
@@ -133,7 +158,7 @@ class ResponseHold {
   #release(changes?: ResponseChanges): void {
     if (this.#state !== 'committing') return
     const kept = this.#kept ?? none
-    this.#presentAsOpen()
+    this.#kept = undefined
     this.#state = 'released'
     if (this.#clientGone) return // what it did is stored
     try {
@@ -166,7 +191,7 @@ class ResponseHold {
   /** Takes the answer back, and lets the app answer with the error. */
   #takeBack(error: unknown): void {
     const response = this.#response
-    this.#presentAsOpen()
+    this.#kept = undefined
     this.#settled = true
     this.#state = 'discarding'
     if (this.#clientGone) return
@@ -277,28 +302,28 @@ class ResponseHold {
   }
 
   /** While the answer is held it counts as sent: a second one must fail as it would without us. */
-  #presentAsSent(): void {
-    const throwing = () => {
-      throw headersSent()
-    }
-    for (const name of headerSetters) this.#shadow(name, { value: throwing, writable: true })
-    this.#shadow('headersSent', { get: () => true })
-    this.#shadow('writableEnded', { get: () => this.#ended })
+  get presentsAsSent(): boolean {
+    return this.#state === 'committing'
   }
 
-  #shadow(name: string, descriptor: PropertyDescriptor): void {
-    this.#shadowed ??= new Map()
-    this.#shadowed.set(name, Object.getOwnPropertyDescriptor(this.#response, name))
-    Object.defineProperty(this.#response, name, { ...descriptor, configurable: true })
+  get ended(): boolean {
+    return this.#ended
   }
 
-  #presentAsOpen(): void {
-    this.#kept = undefined
-    for (const [name, descriptor] of this.#shadowed ?? none) {
-      if (descriptor) Object.defineProperty(this.#response, name, descriptor)
-      else delete (this.#response as unknown as Record<string, unknown>)[name]
+  /** What the response has of its own, or else inherits, under a name that a guard stands at. */
+  unguarded(name: string): unknown {
+    const own = this.#guarded?.get(name)
+    if (!own) return Reflect.get(Object.getPrototypeOf(this.#response) as object, name, this.#response)
+    return own.get ? own.get.call(this.#response) : (own.value as unknown)
+  }
+
+  /** The guards stay for good: taking properties off an object again makes all that is done with it slow. */
+  #guard(): void {
+    for (const name of guardedNames) {
+      const own = Object.getOwnPropertyDescriptor(this.#response, name)
+      if (own) (this.#guarded ??= new Map()).set(name, own)
+      Object.defineProperty(this.#response, name, guards[name]!)
     }
-    this.#shadowed = undefined
   }
 }
 

@@ -5,8 +5,8 @@ import type { SessionStore, SessionWrite, WriteResult } from './store.ts'
 /** How calls share round trips, and how long they may wait. */
 export type BatchSettings = Pick<LineSettings, 'lanes' | 'largestBatch' | 'longestQueue' | 'deadline'>
 
-/** Two batches under way keep the store busy while one answer is read; more would only make them smaller. */
-const gathering: BatchSettings = { lanes: 2, largestBatch: 64, longestQueue: 10_000, deadline: 10_000 }
+/** Three batches under way keep the store busy while answers are read; more would only make them smaller. */
+const gathering: BatchSettings = { lanes: 3, largestBatch: 64, longestQueue: 10_000, deadline: 10_000 }
 
 /**
  * Gathers what concurrent requests ask of a store. What one turn of the event loop asks goes together as the turn ends,

@@ -4,7 +4,8 @@ import { optionError } from './errors.ts'
 
 const randomLength = 24 // bytes: 192 bits that nobody can guess
 const signatureLength = 43 // characters
-const ownToken = /^[\w-]{36}$/
+const tokenLength = 36 // characters
+const base64url = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
 
 /**
  * Makes a new token: 36 characters of base64url, from 3 bytes of coarse time and 24 random bytes.
@@ -26,14 +27,29 @@ export function createToken(): string {
  * 21 bytes of its SHA-256. Going back from it to the token means guessing 192 random bits.
  */
 export function keyOf(token: string): SessionKey {
-  const time = ownToken.test(token) ? Buffer.from(token.slice(0, 4), 'base64url').toString('hex') : '000000'
-  return (time + hash('sha256', token, 'hex').slice(0, 42)) as SessionKey
+  return (timeOf(token) + hash('sha256', token, 'hex').slice(0, 42)) as SessionKey
+}
+
+/** The coarse time that a token of ours begins with, in hexadecimal digits; zeros for all others. */
+function timeOf(token: string): string {
+  if (token.length !== tokenLength) return '000000'
+  let time = 0
+  for (let index = 0; index < 4; index++) {
+    const digit = base64url.indexOf(token[index]!)
+    if (digit < 0) return '000000'
+    time = time * 64 + digit
+  }
+  return time.toString(16).padStart(6, '0')
 }
 
 /** Names a session for people where nothing but its token is known. The token cannot be found from it. */
 export function publicIdOf(token: string): string {
   return hash('sha256', `publicId${token}`, 'base64url').slice(0, 16)
 }
+
+/** Two signatures that are being compared: nothing comes between, so all comparisons share them. */
+const given = Buffer.alloc(signatureLength)
+const expected = Buffer.alloc(signatureLength)
 
 /** What secrets may be given as. Left-out ones (an unset environment variable) are skipped, but for the first. */
 export type Secret = string | Uint8Array
@@ -75,12 +91,11 @@ export class Signer {
     const token = value.slice(2, dot)
     // Before any HMAC is computed: a header can hold a thousand forgeries.
     if (value.length - dot - 1 !== signatureLength) return undefined
-    const given = Buffer.from(value.slice(dot + 1))
+    // One that is not ASCII does not fit: where it fills the room all the same, it differs.
+    if (given.write(value.slice(dot + 1)) !== signatureLength) return undefined
     for (let index = 0; index < this.#keys.length; index++) {
-      const expected = Buffer.from(this.#keys[index]!.signature(token))
-      if (given.length === expected.length && timingSafeEqual(given, expected)) {
-        return { token, renew: index > 0 }
-      }
+      expected.write(this.#keys[index]!.signature(token))
+      if (timingSafeEqual(given, expected)) return { token, renew: index > 0 }
     }
     return undefined
   }
@@ -112,13 +127,13 @@ const hashLength = 32
  * take down one by one, and on a busy server that costs several times what the hashing does.
  */
 class HmacKey {
-  /** The key with either padding; behind the outer one there is room for the inner hash. */
+  /** The key with either padding, and behind it room for a token of ours, or for the inner hash. */
   readonly #inner: Buffer
   readonly #outer: Buffer
 
   constructor(secret: Buffer) {
     const key = secret.length > blockLength ? hash('sha256', secret, 'buffer') : secret
-    this.#inner = Buffer.alloc(blockLength, 0x36)
+    this.#inner = Buffer.alloc(blockLength + tokenLength, 0x36)
     this.#outer = Buffer.alloc(blockLength + hashLength, 0x5c)
     for (const [index, byte] of key.entries()) {
       this.#inner[index]! ^= byte
@@ -128,9 +143,16 @@ class HmacKey {
 
   /** In base64 without padding. */
   signature(text: string): string {
-    const inner = hash('sha256', Buffer.concat([this.#inner, Buffer.from(text)]), 'hex')
-    this.#outer.write(inner, blockLength, 'hex')
+    const inner = hash('sha256', this.#withText(text), 'binary')
+    this.#outer.write(inner, blockLength, 'latin1')
     // 32 bytes always end in one '=', which the format leaves out.
     return hash('sha256', this.#outer, 'base64').slice(0, signatureLength)
+  }
+
+  #withText(text: string): Buffer {
+    const bytes = this.#inner.write(text, blockLength)
+    // Of our tokens each fills the room exactly; others, by an app's own generator, may not.
+    if (bytes === tokenLength && text.length === tokenLength) return this.#inner
+    return Buffer.concat([this.#inner.subarray(0, blockLength), Buffer.from(text)])
   }
 }

@@ -135,7 +135,15 @@ export class UnitOfWork implements SessionWork {
     const { pending } = this.#turns
     // Something that the handler did not wait for: its failure is the commit's.
     if (pending) return pending.then(() => this.#storeInTurn())
-    return this.#mayNeedStoring() ? this.#storeInTurn() : undefined
+    if (!this.#session) return this.#state === 'open' && this.dueUnopened ? this.#storeInTurn() : undefined
+    let data: Uint8Array
+    try {
+      data = this.#encoded()
+    } catch (error) {
+      // What is not to be stored need not be encoded.
+      return this.#state === 'open' ? Promise.reject(error as Error) : undefined
+    }
+    return this.#decide(data) === undefined ? undefined : this.#turns.take(() => this.#store(data))
   }
 
   #storeInTurn(): Promise<void> {
@@ -278,15 +286,6 @@ export class UnitOfWork implements SessionWork {
     if (this.#session) this.#form.refill(this.#session, {})
   }
 
-  #mayNeedStoring(): boolean {
-    if (!this.#session) return this.#state === 'open' && this.dueUnopened
-    try {
-      return this.#decide(this.#encoded()) !== undefined
-    } catch {
-      return true // #store meets the same error and tells it
-    }
-  }
-
   #decide(data: Uint8Array): Decision {
     // An id that is no text, as an app's own generator may give, is neither stored nor sent.
     if (this.#state !== 'open' || typeof this.id !== 'string') return undefined
@@ -309,9 +308,10 @@ export class UnitOfWork implements SessionWork {
     return this.#record?.data ?? this.#context.encode({})
   }
 
-  async #store(): Promise<void> {
+  /** @param encoded what the session holds, where that was encoded in this very moment */
+  async #store(encoded?: Uint8Array): Promise<void> {
     for (let attempt = 1; attempt <= mostAttempts; attempt++) {
-      const data = this.#encoded()
+      const data = (attempt === 1 && encoded) || this.#encoded()
       const decision = this.#decide(data)
       if (!decision) return
       if (decision === 'touch') return this.#touchRecord(this.#record!, data)

@@ -8,7 +8,9 @@ export const largestBatch = 64
 export function padded<Item>(items: readonly Item[]): readonly Item[] {
   const size = nextPowerOfTwo(items.length)
   if (size === items.length) return items
-  return [...items, ...Array.from({ length: size - items.length }, () => items.at(-1) as Item)]
+  const filled = items.slice()
+  while (filled.length < size) filled.push(items.at(-1)!)
+  return filled
 }
 
 /** Cuts a list into parts of at most `size` items. */
