@@ -6,7 +6,12 @@ import type { SessionStore, SessionWrite, WriteResult } from './store.ts'
 export type BatchSettings = Pick<LineSettings, 'lanes' | 'largestBatch' | 'longestQueue' | 'deadline'>
 
 /** Three batches under way keep the store busy while answers are read; more would only make them smaller. */
-const gathering: BatchSettings = { lanes: 3, largestBatch: 64, longestQueue: 10_000, deadline: 10_000 }
+export const defaultBatching: BatchSettings = {
+  lanes: 3,
+  largestBatch: 64,
+  longestQueue: 10_000,
+  deadline: 10_000,
+}
 
 /**
  * Gathers what concurrent requests ask of a store. What one turn of the event loop asks goes together as the turn ends,
@@ -24,7 +29,7 @@ export class Batcher {
     settings: Partial<BatchSettings> = {},
     fault: (doing: string, cause: unknown) => unknown = (_doing, cause) => cause,
   ) {
-    const shared = { ...gathering, ...settings }
+    const shared = { ...defaultBatching, ...settings }
     this.#finds = new Line({
       ...shared,
       // Reading is harmless, so it can be shared, and done again.
