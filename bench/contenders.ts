@@ -15,7 +15,7 @@ const onExpress: readonly (readonly [kind: string, title: string])[] = [
   ['coatcheck-memory', 'coatcheck, memory'],
   ['coatcheck-drop-in', 'coatcheck, imports replaced'],
   ['mysql', 'express-session, express-mysql-session'],
-  ['mysql-without-touch', 'express-session, express-mysql-session, disableTouch'],
+  ['mysql-without-touch', 'the same with disableTouch'],
   ['redis', 'express-session, connect-redis'],
   ['memory', 'express-session, MemoryStore'],
   ['iron-session', 'iron-session'],

@@ -2,92 +2,88 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { AppProcess } from './app-process.ts'
-import { keepCoresAwake } from './cores.ts'
 import type { Contender } from './contenders.ts'
-import { scenarios, quickScenarios, type Scenario } from './scenarios.ts'
+import { keepCoresAwake } from './cores.ts'
+import { marksOf } from './report/marks.ts'
+import { machine, type MeasuredScenario } from './report/measured.ts'
+import { otherMarks } from './report/other-marks.ts'
+import { marksTable, scenarioTable, titleOf } from './report/tables.ts'
+import { writeReport } from './report/write.ts'
+import { quickScenarios, type Scenario, scenarios } from './scenarios.ts'
 import { startServers } from './servers.ts'
 import { measureSlice, type Slice } from './slice.ts'
-import { median } from './statistics.ts'
 import { visitorsOf } from './visitors.ts'
 
+/**
+ * `npm run bench`: measures coatcheck beside what it replaces, and writes README's table, docs/benchmark.md and its
+ * picture. `-- --quick` prints a part of it in under two minutes, and writes nothing; so do the other options.
+ */
 const { values: options } = parseArgs({
   options: {
     quick: { type: 'boolean', default: false },
-    /** Only contenders, and scenarios, whose name holds one of these. */
+    /** Contenders whose name holds one of these. */
     only: { type: 'string', multiple: true },
     profile: { type: 'string', multiple: true },
-    seconds: { type: 'string' },
     rounds: { type: 'string' },
+    seconds: { type: 'string' },
   },
 })
 const plan = options.quick
-  ? { scenarios: quickScenarios, rounds: 3, seconds: 1, visitors: 500 }
-  : { scenarios, rounds: 5, seconds: 2, visitors: 2_000 }
+  ? { scenarios: quickScenarios, rounds: 3, warmUps: 1, seconds: 1, visitors: 300 }
+  : { scenarios, rounds: 5, warmUps: 2, seconds: 2, visitors: 2_000 }
 const rounds = Number(options.rounds ?? plan.rounds)
 const seconds = Number(options.seconds ?? plan.seconds)
+const isWhole = Object.keys(options).length === 1 && !options.quick
 
-let appsStarted = 0
 const awake = keepCoresAwake()
+let appsStarted = 0
 const servers = await startServers()
 try {
+  const measured: MeasuredScenario[] = []
   for (const scenario of plan.scenarios) {
     if (options.profile && !options.profile.includes(scenario.profile)) continue
-    const slices = await measureScenario(scenario)
-    console.log(scenario.profile, scenario.connections, scenario.bytes)
-    const base = slices.get('express/none')
-    for (const [name, of] of slices) {
-      const m = (field: keyof Slice) => median(of.map((slice) => slice[field]))
-      const ratio = base ? median(of.map((slice, round) => slice.perSecond / base[round]!.perSecond)) : NaN
-      console.log(
-        name.padEnd(28),
-        m('perSecond').toFixed(0).padStart(6),
-        ratio.toFixed(2),
-        'p50',
-        m('p50'),
-        'p99',
-        m('p99'),
-        'app',
-        m('appCPU').toFixed(0),
-        'db',
-        m('databaseCPU').toFixed(0),
-        'stmts',
-        m('statements').toFixed(0),
-        'busy',
-        m('appBusy').toFixed(2),
-        m('otherBusy').toFixed(2),
-        m('loadBusy').toFixed(2),
-      )
-    }
+    measured.push(await measureScenario(scenario))
+    console.log(`\n${titleOf(measured.at(-1)!)}\n\n${scenarioTable(measured.at(-1)!)}`)
+  }
+  if (isWhole) {
+    const at = new Date().toISOString()
+    const all = { on: machine(servers.versions), at, rounds, seconds, awake, scenarios: measured }
+    const more = await otherMarks()
+    await writeReport(all, more)
+    console.log(`\n${marksTable([...marksOf(all), ...more])}`)
   }
 } finally {
   await servers.stop()
 }
 
-async function measureScenario(scenario: Scenario): Promise<Map<string, Slice[]>> {
+/** All contenders in turn, slice by slice, so that what slows the machine for a while slows each of them. */
+async function measureScenario(scenario: Scenario): Promise<MeasuredScenario> {
   const taking = scenario.contenders.filter(
     ({ name }) => !options.only || options.only.some((part) => name.includes(part)),
   )
   const prepared = []
-  for (const contender of taking) prepared.push(await prepare(contender, scenario))
-  const slices = new Map(prepared.map(({ contender }) => [contender.name, [] as Slice[]]))
   try {
-    for (let round = 0; round <= rounds; round++) {
-      for (const { contender, app, cookies } of prepared) {
+    for (const contender of taking) prepared.push(await prepare(contender, scenario))
+    const slices: Record<string, Slice[]> = Object.fromEntries(taking.map(({ name }) => [name, []]))
+    for (let round = -plan.warmUps; round < rounds; round++) {
+      for (const { name, app, cookies } of prepared) {
         const slice = await measureSlice(app, servers, { ...scenario, seconds, cookies })
-        // The first round warms up: compilers, caches, connections.
-        if (round > 0) slices.get(contender.name)!.push(slice)
+        // Before, compilers and caches warm up.
+        if (round >= 0) slices[name]!.push(slice)
       }
     }
+    const { profile, connections, bytes } = scenario
+    return { profile, connections, bytes, slices }
   } finally {
     await Promise.all(prepared.map(({ app }) => app.stop()))
   }
-  return slices
 }
 
+/** Starts an app, on a database and with visitors of its own. */
 async function prepare(contender: Contender, { bytes }: Scenario) {
-  const name = `bench_${++appsStarted}`
-  const app = await AppProcess.start(contender, await servers.placesFor(name))
-  const cookies = join(servers.folder, `${name}.cookies`)
+  const place = `bench_${++appsStarted}`
+  const app = await AppProcess.start(contender, await servers.placesFor(place))
+  const cookies = join(servers.folder, `${place}.cookies`)
   await writeFile(cookies, (await visitorsOf(app.port, plan.visitors, bytes)).join('\n') + '\n')
-  return { contender, app, cookies }
+  return { name: contender.name, app, cookies }
 }

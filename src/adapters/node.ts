@@ -91,10 +91,11 @@ class ResponseHold {
     // A session that is opened only after the first byte can still be stored before the last.
     this.#state = response.headersSent ? 'released' : 'open'
     // Field by field, and the functions that take their place are the same for all: this is done for every request.
-    this.#writeHead = response.writeHead
-    this.#write = response.write
-    this.#end = response.end
-    this.#flushHeaders = response.flushHeaders
+    const { writeHead, write, end, flushHeaders } = response as unknown as Record<Held, AnyFunction>
+    this.#writeHead = writeHead
+    this.#write = write
+    this.#end = end
+    this.#flushHeaders = flushHeaders
   }
 
   install(): void {

@@ -1,0 +1,115 @@
+import { contenders } from '../contenders.ts'
+import type { Mark } from './marks.ts'
+import { type Measured, type MeasuredScenario, middle, ratio, scenarioOf } from './measured.ts'
+
+const number = new Intl.NumberFormat('en-US', { maximumFractionDigits: 0 })
+const titles = new Map(contenders.map(({ name, title }) => [name, title]))
+const nothing = 'express/none'
+
+/** The few lines for README: what most apps would see. */
+export function summaryTable(measured: Measured): string {
+  const read = scenarioOf(measured)
+  const change = scenarioOf(measured, { profile: 'change' })
+  const rows = Object.keys(read.slices).filter((name) => name.startsWith('express/'))
+  return table(
+    [
+      'on Express',
+      'reading/s',
+      'of nothing',
+      'p99',
+      'app CPU',
+      'database CPU',
+      'statements/1,000',
+      'changing/s',
+    ],
+    rows.map((name) => [
+      titles.get(name)!.replace('Express: ', ''),
+      perSecond(read, name),
+      ratio(read, name, nothing).toFixed(2),
+      milliseconds(middle(read, name, ({ p99 }) => p99)),
+      microseconds(middle(read, name, ({ appCPU }) => appCPU)),
+      microseconds(middle(read, name, ({ databaseCPU }) => databaseCPU)),
+      number.format(middle(read, name, ({ statements }) => statements)),
+      perSecond(change, name),
+    ]),
+  )
+}
+
+/** Everything that one run measured. */
+export function fullTables(measured: Measured): string {
+  return measured.scenarios
+    .map((scenario) => `### ${titleOf(scenario)}\n\n${scenarioTable(scenario)}`)
+    .join('\n\n')
+}
+
+/** One scenario, for the terminal too. */
+export function scenarioTable(scenario: MeasuredScenario): string {
+  return table(
+    [
+      '',
+      'requests/s',
+      'of nothing',
+      'p50',
+      'p99',
+      'app CPU',
+      'database CPU',
+      'statements/1,000',
+      'app core',
+      'other core',
+      'of it load',
+    ],
+    Object.keys(scenario.slices).map((name) => [
+      titles.get(name)!,
+      perSecond(scenario, name),
+      ratio(scenario, name, `${name.split('/')[0]}/none`).toFixed(2),
+      milliseconds(middle(scenario, name, ({ p50 }) => p50)),
+      milliseconds(middle(scenario, name, ({ p99 }) => p99)),
+      microseconds(middle(scenario, name, ({ appCPU }) => appCPU)),
+      microseconds(middle(scenario, name, ({ databaseCPU }) => databaseCPU)),
+      number.format(middle(scenario, name, ({ statements }) => statements)),
+      percent(middle(scenario, name, ({ appBusy }) => appBusy)),
+      percent(middle(scenario, name, ({ otherBusy }) => otherBusy)),
+      percent(middle(scenario, name, ({ loadBusy }) => loadBusy)),
+    ]),
+  )
+}
+
+export function titleOf({ profile, connections, bytes }: MeasuredScenario): string {
+  const what = {
+    read: 'Reading',
+    change: 'Changing',
+    login: 'Logging in',
+    mixed: '90 read, 9 change, 1 logs in',
+  }
+  return `${what[profile]}, ${connections} connection${connections === 1 ? '' : 's'}, ${bytes / 1_000} kB a session`
+}
+
+export function marksTable(marks: readonly Mark[]): string {
+  return table(
+    ['mark', 'wanted', 'measured', ''],
+    marks.map(({ what, wanted, got, met }) => [what, wanted, got, met ? 'met' : '**missed**']),
+  )
+}
+
+function perSecond(scenario: MeasuredScenario, name: string): string {
+  return number.format(middle(scenario, name, (slice) => slice.perSecond))
+}
+
+function milliseconds(time: number): string {
+  return `${(time / 1_000).toFixed(1)} ms`
+}
+
+function microseconds(time: number): string {
+  return `${time.toFixed(0)} µs`
+}
+
+function percent(share: number): string {
+  return `${(share * 100).toFixed(0)}%`
+}
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`
+  return [line(head), line(head.map((_, column) => (column === 0 ? '---' : '---:'))), ...rows.map(line)].join(
+    '\n',
+  )
+}
