@@ -60,7 +60,7 @@ export class Line<Request, Answer> {
   #underWay: Calls<Request, Answer>[] = []
   /** Grows by one each tenth of the deadline while there are calls: so none needs a clock, or a timer of its own. */
   #tick = 0
-  #watch: NodeJS.Timeout | undefined
+  #watching = false
   #sendingSoon = false
   #whenIdle: (() => void)[] = []
 
@@ -75,7 +75,7 @@ export class Line<Request, Answer> {
       }
       this.#waiting.push(new Call(request, this.#tick, resolve, reject))
       this.#sendSoon()
-      this.#watch ??= this.#watchOn()
+      if (!this.#watching) this.#watchOn()
     })
   }
 
@@ -203,14 +203,16 @@ export class Line<Request, Answer> {
     }
   }
 
-  #watchOn(): NodeJS.Timeout {
-    // It holds no process open: what the store itself waits for does.
-    return setTimeout(() => {
+  #watchOn(): void {
+    this.#watching = true
+    const tick = (): void => {
       this.#tick++
       this.#giveUpOverdue()
-      const idle = this.#waiting.length === 0 && this.#underWay.length === 0
-      this.#watch = idle ? undefined : this.#watchOn()
-    }, this.#settings.deadline / ticksToDeadline).unref()
+      this.#watching = false
+      if (this.#waiting.length > 0 || this.#underWay.length > 0) this.#watchOn()
+    }
+    // It holds no process open: what the store itself waits for does.
+    setTimeout(tick, this.#settings.deadline / ticksToDeadline).unref()
   }
 
   #giveUpOverdue(): void {

@@ -1,4 +1,4 @@
-import { createSessions, MemoryStore, SessionError, type SessionsOptions } from 'coatcheck'
+import { createSessions, MemoryStore, SessionError, type SessionsOptions, type SessionStore } from 'coatcheck'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { secret, WatchedStore } from './works.ts'
 
@@ -79,7 +79,7 @@ const wrong: [string, Record<string, unknown>, RegExp][] = [
 /** A store that never answers, and how often it was asked. */
 function silentStore() {
   const store = new WatchedStore()
-  const find = vi.fn(() => new Promise<never>(() => undefined))
+  const find = vi.fn<SessionStore['find']>(() => new Promise<never>(() => undefined))
   return { store: Object.assign(store, { find }), find }
 }
 
