@@ -31,7 +31,7 @@ const { values: options } = parseArgs({
 })
 const plan = options.quick
   ? { scenarios: quickScenarios, rounds: 3, warmUps: 1, seconds: 1, visitors: 300 }
-  : { scenarios, rounds: 5, warmUps: 2, seconds: 2, visitors: 2_000 }
+  : { scenarios, rounds: 5, warmUps: 1, seconds: 2, visitors: 2_000 }
 const rounds = Number(options.rounds ?? plan.rounds)
 const seconds = Number(options.seconds ?? plan.seconds)
 const isWhole = Object.keys(options).length === 1 && !options.quick
