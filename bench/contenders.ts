@@ -6,6 +6,8 @@ export interface Contender {
   readonly kind: string
   /** Whether its sessions live in the browser, which takes 4,096 bytes. */
   readonly inCookie?: boolean
+  /** Left out: as many as the others of the scenario. */
+  readonly connections?: number
 }
 
 const onExpress: readonly (readonly [kind: string, title: string])[] = [
@@ -22,6 +24,15 @@ const onExpress: readonly (readonly [kind: string, title: string])[] = [
 ]
 const onHTTP = ['none', 'coatcheck-mysql', 'mysql', 'redis', 'memory']
 const titles = new Map(onExpress)
+
+/** To compare numbers of connections within one scenario. */
+export const onSixtyFour: Contender = {
+  name: 'express/coatcheck-mysql-64',
+  title: 'Express: coatcheck, MySQL, on 64',
+  framework: 'express',
+  kind: 'coatcheck-mysql',
+  connections: 64,
+}
 
 export const contenders: readonly Contender[] = [
   ...onExpress.map(([kind, title]): Contender => ({

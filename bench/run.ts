@@ -68,8 +68,14 @@ async function measureScenario(scenario: Scenario): Promise<MeasuredScenario> {
     for (const contender of taking) prepared.push(await prepare(contender, scenario))
     const slices: Record<string, Slice[]> = Object.fromEntries(taking.map(({ name }) => [name, []]))
     for (let round = -plan.warmUps; round < rounds; round++) {
-      for (const { name, app, cookies } of prepared) {
-        const slice = await measureSlice(app, servers, { ...scenario, seconds, cookies })
+      // Each round begins with another, so that none always comes after the same, whose work the database may go on with.
+      const first = (round + plan.warmUps) % prepared.length
+      for (const { name, connections, app, cookies } of [
+        ...prepared.slice(first),
+        ...prepared.slice(0, first),
+      ]) {
+        const load = { ...scenario, connections: connections ?? scenario.connections, seconds, cookies }
+        const slice = await measureSlice(app, servers, load)
         // Before, compilers and caches warm up.
         if (round >= 0) slices[name]!.push(slice)
       }
@@ -87,5 +93,5 @@ async function prepare(contender: Contender, { bytes }: Scenario) {
   const app = await AppProcess.start(contender, await servers.placesFor(place))
   const cookies = join(servers.folder, `${place}.cookies`)
   await writeFile(cookies, (await visitorsOf(app.port, plan.visitors, bytes)).join('\n') + '\n')
-  return { name: contender.name, app, cookies }
+  return { ...contender, app, cookies }
 }

@@ -1,4 +1,4 @@
-import { contenders, type Contender } from './contenders.ts'
+import { contenders, type Contender, onSixtyFour } from './contenders.ts'
 import type { Load, Profile } from './slice.ts'
 
 /** One table of the report: the same load for several contenders. */
@@ -14,12 +14,8 @@ const profiles: readonly Profile[] = ['read', 'change', 'login', 'mixed']
 export const scenarios: readonly Scenario[] = [
   { ...main, profile: 'read', contenders },
   ...profiles.slice(1).map((profile) => ({ ...main, profile, contenders: express })),
-  ...[1, 16, 256].map((connections) => ({
-    ...main,
-    profile: 'read' as const,
-    connections,
-    contenders: express,
-  })),
+  ...[1, 16].map((connections) => ({ ...main, profile: 'read' as const, connections, contenders: express })),
+  { ...main, profile: 'read', connections: 256, contenders: [...express, onSixtyFour] },
   ...[4_000, 40_000].flatMap((bytes) =>
     (['read', 'change'] as const).map((profile) => ({
       ...main,
@@ -30,8 +26,14 @@ export const scenarios: readonly Scenario[] = [
   ),
 ]
 
+const few = ['none', 'coatcheck-mysql', 'coatcheck-sqlite', 'coatcheck-memory', 'mysql', 'redis', 'memory']
+const quick = express.filter(({ kind }) => few.includes(kind))
+const quickHTTP = contenders.filter(
+  ({ framework, kind }) => framework === 'http' && ['none', 'coatcheck-mysql', 'mysql'].includes(kind),
+)
+
 /** For a look in under two minutes. */
 export const quickScenarios: readonly Scenario[] = [
-  { ...main, profile: 'read', contenders },
-  { ...main, profile: 'change', contenders: express },
+  { ...main, profile: 'read', contenders: [...quick, ...quickHTTP] },
+  { ...main, profile: 'change', contenders: quick },
 ]

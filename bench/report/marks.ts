@@ -1,3 +1,4 @@
+import { onSixtyFour } from '../contenders.ts'
 import type { Slice } from '../slice.ts'
 import { median } from '../statistics.ts'
 import { type Measured, type MeasuredScenario, ratio, scenarioOf } from './measured.ts'
@@ -81,9 +82,8 @@ function alone(measured: Measured): Mark[] {
 }
 
 function many(measured: Measured): Mark[] {
-  const perSecond = (connections: number) =>
-    median(scenarioOf(measured, { connections }).slices[ours]!.map((slice) => slice.perSecond))
-  return [atLeast('256 connections against 64: requests/s', 1, perSecond(256) / perSecond(64))]
+  const scenario = scenarioOf(measured, { connections: 256 })
+  return [atLeast('256 connections against 64: requests/s', 1, ratio(scenario, ours, onSixtyFour.name))]
 }
 
 function atLeast(what: string, wanted: number, got: number): Mark {

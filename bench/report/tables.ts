@@ -1,9 +1,9 @@
-import { contenders } from '../contenders.ts'
+import { contenders, onSixtyFour } from '../contenders.ts'
 import type { Mark } from './marks.ts'
 import { type Measured, type MeasuredScenario, middle, ratio, scenarioOf } from './measured.ts'
 
 const number = new Intl.NumberFormat('en-US', { maximumFractionDigits: 0 })
-const titles = new Map(contenders.map(({ name, title }) => [name, title]))
+const titles = new Map([...contenders, onSixtyFour].map(({ name, title }) => [name, title]))
 
 /** The few lines for README: what most apps would see. */
 export function summaryTable(measured: Measured): string {

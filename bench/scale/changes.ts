@@ -4,7 +4,7 @@ import { defaultSweep } from '../../dist/core/sweeper.js'
 import { median } from '../statistics.ts'
 import { dataLength, drawLiveKeys, type FilledTable, newKey } from './table.ts'
 
-/** Batches under way at once, and writes in one: what the engine's batcher sends when it is busy. */
+/** Batches under way at once, and writes in one: one lane less than the engine has. */
 const lanes = 2
 const batchSize = 64
 const hotSessions = 1_024

@@ -12,7 +12,8 @@ interface Kept {
 
 /** Where a response keeps the hold on it. */
 const heldBy = Symbol('coatcheck hold')
-type HeldResponse = ServerResponse & Record<Held, AnyFunction> & { [heldBy]?: ResponseHold }
+type HeldMethods = Record<Held, AnyFunction>
+type HeldResponse = ServerResponse & HeldMethods & { [heldBy]?: ResponseHold }
 
 /** What a handler may write while the commit is under way, before it is taken for one that ignores back-pressure. */
 const bufferLimit = 16 * 2 ** 20 // bytes
@@ -24,12 +25,18 @@ const guards: PropertyDescriptorMap & ThisType<HeldResponse> = {
     get() {
       return holdOf(this).presentsAsSent || holdOf(this).unguarded('headersSent')
     },
+    set(value: unknown) {
+      holdOf(this).setUnguarded('headersSent', value)
+    },
     configurable: true,
   },
   writableEnded: {
     get() {
       const hold = holdOf(this)
       return hold.presentsAsSent ? hold.ended : hold.unguarded('writableEnded')
+    },
+    set(value: unknown) {
+      holdOf(this).setUnguarded('writableEnded', value)
     },
     configurable: true,
   },
@@ -91,7 +98,7 @@ class ResponseHold {
     // A session that is opened only after the first byte can still be stored before the last.
     this.#state = response.headersSent ? 'released' : 'open'
     // Field by field, and the functions that take their place are the same for all: this is done for every request.
-    const { writeHead, write, end, flushHeaders } = response as unknown as Record<Held, AnyFunction>
+    const { writeHead, write, end, flushHeaders } = heldOutside(response) ?? (response as HeldMethods)
     this.#writeHead = writeHead
     this.#write = write
     this.#end = end
@@ -318,12 +325,20 @@ class ResponseHold {
     return own.get ? own.get.call(this.#response) : (own.value as unknown)
   }
 
+  /** For stand-ins of a response, as tests of apps use, whose properties are plain values that they assign. */
+  setUnguarded(name: string, value: unknown): void {
+    this.#guarded ??= new Map()
+    this.#guarded.set(name, { value, writable: true })
+  }
+
   /** The guards stay for good: taking properties off an object again makes all that is done with it slow. */
   #guard(): void {
     for (const name of guardedNames) {
       const own = Object.getOwnPropertyDescriptor(this.#response, name)
+      const guard = guards[name]!
+      if (own && own.get === guard.get && own.value === guard.value) continue
       if (own) (this.#guarded ??= new Map()).set(name, own)
-      Object.defineProperty(this.#response, name, guards[name]!)
+      Object.defineProperty(this.#response, name, guard)
     }
   }
 }
@@ -345,6 +360,22 @@ const held: Record<Held, AnyFunction> = {
 
 function holdOf(response: ServerResponse): ResponseHold {
   return (response as HeldResponse)[heldBy]!
+}
+
+/** The hold of another request object that was given the same response: this one's answer goes through it. */
+function heldOutside(response: HeldResponse): HeldMethods | undefined {
+  const hold = response[heldBy]
+  if (!hold) return undefined
+  const through =
+    (method: Held): AnyFunction =>
+    (...parameters) =>
+      hold.call(method, parameters)
+  return {
+    writeHead: through('writeHead'),
+    write: through('write'),
+    end: through('end'),
+    flushHeaders: through('flushHeaders'),
+  }
 }
 
 function headersSent(): Error {

@@ -140,17 +140,17 @@ export class Line<Request, Answer> {
     if (failure) await this.#settleFailed(calls, failure.cause)
   }
 
-  /** A single bad row must not fail its neighbours: those that were read with it are asked again in halves. */
-  async #settleFailed(calls: Calls<Request, Answer>, cause: unknown): Promise<void> {
+  /** A bad row must not fail its neighbours: those that were read with it are asked again in halves. */
+  async #settleFailed(calls: Calls<Request, Answer>, cause: unknown, answers = false): Promise<void> {
     const nobodyWaits = calls.every(({ settled }) => settled)
     if (!this.#settings.readsOnly || calls.length === 1 || nobodyWaits) return this.#fail(calls, cause)
     const middle = Math.ceil(calls.length / 2)
     const halves = [calls.slice(0, middle), calls.slice(middle)] as const
     const [first, second] = await Promise.all([this.#send(halves[0]), this.#send(halves[1])])
-    // Both: then it is the store that fails, and to ask on would only burden it.
-    if (first && second) this.#fail(calls, first.cause)
-    else if (first) await this.#settleFailed(halves[0], first.cause)
-    else if (second) await this.#settleFailed(halves[1], second.cause)
+    // If it has answered nothing yet, it is the store that fails, and to ask on would only burden it.
+    if (first && second && !answers) return this.#fail(calls, first.cause)
+    if (first) await this.#settleFailed(halves[0], first.cause, true)
+    if (second) await this.#settleFailed(halves[1], second.cause, true)
   }
 
   /** @returns why none was answered; `undefined` if they were */

@@ -150,9 +150,11 @@ class HmacKey {
   }
 
   #withText(text: string): Buffer {
-    const bytes = this.#inner.write(text, blockLength)
     // Of our tokens each fills the room exactly; others, by an app's own generator, may not.
-    if (bytes === tokenLength && text.length === tokenLength) return this.#inner
+    if (text.length === tokenLength && Buffer.byteLength(text) === tokenLength) {
+      this.#inner.write(text, blockLength)
+      return this.#inner
+    }
     return Buffer.concat([this.#inner.subarray(0, blockLength), Buffer.from(text)])
   }
 }

@@ -121,11 +121,13 @@ export function cookieValues(header: string | undefined, name: string): string[]
   // A cheap test first: most requests without a session do not have the name at all.
   if (!header?.includes(name)) return []
   const values: string[] = []
-  for (let start = 0; start < header.length;) {
+  // Looked for once, and again only behind the last: a header of nothing but semicolons must not be searched for each.
+  let equals = header.indexOf('=')
+  for (let start = 0; equals >= 0 && start < header.length;) {
     const semicolon = header.indexOf(';', start)
     const end = semicolon < 0 ? header.length : semicolon
-    const equals = header.indexOf('=', start)
-    if (equals >= start && equals < end && isTrimmed(header, start, equals, name)) {
+    if (equals < start) equals = header.indexOf('=', start)
+    if (equals >= 0 && equals < end && isTrimmed(header, start, equals, name)) {
       try {
         values.push(decodeURIComponent(trim(header.slice(equals + 1, end))))
       } catch {

@@ -103,6 +103,17 @@ describe('signing in', () => {
     expect((await sessions.load(token)).userId).toBe('ada')
   })
 
+  test('as somebody else, that nobody waited for, is stored by the commit', async () => {
+    const sessions = memorySessions()
+    const before = await storedSession(sessions, { cart: ['coat'] }, 'ada')
+    const work = await sessions.load(before)
+    void bag(work).signIn('bob')
+    const after = await committedToken(work)
+    expect(work.outcome).toEqual({ action: 'issue', token: after })
+    expect((await sessions.load(after)).userId).toBe('bob')
+    expect((await sessions.load(before)).isNew).toBe(true)
+  })
+
   test.each<[string, unknown]>([
     ['an empty text', ''],
     ['256 bytes', 'é'.repeat(128)],

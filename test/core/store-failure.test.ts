@@ -50,6 +50,17 @@ describe('a store that fails', () => {
     expect((await sessions.load(token)).userId).toBe('ada')
   })
 
+  test('is asked once for an ending that nobody waited for', async () => {
+    const { store, sessions, token, told, cause } = await failingStore()
+    const work = await sessions.load(token)
+    store.down = cause
+    bag(work)
+      .destroy()
+      .catch(() => undefined)
+    await expect(work.commit()).rejects.toMatchObject({ code: 'ERR_SESSION_STORE_UNAVAILABLE' })
+    expect(told).toHaveLength(1)
+  })
+
   test('does not fail a request by a touch, which is an event only', async () => {
     const { store, sessions, token, told, cause } = await failingStore()
     const work = await sessions.load(token)
