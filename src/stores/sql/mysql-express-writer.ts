@@ -12,9 +12,10 @@ import { largestBatch, padded, parts } from './batch-size.ts'
 import { assertFits, fingerprintIn, hasKeepsake, mayBeThere, storedText } from './mysql-express-record.ts'
 import type { ExpressRecord } from './mysql-express-record.ts'
 import type { ExpressStatements } from './mysql-express-statements.ts'
+import { ExpressUpdates } from './mysql-express-updates.ts'
 import { change, errorNumber, numberOf } from './mysql-pool.ts'
 import type { MySQLClient, MySQLValue } from './mysql-pool.ts'
-import { byLifetime, lifetimeValues, never } from './mysql-writer.ts'
+import { byBytes, byLifetime, lifetimeValues, never } from './mysql-writer.ts'
 
 type Results = Map<SessionKey, WriteResult>
 
@@ -27,6 +28,7 @@ export class ExpressWriter {
   readonly #client: MySQLClient
   readonly #sql: ExpressStatements
   readonly #find: (keys: readonly SessionKey[]) => Promise<Map<SessionKey, ExpressRecord>>
+  readonly #updates: ExpressUpdates
 
   constructor(
     client: MySQLClient,
@@ -36,15 +38,19 @@ export class ExpressWriter {
     this.#client = client
     this.#sql = sql
     this.#find = find
+    this.#updates = new ExpressUpdates(client, sql, find)
   }
 
   async write(writes: readonly SessionWrite[]): Promise<WriteResult[]> {
     const results: Results = new Map()
     const touches = writes.filter((write) => write.type === 'touch')
+    const updates = writes.filter((write) => write.type === 'update' && this.#mayShare(write))
     await Promise.all([
       this.#touchAll(touches, results),
+      this.#updateAll(updates as UpdateWrite[], results),
       inLanes(writes, async (write) => {
-        if (write.type !== 'touch') results.set(write.key, await this.#carryOut(write))
+        if (write.type === 'touch' || updates.includes(write)) return
+        results.set(write.key, await this.#carryOut(write))
       }),
     ])
     return writes.map(({ key }) => results.get(key)!)
@@ -67,6 +73,18 @@ export class ExpressWriter {
       ? change(this.#client, this.#sql.insertCreatedNow, [...values, withoutMoment(text)])
       : change(this.#client, this.#sql.insert, [...values, text])
     return doneOrExists(sent)
+  }
+
+  async #updateAll(writes: readonly UpdateWrite[], results: Results): Promise<void> {
+    const portions = byLifetime(writes).flatMap(byBytes)
+    for (const part of portions.flatMap((portion) => parts(portion, largestBatch))) {
+      const left = part.length > 1 ? await this.#updates.send(part, results) : part
+      await inLanes(left, async (write) => void results.set(write.key, await this.#update(write)))
+    }
+  }
+
+  #mayShare(write: UpdateWrite): boolean {
+    return mayBeThere(write.key) && !this.#mustKeep(write)
   }
 
   async #update(write: UpdateWrite): Promise<WriteResult> {
