@@ -24,13 +24,14 @@ const { values: options } = parseArgs({
     /** Contenders whose name holds one of these. */
     only: { type: 'string', multiple: true },
     profile: { type: 'string', multiple: true },
+    connections: { type: 'string', multiple: true },
     rounds: { type: 'string' },
     seconds: { type: 'string' },
   },
 })
 const plan = options.quick
   ? { scenarios: quickScenarios, rounds: 3, warmUps: 1, seconds: 1, visitors: 300 }
-  : { scenarios, rounds: 5, warmUps: 2, seconds: 2, visitors: 2_000 }
+  : { scenarios, rounds: 5, warmUps: 1, seconds: 2, visitors: 2_000 }
 const rounds = Number(options.rounds ?? plan.rounds)
 const seconds = Number(options.seconds ?? plan.seconds)
 const isWhole = Object.keys(options).length === 1 && !options.quick
@@ -42,6 +43,7 @@ try {
   const measured: MeasuredScenario[] = []
   for (const scenario of plan.scenarios) {
     if (options.profile && !options.profile.includes(scenario.profile)) continue
+    if (options.connections && !options.connections.includes(`${scenario.connections}`)) continue
     measured.push(await measureScenario(scenario))
     console.log(`\n${titleOf(measured.at(-1)!)}\n\n${scenarioTable(measured.at(-1)!)}`)
   }

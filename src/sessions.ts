@@ -1,3 +1,4 @@
+import { defaultBatching } from './core/batcher.ts'
 import { type Codec, jsonCodec } from './core/codec.ts'
 import { type EngineSettings, SessionEngine } from './core/engine.ts'
 import { optionError, refuseUnknownOptions, shown } from './core/errors.ts'
@@ -40,10 +41,25 @@ export interface SessionsOptions {
   readonly sites?: readonly string[] | undefined
   /** How often expired records are cleared away (default every `'10m'`, `250` a batch, with a rest after each), or `false`: not by this process. */
   readonly sweep?: { readonly every?: Duration; readonly batch?: number } | false
+  /** For how long requests wait for the store, and how many: what they are spared when it hangs or cannot keep up. */
+  readonly storeLimits?: {
+    /**
+     * A request that has no answer from the store by then fails with ERR_SESSION_STORE_TIMEOUT (503), a tenth of it later
+     * at most; whether a change of it was stored is unknown then. Give less than what stands before the app waits, such
+     * as a proxy, so that the app's own error page arrives. Default `'10s'`.
+     */
+    readonly deadline?: Duration | undefined
+    /**
+     * While the store is busy, so many reads may wait for it and so many changes; one more fails at once with
+     * ERR_SESSION_STORE_BUSY (503). Give less to turn away early what could not be served in time. Default 10,000.
+     */
+    readonly queue?: number | undefined
+  }
 }
 
 const optionNames = [
   'store', 'secret', 'cookie', 'lifetime', 'touchAfter', 'codec', 'sizeLimit', 'sites', 'sweep',
+  'storeLimits',
 ] as const // prettier-ignore
 const storeMethods = ['find', 'write', 'list', 'removeByUser', 'removeExpired', 'close'] as const
 
@@ -96,6 +112,7 @@ export function createSessions(options: SessionsOptions): Sessions {
     codec: resolveCodec(options.codec),
     sizeLimit: positiveInteger('sizeLimit', options.sizeLimit ?? 65_536),
     sweep: resolveSweep(options.sweep ?? {}),
+    batching: resolveStoreLimits(options.storeLimits ?? {}),
   }
   return new Sessions(settings, http)
 }
@@ -147,6 +164,15 @@ function resolveSweep(sweep: NonNullable<SessionsOptions['sweep']>) {
   if (every > 2 ** 31 / 1.1)
     throw optionError('sweep.every is longer than a timer can wait: at most 22 days.')
   return { every, batch: positiveInteger('sweep.batch', sweep.batch ?? defaultSweep.batch) }
+}
+
+function resolveStoreLimits(limits: NonNullable<SessionsOptions['storeLimits']>) {
+  refuseUnknownOptions('storeLimits', limits, ['deadline', 'queue'])
+  const deadline = milliseconds('storeLimits.deadline', limits.deadline ?? defaultBatching.deadline)
+  if (deadline >= 2 ** 31)
+    throw optionError('storeLimits.deadline is longer than a timer can wait: at most 24 days.')
+  const longestQueue = positiveInteger('storeLimits.queue', limits.queue ?? defaultBatching.longestQueue)
+  return { deadline, longestQueue }
 }
 
 function positiveInteger(option: string, value: number): number {

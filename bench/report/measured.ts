@@ -52,6 +52,7 @@ export function ratio(
   other: string,
   of: (slice: Slice) => number = ({ perSecond }) => perSecond,
 ): number {
-  const others = slices[other] ?? []
+  const others = slices[other]
+  if (!others) return Number.NaN
   return median((slices[name] ?? []).map((slice, round) => of(slice) / of(others[round]!)))
 }

@@ -4,7 +4,6 @@ import { type Measured, type MeasuredScenario, middle, ratio, scenarioOf } from 
 
 const number = new Intl.NumberFormat('en-US', { maximumFractionDigits: 0 })
 const titles = new Map(contenders.map(({ name, title }) => [name, title]))
-const nothing = 'express/none'
 
 /** The few lines for README: what most apps would see. */
 export function summaryTable(measured: Measured): string {
@@ -25,7 +24,7 @@ export function summaryTable(measured: Measured): string {
     rows.map((name) => [
       titles.get(name)!.replace('Express: ', ''),
       perSecond(read, name),
-      ratio(read, name, nothing).toFixed(2),
+      ofNothing(read, name),
       milliseconds(middle(read, name, ({ p99 }) => p99)),
       microseconds(middle(read, name, ({ appCPU }) => appCPU)),
       microseconds(middle(read, name, ({ databaseCPU }) => databaseCPU)),
@@ -61,7 +60,7 @@ export function scenarioTable(scenario: MeasuredScenario): string {
     Object.keys(scenario.slices).map((name) => [
       titles.get(name)!,
       perSecond(scenario, name),
-      ratio(scenario, name, `${name.split('/')[0]}/none`).toFixed(2),
+      ofNothing(scenario, name),
       milliseconds(middle(scenario, name, ({ p50 }) => p50)),
       milliseconds(middle(scenario, name, ({ p99 }) => p99)),
       microseconds(middle(scenario, name, ({ appCPU }) => appCPU)),
@@ -89,6 +88,12 @@ export function marksTable(marks: readonly Mark[]): string {
     ['mark', 'wanted', 'measured', ''],
     marks.map(({ what, wanted, got, met }) => [what, wanted, got, met ? 'met' : '**missed**']),
   )
+}
+
+function ofNothing(scenario: MeasuredScenario, name: string): string {
+  const share = ratio(scenario, name, `${name.split('/')[0]}/none`)
+  // Nothing may have been left out of a run.
+  return Number.isNaN(share) ? '' : share.toFixed(2)
 }
 
 function perSecond(scenario: MeasuredScenario, name: string): string {

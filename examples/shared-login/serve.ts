@@ -37,7 +37,7 @@ export function logRequests(app: AppName): RequestHandler {
 export function showErrors(app: AppName): ErrorRequestHandler {
   return (error, _req, res, next) => {
     if (res.headersSent) return next(error)
-    const away = error instanceof SessionError && error.code === 'ERR_SESSION_STORE_UNAVAILABLE'
+    const away = error instanceof SessionError && error.status === 503
     const status = Number((error as { status?: unknown }).status) || 500
     if (away) console.error(styleText('yellow', `${app.padEnd(9)} ${error.message}`))
     else if (status >= 500) console.error(error)

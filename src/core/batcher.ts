@@ -6,11 +6,16 @@ import type { SessionStore, SessionWrite, WriteResult } from './store.ts'
 export type BatchSettings = Pick<LineSettings, 'lanes' | 'largestBatch' | 'longestQueue' | 'deadline'>
 
 /** Three batches under way keep the store busy while answers are read; more would only make them smaller. */
-const gathering: BatchSettings = { lanes: 3, largestBatch: 64, longestQueue: 10_000, deadline: 10_000 }
+export const defaultBatching: BatchSettings = {
+  lanes: 3,
+  largestBatch: 64,
+  longestQueue: 10_000,
+  deadline: 10_000,
+}
 
 /**
- * Gathers what concurrent requests ask of a store. A call that finds the line free goes at once, so
- * a quiet server pays nothing. While the line is busy, calls wait, and go together when it is free.
+ * Gathers what concurrent requests ask of a store. What one turn of the event loop asks goes together as the turn ends,
+ * so a quiet server waits for nothing. While all lanes are busy, calls wait, and go together when one is free.
  */
 export class Batcher {
   readonly #finds: Line<SessionKey, SessionRecord | undefined>
@@ -24,7 +29,7 @@ export class Batcher {
     settings: Partial<BatchSettings> = {},
     fault: (doing: string, cause: unknown) => unknown = (_doing, cause) => cause,
   ) {
-    const shared = { ...gathering, ...settings }
+    const shared = { ...defaultBatching, ...settings }
     this.#finds = new Line({
       ...shared,
       // Reading is harmless, so it can be shared, and done again.

@@ -21,7 +21,7 @@ export interface EngineSettings {
   readonly codec: Codec
   readonly sizeLimit: number
   readonly sweep: SweepSettings | undefined
-  /** What is left out is as is best for a store that answers many at once. */
+  /** What is left out is as `defaultBatching`, which is best for a store that answers many at once. */
   readonly batching?: Partial<BatchSettings>
 }
 
@@ -73,7 +73,7 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
    * work.session!.cart = []
    * await work.commit()
    *
-   * @throws ERR_SESSION_STORE_UNAVAILABLE
+   * @throws ERR_SESSION_STORE_UNAVAILABLE, ERR_SESSION_STORE_TIMEOUT, ERR_SESSION_STORE_BUSY
    */
   load(...tokens: readonly string[]): Promise<UnitOfWork> {
     return this.loadAs(this.#form, tokens)

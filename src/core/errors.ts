@@ -24,7 +24,7 @@ export type SessionErrorCode =
  *
  * @example
  * app.use((err, req, res, next) => {
- *   if (err instanceof SessionError && err.code === 'ERR_SESSION_STORE_UNAVAILABLE') {
+ *   if (err instanceof SessionError && err.status === 503) {
  *     return res.status(err.status).send('We will be right back.')
  *   }
  *   next(err)

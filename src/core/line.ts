@@ -5,14 +5,14 @@ export interface LineSettings<Request = never, Answer = unknown> {
   /** Batches under way at once. */
   readonly lanes: number
   readonly largestBatch: number
-  /** So many calls may wait; one more is refused. */
+  /** So many calls may wait to be sent; one more is refused. */
   readonly longestQueue: number
   /** Milliseconds after which a call that has no answer fails; up to a tenth later. */
   readonly deadline: number
   /** Whether asking the same again, or once for several, does no harm. */
   readonly readsOnly: boolean
   readonly keyOf: (request: Request) => string
-  /** Answers in the order asked; an Error there is the failure of that one alone. */
+  /** Answers in the order asked; an Error there is the failure of that one, or of those that share it. */
   readonly send: (requests: readonly Request[]) => Promise<readonly (Answer | Error)[]>
   /** Told of each failure once; gives what the calls that it fails are rejected with. */
   readonly fault: (cause: unknown) => unknown
@@ -31,6 +31,8 @@ class Call<Request, Answer> {
   readonly askedAt: number
   readonly resolve: (answer: Answer) => void
   readonly reject: (error: unknown) => void
+  /** Answered, failed or given up. */
+  settled = false
 
   constructor(
     request: Request,
@@ -48,7 +50,8 @@ class Call<Request, Answer> {
 type Calls<Request, Answer> = readonly Call<Request, Answer>[]
 
 /**
- * Calls that go to the store in batches, first come, first served. What waits is in one array and what is under way in
+ * Calls that go to the store in batches, first come, first served: all of one turn of the event loop when it ends, and
+ * what comes while every lane is busy when one is free. What waits is in one array and what is under way in
  * another; no Map or Set outlives its batch.
  */
 export class Line<Request, Answer> {
@@ -57,7 +60,7 @@ export class Line<Request, Answer> {
   #underWay: Calls<Request, Answer>[] = []
   /** Grows by one each tenth of the deadline while there are calls: so none needs a clock, or a timer of its own. */
   #tick = 0
-  #watch: NodeJS.Timeout | undefined
+  #watching = false
   #sendingSoon = false
   #whenIdle: (() => void)[] = []
 
@@ -72,7 +75,7 @@ export class Line<Request, Answer> {
       }
       this.#waiting.push(new Call(request, this.#tick, resolve, reject))
       this.#sendSoon()
-      this.#watch ??= this.#watchOn()
+      if (!this.#watching) this.#watchOn()
     })
   }
 
@@ -89,22 +92,24 @@ export class Line<Request, Answer> {
     this.#sendingSoon = true
     setImmediate(() => {
       this.#sendingSoon = false
-      this.#sendNext()
+      this.#sendWaiting()
     })
   }
 
-  #sendNext(): void {
-    if (this.#waiting.length === 0 || this.#underWay.length >= this.#settings.lanes) return this.#tellIdle()
-    const calls = this.#takeBatch()
-    this.#underWay.push(calls)
-    void this.#settle(calls).then(() => this.#freeLane(calls))
+  #sendWaiting(): void {
+    while (this.#waiting.length > 0 && this.#underWay.length < this.#settings.lanes) {
+      const calls = this.#takeBatch()
+      this.#underWay.push(calls)
+      void this.#settle(calls).then(() => this.#freeLane(calls))
+    }
+    this.#tellIdle()
   }
 
   #freeLane(calls: Calls<Request, Answer>): void {
     const lane = this.#underWay.indexOf(calls)
     if (lane < 0) return // given up before
     this.#underWay.splice(lane, 1)
-    this.#sendNext()
+    this.#sendWaiting()
   }
 
   #tellIdle(): void {
@@ -132,22 +137,20 @@ export class Line<Request, Answer> {
   /** Gets every call of a batch its answer or its failure. */
   async #settle(calls: Calls<Request, Answer>): Promise<void> {
     const failure = await this.#send(calls)
-    if (!failure) return
-    if (this.#settings.readsOnly && calls.length > 1) await this.#settleHalves(calls)
-    else this.#fail(calls, failure.cause)
+    if (failure) await this.#settleFailed(calls, failure.cause)
   }
 
   /** A single bad row must not fail its neighbours: those that were read with it are asked again in halves. */
-  async #settleHalves(calls: Calls<Request, Answer>): Promise<void> {
+  async #settleFailed(calls: Calls<Request, Answer>, cause: unknown): Promise<void> {
+    const nobodyWaits = calls.every(({ settled }) => settled)
+    if (!this.#settings.readsOnly || calls.length === 1 || nobodyWaits) return this.#fail(calls, cause)
     const middle = Math.ceil(calls.length / 2)
-    const halves = [calls.slice(0, middle), calls.slice(middle)]
-    const failures = await Promise.all(halves.map((half) => this.#send(half)))
+    const halves = [calls.slice(0, middle), calls.slice(middle)] as const
+    const [first, second] = await Promise.all([this.#send(halves[0]), this.#send(halves[1])])
     // Both: then it is the store that fails, and to ask on would only burden it.
-    if (failures.every((failure) => failure !== undefined)) return this.#fail(calls, failures[0]!.cause)
-    const bad = failures.findIndex((failure) => failure !== undefined)
-    if (bad < 0) return
-    if (halves[bad]!.length > 1) await this.#settleHalves(halves[bad]!)
-    else this.#fail(halves[bad]!, failures[bad]!.cause)
+    if (first && second) this.#fail(calls, first.cause)
+    else if (first) await this.#settleFailed(halves[0], first.cause)
+    else if (second) await this.#settleFailed(halves[1], second.cause)
   }
 
   /** @returns why none was answered; `undefined` if they were */
@@ -155,7 +158,7 @@ export class Line<Request, Answer> {
     try {
       const { requests, placeOf } = this.#requestsOf(calls)
       const answers = await this.#settings.send(requests)
-      calls.forEach((call, index) => this.#answer(call, answers[placeOf?.[index] ?? index]!))
+      this.#answer(calls, (index) => answers[placeOf?.[index] ?? index]!)
       return undefined
     } catch (cause) {
       return { cause }
@@ -177,37 +180,50 @@ export class Line<Request, Answer> {
     return { requests, placeOf }
   }
 
-  #answer(call: Call<Request, Answer>, answer: Answer | Error): void {
-    if (answer instanceof Error) call.reject(this.#settings.fault(answer))
-    else call.resolve(answer)
+  #answer(calls: Calls<Request, Answer>, answerAt: (index: number) => Answer | Error): void {
+    calls.forEach((call, index) => {
+      const answer = answerAt(index)
+      if (answer instanceof Error) {
+        // One fault for all that share it.
+        const sharing = calls.filter((_, other) => answerAt(other) === answer)
+        return this.#fail(sharing, answer)
+      }
+      call.settled = true
+      call.resolve(answer)
+    })
   }
 
   #fail(calls: Calls<Request, Answer>, cause: unknown): void {
+    const waiting = calls.filter(({ settled }) => !settled)
+    if (waiting.length === 0) return
     const error = this.#settings.fault(cause)
-    for (const call of calls) call.reject(error)
+    for (const call of waiting) {
+      call.settled = true
+      call.reject(error)
+    }
   }
 
-  #watchOn(): NodeJS.Timeout {
-    // It holds no process open: what the store itself waits for does.
-    return setTimeout(() => {
+  #watchOn(): void {
+    this.#watching = true
+    const tick = (): void => {
       this.#tick++
       this.#giveUpOverdue()
-      const idle = this.#waiting.length === 0 && this.#underWay.length === 0
-      this.#watch = idle ? undefined : this.#watchOn()
-    }, this.#settings.deadline / ticksToDeadline).unref()
+      this.#watching = false
+      if (this.#waiting.length > 0 || this.#underWay.length > 0) this.#watchOn()
+    }
+    // It holds no process open: what the store itself waits for does.
+    setTimeout(tick, this.#settings.deadline / ticksToDeadline).unref()
   }
 
   #giveUpOverdue(): void {
-    const isOverdue = (call: Call<Request, Answer>) => this.#tick - call.askedAt > ticksToDeadline
-    const overdue = [...this.#underWay.flat(), ...this.#waiting].filter(isOverdue)
+    const overdue = [...this.#underWay.flat(), ...this.#waiting].filter(
+      ({ settled, askedAt }) => !settled && this.#tick - askedAt > ticksToDeadline,
+    )
     if (overdue.length === 0) return
-    this.#waiting = this.#waiting.filter((call) => !isOverdue(call))
-    // A batch that nobody waits for any more must not keep its lane from others.
-    this.#underWay = this.#underWay.filter((calls) => !calls.every(isOverdue))
     this.#fail(overdue, storeTimeout(this.#settings.deadline))
-    for (let lane = this.#underWay.length; lane < this.#settings.lanes && this.#waiting.length > 0; lane++) {
-      this.#sendNext()
-    }
-    this.#tellIdle()
+    this.#waiting = this.#waiting.filter(({ settled }) => !settled)
+    // A batch that nobody waits for any more must not keep its lane from others.
+    this.#underWay = this.#underWay.filter((calls) => !calls.every(({ settled }) => settled))
+    this.#sendWaiting()
   }
 }

@@ -15,7 +15,7 @@ import type { SessionKey, SessionRecord } from './record.ts'
  * - **Nothing is half done.** Each write takes effect whole or not at all, and its result is
  *   durable when the promise resolves.
  * - **A rejected promise** means that the store could not answer, never that a session is absent.
- *   What of a rejected `write` took effect is unknown.
+ *   What of a rejected `write` took effect is unknown. So it is of one write that is answered with an Error.
  *
  * A store holds no settings of the engine, so that several apps can share one. Run
  * `storeSuite` of `coatcheck/testing` against the real database to check an implementation.
@@ -24,8 +24,13 @@ export interface SessionStore {
   /** Reads records by key. Absent and expired ones are `undefined`. */
   find(keys: readonly SessionKey[]): Promise<(SessionRecord | undefined)[]>
 
-  /** Carries out writes. Each stands alone: one that finds its record `stale` does not touch its neighbours. */
-  write(writes: readonly SessionWrite[]): Promise<WriteResult[]>
+  /**
+   * Carries out writes. Each stands alone: one that finds its record `stale` does not touch its neighbours.
+   *
+   * @returns what became of each. An Error is the failure of that write, where a store can tell it from its
+   *   neighbours; those that failed together share one. A store that carries out a batch as a whole rejects instead.
+   */
+  write(writes: readonly SessionWrite[]): Promise<(WriteResult | Error)[]>
 
   /** Reads live records in a stable order, a page at a time: all, or one user's. */
   list(query: ListQuery): Promise<Page<SessionRecord>>

@@ -51,6 +51,7 @@ export class UserSessions {
   /**
    * Ends one session of the user, in every app, before the promise resolves.
    * @returns whether there was such a session; never touches another user's
+   * @throws ERR_SESSION_STORE_UNAVAILABLE, ERR_SESSION_STORE_TIMEOUT, ERR_SESSION_STORE_BUSY, ERR_SESSION_CONFLICT
    */
   async revoke(publicId: string): Promise<boolean> {
     // Its key may move under us, by a rotation: then look again, for it must not get away.

@@ -56,7 +56,10 @@ export interface SessionOptions {
   readonly touchAfter?: Duration | undefined
   /** Requests that get no session at all. */
   readonly skip?: ((request: never) => boolean) | undefined
-  /** What a request gets while the store is down: an `'error'` of status 503, the default, or an `'anonymous'` session that cannot be stored. */
+  /**
+   * What a request gets while the store is down, has not answered for 10 seconds, or has 10,000 waiting for it: an
+   * `'error'` of status 503, the default, or an `'anonymous'` session that cannot be stored.
+   */
   readonly whenUnavailable?: 'error' | 'anonymous' | undefined
 }
 

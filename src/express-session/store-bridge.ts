@@ -74,7 +74,8 @@ export class StoreBridge {
    * stored since are merged into `session`. An object that was never read begins a session, or replaces what is
    * stored under its id.
    *
-   * @throws (by the promise) ERR_SESSION_STORE_UNAVAILABLE, ERR_SESSION_CONFLICT, what the codec throws
+   * @throws (by the promise) ERR_SESSION_STORE_UNAVAILABLE, ERR_SESSION_STORE_TIMEOUT, ERR_SESSION_STORE_BUSY,
+   *   ERR_SESSION_CONFLICT, what the codec throws
    */
   set(sid: string, session: StoredSession): Promise<void> {
     let known = this.#known.get(session)

@@ -13,6 +13,8 @@ import { tableName } from './sql/table-name.ts'
 export type { MySQLColumns } from './sql/mysql-express-statements.ts'
 export type { MySQLTarget } from './sql/mysql-pool.ts'
 
+const writing = 'writing sessions'
+
 /** What `MySQLStore` takes besides the database. */
 export interface MySQLStoreOptions {
   /**
@@ -47,7 +49,8 @@ export interface MySQLStoreOptions {
  * the store made is closed by `close()`; what you passed in stays open. The constructor does not
  * connect: an unreachable database shows on first use, as `ERR_SESSION_STORE_UNAVAILABLE` (503).
  *
- * A read is one statement however many sessions it is for, a change is one more. All are prepared.
+ * A read is one statement however many sessions it is for, a change is one more. All are prepared. Changes of many sessions
+ * share statements; one that fails fails only what was in it, and a value that the database refuses only its own session.
  * Time is the database's, so the clocks of the apps and time zones do not matter.
  *
  * On a table of express-mysql-session (`layout`) the store never overwrites what an app of that library stored since,
@@ -91,9 +94,14 @@ export class MySQLStore implements SessionStore {
     return this.#do('reading sessions', () => this.#layout.find(keys))
   }
 
-  async write(writes: readonly SessionWrite[]): Promise<WriteResult[]> {
+  async write(writes: readonly SessionWrite[]): Promise<(WriteResult | Error)[]> {
     if (writes.length === 0) return []
-    return this.#do('writing sessions', () => this.#layout.write(writes))
+    const results = await this.#do(writing, () => this.#layout.write(writes))
+    const failures = new Set(results.filter((result) => result instanceof Error))
+    if (failures.size === 0) return results
+    // Writes that failed together share one error of ours too.
+    const typed = new Map([...failures].map((failure) => [failure, this.#typed(writing, failure)]))
+    return results.map((result) => (result instanceof Error ? typed.get(result)! : result))
   }
 
   async list(query: ListQuery): Promise<Page<SessionRecord>> {
@@ -126,11 +134,15 @@ export class MySQLStore implements SessionStore {
       if (this.#createTable) await this.#makeTableOnce()
       return await work()
     } catch (error) {
-      if (numberOf(error) === errorNumber.missingTable) {
-        throw new SessionError('ERR_SESSION_MISSING_TABLE', this.#layout.missingTable, { cause: error })
-      }
-      throw storeUnavailable(doing, withMessage(error))
+      throw this.#typed(doing, error)
     }
+  }
+
+  #typed(doing: string, error: unknown): SessionError {
+    if (numberOf(error) === errorNumber.missingTable) {
+      return new SessionError('ERR_SESSION_MISSING_TABLE', this.#layout.missingTable, { cause: error })
+    }
+    return storeUnavailable(doing, withMessage(error))
   }
 
   #makeTableOnce(): Promise<void> {

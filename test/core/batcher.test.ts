@@ -1,10 +1,7 @@
-import type { SessionKey, SessionWrite } from 'coatcheck'
+import type { SessionRecord } from 'coatcheck'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { Batcher } from '../../dist/core/batcher.js'
-import { HandDrivenStore, recordOf } from './hand-driven-store.ts'
-
-const key = (name: string) => name as SessionKey
-const removal = (name: string): SessionWrite => ({ type: 'remove', key: key(name) })
+import { HandDrivenStore, key, recordOf, removal, turn } from './hand-driven-store.ts'
 
 let store: HandDrivenStore
 let batcher: Batcher
@@ -14,154 +11,243 @@ beforeEach(() => {
   batcher = new Batcher(store)
 })
 
-/** Asks for keys that nobody else uses, until the line is busy; gives how many calls that took. */
-function makeBusy(): number {
+/** Asks for keys that nobody else uses, until every lane is busy and one call waits; gives how many lanes there are. */
+async function makeBusy(): Promise<number> {
   for (let calls = 0; ; calls++) {
     batcher.find(key(`busy ${calls}`)).catch(() => undefined)
+    await turn()
     if (store.finds.length === calls) return calls
   }
 }
 
-function makeWritesBusy(): number {
+async function makeWritesBusy(): Promise<number> {
   for (let calls = 0; ; calls++) {
     batcher.write(removal(`busy ${calls}`)).catch(() => undefined)
+    await turn()
     if (store.writes.length === calls) return calls
   }
 }
 
+function keysAsked(): string[][] {
+  return store.finds.map(({ requests }) => [...requests])
+}
+
+function keysWritten(): string[][] {
+  return store.writes.map(({ requests }) => requests.map((write) => write.key))
+}
+
 describe('a find', () => {
-  test('that finds the line free goes at once, alone', () => {
+  test('on a free line goes as the turn of the event loop ends, with all others of that turn', async () => {
     void batcher.find(key('a'))
-    expect(store.finds.map(({ requests }) => requests)).toEqual([['a']])
+    await Promise.resolve().then(() => void batcher.find(key('b')))
+    process.nextTick(() => void batcher.find(key('c')))
+    expect(store.finds).toHaveLength(0)
+    await turn()
+    expect(keysAsked()).toEqual([['a', 'b', 'c']])
+    void batcher.find(key('d'))
+    await turn()
+    expect(keysAsked()).toEqual([['a', 'b', 'c'], ['d']])
   })
 
   test('gets its own answer, also of a batch', async () => {
-    const busy = makeBusy()
     const [a, b, c] = [batcher.find(key('a')), batcher.find(key('b')), batcher.find(key('c'))]
-    store.finds[0]!.answer([undefined])
-    await expect.poll(() => store.finds.length).toBe(busy + 1)
-    const batch = store.finds[busy]!
-    expect(batch.requests).toEqual([`busy ${busy}`, 'a', 'b', 'c'])
-    batch.answer([undefined, recordOf(key('a')), undefined, recordOf(key('c'))])
+    await turn()
+    store.finds[0]!.answer([recordOf(key('a')), undefined, recordOf(key('c'))])
     expect(await a).toMatchObject({ key: 'a' })
     expect(await b).toBeUndefined()
     expect(await c).toMatchObject({ key: 'c' })
   })
 
-  test('that finds the line busy is gathered with others, and goes when an answer is there', async () => {
-    const busy = makeBusy()
-    for (let index = 0; index < 20; index++) void batcher.find(key(`k${index}`))
-    expect(store.finds).toHaveLength(busy)
+  test('on a busy line is gathered with others, over many turns, and goes when an answer is there', async () => {
+    const lanes = await makeBusy()
+    for (let index = 0; index < 20; index++) {
+      void batcher.find(key(`k${index}`))
+      await turn()
+    }
+    expect(store.finds).toHaveLength(lanes)
     store.finds[0]!.answer([undefined])
-    await expect.poll(() => store.finds.length).toBe(busy + 1)
-    expect(store.finds[busy]!.requests).toHaveLength(21)
+    await turn()
+    expect(store.finds).toHaveLength(lanes + 1)
+    expect(store.finds[lanes]!.requests).toHaveLength(21)
   })
 
-  test('of a key that is waiting already is asked once and answered to all', async () => {
-    const busy = makeBusy()
-    const answers = [batcher.find(key('a')), batcher.find(key('a')), batcher.find(key('a'))]
-    store.finds[0]!.answer([undefined])
-    await expect.poll(() => store.finds.length).toBe(busy + 1)
-    expect(store.finds[busy]!.requests.filter((asked) => asked === 'a')).toHaveLength(1)
-    store.finds[busy]!.answer([undefined, recordOf(key('a'), 7)])
-    expect((await Promise.all(answers)).map((record) => record?.version)).toEqual([7, 7, 7])
+  test('of a key that others ask for too is asked once and answered to all', async () => {
+    const answers = [batcher.find(key('a')), batcher.find(key('b')), batcher.find(key('a'))]
+    await turn()
+    expect(keysAsked()).toEqual([['a', 'b']])
+    store.finds[0]!.answer([recordOf(key('a'), 7), recordOf(key('b'), 8)])
+    expect((await Promise.all(answers)).map((record) => record?.version)).toEqual([7, 8, 7])
   })
 
   test('never joins one that is under way: its answer may be older than a change that the asker must see', async () => {
     const early = batcher.find(key('a'))
+    await turn()
     const late = batcher.find(key('a'))
+    await turn()
+    expect(keysAsked()).toEqual([['a'], ['a']])
     store.finds[0]!.answer([recordOf(key('a'), 1)])
-    await expect.poll(() => store.finds.length).toBe(2)
     store.finds[1]!.answer([recordOf(key('a'), 2)])
     expect((await early)?.version).toBe(1)
     expect((await late)?.version).toBe(2)
   })
 
-  test('never joins one of a batch that has left', async () => {
-    const busy = makeBusy()
-    void batcher.find(key('a'))
-    store.finds[0]!.answer([undefined])
-    await expect.poll(() => store.finds.length).toBe(busy + 1)
-    void batcher.find(key('a'))
-    store.finds[1]!.answer([undefined])
-    await expect.poll(() => store.finds.length).toBe(busy + 2)
-    expect(store.finds[busy + 1]!.requests).toEqual(['a'])
+  test('is in no batch of more than 64, takes every free lane, and none is left behind', async () => {
+    const all = Array.from({ length: 200 }, (_, index) => batcher.find(key(`k${index}`)))
+    await turn()
+    expect(store.finds.length).toBeGreaterThan(1)
+    const batches: string[][] = []
+    while (batches.length < store.finds.length) {
+      const { requests, answer } = store.finds[batches.length]!
+      batches.push([...requests])
+      answer(requests.map((asked) => recordOf(asked)))
+      await turn()
+    }
+    const records = await Promise.all(all)
+    expect(records.map((record) => record?.key)).toEqual(all.map((_, index) => `k${index}`))
+    expect(batches.map((batch) => batch.length)).toEqual([64, 64, 64, 8])
+    expect(batches.flat()).toEqual(all.map((_, index) => `k${index}`)) // first come, first served
   })
 
-  test('of a batch that fails is rejected, and nobody else is', async () => {
-    const busy = makeBusy()
+  test('of a store that answers one at a time waits for no other', async () => {
+    batcher = new Batcher(store, { lanes: Infinity, largestBatch: 1 })
+    for (const name of ['a', 'b', 'c']) void batcher.find(key(name))
+    await turn()
+    expect(keysAsked()).toEqual([['a'], ['b'], ['c']])
+  })
+})
+
+describe('a batch of finds that fails', () => {
+  const failure = new Error('a damaged row')
+
+  /** Answers what is asked but for the batches with one of these keys, which fail; gives how many times it was asked. */
+  async function answerAllBut(...bad: string[]): Promise<number> {
+    for (let asked = 0; ; asked++) {
+      await turn()
+      const batch = store.finds[asked]
+      if (!batch) return asked
+      if (batch.requests.some((name) => bad.includes(name))) batch.fail(failure)
+      else batch.answer(batch.requests.map((name) => recordOf(name)))
+    }
+  }
+
+  test('is asked again in halves, so that one bad record fails alone', async () => {
+    const names = Array.from({ length: 64 }, (_, index) => `k${index}`)
+    const all = Promise.allSettled(names.map((name) => batcher.find(key(name))))
+    // The whole, and two halves each of 64, 32, 16, 8, 4 and 2.
+    expect(await answerAllBut('k37')).toBe(13)
+    const outcomes = await all
+    expect(outcomes[37]).toEqual({ status: 'rejected', reason: failure })
+    const found = outcomes
+      .toSpliced(37, 1)
+      .map((outcome) => (outcome as { value?: SessionRecord }).value?.key)
+    expect(found).toEqual(names.toSpliced(37, 1))
+  })
+
+  test('and fails again in both halves, fails whole: the store is asked no more than twice again', async () => {
+    const names = Array.from({ length: 64 }, (_, index) => `k${index}`)
+    const all = Promise.allSettled(names.map((name) => batcher.find(key(name))))
+    expect(await answerAllBut(...names)).toBe(3)
+    expect(await all).toEqual(names.map(() => ({ status: 'rejected', reason: failure })))
+  })
+
+  test('and does not when it is asked again, fails nobody', async () => {
+    const all = Promise.all([batcher.find(key('a')), batcher.find(key('b'))])
+    await turn()
+    store.finds[0]!.fail(failure)
+    expect(await answerAllBut()).toBe(3)
+    expect((await all).map((record) => record?.key)).toEqual(['a', 'b'])
+  })
+
+  test('leaves its lane to those that came after', async () => {
+    batcher = new Batcher(store, { lanes: 1 })
     const before = batcher.find(key('before'))
-    store.finds[0]!.answer([undefined])
-    await expect.poll(() => store.finds.length).toBe(busy + 1)
+    await turn()
     const after = batcher.find(key('after'))
-    const failure = new Error('connection lost')
-    store.finds[busy]!.fail(failure)
+    store.finds[0]!.fail(failure)
     await expect(before).rejects.toBe(failure)
-    await expect.poll(() => store.finds.length).toBe(busy + 2)
-    store.finds[busy + 1]!.answer([recordOf(key('after'))])
+    await turn()
+    store.finds[1]!.answer([recordOf(key('after'))])
     expect(await after).toMatchObject({ key: 'after' })
   })
 
-  test('of a store that throws instead of rejecting is rejected', async () => {
-    const failure = new Error('thrown')
+  test('may fail by a store that throws instead of rejecting', async () => {
     store.find = () => {
       throw failure
     }
     await expect(batcher.find(key('a'))).rejects.toBe(failure)
     await expect(batcher.find(key('a'))).rejects.toBe(failure)
   })
-
-  test('is in no batch of more than 64, and none is left behind', async () => {
-    const busy = makeBusy()
-    const all = Array.from({ length: 200 }, (_, index) => batcher.find(key(`k${index}`)))
-    let answered = 0
-    const batches: number[] = []
-    const finished = Promise.all(all)
-    while (batches.reduce((sum, size) => sum + size, 0) < 200 + busy + 1) {
-      await expect.poll(() => store.finds.length).toBeGreaterThan(answered)
-      const { requests, answer } = store.finds[answered++]!
-      batches.push(requests.length)
-      answer(requests.map((asked) => recordOf(asked)))
-    }
-    expect((await finished).map((record) => record?.key)).toEqual(all.map((_, index) => `k${index}`))
-    expect(Math.max(...batches)).toBe(64)
-  })
 })
 
 describe('a write', () => {
-  test('is one of a key in a batch: a second one waits for the next, in order', async () => {
-    const busy = makeWritesBusy()
-    const results = [batcher.write(removal('a')), batcher.write(removal('b')), batcher.write(removal('a'))]
-    store.writes[0]!.answer(['done'])
-    await expect.poll(() => store.writes.length).toBe(busy + 1)
-    expect(store.writes[busy]!.requests.map((write) => write.key)).toEqual([`busy ${busy}`, 'a', 'b'])
-    store.writes[busy]!.answer(['done', 'done', 'gone'])
-    await expect.poll(() => store.writes.length).toBe(busy + 2)
-    expect(store.writes[busy + 1]!.requests.map((write) => write.key)).toEqual(['a'])
-    store.writes[busy + 1]!.answer(['gone'])
-    expect(await Promise.all(results)).toEqual(['done', 'gone', 'gone'])
+  test('is one of a key in a batch: a second one goes in the next, and takes nobody along', async () => {
+    const results = ['a', 'b', 'a', 'c'].map((name) => batcher.write(removal(name)))
+    await turn()
+    expect(keysWritten()).toEqual([['a', 'b', 'c'], ['a']])
+    store.writes[0]!.answer(['done', 'done', 'gone'])
+    store.writes[1]!.answer(['gone'])
+    expect(await Promise.all(results)).toEqual(['done', 'done', 'gone', 'gone'])
   })
 
-  test('of a batch that fails is rejected, and nobody else is', async () => {
-    const failing = batcher.write(removal('a'))
-    const fine = batcher.write(removal('b'))
+  test('waits for no other key, however many writes that one has', async () => {
+    batcher = new Batcher(store, { lanes: 1, largestBatch: 4 })
+    const hot = Array.from({ length: 10 }, () => batcher.write(removal('hot')))
+    const others = ['a', 'b', 'c', 'd'].map((name) => batcher.write(removal(name)))
+    await turn()
+    store.writes[0]!.answer(['done', 'done', 'done', 'done'])
+    await turn()
+    expect(keysWritten()).toEqual([
+      ['hot', 'a', 'b', 'c'],
+      ['hot', 'd'],
+    ])
+    store.writes[1]!.answer(['gone', 'gone'])
+    for (let batch = 2; batch < 10; batch++) {
+      await turn()
+      expect(store.writes[batch]!.requests).toEqual([removal('hot')])
+      store.writes[batch]!.answer(['gone'])
+    }
+    expect(await Promise.all(others)).toEqual(['done', 'done', 'done', 'gone'])
+    expect(new Set(await Promise.all(hot))).toEqual(new Set(['done', 'gone']))
+  })
+
+  test('of a batch that fails is rejected and never sent again, because it may have taken effect', async () => {
+    const failing = Promise.allSettled([batcher.write(removal('a')), batcher.write(removal('b'))])
+    await turn()
+    const fine = batcher.write(removal('c'))
+    await turn()
     const failure = new Error('disk full')
     store.writes[0]!.fail(failure)
     store.writes[1]!.answer(['done'])
-    await expect(failing).rejects.toBe(failure)
+    expect(await failing).toEqual(Array(2).fill({ status: 'rejected', reason: failure }))
     expect(await fine).toBe('done')
+    await turn()
+    expect(store.writes).toHaveLength(2)
   })
 
-  test('does not wait for finds, nor they for it', () => {
-    makeBusy()
+  test('that the store answers with an Error is rejected alone', async () => {
+    const writes = ['a', 'b', 'c'].map((name) => batcher.write(removal(name)))
+    const outcomes = Promise.allSettled(writes)
+    await turn()
+    const failure = new Error('too large')
+    store.writes[0]!.answer(['done', failure, 'gone'])
+    expect(await outcomes).toEqual([
+      { status: 'fulfilled', value: 'done' },
+      { status: 'rejected', reason: failure },
+      { status: 'fulfilled', value: 'gone' },
+    ])
+  })
+
+  test('does not wait for finds, nor they for it', async () => {
+    await makeBusy()
     void batcher.write(removal('a'))
+    await turn()
     expect(store.writes).toHaveLength(1)
   })
 })
 
 test('idle comes when all that was asked has been answered', async () => {
-  makeBusy()
-  makeWritesBusy()
+  await makeBusy()
+  await makeWritesBusy()
   let isIdle = false
   const idle = batcher.idle().then(() => (isIdle = true))
   for (let index = 0; index < store.finds.length; index++) {
@@ -178,7 +264,12 @@ test('idle comes when all that was asked has been answered', async () => {
   expect(isIdle).toBe(true)
 })
 
-/** All microtasks that wait have run. */
-function turn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve))
-}
+test('idle waits for what was asked in this very turn', async () => {
+  const found = batcher.find(key('a'))
+  let isIdle = false
+  const idle = batcher.idle().then(() => (isIdle = true))
+  await turn()
+  expect(isIdle).toBe(false)
+  store.finds[0]!.answer([undefined])
+  await Promise.all([found, idle])
+})

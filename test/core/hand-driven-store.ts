@@ -9,13 +9,13 @@ interface Asked<Request, Answer> {
 /** A store that answers when, and what, the test says: to see what is asked of it, and in which company. */
 export class HandDrivenStore implements SessionStore {
   readonly finds: Asked<SessionKey, SessionRecord | undefined>[] = []
-  readonly writes: Asked<SessionWrite, WriteResult>[] = []
+  readonly writes: Asked<SessionWrite, WriteResult | Error>[] = []
 
   find(keys: readonly SessionKey[]): Promise<(SessionRecord | undefined)[]> {
     return asked(this.finds, keys)
   }
 
-  write(writes: readonly SessionWrite[]): Promise<WriteResult[]> {
+  write(writes: readonly SessionWrite[]): Promise<(WriteResult | Error)[]> {
     return asked(this.writes, writes)
   }
 
@@ -41,6 +41,20 @@ function asked<Request, Answer>(
   return new Promise((resolve, reject) => {
     log.push({ requests, answer: resolve, fail: reject })
   })
+}
+
+export function key(name: string): SessionKey {
+  return name as SessionKey
+}
+
+export function removal(name: string): SessionWrite {
+  return { type: 'remove', key: key(name) }
+}
+
+/** A turn of the event loop is over, and all that waited for its end has happened. */
+export async function turn(): Promise<void> {
+  // The first may have been set before what the test did, or after.
+  for (let phase = 0; phase < 2; phase++) await new Promise((resolve) => setImmediate(resolve))
 }
 
 export function recordOf(key: SessionKey, version = 1): SessionRecord {

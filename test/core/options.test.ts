@@ -1,5 +1,5 @@
-import { createSessions, MemoryStore, SessionError, type SessionsOptions } from 'coatcheck'
-import { describe, expect, test } from 'vitest'
+import { createSessions, MemoryStore, SessionError, type SessionsOptions, type SessionStore } from 'coatcheck'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { secret, WatchedStore } from './works.ts'
 
 /** Options as a program in JavaScript may give them. */
@@ -49,6 +49,23 @@ const wrong: [string, Record<string, unknown>, RegExp][] = [
   ['a sweep that is no duration', { sweep: { every: '0s' } }, /sweep\.every must be/],
   ['a sweep longer than a timer', { sweep: { every: '30d' } }, /sweep\.every.*22 days/],
   ['a batch of nothing', { sweep: { batch: 0 } }, /sweep\.batch must be a positive whole number/],
+  [
+    'an unknown option of storeLimits',
+    { storeLimits: { timeout: 1 } },
+    /storeLimits has no option "timeout".*deadline, queue/,
+  ],
+  [
+    'a deadline that is no duration',
+    { storeLimits: { deadline: 'never' } },
+    /storeLimits\.deadline must be.*not "never"/,
+  ],
+  ['a deadline longer than a timer', { storeLimits: { deadline: '25d' } }, /storeLimits\.deadline.*24 days/],
+  [
+    'a queue of nothing',
+    { storeLimits: { queue: 0 } },
+    /storeLimits\.queue must be a positive whole number, not 0/,
+  ],
+  ['a queue without an end', { storeLimits: { queue: Infinity } }, /storeLimits\.queue must be.*Infinity/],
   ['a site without a scheme', { sites: ['example.com'] }, /sites.*https:\/\/example\.com/],
   ['sites that are no list', { sites: 'https://example.com' }, /sites must be an array/],
   [
@@ -58,6 +75,13 @@ const wrong: [string, Record<string, unknown>, RegExp][] = [
   ],
   ['SameSite=None without Secure', { cookie: { sameSite: 'none' } }, /'none' needs cookie\.secure true/],
 ]
+
+/** A store that never answers, and how often it was asked. */
+function silentStore() {
+  const store = new WatchedStore()
+  const find = vi.fn<SessionStore['find']>(() => new Promise<never>(() => undefined))
+  return { store: Object.assign(store, { find }), find }
+}
 
 describe('createSessions throws at start-up and names the cure', () => {
   test.each(wrong)('for %s', (_name, options, message) => {
@@ -82,8 +106,47 @@ test('the least that it needs is a store and a secret', async () => {
 })
 
 test('every option can be left out by undefined', () => {
-  const names = ['cookie', 'lifetime', 'touchAfter', 'codec', 'sizeLimit', 'sites', 'sweep']
+  const names = ['cookie', 'lifetime', 'touchAfter', 'codec', 'sizeLimit', 'sites', 'sweep', 'storeLimits']
   expect(() => create(Object.fromEntries(names.map((name) => [name, undefined])))).not.toThrow()
+})
+
+describe('storeLimits', () => {
+  test.each<[string, Record<string, unknown>, number]>([
+    ['given', { storeLimits: { deadline: '2s' } }, 2_000],
+    ['left out', {}, 10_000],
+  ])('say after what time a request without an answer fails: %s', async (_name, options, deadline) => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    onTestFinished(() => void vi.useRealTimers())
+    const sessions = create({ store: silentStore().store, ...options })
+    const told: unknown[] = []
+    sessions.on('storeError', (error) => told.push(error))
+    let failed: unknown
+    const loading = sessions.load('token').catch((error: unknown) => (failed = error))
+    vi.advanceTimersByTime(deadline)
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(failed).toBeUndefined()
+    vi.advanceTimersByTime(deadline / 10)
+    await loading
+    expect(failed).toMatchObject({ code: 'ERR_SESSION_STORE_TIMEOUT', status: 503 })
+    expect((failed as Error).message).toMatch(new RegExp(`within ${deadline} ms.*storeLimits.deadline`))
+    expect(told).toEqual([failed])
+  })
+
+  test.each<[string, Record<string, unknown>, number]>([
+    ['given', { storeLimits: { queue: 3 } }, 3],
+    ['left out', {}, 10_000],
+  ])('say how many may wait: %s', async (_name, options, queue) => {
+    const { store, find } = silentStore()
+    const sessions = create({ store, ...options })
+    sessions.on('storeError', () => undefined)
+    const waiting = Array.from({ length: queue }, () => sessions.load('token'))
+    await expect(sessions.load('one more')).rejects.toMatchObject({
+      code: 'ERR_SESSION_STORE_BUSY',
+      status: 503,
+    })
+    expect(waiting).toHaveLength(queue)
+    expect(find).not.toHaveBeenCalled()
+  })
 })
 
 test('options are read, not changed, and changing them later changes nothing', async () => {

@@ -37,7 +37,7 @@ export class ExpressTable implements MySQLLayout {
     })
   }
 
-  write(writes: readonly SessionWrite[]): Promise<WriteResult[]> {
+  write(writes: readonly SessionWrite[]): Promise<(WriteResult | Error)[]> {
     return this.#writer.write(writes)
   }
 

@@ -4,6 +4,7 @@ import { nextPowerOfTwo, padded } from './batch-size.ts'
 import { fingerprintIn, storedText } from './mysql-express-record.ts'
 import type { ExpressRecord } from './mysql-express-record.ts'
 import type { ExpressStatements } from './mysql-express-statements.ts'
+import type { Results } from './mysql-parts.ts'
 import { change, errorNumber, numberOf } from './mysql-pool.ts'
 import type { MySQLClient, MySQLValue } from './mysql-pool.ts'
 import { lifetimeValues, never } from './mysql-writer.ts'
@@ -34,13 +35,10 @@ export class ExpressUpdates {
 
   /**
    * @param writes of one lifetime, whose keys may be there, as many as one statement takes
-   * @param results gets what became of each
-   * @returns those that nothing became of, to be sent one by one
+   * @param results gets what became of each; of those that it gets nothing of, nothing did, and they are to be sent one by one
    */
-  async send(
-    writes: readonly UpdateWrite[],
-    results: Map<SessionKey, WriteResult | Error>,
-  ): Promise<readonly UpdateWrite[]> {
+  async send(writes: readonly UpdateWrite[], results: Results): Promise<void> {
+    if (writes.length === 1) return
     let left = writes.map((write): Update => ({
       write,
       text: storedText(write.data, write.lifetime.idle, undefined),
@@ -49,7 +47,7 @@ export class ExpressUpdates {
       const updated = await this.#updateMany(left)
       if (updated === left.length) {
         for (const { write } of left) results.set(write.key, 'done')
-        return []
+        return
       }
       const records = await this.#find(left.map(({ write }) => write.key))
       for (const update of left) {
@@ -58,7 +56,6 @@ export class ExpressUpdates {
       }
       left = left.filter(({ write }) => !results.has(write.key))
     }
-    return left.map(({ write }) => write)
   }
 
   /** @returns how many were updated, or `'none'` because at least one of them holds something else */

@@ -13,17 +13,22 @@ import { assertFits, fingerprintIn, hasKeepsake, mayBeThere, storedText } from '
 import type { ExpressRecord } from './mysql-express-record.ts'
 import type { ExpressStatements } from './mysql-express-statements.ts'
 import { ExpressUpdates } from './mysql-express-updates.ts'
+import { assertTaken } from './mysql-packet.ts'
+import { carryOut, type Results, singly } from './mysql-parts.ts'
 import { change, errorNumber, numberOf } from './mysql-pool.ts'
 import type { MySQLClient, MySQLValue } from './mysql-pool.ts'
 import { byBytes, byLifetime, lifetimeValues, never } from './mysql-writer.ts'
-
-type Results = Map<SessionKey, WriteResult>
 
 /** How many statements of one batch are under way at a time. They share what the server syncs to the disk. */
 const lanes = 4
 const mostTries = 5
 
-/** Carries out writes on a table of express-mysql-session. */
+type WriteAlone = Exclude<SessionWrite, TouchWrite>
+
+/**
+ * Carries out writes on a table of express-mysql-session. Touches share statements, and so do updates of sessions without
+ * a keepsake; each other write is a statement of its own, and fails alone.
+ */
 export class ExpressWriter {
   readonly #client: MySQLClient
   readonly #sql: ExpressStatements
@@ -41,22 +46,30 @@ export class ExpressWriter {
     this.#updates = new ExpressUpdates(client, sql, find)
   }
 
-  async write(writes: readonly SessionWrite[]): Promise<WriteResult[]> {
+  async write(writes: readonly SessionWrite[]): Promise<(WriteResult | Error)[]> {
     const results: Results = new Map()
-    const touches = writes.filter((write) => write.type === 'touch')
-    const updates = writes.filter((write) => write.type === 'update' && this.#mayShare(write))
+    const touches: TouchWrite[] = []
+    const shared: UpdateWrite[] = []
+    const alone: WriteAlone[] = []
+    for (const write of writes) {
+      if (write.type === 'touch') touches.push(write)
+      else if (write.type === 'update' && this.#mayShare(write)) shared.push(write)
+      else alone.push(write)
+    }
     await Promise.all([
       this.#touchAll(touches, results),
-      this.#updateAll(updates as UpdateWrite[], results),
-      inLanes(writes, async (write) => {
-        if (write.type === 'touch' || updates.includes(write)) return
-        results.set(write.key, await this.#carryOut(write))
-      }),
+      this.#updateAll(shared, results),
+      this.#oneByOne(alone, results),
     ])
     return writes.map(({ key }) => results.get(key)!)
   }
 
-  #carryOut(write: Exclude<SessionWrite, TouchWrite>): Promise<WriteResult> | WriteResult {
+  #oneByOne(writes: readonly WriteAlone[], results: Results): Promise<void> {
+    return inLanes(writes, results, async (write) => void results.set(write.key, await this.#carryOut(write)))
+  }
+
+  async #carryOut(write: WriteAlone): Promise<WriteResult> {
+    if (write.type !== 'remove') await assertTaken(this.#client, write.data)
     if (write.type === 'insert') return this.#insert(write)
     if (!mayBeThere(write.key)) return 'gone'
     if (write.type === 'update') return this.#update(write)
@@ -76,11 +89,12 @@ export class ExpressWriter {
   }
 
   async #updateAll(writes: readonly UpdateWrite[], results: Results): Promise<void> {
-    const portions = byLifetime(writes).flatMap(byBytes)
-    for (const part of portions.flatMap((portion) => parts(portion, largestBatch))) {
-      const left = part.length > 1 ? await this.#updates.send(part, results) : part
-      await inLanes(left, async (write) => void results.set(write.key, await this.#update(write)))
-    }
+    const portions = byLifetime(writes)
+      .flatMap(byBytes)
+      .flatMap((portion) => parts(portion, largestBatch))
+    await carryOut(portions.values(), results, (part) => this.#updates.send(part, results))
+    const left = writes.filter(({ key }) => !results.has(key))
+    await this.#oneByOne(left, results)
   }
 
   #mayShare(write: UpdateWrite): boolean {
@@ -138,20 +152,23 @@ export class ExpressWriter {
     return record.version === version ? record : 'stale'
   }
 
-  async #touchAll(writes: readonly TouchWrite[], results: Results): Promise<void> {
+  #touchAll(writes: readonly TouchWrite[], results: Results): Promise<void> {
     for (const { key } of writes) if (!mayBeThere(key)) results.set(key, 'gone')
-    for (const sameLifetime of byLifetime(writes.filter(({ key }) => !results.has(key)))) {
-      for (const part of parts(sameLifetime, largestBatch)) {
-        if (part[0]!.lifetime.absolute === undefined) await this.#touch(part, never, results)
-        else await this.#touchWithin(part, part[0]!.lifetime.absolute, results)
-      }
-    }
+    const portions = byLifetime(writes.filter(({ key }) => !results.has(key))).flatMap((sameLifetime) =>
+      parts(sameLifetime, largestBatch),
+    )
+    return carryOut(portions.values(), results, (part) => {
+      const { absolute } = part[0]!.lifetime
+      return absolute === undefined
+        ? this.#touch(part, never, results)
+        : this.#touchWithin(part, absolute, results)
+    })
   }
 
   /** Each has an end of its own, in its keepsake. For one without, the absolute limit begins to count with its next change. */
   async #touchWithin(writes: readonly TouchWrite[], absolute: number, results: Results): Promise<void> {
     const records = await this.#find(writes.map(({ key }) => key))
-    await inLanes(writes, async (write) => {
+    await inLanes(writes, results, async (write) => {
       const record = records.get(write.key)
       if (!record) results.set(write.key, 'gone')
       else if (!hasKeepsake(record.version)) await this.#touch([write], record.readAt + absolute, results)
@@ -206,11 +223,12 @@ function withoutMoment(text: Buffer): Buffer {
   return text.subarray(0, text.length - '0}}'.length)
 }
 
-async function inLanes<Item>(items: readonly Item[], work: (item: Item) => Promise<void>): Promise<void> {
-  const left = items.values()
-  await Promise.all(
-    Array.from({ length: lanes }, async () => {
-      for (const item of left) await work(item)
-    }),
-  )
+async function inLanes<Write extends SessionWrite>(
+  writes: readonly Write[],
+  results: Results,
+  send: (write: Write) => Promise<void>,
+): Promise<void> {
+  const left = singly(writes)
+  const lane = () => carryOut(left, results, ([write]) => send(write!))
+  await Promise.all(Array.from({ length: lanes }, lane))
 }

@@ -47,7 +47,7 @@ export class OwnTable implements MySQLLayout {
     return keys.map((key) => records.get(key))
   }
 
-  write(writes: readonly SessionWrite[]): Promise<WriteResult[]> {
+  write(writes: readonly SessionWrite[]): Promise<(WriteResult | Error)[]> {
     return this.#writer.write(writes)
   }
 

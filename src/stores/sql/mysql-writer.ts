@@ -10,21 +10,19 @@ import type {
   WriteResult,
 } from '../../core/store.ts'
 import { largestBatch, nextPowerOfTwo, padded, parts, partsByPowersOfTwo } from './batch-size.ts'
+import { assertTaken, mostBytes } from './mysql-packet.ts'
+import { carryOut, type Results, singly } from './mysql-parts.ts'
 import { change, errorNumber, numberOf, select } from './mysql-pool.ts'
 import type { MySQLClient, MySQLValue } from './mysql-pool.ts'
 import { bytesOfKey, contentValues, keyOfRow } from './mysql-record.ts'
 import type { MySQLStatements } from './mysql-statements.ts'
 
-type Results = Map<SessionKey, WriteResult>
-
 /** Far beyond any lifetime, and small enough that a moment plus it is still exact. */
 export const never = 2 ** 52
-/** Bytes of data in one statement: well below the smallest `max_allowed_packet` that servers come with. */
-const mostBytes = 1024 * 1024
 
 /**
  * Carries out batches of writes. Writes of one type share round trips; the result of each is exact all
- * the same. Rows go in the order of their keys, so that two batches do not wait for each other in a circle.
+ * the same, and a statement that fails fails its own writes only. Rows go in the order of their keys, so that two batches do not wait for each other in a circle.
  */
 export class MySQLWriter {
   readonly #client: MySQLClient
@@ -35,7 +33,7 @@ export class MySQLWriter {
     this.#sql = sql
   }
 
-  async write(writes: readonly SessionWrite[]): Promise<WriteResult[]> {
+  async write(writes: readonly SessionWrite[]): Promise<(WriteResult | Error)[]> {
     const results: Results = new Map()
     const sorted = writes.toSorted((one, other) => (one.key < other.key ? -1 : 1))
     const ofType = <Type extends SessionWrite['type']>(type: Type) =>
@@ -50,50 +48,45 @@ export class MySQLWriter {
     return writes.map(({ key }) => results.get(key)!)
   }
 
-  async #singly<Write extends SessionWrite>(
+  #singly<Write extends SessionWrite>(
     writes: readonly Write[],
     results: Results,
     send: (write: Write) => Promise<WriteResult>,
   ): Promise<void> {
-    for (const write of writes) results.set(write.key, await send(write))
+    return carryOut(singly(writes), results, async ([write]) => {
+      results.set(write!.key, await send(write!))
+    })
   }
 
-  async #insertAll(writes: readonly InsertWrite[], results: Results): Promise<void> {
-    for (const portion of byBytes(writes)) {
-      for (const part of partsByPowersOfTwo(portion)) {
-        if (await this.#insert(part)) for (const { key } of part) results.set(key, 'done')
-        // A taken key undid the whole statement.
-        else
-          await this.#singly(part, results, async (write) =>
-            (await this.#insert([write])) ? 'done' : 'exists',
-          )
-      }
-    }
+  #insertAll(writes: readonly InsertWrite[], results: Results): Promise<void> {
+    const portions = byBytes(writes).flatMap(partsByPowersOfTwo)
+    return carryOut(portions.values(), results, (part) => this.#insertPart(part, results))
   }
 
-  /** @returns whether all were inserted; otherwise none was */
-  async #insert(writes: readonly InsertWrite[]): Promise<boolean> {
+  async #insertPart(writes: readonly InsertWrite[], results: Results): Promise<void> {
+    await assertTaken(this.#client, writes[0]!.data)
     const values = writes.flatMap((write): MySQLValue[] => [
       bytesOfKey(write.key),
       Buffer.from(write.publicId),
       ...contentValues(write),
       Math.min(...lifetimeValues(write.lifetime)),
     ])
+    let result: WriteResult = 'done'
     try {
       await change(this.#client, this.#sql.insert(writes.length), values)
-      return true
     } catch (error) {
-      if (numberOf(error) === errorNumber.duplicateKey) return false
-      throw error
+      // Of several, the others are not taken.
+      if (numberOf(error) !== errorNumber.duplicateKey || writes.length > 1) throw error
+      result = 'exists'
     }
+    for (const { key } of writes) results.set(key, result)
   }
 
-  async #updateAll(writes: readonly UpdateWrite[], results: Results): Promise<void> {
-    for (const sameLifetime of byLifetime(writes)) {
-      for (const portion of byBytes(sameLifetime)) {
-        for (const part of parts(portion, largestBatch)) await this.#updatePart(part, results)
-      }
-    }
+  #updateAll(writes: readonly UpdateWrite[], results: Results): Promise<void> {
+    const portions = byLifetime(writes)
+      .flatMap(byBytes)
+      .flatMap((portion) => parts(portion, largestBatch))
+    return carryOut(portions.values(), results, (part) => this.#updatePart(part, results))
   }
 
   async #updatePart(writes: readonly UpdateWrite[], results: Results): Promise<void> {
@@ -144,6 +137,7 @@ export class MySQLWriter {
   }
 
   async #update(write: UpdateWrite): Promise<WriteResult> {
+    await assertTaken(this.#client, write.data)
     const values = [
       ...contentValues(write),
       ...lifetimeValues(write.lifetime),
@@ -155,6 +149,7 @@ export class MySQLWriter {
   }
 
   async #rotate(write: RotateWrite): Promise<WriteResult> {
+    await assertTaken(this.#client, write.data)
     const values = [
       bytesOfKey(write.newKey),
       ...contentValues(write),
@@ -176,17 +171,18 @@ export class MySQLWriter {
     return versions.has(write.key) ? 'stale' : 'gone'
   }
 
-  async #touchAll(writes: readonly TouchWrite[], results: Results): Promise<void> {
-    for (const sameLifetime of byLifetime(writes)) {
-      for (const part of parts(sameLifetime, largestBatch)) {
-        const keys = padded(part).map(({ key }) => bytesOfKey(key))
-        const values = [...lifetimeValues(part[0]!.lifetime), ...keys]
-        const touched = await change(this.#client, this.#sql.touch(keys.length), values)
-        // A second touch in one millisecond changes nothing, and a pool without FOUND_ROWS does not count it.
-        const live = touched === part.length ? undefined : await this.#versions(part)
-        for (const { key } of part) results.set(key, live === undefined || live.has(key) ? 'done' : 'gone')
-      }
-    }
+  #touchAll(writes: readonly TouchWrite[], results: Results): Promise<void> {
+    const portions = byLifetime(writes).flatMap((sameLifetime) => parts(sameLifetime, largestBatch))
+    return carryOut(portions.values(), results, (part) => this.#touchPart(part, results))
+  }
+
+  async #touchPart(writes: readonly TouchWrite[], results: Results): Promise<void> {
+    const keys = padded(writes).map(({ key }) => bytesOfKey(key))
+    const values = [...lifetimeValues(writes[0]!.lifetime), ...keys]
+    const touched = await change(this.#client, this.#sql.touch(keys.length), values)
+    // A second touch in one millisecond changes nothing, and a pool without FOUND_ROWS does not count it.
+    const live = touched === writes.length ? undefined : await this.#versions(writes)
+    for (const { key } of writes) results.set(key, live === undefined || live.has(key) ? 'done' : 'gone')
   }
 
   async #remove({ key }: RemoveWrite): Promise<WriteResult> {

@@ -103,6 +103,7 @@ export async function write(store: SessionStore, change: SessionWrite): Promise<
   const results = await store.write([change])
   assert.equal(results.length, 1)
   const [result] = results
+  if (result instanceof Error) throw result
   assert.ok(result)
   return result
 }

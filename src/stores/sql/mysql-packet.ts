@@ -1,0 +1,28 @@
+import { SessionError } from '../../core/errors.ts'
+import { select } from './mysql-pool.ts'
+import type { MySQLClient } from './mysql-pool.ts'
+
+/**
+ * Bytes of data that go in one statement without a question: with all that a statement has besides, below the 1 MiB that is
+ * the lowest `max_allowed_packet` any server comes with. What is larger goes alone.
+ */
+export const mostBytes = 960 * 1024
+/** What a statement on one session has besides its data. */
+const besides = 4 * 1024
+
+/**
+ * Holds data back that is more than the server takes in one statement: it would drop the connection, and the pool may hand
+ * that to others before it notices. The server is asked only about what is large.
+ *
+ * @throws (by the promise) ERR_SESSION_TOO_LARGE
+ */
+export async function assertTaken(client: MySQLClient, data: Uint8Array): Promise<void> {
+  if (data.length <= mostBytes) return
+  const [row] = await select(client, 'SELECT @@max_allowed_packet AS most')
+  const most = Number(row?.['most']) - besides
+  if (data.length <= most) return
+  throw new SessionError(
+    'ERR_SESSION_TOO_LARGE',
+    `The session's data takes ${data.length} bytes, and the database takes ${most} in one statement. Keep large things in a table of yours and only their id in the session, or raise max_allowed_packet of the server.`,
+  )
+}

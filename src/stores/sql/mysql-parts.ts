@@ -1,0 +1,59 @@
+import { SessionError } from '../../core/errors.ts'
+import type { SessionKey } from '../../core/record.ts'
+import type { SessionWrite, WriteResult } from '../../core/store.ts'
+
+/** What became of the writes of a batch so far. */
+export type Results = Map<SessionKey, WriteResult | Error>
+
+/**
+ * Carries out a batch part by part. `send` sets the results of a part's writes; if it fails, that is the failure of
+ * those alone that have none yet. A part that was refused for what one of its writes holds goes on write by write.
+ *
+ * @param parts an iterator: several may take their next part from one
+ */
+export async function carryOut<Write extends SessionWrite>(
+  parts: IterableIterator<readonly Write[]>,
+  results: Results,
+  send: (part: readonly Write[]) => Promise<void>,
+): Promise<void> {
+  for (const part of parts) {
+    try {
+      await send(part)
+    } catch (error) {
+      if (part.length > 1 && isRefusal(error)) {
+        const left = part.filter(({ key }) => !results.has(key))
+        await carryOut(singly(left), results, send)
+        continue
+      }
+      fail(part, results, error as Error)
+      // The others would wait in vain as well, each as long as this one did.
+      if (isOutOfReach(error)) for (const untried of parts) fail(untried, results, error as Error)
+    }
+  }
+}
+
+/** Each as a part of its own. */
+export function singly<Write>(writes: readonly Write[]): IterableIterator<readonly Write[]> {
+  return writes.map((write) => [write]).values()
+}
+
+function fail(part: readonly SessionWrite[], results: Results, error: Error): void {
+  for (const { key } of part) if (!results.has(key)) results.set(key, error)
+}
+
+/**
+ * Whether nothing of a statement took effect because of a value in it: it was refused before it was sent, or by the server
+ * (SQLSTATE 22: data, 23: constraints such as a taken key, 45: the table's own triggers), which then undoes all of it.
+ * After a lost connection nobody knows what took effect.
+ */
+function isRefusal(error: unknown): boolean {
+  if (error instanceof SessionError) return true
+  return error instanceof Error && 'sqlState' in error && /^(22|23|45)/.test(String(error.sqlState))
+}
+
+/** Whether there is no way to the server. A connection that is lost on the way may be the doing of the one statement. */
+function isOutOfReach(error: unknown): boolean {
+  return (
+    error instanceof Error && 'syscall' in error && ['connect', 'getaddrinfo'].includes(String(error.syscall))
+  )
+}
