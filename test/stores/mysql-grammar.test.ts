@@ -64,6 +64,7 @@ function everyStatement(): [name: string, sql: string][] {
 function everyExpressStatement(): [name: string, sql: string][] {
   const {
     find,
+    insert,
     updateMany,
     touch,
     removeThoseThatContain,
@@ -74,7 +75,7 @@ function everyExpressStatement(): [name: string, sql: string][] {
     ...texts
   } = expressStatements('sessions')
   const named: [string, string][] = Object.entries(texts)
-  const sized = { find, updateMany, touch, removeThoseThatContain, removeThoseExpired }
+  const sized = { find, insert, updateMany, touch, removeThoseThatContain, removeThoseExpired }
   for (const [name, bySize] of Object.entries(sized)) {
     for (const size of [1, 2, largestBatch]) named.push([`${name} ${size}`, bySize(size)])
   }

@@ -58,7 +58,11 @@ export function expressStatements(table: string, columns: MySQLColumns = {}) {
 
   return {
     find: bySize((size) => `${rows} WHERE ${among(size)} AND ${live}`),
-    insert: `INSERT INTO ${sessions} (${id}, ${expires}, ${data}) VALUES (${text}, ${expiry}, ${text})`,
+    insert: bySize(
+      (size) =>
+        `INSERT INTO ${sessions} (${id}, ${expires}, ${data}) VALUES ` +
+        repeat(`(${text}, ${expiry}, ${text})`, size),
+    ),
     /** Ends the text of the session itself, because it ends in this moment by the database's clock. */
     insertCreatedNow:
       `INSERT INTO ${sessions} (${id}, ${expires}, ${data}) ` +

@@ -8,7 +8,7 @@ import type {
   UpdateWrite,
   WriteResult,
 } from '../../core/store.ts'
-import { largestBatch, padded, parts } from './batch-size.ts'
+import { largestBatch, padded, parts, partsByPowersOfTwo } from './batch-size.ts'
 import { assertFits, fingerprintIn, hasKeepsake, mayBeThere, storedText } from './mysql-express-record.ts'
 import type { ExpressRecord } from './mysql-express-record.ts'
 import type { ExpressStatements } from './mysql-express-statements.ts'
@@ -26,8 +26,8 @@ const mostTries = 5
 type WriteAlone = Exclude<SessionWrite, TouchWrite>
 
 /**
- * Carries out writes on a table of express-mysql-session. Touches share statements, and so do updates of sessions without
- * a keepsake; each other write is a statement of its own, and fails alone.
+ * Carries out writes on a table of express-mysql-session. Touches share statements, and so do inserts and updates
+ * without a keepsake; each other write is a statement of its own, and fails alone.
  */
 export class ExpressWriter {
   readonly #client: MySQLClient
@@ -49,16 +49,19 @@ export class ExpressWriter {
   async write(writes: readonly SessionWrite[]): Promise<(WriteResult | Error)[]> {
     const results: Results = new Map()
     const touches: TouchWrite[] = []
-    const shared: UpdateWrite[] = []
+    const inserts: InsertWrite[] = []
+    const updates: UpdateWrite[] = []
     const alone: WriteAlone[] = []
     for (const write of writes) {
       if (write.type === 'touch') touches.push(write)
-      else if (write.type === 'update' && this.#mayShare(write)) shared.push(write)
+      else if (write.type === 'insert' && !this.#mustKeep(write)) inserts.push(write)
+      else if (write.type === 'update' && !this.#mustKeep(write) && mayBeThere(write.key)) updates.push(write)
       else alone.push(write)
     }
     await Promise.all([
       this.#touchAll(touches, results),
-      this.#updateAll(shared, results),
+      this.#insertAll(inserts, results),
+      this.#updateAll(updates, results),
       this.#oneByOne(alone, results),
     ])
     return writes.map(({ key }) => results.get(key)!)
@@ -70,22 +73,30 @@ export class ExpressWriter {
 
   async #carryOut(write: WriteAlone): Promise<WriteResult> {
     if (write.type !== 'remove') await assertTaken(this.#client, write.data)
-    if (write.type === 'insert') return this.#insert(write)
+    if (write.type === 'insert') return this.#insertWithKeepsake(write)
     if (!mayBeThere(write.key)) return 'gone'
     if (write.type === 'update') return this.#update(write)
     return write.type === 'rotate' ? this.#rotate(write) : this.#remove(write.key)
   }
 
-  async #insert({ key, publicId, userId, data, lifetime }: InsertWrite): Promise<WriteResult> {
-    assertFits(key)
-    const kept = userId !== undefined || lifetime.absolute !== undefined
-    const text = storedText(data, lifetime.idle, kept ? { userId, publicId, createdAt: 0 } : undefined)
-    const span = Math.min(...lifetimeValues(lifetime))
-    const values = [Buffer.from(key), span, never]
-    const sent = kept
-      ? change(this.#client, this.#sql.insertCreatedNow, [...values, withoutMoment(text)])
-      : change(this.#client, this.#sql.insert, [...values, text])
-    return doneOrExists(sent)
+  #insertAll(writes: readonly InsertWrite[], results: Results): Promise<void> {
+    const portions = byBytes(writes).flatMap(partsByPowersOfTwo)
+    return carryOut(portions.values(), results, async (part) => {
+      await assertTaken(this.#client, part[0]!.data)
+      const values = part.flatMap((write) => insertValues(write, undefined))
+      const sent = change(this.#client, this.#sql.insert(part.length), values)
+      // Of several, it is not known whose key is taken; then they go one by one.
+      const result = part.length === 1 ? await doneOrExists(sent) : await sent.then(() => 'done' as const)
+      for (const { key } of part) results.set(key, result)
+    })
+  }
+
+  /** Its keepsake says when it begins, which is this moment by the database's clock. */
+  #insertWithKeepsake(write: InsertWrite): Promise<WriteResult> {
+    const { userId, publicId } = write
+    const [key, idle, end, text] = insertValues(write, { userId, publicId, createdAt: 0 })
+    const values = [key, idle, end, withoutMoment(text)]
+    return doneOrExists(change(this.#client, this.#sql.insertCreatedNow, values))
   }
 
   async #updateAll(writes: readonly UpdateWrite[], results: Results): Promise<void> {
@@ -95,10 +106,6 @@ export class ExpressWriter {
     await carryOut(portions.values(), results, (part) => this.#updates.send(part, results))
     const left = writes.filter(({ key }) => !results.has(key))
     await this.#oneByOne(left, results)
-  }
-
-  #mayShare(write: UpdateWrite): boolean {
-    return mayBeThere(write.key) && !this.#mustKeep(write)
   }
 
   async #update(write: UpdateWrite): Promise<WriteResult> {
@@ -142,8 +149,9 @@ export class ExpressWriter {
   }
 
   /** A session that says who and since when cannot be written without knowing what it says. */
-  #mustKeep({ version, userId, lifetime }: UpdateWrite): boolean {
-    return hasKeepsake(version) || userId !== undefined || lifetime.absolute !== undefined
+  #mustKeep(write: InsertWrite | UpdateWrite): boolean {
+    if (write.type === 'update' && hasKeepsake(write.version)) return true
+    return write.userId !== undefined || write.lifetime.absolute !== undefined
   }
 
   async #asRead({ key, version }: UpdateWrite | RotateWrite): Promise<ExpressRecord | 'stale' | 'gone'> {
@@ -201,6 +209,16 @@ async function doneOrExists(sent: Promise<unknown>): Promise<'done' | 'exists'> 
     if (numberOf(error) === errorNumber.duplicateKey) return 'exists'
     throw error
   }
+}
+
+/** @throws ERR_SESSION_OPTION, and what `storedText` throws */
+function insertValues(
+  { key, data, lifetime }: InsertWrite,
+  keepsake: Keepsake | undefined,
+): [key: Buffer, idle: number, end: number, text: Buffer] {
+  assertFits(key)
+  const text = storedText(data, lifetime.idle, keepsake)
+  return [Buffer.from(key), Math.min(...lifetimeValues(lifetime)), never, text]
 }
 
 function keepsakeFor(

@@ -5,7 +5,7 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { freshDatabase } from '../servers/databases.ts'
 import { insert, lifetime, newKey, openPool, openStore, storedMany } from './mysql-subject.ts'
 
-// Changes of many sessions on a table of express-mysql-session, where they share a statement.
+// Writes of many sessions on a table of express-mysql-session, where they share statements.
 
 const layout = { layout: 'express-mysql-session' } as const
 
@@ -40,12 +40,7 @@ function countIn(data: Uint8Array): number {
 
 describe('changes of many sessions of an old table', () => {
   it('are one statement, and are prepared for a handful of sizes only', async () => {
-    const pool = openPool(await freshDatabase(), { connectionLimit: 1 })
-    const counter = async (name: string) => {
-      const [rows] = await pool.query<RowDataPacket[]>(`SHOW SESSION STATUS LIKE '${name}'`)
-      return Number(rows[0]!['Value'])
-    }
-    const store = openStore(pool, layout)
+    const { store, counter } = await watchedStore()
     const keys = await storedMany(store, 64)
     let writes = await changes(store, keys)
     const before = await counter('Questions')
@@ -179,6 +174,42 @@ describe('changes of many sessions of an old table', () => {
     expect(records.map((record) => countIn(record!.data))).toEqual(keys.map((key) => accepted.get(key)))
   })
 })
+
+describe('beginnings of many sessions in an old table', () => {
+  it('share statements of 64, 32, and so on', async () => {
+    const { store, counter } = await watchedStore()
+    await storedMany(store, 1) // which makes the table
+    const before = await counter('Questions')
+    await storedMany(store, 64 + 8 + 1)
+    expect((await counter('Questions')) - before).toBe(3 + 1) // and the counter's own
+  })
+
+  it('leave out those whose key is taken, and those that do not fit', async () => {
+    const store = openStore(await freshDatabase(), layout)
+    const [taken] = await storedMany(store, 1)
+    const keys = [newKey(), taken!, newKey(), newKey()]
+    const writes = keys.map((key) => ({ ...insert(key), data: session('new') }))
+    const tooLong = { ...insert('x'.repeat(129) as SessionKey), data: session('new') }
+    const noObject = { ...insert(newKey()), data: Buffer.from('[]') }
+    expect(await store.write([...writes, tooLong, noObject])).toMatchObject([
+      'done', 'exists', 'done', 'done', { code: 'ERR_SESSION_OPTION' }, { code: 'ERR_SESSION_DATA' },
+    ]) // prettier-ignore
+    expect(await texts(store, keys)).toEqual(['new', undefined, 'new', 'new'])
+    expect(await store.find([tooLong.key, noObject.key])).toEqual([undefined, undefined])
+  })
+})
+
+/** A store with one connection, and the server's own counters for that connection. */
+async function watchedStore() {
+  const pool = openPool(await freshDatabase(), { connectionLimit: 1 })
+  return {
+    store: openStore(pool, layout),
+    counter: async (name: string): Promise<number> => {
+      const [rows] = await pool.query<RowDataPacket[]>(`SHOW SESSION STATUS LIKE '${name}'`)
+      return Number(rows[0]!['Value'])
+    },
+  }
+}
 
 /** A store on a pool of the app's, and what others do right after its next UPDATE, before the store hears of that. */
 async function interruptedStore() {
