@@ -118,6 +118,31 @@ describe('changes of many sessions of an old table', () => {
     expect(await texts(store, keys)).toEqual(keys.map((_, index) => odd(index)))
   })
 
+  it('spare a row whose id differs from the key in a space at its end', async () => {
+    const pool = openPool(await freshDatabase())
+    const store = openStore(pool, layout)
+    const keys = await storedMany(store, 3)
+    const writes = await changes(store, keys)
+    await pool.query("UPDATE sessions SET session_id = CONCAT(session_id, ' ') WHERE session_id = ?", [
+      keys[1],
+    ])
+    expect(await store.write(writes)).toEqual(['done', 'gone', 'done'])
+    const [rows] = await pool.query<RowDataPacket[]>("SELECT data FROM sessions WHERE session_id LIKE '% '")
+    expect(rows).toHaveLength(1)
+    expect(rows[0]!['data']).not.toContain('change')
+  })
+
+  it('fail alone where one is no session', async () => {
+    const store = openStore(await freshDatabase(), layout)
+    const keys = await storedMany(store, 4)
+    const writes = await changes(store, keys)
+    const noObject = { ...writes[2]!, data: Buffer.from('[]') }
+    expect(await store.write(writes.with(2, noObject))).toMatchObject([
+      'done', 'done', { code: 'ERR_SESSION_DATA' }, 'done',
+    ]) // prettier-ignore
+    expect(await texts(store, keys)).toEqual(['change 0', 'change 1', undefined, 'change 3'])
+  })
+
   it('are tried again where one came back, as it was read, right after the statement', async () => {
     const { store, query, afterNextUpdate } = await interruptedStore()
     const keys = await storedMany(store, 3)

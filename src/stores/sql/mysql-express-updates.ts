@@ -68,7 +68,8 @@ export class ExpressUpdates {
     const [idle] = lifetimeValues(updates[0]!.write.lifetime)
     const values = [
       ...byKey(({ write }) => fingerprintIn(write.version)),
-      ...[idle, never],
+      idle,
+      never,
       ...byKey(({ text }) => text),
       ...keys,
     ]
