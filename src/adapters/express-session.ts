@@ -141,7 +141,6 @@ function generateInto(resolved: ResolvedOptions): void {
     const hand = request[inHand]
     if (hand) {
       unset.delete(hand)
-      hand.holdResponse()
       return hand.work.startNew()
     }
     request.sessionID = resolved.genid(request)

@@ -78,7 +78,6 @@ const properties: Pick<Handling, 'session' | 'sessionID'> = {
     set(value: unknown) {
       const hand = this[inHand]!
       if (value === null || value === undefined) {
-        hand.holdResponse()
         hand.work.end()
       } else if (value !== hand.session) {
         throw new TypeError('req.session cannot be replaced: set its properties, or use regenerate().')

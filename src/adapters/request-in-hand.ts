@@ -35,7 +35,7 @@ export interface Handling {
   readonly sessionID: PropertyDescriptor & ThisType<SessionRequest>
 }
 
-/** A request's exchange, and the hold on its response once that is needed. */
+/** A request's exchange. */
 export class RequestInHand implements ExchangeRequest {
   readonly secure: boolean
   readonly #handling: Handling
@@ -43,7 +43,6 @@ export class RequestInHand implements ExchangeRequest {
   readonly #response: ServerResponse
   readonly #next: Next
   #exchange: Exchange | undefined
-  #held = false
 
   constructor(
     handling: Handling,
@@ -79,17 +78,8 @@ export class RequestInHand implements ExchangeRequest {
     return this.#exchange!.work
   }
 
-  /** The session, for a handler to change: from now on the response waits for the commit. */
   get session(): Session | undefined {
-    this.holdResponse()
     return this.work.session
-  }
-
-  /** From now on the response waits for the commit. A request that never opens its session never gets here. */
-  holdResponse(): void {
-    if (this.#held) return
-    this.#held = true
-    holdResponse(this.#response, this.#exchange!, this.#next)
   }
 
   /** Finds the request's session, gives the request its properties, and goes on to the next handler. */
@@ -114,7 +104,8 @@ export class RequestInHand implements ExchangeRequest {
     request[inHand] = this
     Object.defineProperty(request, 'session', this.#handling.session)
     Object.defineProperty(request, 'sessionID', this.#handling.sessionID)
-    if (exchange.mustFinish) this.holdResponse()
+    // Before the handler: in `response.end(text(request.session))` it has looked `end` up before it opens the session.
+    holdResponse(this.#response, exchange, this.#next)
     this.#next()
   }
 }

@@ -96,11 +96,6 @@ export class Exchange {
     )
   }
 
-  /** Whether the response has to wait for `finish` even if the handler never opens the session. */
-  get mustFinish(): boolean {
-    return this.#renew || this.work.dueUnopened || (this.#context.cookie.rolling === true && !this.work.isNew)
-  }
-
   /**
    * Stores what changed and says what to add to the response. Call it right before the headers go. Answers at
    * once, without a promise, if there is nothing to store.

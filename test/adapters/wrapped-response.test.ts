@@ -142,7 +142,7 @@ describe.each(frameworks)('in $name,', (framework) => {
       const response = await fetch(url)
       expect([response.status, cookieOf(response), response.headers.get('etag')]).toEqual([503, '', null])
       // What wraps from outside wrapped the answer that was taken back; what lies between us and Node stays.
-      const shouts = place !== 'after the session was opened'
+      const shouts = place === 'before the session middleware'
       expect(response.headers.get('content-encoding')).toBe(shouts ? 'shouting' : null)
       expect(await response.text()).toMatch(
         shouts ? /^APP ERROR PAGE/ : /^app error page|^The session could not/,

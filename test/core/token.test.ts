@@ -117,6 +117,25 @@ describe('a signed token', () => {
     )
   })
 
+  test('is the HMAC that node:crypto makes, of secrets and tokens of any length', () => {
+    // Around 64 bytes, the block of SHA-256, and 36 characters, those of a token.
+    const secrets = fc.oneof(
+      fc.string({ minLength: 16, maxLength: 200 }),
+      fc.string({ minLength: 60, maxLength: 70 }),
+    )
+    const tokens = fc.oneof(
+      fc.string({ minLength: 1, unit: 'grapheme' }),
+      fc.string({ minLength: 36, maxLength: 36, unit: 'grapheme' }),
+      fc.string({ minLength: 36, maxLength: 36 }),
+    )
+    fc.assert(
+      fc.property(secrets, fc.array(tokens, { minLength: 1, maxLength: 4 }), (secret, values) => {
+        const signer = new Signer(secret)
+        for (const value of values) expect(signer.sign(value)).toBe(`s:${cookieSignature(value, secret)}`)
+      }),
+    )
+  })
+
   test('of a later secret is verified, and said to need a new signature', () => {
     expect(signer.verify(new Signer(second).sign(token))).toEqual({ token, renew: true })
     expect(signer.verify(new Signer(first).sign(token))).toEqual({ token, renew: false })
