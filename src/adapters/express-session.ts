@@ -1,5 +1,7 @@
 import type { IncomingMessage } from 'node:http'
+import type { SessionEngine } from '../core/engine.ts'
 import { SessionError } from '../core/errors.ts'
+import type { Signer } from '../core/token.ts'
 import { Cookie, type CookieAttributes } from '../express-session/cookie.ts'
 import {
   missingSecret,
@@ -10,6 +12,7 @@ import {
 import { RequestForm } from '../express-session/request-form.ts'
 import { Session } from '../express-session/session.ts'
 import { pathMatches } from '../http/cookie.ts'
+import type { ExchangeContext } from '../http/exchange.ts'
 import {
   type Handling,
   inHand,
@@ -45,20 +48,38 @@ export function expressSession(options: SessionOptions): SessionMiddleware {
     // One that has a session keeps it, and it need not be opened to see that.
     const hasSession = request[inHand] !== undefined || Boolean(request.session)
     if (resolved.skips(request) || hasSession || !resolved.connected()) return next()
-    if (!pathMatches(resolved.cookieFor(request).path ?? '/', pathOf(request))) return next()
+    if (!isWithin(resolved.cookieFor(request).path ?? '/', request)) return next()
     const signer = resolved.signerFor(request)
     if (!signer) return next(missingSecret())
     request.sessionStore = resolved.store
 
     const secure = isSecure(request, resolved.proxy)
     const form = new RequestForm(resolved, request, secure)
-    new RequestInHand(handling, request, response, next, secure).begin({
-      engine: resolved.engine,
-      cookie: form,
-      form,
-      signer,
-      beforeCommit: () => settle(request, form, resolved.unsetDestroys),
-    })
+    const context = new RequestContext(resolved, request, form, signer)
+    new RequestInHand(handling, request, response, next, secure).begin(context)
+  }
+}
+
+/** What the exchange of one request needs. A class and no object literal: see `Call` in core/line.ts. */
+class RequestContext implements ExchangeContext {
+  readonly engine: SessionEngine
+  readonly cookie: RequestForm
+  readonly form: RequestForm
+  readonly signer: Signer
+  readonly #request: OldRequest
+  readonly #unsetDestroys: boolean
+
+  constructor(resolved: ResolvedOptions, request: OldRequest, form: RequestForm, signer: Signer) {
+    this.engine = resolved.engine
+    this.cookie = form
+    this.form = form
+    this.signer = signer
+    this.#request = request
+    this.#unsetDestroys = resolved.unsetDestroys
+  }
+
+  beforeCommit(): void {
+    settle(this.#request, this.form, this.#unsetDestroys)
   }
 }
 
@@ -129,8 +150,10 @@ function generateInto(resolved: ResolvedOptions): void {
   Object.assign(resolved.store, { generate })
 }
 
-function pathOf(request: OldRequest): string {
-  return (request.originalUrl ?? request.url ?? '/').split(/[?#]/, 1)[0]!
+/** Whether a request is for the path of a cookie, or for one below it. */
+function isWithin(path: string, request: OldRequest): boolean {
+  const url = request.originalUrl ?? request.url ?? '/'
+  return path === '/' ? url.startsWith('/') : pathMatches(path, url.split(/[?#]/, 1)[0]!)
 }
 
 /** Where cookie-parser took the cookie out of the header, or another middleware put one. */

@@ -1,6 +1,5 @@
 import { createSecretKey, KeyObject, randomBytes } from 'node:crypto'
 import { SessionEngine } from '../core/engine.ts'
-import type { Codec } from '../core/codec.ts'
 import { optionError, SessionError, shown } from '../core/errors.ts'
 import { type Duration, milliseconds } from '../core/lifetime.ts'
 import type { SessionRecord } from '../core/record.ts'
@@ -11,6 +10,7 @@ import { Cookie, type CookieAttributes } from './cookie.ts'
 import { ExpressStore } from './express-store.ts'
 import { type ExpressSessionStore, ForeignStore, type NativeStore, nativeStore } from './foreign-store.ts'
 import { MemoryStore } from './memory-store.ts'
+import { plainJson } from './stored-text.ts'
 
 /** What a secret may be in express-session's form: whatever `createHmac` takes. */
 export type HmacKey = Secret | KeyObject | ArrayBuffer | DataView
@@ -92,12 +92,6 @@ const optionNames = [
   'secret', 'store', 'cookie', 'genid', 'name', 'key', 'proxy', 'resave', 'rolling', 'saveUninitialized', 'unset',
   'lifetime', 'touchAfter', 'skip', 'whenUnavailable',
 ] as const // prettier-ignore
-
-/** JSON as express-session's stores write it: what it has no word for is left out. */
-const plainJson: Codec = {
-  encode: (data) => Buffer.from(JSON.stringify(data)),
-  decode: (bytes) => JSON.parse(Buffer.from(bytes).toString()) as Record<string, unknown>,
-}
 
 /** @throws TypeError with express-session's own words, or ERR_SESSION_OPTION */
 export function resolveOptions(options: SessionOptions): ResolvedOptions {

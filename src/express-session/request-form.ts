@@ -6,7 +6,8 @@ import type { UnitOfWork } from '../core/unit-of-work.ts'
 import type { CookiePolicy } from '../http/exchange.ts'
 import { Cookie, type CookieAttributes } from './cookie.ts'
 import type { ResolvedOptions } from './options.ts'
-import { fillSession, ownData, Session } from './session.ts'
+import { fillOwnData, ownData, Session } from './session.ts'
+import { plainJson, sameButForCookie } from './stored-text.ts'
 
 type Data = Record<string, unknown>
 interface StoredCookie {
@@ -34,19 +35,20 @@ export class RequestForm implements SessionForm, CookiePolicy {
 
   open(work: SessionWork, data: Data): CoreSession {
     this.#session = new Session(this.#request, { cookie: this.#cookieFor(data) }, work)
-    fillSession(this.#session, ownData(data))
+    fillOwnData(this.#session, data)
     return this.#session as unknown as CoreSession
   }
 
   refill(session: CoreSession, data: Data): void {
     const bag = session as unknown as Data
     for (const name of Object.keys(bag)) delete bag[name]
-    fillSession(session, { cookie: this.#cookieFor(data), ...ownData(data) })
+    bag.cookie = this.#cookieFor(data)
+    fillOwnData(session, data)
     this.#cookieMoved = false
   }
 
   dataOf(session: CoreSession): Data {
-    return Object.assign({}, session as unknown as Data)
+    return session as unknown as Data
   }
 
   visible(data: Data): Data {
@@ -57,9 +59,11 @@ export class RequestForm implements SessionForm, CookiePolicy {
     return !this.#options.requiresCookie || (typeof data.cookie === 'object' && data.cookie !== null)
   }
 
-  differs(session: CoreSession, _encoded: Uint8Array, record: SessionRecord): boolean {
+  differs(session: CoreSession, encoded: Uint8Array, record: SessionRecord): boolean {
+    // As nearly all requests leave it. Only where the bytes differ must the texts be read: others may write the same otherwise.
+    if (sameButForCookie(encoded, record.data)) return false
     if (this.#baseline?.record !== record) {
-      const data = JSON.parse(Buffer.from(record.data).toString()) as Data
+      const data = plainJson.decode(record.data)
       const stored = data.cookie as StoredCookie | undefined
       this.#baseline = {
         record,

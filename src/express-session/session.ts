@@ -153,9 +153,17 @@ export function fillSession(session: object, data: Data): void {
   }
 }
 
-/** The app's own data: without the cookie, and without the names that a session never shows. */
+/** Puts the app's own data into a session: without the cookie, and without the names that a session never shows. */
+export function fillOwnData<Target extends object>(target: Target, data: Data): Target {
+  for (const name of Object.keys(data)) {
+    if (name !== 'cookie' && !isReserved(name)) (target as Data)[name] = data[name]
+  }
+  return target
+}
+
+/** That data alone. */
 export function ownData(data: Data): Data {
-  return Object.fromEntries(Object.entries(data).filter(([name]) => name !== 'cookie' && !isReserved(name)))
+  return fillOwnData({}, data)
 }
 
 function current(session: Session): SessionWork {

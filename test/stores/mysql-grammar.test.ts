@@ -62,10 +62,21 @@ function everyStatement(): [name: string, sql: string][] {
 }
 
 function everyExpressStatement(): [name: string, sql: string][] {
-  const { find, touch, removeThoseThatContain, removeThoseExpired, expired, list, sweepLock, ...texts } =
-    expressStatements('sessions')
+  const {
+    find,
+    insert,
+    updateMany,
+    touch,
+    removeThoseThatContain,
+    removeThoseExpired,
+    expired,
+    list,
+    sweepLock,
+    ...texts
+  } = expressStatements('sessions')
   const named: [string, string][] = Object.entries(texts)
-  for (const [name, bySize] of Object.entries({ find, touch, removeThoseThatContain, removeThoseExpired })) {
+  const sized = { find, insert, updateMany, touch, removeThoseThatContain, removeThoseExpired }
+  for (const [name, bySize] of Object.entries(sized)) {
     for (const size of [1, 2, largestBatch]) named.push([`${name} ${size}`, bySize(size)])
   }
   named.push(['expired', expired(100)], ['lock to sweep', lockStatement(sweepLock, 0)])

@@ -5,38 +5,63 @@ import type { SessionKey, SessionRecord } from '../../core/record.ts'
 import { publicIdOf } from '../../core/token.ts'
 import { longestData } from './mysql-record.ts'
 
-/** A record, and the very bytes that are stored for it. */
-export interface ExpressRecord extends SessionRecord {
+/**
+ * A record, and the very bytes that are stored for it. Without a keepsake it is named by a hash of its key, which hardly
+ * any request asks for, so that it is made when it is.
+ */
+export class ExpressRecord implements SessionRecord {
+  declare readonly publicId: string
+  readonly key: SessionKey
+  readonly userId: string | undefined
+  readonly data: Uint8Array
+  readonly version: number
+  readonly createdAt: number
+  readonly seenAt: number
+  readonly expiresAt: number
+  readonly readAt: number
   readonly stored: Buffer
+
+  constructor(row: RowDataPacket) {
+    this.key = keyOfRow(row)
+    this.stored = (row['data_bytes'] as Buffer | null) ?? Buffer.alloc(0)
+    this.expiresAt = Number(row['expires_at']) * 1000
+    this.readAt = Number(row['read_at'])
+    const usual = usualIdleOf(this.stored)
+    const session = usual === undefined ? sessionIn(this.stored) : undefined
+    const keepsake = session && keepsakeIn(session)
+    // The expiry was rounded up to a second, so count from the one before: what was seen a moment ahead was never seen.
+    const seenAt = this.expiresAt - 1000 - (usual ?? idleOf(session))
+    this.seenAt = Math.min(Math.max(seenAt, keepsake?.createdAt ?? 0), this.readAt)
+    this.createdAt = keepsake?.createdAt ?? this.seenAt
+    this.userId = keepsake?.userId
+    this.version = Number(row['fingerprint']) + (keepsake ? keepsakeBit : 0)
+    this.data = keepsake ? Buffer.from(JSON.stringify({ ...session, coatcheck: undefined })) : this.stored
+    Object.defineProperty(
+      this,
+      'publicId',
+      keepsake ? { value: keepsake.publicId, enumerable: true } : namedByKey,
+    )
+  }
+}
+
+/** The record's own, as its other properties are: whoever copies it gets it. */
+const namedByKey: PropertyDescriptor & ThisType<ExpressRecord> = {
+  get() {
+    return publicIdOf(this.key)
+  },
+  enumerable: true,
 }
 
 const oneDay = 86_400_000
 const longestKey = 128
+/** Nothing but visible characters of ASCII, as ids nearly always are. */
+const usualKey = /^[!-~]{1,128}$/
+/** How express-session begins the text of a session, whose data is after the cookie. */
+const usualHead = /^\{"cookie":\{"originalMaxAge":(null|\d+),/
+const headLength = 64
+const keepsakeName = Buffer.from('"coatcheck"')
 /** Above the 52 bits of the fingerprint, a version says whether the session has a keepsake. */
 const keepsakeBit = 2 ** 52
-
-export function expressRecordOf(row: RowDataPacket): ExpressRecord {
-  const key = keyOfRow(row)
-  const stored = (row['data_bytes'] as Buffer | null) ?? Buffer.alloc(0)
-  const session = sessionIn(stored)
-  const keepsake = session && keepsakeIn(session)
-  const expiresAt = Number(row['expires_at']) * 1000
-  const readAt = Number(row['read_at'])
-  // The expiry was rounded up to a second, so count from the one before: what was seen a moment ahead was never seen.
-  const seenAt = Math.min(Math.max(expiresAt - 1000 - idleOf(session), keepsake?.createdAt ?? 0), readAt)
-  return {
-    key,
-    publicId: keepsake?.publicId ?? publicIdOf(key),
-    userId: keepsake?.userId,
-    data: keepsake ? Buffer.from(JSON.stringify({ ...session, coatcheck: undefined })) : stored,
-    version: Number(row['fingerprint']) + (keepsake ? keepsakeBit : 0),
-    createdAt: keepsake?.createdAt ?? seenAt,
-    seenAt,
-    expiresAt,
-    readAt,
-    stored,
-  }
-}
 
 export function keyOfRow(row: RowDataPacket): SessionKey {
   return (row['id_bytes'] as Buffer).toString() as SessionKey
@@ -47,6 +72,10 @@ export function keyOfRow(row: RowDataPacket): SessionKey {
  * spaces at their ends for the same.
  */
 export function mayBeThere(key: string): boolean {
+  return usualKey.test(key) || mayFit(key)
+}
+
+function mayFit(key: string): boolean {
   return !key.endsWith(' ') && Buffer.from(key).toString() === key && [...key].length <= longestKey
 }
 
@@ -111,6 +140,13 @@ function cookieFor(idle: number): object {
   // A Date ends with the year 275760.
   const expires = new Date(Math.min(Date.now() + idle, 8.64e15)).toISOString()
   return { originalMaxAge: idle, expires, httpOnly: true, path: '/' }
+}
+
+/** The idle time that a text names which begins as usual and has no keepsake: that is known without parsing it. */
+function usualIdleOf(stored: Buffer): number | undefined {
+  const head = usualHead.exec(stored.toString('latin1', 0, headLength))
+  if (!head || stored.includes(keepsakeName)) return undefined
+  return head[1] === 'null' ? oneDay : Number(head[1])
 }
 
 function idleOf(session: Record<string, unknown> | undefined): number {

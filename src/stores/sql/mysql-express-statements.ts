@@ -38,6 +38,19 @@ export function expressStatements(table: string, columns: MySQLColumns = {}) {
   const fingerprint = `CAST(CONV(LEFT(SHA2(COALESCE(${data}, ''), 256), 13), 16, 10) AS UNSIGNED)`
   const asRead = `WHERE ${id} = ${text} AND ${fingerprint} = ? AND ${live}`
   const among = (size: number) => `${id} IN (${repeat(text, size)})`
+  /*
+   * All or none: a live row that holds something else than the caller read makes its expiry overflow, outside of what keeps
+   * that within the column, which is an error (1690) in every sql_mode, and the statement is undone. The expiry goes
+   * first: assignments are carried out from left to right, and the fingerprint must be that of the data as it was.
+   */
+  const updateMany = (size: number) => {
+    const byId = (value: string, otherwise: string) =>
+      `CASE ${bytesOf(id)} ${`WHEN ? THEN ${value} `.repeat(size)}ELSE ${otherwise} END`
+    return (
+      `UPDATE ${sessions} SET ${expires} = IF(${fingerprint} = ${byId('?', '-1')}, ${expiry}, ` +
+      `${expires} + 18446744073709551615), ${data} = ${byId(text, data)} WHERE ${among(size)} AND ${live}`
+    )
+  }
   const contains = `LOCATE(CAST(? AS BINARY), ${bytesOf(data)}) > 0`
   const rows =
     `SELECT ${bytesOf(id)} AS id_bytes, ${bytesOf(data)} AS data_bytes, ${expires} AS expires_at, ` +
@@ -45,11 +58,16 @@ export function expressStatements(table: string, columns: MySQLColumns = {}) {
 
   return {
     find: bySize((size) => `${rows} WHERE ${among(size)} AND ${live}`),
-    insert: `INSERT INTO ${sessions} (${id}, ${expires}, ${data}) VALUES (${text}, ${expiry}, ${text})`,
+    insert: bySize(
+      (size) =>
+        `INSERT INTO ${sessions} (${id}, ${expires}, ${data}) VALUES ` +
+        repeat(`(${text}, ${expiry}, ${text})`, size),
+    ),
     /** Ends the text of the session itself, because it ends in this moment by the database's clock. */
     insertCreatedNow:
       `INSERT INTO ${sessions} (${id}, ${expires}, ${data}) ` +
       `VALUES (${text}, ${expiry}, CONCAT(${text}, ${now}, '}}'))`,
+    updateMany: bySize(updateMany),
     update: `UPDATE ${sessions} SET ${data} = ${text}, ${expires} = ${expiry} ${asRead}`,
     rotate: `UPDATE ${sessions} SET ${id} = ${text}, ${data} = ${text}, ${expires} = ${expiry} ${asRead}`,
     touch: bySize(

@@ -1,8 +1,7 @@
 import type { SessionKey, SessionRecord } from '../../core/record.ts'
 import type { ListQuery, Page, SessionWrite, WriteResult } from '../../core/store.ts'
 import { largestBatch, padded, parts } from './batch-size.ts'
-import { expressRecordOf, keyOfRow, mayBeThere, traceOfUser } from './mysql-express-record.ts'
-import type { ExpressRecord } from './mysql-express-record.ts'
+import { ExpressRecord, keyOfRow, mayBeThere, traceOfUser } from './mysql-express-record.ts'
 import type { ExpressStatements } from './mysql-express-statements.ts'
 import { ExpressWriter } from './mysql-express-writer.ts'
 import { isDenied } from './mysql-layout.ts'
@@ -31,10 +30,7 @@ export class ExpressTable implements MySQLLayout {
 
   async find(keys: readonly SessionKey[]): Promise<(SessionRecord | undefined)[]> {
     const records = await this.#records(keys)
-    return keys.map((key) => {
-      const record = records.get(key)
-      return record && published(record)
-    })
+    return keys.map((key) => records.get(key))
   }
 
   write(writes: readonly SessionWrite[]): Promise<(WriteResult | Error)[]> {
@@ -45,7 +41,7 @@ export class ExpressTable implements MySQLLayout {
     const records = await this.#listed({ userId, after, limit: limit + 1 })
     const items = records.slice(0, limit)
     const next = records.length > limit ? items.at(-1)?.key : undefined
-    return { items: items.filter((record) => isOf(record, userId)).map(published), next }
+    return { items: items.filter((record) => isOf(record, userId)), next }
   }
 
   /** Looks again until none is left: one that is rotated meanwhile is found under its new id. */
@@ -98,7 +94,7 @@ export class ExpressTable implements MySQLLayout {
     for (const part of parts(keys.filter(mayBeThere), largestBatch)) {
       const values = padded(part).map((key) => Buffer.from(key))
       for (const row of await select(this.#client, this.#sql.find(values.length), values)) {
-        const record = expressRecordOf(row)
+        const record = new ExpressRecord(row)
         records.set(record.key, record)
       }
     }
@@ -123,16 +119,11 @@ export class ExpressTable implements MySQLLayout {
       after === undefined ? [] : Buffer.from(after),
       userId === undefined ? [] : traceOfUser(userId),
     ]
-    return (await select(this.#client, sql, values.flat())).map(expressRecordOf)
+    return (await select(this.#client, sql, values.flat())).map((row) => new ExpressRecord(row))
   }
 }
 
 /** The trace of a user is looked for in the text, where it might stand in an object further down. */
 function isOf(record: SessionRecord, userId: string | undefined): boolean {
   return userId === undefined || record.userId === userId
-}
-
-function published(record: ExpressRecord): SessionRecord {
-  const { stored: _, ...published } = record
-  return published
 }

@@ -8,25 +8,32 @@ import type {
   UpdateWrite,
   WriteResult,
 } from '../../core/store.ts'
-import { largestBatch, padded, parts } from './batch-size.ts'
+import { largestBatch, padded, parts, partsByPowersOfTwo } from './batch-size.ts'
 import { assertFits, fingerprintIn, hasKeepsake, mayBeThere, storedText } from './mysql-express-record.ts'
 import type { ExpressRecord } from './mysql-express-record.ts'
 import type { ExpressStatements } from './mysql-express-statements.ts'
+import { ExpressUpdates } from './mysql-express-updates.ts'
 import { assertTaken } from './mysql-packet.ts'
 import { carryOut, type Results, singly } from './mysql-parts.ts'
 import { change, errorNumber, numberOf } from './mysql-pool.ts'
 import type { MySQLClient, MySQLValue } from './mysql-pool.ts'
-import { byLifetime, lifetimeValues, never } from './mysql-writer.ts'
+import { byBytes, byLifetime, lifetimeValues, never } from './mysql-writer.ts'
 
 /** How many statements of one batch are under way at a time. They share what the server syncs to the disk. */
 const lanes = 4
 const mostTries = 5
 
-/** Carries out writes on a table of express-mysql-session. Each that is no touch is a statement of its own, and fails alone. */
+type WriteAlone = Exclude<SessionWrite, TouchWrite>
+
+/**
+ * Carries out writes on a table of express-mysql-session. Touches share statements, and so do inserts and updates
+ * without a keepsake; each other write is a statement of its own, and fails alone.
+ */
 export class ExpressWriter {
   readonly #client: MySQLClient
   readonly #sql: ExpressStatements
   readonly #find: (keys: readonly SessionKey[]) => Promise<Map<SessionKey, ExpressRecord>>
+  readonly #updates: ExpressUpdates
 
   constructor(
     client: MySQLClient,
@@ -36,37 +43,69 @@ export class ExpressWriter {
     this.#client = client
     this.#sql = sql
     this.#find = find
+    this.#updates = new ExpressUpdates(client, sql, find)
   }
 
   async write(writes: readonly SessionWrite[]): Promise<(WriteResult | Error)[]> {
     const results: Results = new Map()
-    const touches = writes.filter((write) => write.type === 'touch')
-    const others = writes.filter((write) => write.type !== 'touch')
+    const touches: TouchWrite[] = []
+    const inserts: InsertWrite[] = []
+    const updates: UpdateWrite[] = []
+    const alone: WriteAlone[] = []
+    for (const write of writes) {
+      if (write.type === 'touch') touches.push(write)
+      else if (write.type === 'insert' && !this.#mustKeep(write)) inserts.push(write)
+      else if (write.type === 'update' && !this.#mustKeep(write) && mayBeThere(write.key)) updates.push(write)
+      else alone.push(write)
+    }
     await Promise.all([
       this.#touchAll(touches, results),
-      inLanes(others, results, async (write) => void results.set(write.key, await this.#carryOut(write))),
+      this.#insertAll(inserts, results),
+      this.#updateAll(updates, results),
+      this.#oneByOne(alone, results),
     ])
     return writes.map(({ key }) => results.get(key)!)
   }
 
-  async #carryOut(write: Exclude<SessionWrite, TouchWrite>): Promise<WriteResult> {
+  #oneByOne(writes: readonly WriteAlone[], results: Results): Promise<void> {
+    return inLanes(writes, results, async (write) => void results.set(write.key, await this.#carryOut(write)))
+  }
+
+  async #carryOut(write: WriteAlone): Promise<WriteResult> {
     if (write.type !== 'remove') await assertTaken(this.#client, write.data)
-    if (write.type === 'insert') return this.#insert(write)
+    if (write.type === 'insert') return this.#insertWithKeepsake(write)
     if (!mayBeThere(write.key)) return 'gone'
     if (write.type === 'update') return this.#update(write)
     return write.type === 'rotate' ? this.#rotate(write) : this.#remove(write.key)
   }
 
-  async #insert({ key, publicId, userId, data, lifetime }: InsertWrite): Promise<WriteResult> {
-    assertFits(key)
-    const kept = userId !== undefined || lifetime.absolute !== undefined
-    const text = storedText(data, lifetime.idle, kept ? { userId, publicId, createdAt: 0 } : undefined)
-    const span = Math.min(...lifetimeValues(lifetime))
-    const values = [Buffer.from(key), span, never]
-    const sent = kept
-      ? change(this.#client, this.#sql.insertCreatedNow, [...values, withoutMoment(text)])
-      : change(this.#client, this.#sql.insert, [...values, text])
-    return doneOrExists(sent)
+  #insertAll(writes: readonly InsertWrite[], results: Results): Promise<void> {
+    const portions = byBytes(writes).flatMap(partsByPowersOfTwo)
+    return carryOut(portions.values(), results, async (part) => {
+      await assertTaken(this.#client, part[0]!.data)
+      const values = part.flatMap((write) => insertValues(write, undefined))
+      const sent = change(this.#client, this.#sql.insert(part.length), values)
+      // Of several, it is not known whose key is taken; then they go one by one.
+      const result = part.length === 1 ? await doneOrExists(sent) : await sent.then(() => 'done' as const)
+      for (const { key } of part) results.set(key, result)
+    })
+  }
+
+  /** Its keepsake says when it begins, which is this moment by the database's clock. */
+  #insertWithKeepsake(write: InsertWrite): Promise<WriteResult> {
+    const { userId, publicId } = write
+    const [key, idle, end, text] = insertValues(write, { userId, publicId, createdAt: 0 })
+    const values = [key, idle, end, withoutMoment(text)]
+    return doneOrExists(change(this.#client, this.#sql.insertCreatedNow, values))
+  }
+
+  async #updateAll(writes: readonly UpdateWrite[], results: Results): Promise<void> {
+    const portions = byLifetime(writes)
+      .flatMap(byBytes)
+      .flatMap((portion) => parts(portion, largestBatch))
+    await carryOut(portions.values(), results, (part) => this.#updates.send(part, results))
+    const left = writes.filter(({ key }) => !results.has(key))
+    await this.#oneByOne(left, results)
   }
 
   async #update(write: UpdateWrite): Promise<WriteResult> {
@@ -110,8 +149,9 @@ export class ExpressWriter {
   }
 
   /** A session that says who and since when cannot be written without knowing what it says. */
-  #mustKeep({ version, userId, lifetime }: UpdateWrite): boolean {
-    return hasKeepsake(version) || userId !== undefined || lifetime.absolute !== undefined
+  #mustKeep(write: InsertWrite | UpdateWrite): boolean {
+    if (write.type === 'update' && hasKeepsake(write.version)) return true
+    return write.userId !== undefined || write.lifetime.absolute !== undefined
   }
 
   async #asRead({ key, version }: UpdateWrite | RotateWrite): Promise<ExpressRecord | 'stale' | 'gone'> {
@@ -169,6 +209,16 @@ async function doneOrExists(sent: Promise<unknown>): Promise<'done' | 'exists'> 
     if (numberOf(error) === errorNumber.duplicateKey) return 'exists'
     throw error
   }
+}
+
+/** @throws ERR_SESSION_OPTION, and what `storedText` throws */
+function insertValues(
+  { key, data, lifetime }: InsertWrite,
+  keepsake: Keepsake | undefined,
+): [key: Buffer, idle: number, end: number, text: Buffer] {
+  assertFits(key)
+  const text = storedText(data, lifetime.idle, keepsake)
+  return [Buffer.from(key), Math.min(...lifetimeValues(lifetime)), never, text]
 }
 
 function keepsakeFor(

@@ -1,0 +1,102 @@
+import type { SessionKey } from '../../core/record.ts'
+import type { UpdateWrite, WriteResult } from '../../core/store.ts'
+import { nextPowerOfTwo, padded } from './batch-size.ts'
+import { fingerprintIn, storedText } from './mysql-express-record.ts'
+import type { ExpressRecord } from './mysql-express-record.ts'
+import type { ExpressStatements } from './mysql-express-statements.ts'
+import type { Results } from './mysql-parts.ts'
+import { change, errorNumber, numberOf } from './mysql-pool.ts'
+import type { MySQLClient, MySQLValue } from './mysql-pool.ts'
+import { lifetimeValues, never } from './mysql-writer.ts'
+
+/** An update, and the text that it is to store. */
+interface Update {
+  readonly write: UpdateWrite
+  readonly text: Buffer
+}
+
+const mostTries = 3
+
+/** Changes many sessions without a keepsake in one statement, on a table of express-mysql-session. */
+export class ExpressUpdates {
+  readonly #client: MySQLClient
+  readonly #sql: ExpressStatements
+  readonly #find: (keys: readonly SessionKey[]) => Promise<Map<SessionKey, ExpressRecord>>
+
+  constructor(
+    client: MySQLClient,
+    sql: ExpressStatements,
+    find: (keys: readonly SessionKey[]) => Promise<Map<SessionKey, ExpressRecord>>,
+  ) {
+    this.#client = client
+    this.#sql = sql
+    this.#find = find
+  }
+
+  /**
+   * @param writes of one lifetime, whose keys may be there, as many as one statement takes
+   * @param results gets what became of each; of those that it gets nothing of, nothing did, and they are to be sent one by one
+   */
+  async send(writes: readonly UpdateWrite[], results: Results): Promise<void> {
+    if (writes.length === 1) return
+    let left = writes.map((write): Update => ({
+      write,
+      text: storedText(write.data, write.lifetime.idle, undefined),
+    }))
+    for (let tried = 0; left.length > 1 && tried < mostTries; tried++) {
+      const updated = await this.#updateMany(left)
+      if (updated === left.length) {
+        for (const { write } of left) results.set(write.key, 'done')
+        return
+      }
+      const records = await this.#find(left.map(({ write }) => write.key))
+      for (const update of left) {
+        const result = resultOf(update, records.get(update.write.key), updated !== 'none')
+        if (result) results.set(update.write.key, result)
+      }
+      left = left.filter(({ write }) => !results.has(write.key))
+    }
+  }
+
+  /** @returns how many were updated, or `'none'` because at least one of them holds something else */
+  async #updateMany(updates: readonly Update[]): Promise<number | 'none'> {
+    const size = nextPowerOfTwo(updates.length)
+    const keys = padded(updates).map(({ write }) => Buffer.from(write.key))
+    // The first WHEN that matches wins, so what fills the list up needs no content.
+    const byKey = (value: (update: Update) => MySQLValue) =>
+      keys.flatMap((key, index) => [key, index < updates.length ? value(updates[index]!) : null])
+    const [idle] = lifetimeValues(updates[0]!.write.lifetime)
+    const values = [
+      ...byKey(({ write }) => fingerprintIn(write.version)),
+      idle,
+      never,
+      ...byKey(({ text }) => text),
+      ...keys,
+    ]
+    try {
+      return await change(this.#client, this.#sql.updateMany(size), values)
+    } catch (error) {
+      if (numberOf(error) === errorNumber.outOfRange) return 'none'
+      throw error
+    }
+  }
+}
+
+/**
+ * What became of one of those that were sent together, by what is found afterwards. `undefined`: it is still, or again,
+ * as the caller read it, so it can be tried again.
+ *
+ * @param carriedOut whether the statement was; then it changed all that were live, and fewer than were sent
+ */
+function resultOf(
+  { write, text }: Update,
+  found: ExpressRecord | undefined,
+  carriedOut: boolean,
+): WriteResult | undefined {
+  if (!found) return 'gone'
+  // A pool without FOUND_ROWS does not count a row that held all this already.
+  if (carriedOut && found.stored.equals(text)) return 'done'
+  if (found.version === write.version) return undefined
+  // Others have changed it since this was stored.
+  return carriedOut ? 'done' : 'stale'
+}
