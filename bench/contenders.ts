@@ -4,8 +4,6 @@ export interface Contender {
   readonly title: string
   readonly framework: 'express' | 'http' | 'fastify' | 'fastifyWithSession'
   readonly kind: string
-  /** Whether its sessions live in the browser, which takes 4,096 bytes. */
-  readonly inCookie?: boolean
   /** Left out: as many as the others of the scenario. */
   readonly connections?: number
 }
@@ -40,7 +38,6 @@ export const contenders: readonly Contender[] = [
     title: `Express: ${title}`,
     framework: 'express',
     kind,
-    inCookie: kind === 'iron-session',
   })),
   ...onHTTP.map((kind): Contender => ({
     name: `http/${kind}`,
