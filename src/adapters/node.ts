@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import { SessionError } from '../core/errors.ts'
 import type { Exchange, ResponseChanges } from '../http/exchange.ts'
+import { type Answering, headersSent, ResponseGuards } from './response-guards.ts'
 import { removeContentHeaders, takeHeaders } from './response-head.ts'
 
 type AnyFunction = (this: ServerResponse, ...parameters: unknown[]) => unknown
@@ -19,38 +20,6 @@ type HeldResponse = ServerResponse & HeldMethods & { [heldBy]?: ResponseHold }
 const bufferLimit = 16 * 2 ** 20 // bytes
 
 const none: readonly never[] = []
-/** What stands in the way of a second answer. The same for all responses. */
-const guards: PropertyDescriptorMap & ThisType<HeldResponse> = {
-  headersSent: {
-    get() {
-      return holdOf(this).presentsAsSent || holdOf(this).unguarded('headersSent')
-    },
-    set(value: unknown) {
-      holdOf(this).setUnguarded('headersSent', value)
-    },
-    configurable: true,
-  },
-  writableEnded: {
-    get() {
-      const hold = holdOf(this)
-      return hold.presentsAsSent ? hold.ended : hold.unguarded('writableEnded')
-    },
-    set(value: unknown) {
-      holdOf(this).setUnguarded('writableEnded', value)
-    },
-    configurable: true,
-  },
-}
-for (const name of ['setHeader', 'appendHeader', 'removeHeader', 'setHeaders']) {
-  const setter: AnyFunction = function (...parameters) {
-    const hold = holdOf(this)
-    if (hold.presentsAsSent) throw headersSent()
-    return Reflect.apply(hold.unguarded(name) as AnyFunction, this, parameters)
-  }
-  guards[name] = { value: setter, writable: true, configurable: true }
-}
-const guardedNames = Object.keys(guards)
-
 /**
  * Holds a Node response back until the session is stored: the first byte leaves after the commit.
  *
@@ -72,7 +41,7 @@ export function holdResponse(
  * - `finishing`: the handler has ended a stream, and what it changed since the first byte is being stored.
  * - `discarding`: the commit failed and the client was told, or has gone; the rest is dropped.
  */
-class ResponseHold {
+class ResponseHold implements Answering {
   readonly #response: HeldResponse
   readonly #exchange: Exchange
   readonly #fail: (error: unknown) => void
@@ -87,8 +56,6 @@ class ResponseHold {
   #statusCode = 200
   /** There will be no other commit: the last one was made, or one failed. */
   #settled = false
-  /** Properties of the response's own that guards have taken the place of. */
-  #guarded: Map<string, PropertyDescriptor> | undefined
   #drainListeners: AnyFunction[] | undefined
 
   constructor(response: HeldResponse, exchange: Exchange, fail: (error: unknown) => void) {
@@ -136,7 +103,7 @@ class ResponseHold {
     if (finished instanceof Promise) {
       this.#state = 'committing'
       this.#statusCode = this.#response.statusCode
-      this.#guard()
+      new ResponseGuards(this.#response, this).install()
       finished.then(
         (changes) => this.#release(changes),
         (error: unknown) => this.#refuse(error),
@@ -309,37 +276,12 @@ class ResponseHold {
     for (const listener of moved) listener.call(response)
   }
 
-  /** While the answer is held it counts as sent: a second one must fail as it would without us. */
   get presentsAsSent(): boolean {
     return this.#state === 'committing'
   }
 
   get ended(): boolean {
     return this.#ended
-  }
-
-  /** What the response has of its own, or else inherits, under a name that a guard stands at. */
-  unguarded(name: string): unknown {
-    const own = this.#guarded?.get(name)
-    if (!own) return Reflect.get(Object.getPrototypeOf(this.#response) as object, name, this.#response)
-    return own.get ? own.get.call(this.#response) : (own.value as unknown)
-  }
-
-  /** For stand-ins of a response, as tests of apps use, whose properties are plain values that they assign. */
-  setUnguarded(name: string, value: unknown): void {
-    this.#guarded ??= new Map()
-    this.#guarded.set(name, { value, writable: true })
-  }
-
-  /** The guards stay for good: taking properties off an object again makes all that is done with it slow. */
-  #guard(): void {
-    for (const name of guardedNames) {
-      const own = Object.getOwnPropertyDescriptor(this.#response, name)
-      const guard = guards[name]!
-      if (own && own.get === guard.get && own.value === guard.value) continue
-      if (own) (this.#guarded ??= new Map()).set(name, own)
-      Object.defineProperty(this.#response, name, guard)
-    }
   }
 }
 
@@ -376,11 +318,6 @@ function heldOutside(response: HeldResponse): HeldMethods | undefined {
     end: through('end'),
     flushHeaders: through('flushHeaders'),
   }
-}
-
-function headersSent(): Error {
-  const error = new Error('Cannot set headers after they are sent to the client')
-  return Object.assign(error, { code: 'ERR_HTTP_HEADERS_SENT' })
 }
 
 function bufferFull(): SessionError {

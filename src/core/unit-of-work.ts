@@ -397,11 +397,13 @@ export class UnitOfWork implements SessionWork {
     this.#assertAvailable()
     const record = this.#record
     if (record) {
-      const result = await this.#context.write({ type: 'remove', key: record.key }).catch((error: unknown) => {
-        // If the handler did not wait for it, the commit tries again and fails with it.
-        this.#endPlanned = reason
-        throw error
-      })
+      const result = await this.#context
+        .write({ type: 'remove', key: record.key })
+        .catch((error: unknown) => {
+          // If the handler did not wait for it, the commit tries again and fails with it.
+          this.#endPlanned = reason
+          throw error
+        })
       if (result === 'done') this.#context.announce('destroyed', { ...referenceTo(record), reason })
       // Ended already, or under a new key since a parallel request rotated it: there too it ends.
       else if (record.userId !== undefined) await this.#context.revoke(record.userId, record.publicId)

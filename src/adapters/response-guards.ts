@@ -1,0 +1,101 @@
+import type { ServerResponse } from 'node:http'
+
+type AnyFunction = (this: ServerResponse, ...parameters: unknown[]) => unknown
+
+/** Who knows whether a response is being held. */
+export interface Answering {
+  /** While the answer is held it counts as sent. */
+  readonly presentsAsSent: boolean
+  /** Whether the handler has ended it. */
+  readonly ended: boolean
+}
+
+/** Where a response keeps its guards. */
+const guardedBy = Symbol('coatcheck guards')
+type GuardedResponse = ServerResponse & { [guardedBy]?: ResponseGuards }
+
+/**
+ * Makes a response look sent while its answer is held: a second answer must fail as it would without us. The guards stay
+ * for good, because taking properties off an object again makes all that is done with it slow.
+ */
+export class ResponseGuards {
+  readonly answering: Answering
+  readonly #response: GuardedResponse
+  /** Properties of the response's own that guards have taken the place of. */
+  #own: Map<string, PropertyDescriptor> | undefined
+
+  constructor(response: ServerResponse, answering: Answering) {
+    this.#response = response
+    this.answering = answering
+  }
+
+  install(): void {
+    const response = this.#response
+    const before = response[guardedBy]
+    response[guardedBy] = this
+    if (before) {
+      this.#own = before.#own
+      return
+    }
+    for (const name of Object.keys(guards)) {
+      const own = Object.getOwnPropertyDescriptor(response, name)
+      if (own) (this.#own ??= new Map()).set(name, own)
+      Object.defineProperty(response, name, guards[name]!)
+    }
+  }
+
+  /** What the response has of its own, or else inherits, under a name that a guard stands at. */
+  behind(name: string): unknown {
+    const own = this.#own?.get(name)
+    if (!own) return Reflect.get(Object.getPrototypeOf(this.#response) as object, name, this.#response)
+    return own.get ? own.get.call(this.#response) : (own.value as unknown)
+  }
+
+  /** For stand-ins of a response, as tests of apps use, whose properties are plain values that they assign. */
+  putBehind(name: string, value: unknown): void {
+    this.#own ??= new Map()
+    this.#own.set(name, { value, writable: true })
+  }
+}
+
+function guardsOf(response: ServerResponse): ResponseGuards {
+  return (response as GuardedResponse)[guardedBy]!
+}
+
+/** The same for all responses. */
+const guards: PropertyDescriptorMap & ThisType<ServerResponse> = {
+  headersSent: {
+    get() {
+      const there = guardsOf(this)
+      return there.answering.presentsAsSent || there.behind('headersSent')
+    },
+    set(value: unknown) {
+      guardsOf(this).putBehind('headersSent', value)
+    },
+    configurable: true,
+  },
+  writableEnded: {
+    get() {
+      const there = guardsOf(this)
+      return there.answering.presentsAsSent ? there.answering.ended : there.behind('writableEnded')
+    },
+    set(value: unknown) {
+      guardsOf(this).putBehind('writableEnded', value)
+    },
+    configurable: true,
+  },
+}
+for (const name of ['setHeader', 'appendHeader', 'removeHeader', 'setHeaders']) {
+  const setter: AnyFunction = function (...parameters) {
+    const there = guardsOf(this)
+    if (there.answering.presentsAsSent) throw headersSent()
+    return Reflect.apply(there.behind(name) as AnyFunction, this, parameters)
+  }
+  guards[name] = { value: setter, writable: true, configurable: true }
+}
+
+/** What Node says of headers that come too late. */
+export function headersSent(): Error {
+  const error = new Error('Cannot set headers after they are sent to the client')
+  return Object.assign(error, { code: 'ERR_HTTP_HEADERS_SENT' })
+}
