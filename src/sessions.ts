@@ -50,8 +50,8 @@ export interface SessionsOptions {
      */
     readonly deadline?: Duration | undefined
     /**
-     * While the store is busy, so many reads may wait for it and so many changes; one more fails at once with
-     * ERR_SESSION_STORE_BUSY (503). Give less to turn away early what could not be served in time. Default 10,000.
+     * So many reads may wait for the store and so many changes, those counted that came in the same moment; one more fails
+     * at once with ERR_SESSION_STORE_BUSY (503). Give less to turn away early what could not be served in time. Default 10,000.
      */
     readonly queue?: number | undefined
   }
