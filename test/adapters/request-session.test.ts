@@ -1,10 +1,10 @@
-import { ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { describe, expect, test } from 'vitest'
 import session from 'coatcheck/express'
 import { createSessions } from 'coatcheck'
 import { CommandedStore } from './commanded-store.ts'
 import { express5Framework, frameworks, type Middleware, type SessionRequest } from './frameworks.ts'
-import { cookieOf, secret, serve, settle } from './serve.ts'
+import { cookieOf, listen, secret, serve, settle } from './serve.ts'
 
 /** Runs `body` in a handler, and gives what it returned. */
 async function inRequest<Answer>(
@@ -260,4 +260,25 @@ describe('session()', () => {
     expect((await fetch(url, { headers: { cookie } })).status).toBe(503)
     expect(errors).toEqual([expect.objectContaining({ code: 'ERR_SESSION_CLOSED' })])
   })
+})
+
+test('two request objects that were given one response both store their sessions before it leaves', async () => {
+  const stores = [new CommandedStore(), new CommandedStore()] as const
+  const [first, second] = stores.map((store) => session(createSessions({ store, secret, sweep: false })))
+  const { url } = await listen((request, response) => {
+    const { headers, socket, url: path, method } = request
+    const other = { headers, socket, url: path, method } as IncomingMessage & SessionRequest
+    first!(request, response, () => {
+      second!(other, response, () => {
+        ;(request as SessionRequest).session.seen = 'first'
+        other.session.seen = 'second'
+        response.end('hello')
+      })
+    })
+  })
+  expect(await (await fetch(url)).text()).toBe('hello')
+  expect(await Promise.all(stores.map((store) => store.stored()))).toEqual([
+    [{ seen: 'first' }],
+    [{ seen: 'second' }],
+  ])
 })

@@ -168,4 +168,32 @@ describe.each(frameworks)('in $name,', (framework) => {
     expect(response.headers.get('x-response-time')).toBe('1')
     expect(cookieOf(response)).toMatch(/^sid=s/)
   })
+
+  test('a response whose state is plain properties, as stand-ins have, is answered once all is stored', async () => {
+    const { url, store, errors } = await serve({
+      framework,
+      before: [
+        (_, response, next) => {
+          const end = response.end.bind(response) as (...parameters: unknown[]) => typeof response
+          Object.defineProperty(response, 'writableEnded', {
+            value: false,
+            writable: true,
+            configurable: true,
+          })
+          response.end = ((...parameters: unknown[]) => {
+            Object.assign(response, { writableEnded: true })
+            return end(...parameters)
+          }) as typeof response.end
+          next()
+        },
+      ],
+      handler: (request, response) => {
+        request.session.seen = 'yes'
+        response.end('hello')
+      },
+    })
+    expect(await (await fetch(url)).text()).toBe('hello')
+    expect(await store.stored()).toEqual([{ seen: 'yes' }])
+    expect(errors).toEqual([])
+  })
 })

@@ -143,6 +143,14 @@ describe('a batch of finds that fails', () => {
     expect(found).toEqual(names.toSpliced(37, 1))
   })
 
+  test('is halved on where the store has answered, so that several bad records fail alone', async () => {
+    const names = Array.from({ length: 64 }, (_, index) => `k${index}`)
+    const all = Promise.allSettled(names.map((name) => batcher.find(key(name))))
+    await answerAllBut('k3', 'k20') // both in the first half, and then one in each
+    const failed = (await all).flatMap(({ status }, index) => (status === 'rejected' ? [names[index]] : []))
+    expect(failed).toEqual(['k3', 'k20'])
+  })
+
   test('and fails again in both halves, fails whole: the store is asked no more than twice again', async () => {
     const names = Array.from({ length: 64 }, (_, index) => `k${index}`)
     const all = Promise.allSettled(names.map((name) => batcher.find(key(name))))
