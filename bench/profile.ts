@@ -10,7 +10,8 @@ import { visitorsOf } from './visitors.ts'
 
 /**
  * Says where an app's time goes: `npm run bench:profile -- express/coatcheck-mysql`. Prints the functions that took
- * the most, by V8's sampling profiler, in microseconds a request.
+ * the most, by V8's sampling profiler, in microseconds a request. With `--against express/none`, what it takes more than
+ * that one, by the module that takes it.
  */
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,
@@ -20,18 +21,26 @@ const { values: options, positionals } = parseArgs({
     bytes: { type: 'string', default: '300' },
     seconds: { type: 'string', default: '4' },
     most: { type: 'string', default: '45' },
+    against: { type: 'string' },
   },
 })
 
 keepCoresAwake()
 const servers = await startServers()
 try {
-  for (const name of positionals) await profile(name)
+  const baseline = options.against === undefined ? undefined : await profile(options.against)
+  for (const name of positionals) print(await profile(name), baseline)
 } finally {
   await servers.stop()
 }
 
-async function profile(name: string): Promise<void> {
+/** What one app took. Times are in microseconds a request. */
+interface Profiled {
+  readonly title: string
+  readonly rows: readonly { readonly place: string; readonly time: number }[]
+}
+
+async function profile(name: string): Promise<Profiled> {
   const contender = contenders.find((candidate) => candidate.name === name)
   if (!contender)
     throw new Error(`There is no "${name}". Name one of: ${contenders.map((one) => one.name).join(', ')}`)
@@ -55,12 +64,41 @@ async function profile(name: string): Promise<void> {
     load.seconds * 1_000_000,
   )
   const requests = slice.perSecond * load.seconds
-  console.log(
-    `\n${name}: ${slice.perSecond.toFixed(0)} requests/s, ${slice.appCPU.toFixed(1)} µs of CPU each\n`,
-  )
-  for (const { place, time } of rows.slice(0, Number(options.most))) {
-    console.log(`${(time / requests).toFixed(2).padStart(7)}  ${place}`)
+  return {
+    title: `${name}: ${slice.perSecond.toFixed(0)} requests/s, ${slice.appCPU.toFixed(1)} µs of CPU each`,
+    rows: rows.map(({ place, time }) => ({ place, time: time / requests })),
   }
+}
+
+function print({ title, rows }: Profiled, baseline: Profiled | undefined): void {
+  console.log(`\n${title}`)
+  if (baseline) console.log(`less ${baseline.title}`)
+  const shown = baseline ? byModule(rows, baseline.rows) : rows
+  console.log()
+  for (const { place, time } of shown.slice(0, Number(options.most))) {
+    console.log(`${time.toFixed(2).padStart(7)}  ${place}`)
+  }
+}
+
+/** What each module took more than in the baseline. */
+function byModule(rows: Profiled['rows'], baseline: Profiled['rows']): Profiled['rows'] {
+  const times = new Map<string, number>()
+  const add = (place: string, time: number) =>
+    times.set(moduleOf(place), (times.get(moduleOf(place)) ?? 0) + time)
+  for (const { place, time } of rows) add(place, time)
+  for (const { place, time } of baseline) add(place, -time)
+  return [...times].map(([place, time]) => ({ place, time })).toSorted((one, other) => other.time - one.time)
+}
+
+/** The package of a dependency, the file of ours, and of Node's own what is known by a name. */
+function moduleOf(place: string): string {
+  const [, dependency] = /node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(place) ?? []
+  if (dependency) return dependency
+  const [, ours] = / dist\/(\w+\/\S+)\.js:/.exec(place) ?? []
+  if (ours) return `coatcheck ${ours}`
+  const [, node] = / node:(\S+):/.exec(place) ?? []
+  if (node) return `node:${node.replace(/^internal\//, '')}`
+  return place.replace(/ :\d+$/, ' (native)')
 }
 
 /** What V8 writes. Times are in microseconds. */
