@@ -17,15 +17,22 @@ CREATE TABLE IF NOT EXISTS coatcheck_sessions (
   session_key BINARY(24) NOT NULL,
   public_id VARBINARY(64) NOT NULL,
   user_id VARBINARY(255) NULL,
+  authenticated_at BIGINT UNSIGNED NULL,
   data MEDIUMBLOB NOT NULL,
   version BIGINT UNSIGNED NOT NULL,
   created_at BIGINT UNSIGNED NOT NULL,
   seen_at BIGINT UNSIGNED NOT NULL,
   expires_at BIGINT UNSIGNED NOT NULL,
   sweep_at BIGINT UNSIGNED NOT NULL,
+  former_key BINARY(24) NULL,
+  former_until BIGINT UNSIGNED NULL,
+  former_user_id VARBINARY(255) NULL,
+  former_authenticated_at BIGINT UNSIGNED NULL,
+  former_data MEDIUMBLOB NULL,
   PRIMARY KEY (session_key),
   KEY user_id (user_id),
-  KEY sweep_at (sweep_at)
+  KEY sweep_at (sweep_at),
+  KEY former_key (former_key)
 ) ENGINE=InnoDB;
 
 INSERT IGNORE INTO coatcheck_migrations (table_name, version, applied_at)

@@ -5,16 +5,25 @@ CREATE TABLE IF NOT EXISTS "coatcheck_sessions" (
   session_key BLOB NOT NULL PRIMARY KEY,
   public_id TEXT NOT NULL,
   user_id TEXT,
+  authenticated_at INTEGER,
   data BLOB NOT NULL,
   version INTEGER NOT NULL,
   created_at INTEGER NOT NULL,
   seen_at INTEGER NOT NULL,
-  expires_at INTEGER NOT NULL
+  expires_at INTEGER NOT NULL,
+  former_key BLOB,
+  former_until INTEGER,
+  former_user_id TEXT,
+  former_authenticated_at INTEGER,
+  former_data BLOB
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX IF NOT EXISTS "coatcheck_sessions_user_id" ON "coatcheck_sessions" (user_id) WHERE user_id IS NOT NULL;
 
 CREATE INDEX IF NOT EXISTS "coatcheck_sessions_expires_at" ON "coatcheck_sessions" (expires_at);
+
+-- The key from before a rotation finds the session for a few seconds more.
+CREATE INDEX IF NOT EXISTS "coatcheck_sessions_former_key" ON "coatcheck_sessions" (former_key) WHERE former_key IS NOT NULL;
 
 -- Which versions of its layout a table has been through.
 CREATE TABLE IF NOT EXISTS "coatcheck_migrations" (

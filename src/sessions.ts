@@ -2,7 +2,8 @@ import { defaultBatching } from './core/batcher.ts'
 import { type Codec, jsonCodec } from './core/codec.ts'
 import { type EngineSettings, SessionEngine } from './core/engine.ts'
 import { optionError, refuseUnknownOptions, shown } from './core/errors.ts'
-import { type Duration, milliseconds } from './core/lifetime.ts'
+import { defaultRotationGrace, type Duration, milliseconds } from './core/lifetime.ts'
+import type { UserLimit } from './core/sign-in.ts'
 import type { Lifetime, SessionStore } from './core/store.ts'
 import { defaultSweep } from './core/sweeper.ts'
 import { type Secret, Signer } from './core/token.ts'
@@ -33,6 +34,19 @@ export interface SessionsOptions {
    * use. Default: a tenth of `idle`.
    */
   readonly touchAfter?: Duration | undefined
+  /**
+   * For how long the token from before a rotation still leads to the session, so that requests which the browser sent
+   * before it had the new one find it. They see the session as it was before the rotation, and never more; what
+   * they change of it is stored in the session. `false`: not at all. Default `'10s'`.
+   */
+  readonly rotationGrace?: Duration | false | undefined
+  /**
+   * How many sessions one user may have at once. `whenFull` says what a sign-in does that is one too many: `'endOldest'`,
+   * the default, ends the session that was signed in to longest ago; `'refuse'` fails with ERR_SESSION_LIMIT (403).
+   * Default: as many as they like. However many sign in at the same moment in however many apps, no more stay.
+   */
+  readonly sessionsPerUser?:
+    { readonly most: number; readonly whenFull?: 'endOldest' | 'refuse' | undefined } | undefined
   /** How data becomes bytes. Default: JSON that refuses what it cannot keep. */
   readonly codec?: Codec | undefined
   /** The most that one session's encoded data may take, in bytes. Default 65,536. */
@@ -58,8 +72,8 @@ export interface SessionsOptions {
 }
 
 const optionNames = [
-  'store', 'secret', 'cookie', 'lifetime', 'touchAfter', 'codec', 'sizeLimit', 'sites', 'sweep',
-  'storeLimits',
+  'store', 'secret', 'cookie', 'lifetime', 'touchAfter', 'rotationGrace', 'sessionsPerUser', 'codec', 'sizeLimit',
+  'sites', 'sweep', 'storeLimits',
 ] as const // prettier-ignore
 const storeMethods = ['find', 'write', 'list', 'removeByUser', 'removeExpired', 'close'] as const
 
@@ -109,6 +123,8 @@ export function createSessions(options: SessionsOptions): Sessions {
     store: resolveStore(options.store),
     lifetime,
     touchAfter: resolveTouchAfter(options.touchAfter, lifetime.idle),
+    rotationGrace: resolveRotationGrace(options.rotationGrace, lifetime.idle),
+    sessionsPerUser: resolveUserLimit(options.sessionsPerUser, lifetime),
     codec: resolveCodec(options.codec),
     sizeLimit: positiveInteger('sizeLimit', options.sizeLimit ?? 65_536),
     sweep: resolveSweep(options.sweep ?? {}),
@@ -148,6 +164,38 @@ function resolveTouchAfter(touchAfter: Duration | undefined, idle: number): numb
   if (value >= idle)
     throw optionError('touchAfter must be shorter than lifetime.idle, or sessions in use would expire.')
   return value
+}
+
+function resolveRotationGrace(grace: Duration | false | undefined, idle: number): number {
+  if (grace === false) return 0
+  if (grace === undefined) return Math.min(defaultRotationGrace, idle)
+  const value = milliseconds('rotationGrace', grace)
+  // Whoever has the old token has what the session was, so this is for seconds.
+  if (value > 300_000) throw optionError('rotationGrace is for requests on their way: at most 5m.')
+  return value
+}
+
+/** More than this would be no limit, and each sign-in reads all of them. */
+const mostSessionsPerUser = 1_000
+
+function resolveUserLimit(
+  limit: SessionsOptions['sessionsPerUser'],
+  lifetime: Lifetime,
+): UserLimit | undefined {
+  if (limit === undefined) return undefined
+  refuseUnknownOptions('sessionsPerUser', limit, ['most', 'whenFull'])
+  const { whenFull = 'endOldest' } = limit
+  const most = positiveInteger('sessionsPerUser.most', limit.most)
+  if (most > mostSessionsPerUser)
+    throw optionError(`sessionsPerUser.most must be at most ${mostSessionsPerUser}.`)
+  if (whenFull !== 'endOldest' && whenFull !== 'refuse')
+    throw optionError("sessionsPerUser.whenFull must be 'endOldest' or 'refuse'.")
+  if (whenFull === 'refuse' && lifetime.absolute === undefined) {
+    throw optionError(
+      "sessionsPerUser.whenFull 'refuse' needs lifetime.absolute: a session without an end would keep its place for ever.",
+    )
+  }
+  return { most, whenFull, longestLife: lifetime.absolute ?? Infinity }
 }
 
 function resolveCodec(codec: Codec = jsonCodec): Codec {

@@ -16,6 +16,7 @@ export function recordAfter(
     key: write.type === 'rotate' ? write.newKey : write.key,
     publicId,
     userId: write.userId,
+    authenticatedAt: write.type !== 'update' && write.signedIn ? now : before?.authenticatedAt,
     data: write.data,
     version: (before?.version ?? 0) + 1,
     createdAt: before?.createdAt ?? now,

@@ -6,12 +6,15 @@ import type { SessionEvents } from './events.ts'
 import { isPlainObject } from './merge.ts'
 import type { SessionKey, SessionRecord } from './record.ts'
 import { bagForm, type SessionForm } from './session-form.ts'
+import { refusalOf, type UserLimit } from './sign-in.ts'
 import type { Lifetime, SessionStore, SessionWrite, TokenKeyedStore, WriteResult } from './store.ts'
 import { Sweeper, type SweepSettings } from './sweeper.ts'
 import { keyOf } from './token.ts'
+import { Turns } from './turns.ts'
 import { UnitOfWork } from './unit-of-work.ts'
 import { type UserId, userIdText } from './user-id.ts'
 import { UserSessions } from './user-sessions.ts'
+import type { SignIn } from './work-context.ts'
 
 /** The engine's options in their resolved, read-only form; lengths of time in milliseconds, sizes in bytes. */
 export interface EngineSettings {
@@ -20,10 +23,16 @@ export interface EngineSettings {
   readonly touchAfter: number
   readonly codec: Codec
   readonly sizeLimit: number
+  /** For how long the token from before a rotation still leads to what the session was then. 0: not at all. */
+  readonly rotationGrace: number
+  readonly sessionsPerUser?: UserLimit | undefined
   readonly sweep: SweepSettings | undefined
   /** What is left out is as `defaultBatching`, which is best for a store that answers many at once. */
   readonly batching?: Partial<BatchSettings>
 }
+
+/** Stores that know sessions by their tokens keep times in whole seconds. */
+const precisionOfOldTables = 2_000
 
 /** Loads sessions by token, commits them, ends them. Knows nothing of HTTP. */
 export class SessionEngine extends EventEmitter<SessionEvents> {
@@ -31,10 +40,13 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
   readonly #form: SessionForm
   /** @internal Whether the store knows sessions by their tokens. */
   readonly tokensAreKeys: boolean
+  /** @internal */
+  readonly rotationGrace: number
   readonly #batcher: Batcher
   readonly #sweeper: Sweeper | undefined
   readonly #warnedAt = new Map<string, number>()
   readonly #corruptKeys = new Set<SessionKey>()
+  readonly #turns = new Map<SessionKey, Turns>()
   #closing: Promise<void> | undefined
 
   constructor(settings: EngineSettings) {
@@ -42,6 +54,7 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
     this.#settings = settings
     this.#form = bagForm(settings)
     this.tokensAreKeys = (settings.store as Partial<TokenKeyedStore>).keyedBy === 'token'
+    this.rotationGrace = settings.rotationGrace
     this.#batcher = new Batcher(settings.store, settings.batching, (doing, cause) =>
       this.#fault(doing, cause),
     )
@@ -129,6 +142,27 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
   /** @internal */
   revoke(userId: string, publicId: string): Promise<boolean> {
     return this.user(userId).revoke(publicId)
+  }
+
+  /** @internal */
+  refusalOf(signIn: SignIn): Promise<SessionError | undefined> {
+    const notes = { store: this.#settings.store, context: this }
+    const precision = this.tokensAreKeys ? precisionOfOldTables : 0
+    return refusalOf(notes, signIn, this.user(signIn.userId), {
+      limit: this.#settings.sessionsPerUser,
+      precision,
+    })
+  }
+
+  /** @internal */
+  async inTurn<Result>(key: SessionKey, act: () => Promise<Result>): Promise<Result> {
+    const turns = this.#turns.get(key) ?? new Turns()
+    this.#turns.set(key, turns)
+    try {
+      return await turns.take(act)
+    } finally {
+      if (!turns.pending) this.#turns.delete(key)
+    }
   }
 
   /** @internal Asks the store; its failure becomes a typed error and an event. */

@@ -9,6 +9,8 @@ export type SessionErrorCode =
   | 'ERR_SESSION_TOO_LARGE'
   | 'ERR_SESSION_CORRUPT'
   | 'ERR_SESSION_GONE'
+  | 'ERR_SESSION_REVOKED'
+  | 'ERR_SESSION_LIMIT'
   | 'ERR_SESSION_USER_ID'
   | 'ERR_SESSION_RESERVED_NAME'
   | 'ERR_SESSION_REPLACED'
@@ -93,6 +95,24 @@ export function storeBusy(longestQueue: number): SessionError {
 /** The session that was to be used has ended. Status 401: its holder may begin another. */
 export function sessionGone(message: string): SessionError {
   return new SessionError('ERR_SESSION_GONE', message, { status: 401 })
+}
+
+/** A sign-in whose user's sessions were all ended while it was under way. Status 401: sign in again. */
+export function signInRevoked(): SessionError {
+  return new SessionError(
+    'ERR_SESSION_REVOKED',
+    "All of this user's sessions were ended after this request began, so it signed nobody in: the user has to sign in again. If this very request ended them, give revokeAll({ except: req.session }).",
+    { status: 401 },
+  )
+}
+
+/** A sign-in of a user who has as many sessions as may be. Status 403. */
+export function tooManySessions(most: number): SessionError {
+  return new SessionError(
+    'ERR_SESSION_LIMIT',
+    `This user has ${most} live sessions, and sessionsPerUser allows no more. One has to be ended first: sessions.user(id).list() names them.`,
+    { status: 403 },
+  )
 }
 
 /** A new session or token came too late for the browser to be told. */

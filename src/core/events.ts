@@ -7,7 +7,7 @@ export interface SessionReference {
 }
 
 /** Why a session ended. */
-export type EndReason = 'destroy' | 'regenerate' | 'revoke' | 'signOut'
+export type EndReason = 'destroy' | 'limit' | 'regenerate' | 'revoke' | 'signOut'
 
 /** What `sessions.on(name, listener)` tells, after it has happened. Each listener gets one argument. */
 export interface SessionEvents {

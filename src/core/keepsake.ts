@@ -1,11 +1,13 @@
 /**
  * What a store that keeps sessions as older libraries do has no place for. It lies in the session itself, as its
  * `coatcheck`: to apps of those libraries it is data like any other, which they keep. `userId` comes first in its text,
- * then `publicId`.
+ * then `publicId`; `createdAt` comes last.
  */
 export interface Keepsake {
   readonly userId: string | undefined
   readonly publicId: string
+  /** When the user last proved who they are. Left out where that was when the session began. */
+  readonly authenticatedAt?: number | undefined
   /** Milliseconds since the epoch, by the store's clock. */
   readonly createdAt: number
 }
@@ -13,7 +15,20 @@ export interface Keepsake {
 /** The keepsake in a session as it is stored; `undefined` if there is none, or something else in its place. */
 export function keepsakeIn({ coatcheck }: Readonly<Record<string, unknown>>): Keepsake | undefined {
   if (typeof coatcheck !== 'object' || coatcheck === null) return undefined
-  const { userId, publicId, createdAt } = coatcheck as Readonly<Record<string, unknown>>
+  const { userId, publicId, createdAt, authenticatedAt } = coatcheck as Readonly<Record<string, unknown>>
   if (typeof publicId !== 'string' || !Number.isSafeInteger(createdAt)) return undefined
-  return { userId: typeof userId === 'string' ? userId : undefined, publicId, createdAt: Number(createdAt) }
+  const began = Number(createdAt)
+  if (typeof userId !== 'string') return { userId: undefined, publicId, createdAt: began }
+  const authenticated = Number.isSafeInteger(authenticatedAt) ? Number(authenticatedAt) : began
+  return { userId, publicId, authenticatedAt: authenticated, createdAt: began }
+}
+
+/** The keepsake of a record that is stored anew. */
+export function keepsakeOf(
+  userId: string | undefined,
+  { publicId, createdAt }: Pick<Keepsake, 'publicId' | 'createdAt'>,
+  authenticatedAt: number | undefined,
+): Keepsake {
+  if (userId === undefined || authenticatedAt === createdAt) return { userId, publicId, createdAt }
+  return { userId, publicId, authenticatedAt, createdAt }
 }

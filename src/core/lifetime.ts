@@ -3,6 +3,9 @@ import { optionError, shown } from './errors.ts'
 /** A length of time: milliseconds as a number, or a whole number with a unit: `'500ms'`, `'90s'`, `'30m'`, `'12h'`, `'7d'`. */
 export type Duration = number | `${number}${'ms' | 's' | 'm' | 'h' | 'd'}`
 
+/** For how many milliseconds the token from before a rotation still leads to what the session was then. */
+export const defaultRotationGrace = 10_000
+
 const unitInMilliseconds = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 
 /** Reads a duration into milliseconds; throws `ERR_SESSION_OPTION`, naming `option`, if it is not a positive one. */

@@ -11,6 +11,8 @@ export interface SessionRecord {
   readonly publicId: string
   /** Whose session it is; `undefined` while nobody is signed in. At most 255 bytes of UTF-8. */
   readonly userId: string | undefined
+  /** When its user last proved who they are; `undefined` while nobody is signed in. */
+  readonly authenticatedAt: number | undefined
   /** The session's data as the codec encoded it. Never changed in place. */
   readonly data: Uint8Array
   /** 1 when created, 1 more with each change of the content. */
@@ -21,4 +23,9 @@ export interface SessionRecord {
   readonly expiresAt: number
   /** When this copy was read. */
   readonly readAt: number
+  /** What it held before its last rotation: only on a record that was found by the key from before it. */
+  readonly former?: FormerContent
 }
+
+/** What a record held before a rotation. */
+export type FormerContent = Pick<SessionRecord, 'userId' | 'authenticatedAt' | 'data'>

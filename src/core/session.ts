@@ -25,6 +25,7 @@ export interface SessionWork {
   readonly publicId: string
   readonly userId: string | undefined
   readonly createdAt: Date | undefined
+  readonly authenticatedAt: Date | undefined
   /** Throws if the work has gone on with another session. */
   assertCurrent(session: Session): void
   signIn(userId: UserId): Promise<void>
@@ -34,6 +35,7 @@ export interface SessionWork {
   destroy(): Promise<void>
   reload(): Promise<void>
   save(): Promise<void>
+  update<Result>(change: (session: RequestSession) => Result): Promise<Result>
   touch(): void
 }
 
@@ -51,14 +53,24 @@ export interface Session {
   readonly userId: string | undefined
   /** When the session began; `undefined` until it is stored. Data of yours stored as `createdAt` hides it. */
   readonly createdAt: Date | undefined
+  /**
+   * When the user last proved who they are, by the store's clock; `undefined` while nobody is signed in. For steps that
+   * ask for a fresh proof (ASVS 5, 7.5.3): `signIn` with the same user moves it, and gives a new token. Data of yours
+   * stored as `authenticatedAt` hides it.
+   */
+  readonly authenticatedAt: Date | undefined
 
   /**
    * Binds the session to a user and gives it a new token. The data stays, unless another user was signed in: then
    * their session ends and this one begins empty. Takes effect with the commit, in one
    * step: the token from before never leads to a signed-in session (ASVS 5, 7.2.4).
    *
+   * A sign-in does not outlive `revokeAll`: if that came after this request began, the commit fails and nothing is
+   * signed in.
+   *
    * @param userId your id of the user; a number is kept as its decimal text, at most 255 bytes
-   * @throws ERR_SESSION_USER_ID if it is empty or too long
+   * @throws ERR_SESSION_USER_ID if it is empty or too long; by the commit, ERR_SESSION_REVOKED (401), and
+   *   ERR_SESSION_LIMIT (403) where `sessionsPerUser` refuses
    */
   signIn(userId: UserId): Promise<void>
 
@@ -86,6 +98,19 @@ export interface Session {
   /** Stores the changes so far, now. They would be stored anyway before the response's first byte. */
   save(): Promise<void>
   save(callback: Callback): void
+
+  /**
+   * Changes the session and stores it, now. Where another request stored something meanwhile, `change` is undone and
+   * run again on what that left: so that what it works out from the session is never worked out from old data. N
+   * increments, in however many processes, give N.
+   *
+   * @param change may run several times, so it does nothing but change the session it is given; not async
+   * @returns what the last run of `change` returned
+   * @throws what `change` throws, the session then being as before; ERR_SESSION_GONE, ERR_SESSION_CONFLICT, and as `save`
+   * @example
+   * const views = await req.session.update((session) => (session.views = (session.views ?? 0) + 1))
+   */
+  update<Result>(change: (session: RequestSession) => Result): Promise<Result>
 
   /** Moves the expiry with the commit, even if it is not yet due. */
   touch(): RequestSession
@@ -135,6 +160,9 @@ const methods: Record<string, (this: Session, ...parameters: never[]) => unknown
   save(callback?: Callback) {
     return answer(() => current(this).save(), callback)
   },
+  update(change: (session: RequestSession) => unknown) {
+    return answer(() => current(this).update(change))
+  },
   touch() {
     current(this).touch()
     return this
@@ -173,7 +201,7 @@ Object.defineProperty(SessionBag.prototype, 'constructor', {
   configurable: true,
 })
 
-for (const name of ['userId', 'createdAt'] as const) {
+for (const name of ['userId', 'createdAt', 'authenticatedAt'] as const) {
   Object.defineProperty(SessionBag.prototype, name, {
     get(this: Session) {
       return workOf(this)[name]
@@ -224,7 +252,7 @@ export function reservedName(name: string): SessionError {
 }
 
 /** A promise, or the callback called after it in a turn of its own, so that what it throws is not swallowed. */
-export function answer(act: () => Promise<void>, callback?: Callback): Promise<void> | undefined {
+export function answer<Result>(act: () => Promise<Result>, callback?: Callback): Promise<Result> | undefined {
   const promise = (async () => act())()
   // `req.session.destroy()` without await is common. The commit waits for it and meets its failure, which
   // must not end the process besides.

@@ -21,7 +21,10 @@ import type { SessionKey, SessionRecord } from './record.ts'
  * `storeSuite` of `coatcheck/testing` against the real database to check an implementation.
  */
 export interface SessionStore {
-  /** Reads records by key. Absent and expired ones are `undefined`. */
+  /**
+   * Reads records by key. Absent and expired ones are `undefined`. For as long as a rotation said, the key from before
+   * it finds the record too: that copy has the record's new `key`, and `former` besides.
+   */
   find(keys: readonly SessionKey[]): Promise<(SessionRecord | undefined)[]>
 
   /**
@@ -55,7 +58,8 @@ export interface SessionStore {
  * A store that knows sessions by their tokens as they are, as older session libraries do. The engine hands such a
  * store tokens in place of keys: to live beside apps of those libraries, which look for the tokens there.
  * Whoever can read its database can use the sessions in it. `version` is any number there that is another one after
- * each change of the content, such as a hash of it, because those libraries keep no count.
+ * each change of the content, such as a hash of it, because those libraries keep no count. A token from before a rotation finds
+ * nothing there: those libraries would take what it finds for the session itself.
  */
 export interface TokenKeyedStore extends SessionStore {
   readonly keyedBy: 'token'
@@ -83,6 +87,8 @@ export interface InsertWrite extends SessionContent {
   readonly type: 'insert'
   readonly key: SessionKey
   readonly publicId: string
+  /** Whether the user has just proved who they are: `authenticatedAt` is then this moment. */
+  readonly signedIn: boolean
   readonly lifetime: Lifetime
 }
 
@@ -105,13 +111,20 @@ export interface TouchWrite {
 
 /**
  * An `update` that also moves the record from `key` to `newKey` in the same step: at no moment
- * do both keys find it, or neither. `publicId` and `createdAt` stay. `exists` if `newKey` is taken.
+ * do both keys lead to the same content, or neither to any. `publicId` and `createdAt` stay. `exists` if `newKey` is taken.
  */
 export interface RotateWrite extends SessionContent {
   readonly type: 'rotate'
   readonly key: SessionKey
   readonly newKey: SessionKey
   readonly version: number
+  /** Whether the user has just proved who they are: `authenticatedAt` is then this moment, else it stays. */
+  readonly signedIn: boolean
+  /**
+   * For so many milliseconds `find` gives the record for `key` too, with what it held before as its `former`. Only `find`
+   * does: to all else the record is not there under that key. Of several rotations only the last counts. 0: not at all.
+   */
+  readonly grace: number
   readonly lifetime: Lifetime
 }
 

@@ -1,9 +1,9 @@
 /** Does one thing after the other, in the order asked. */
 export class Turns {
-  #last: Promise<void> | undefined
+  #last: Promise<unknown> | undefined
 
   /** Acts when all that was asked before is done, whether or not that went well: at once, if nothing is. */
-  take(act: () => Promise<void>): Promise<void> {
+  take<Result>(act: () => Promise<Result>): Promise<Result> {
     const turn = this.#last?.then(act, act) ?? act()
     this.#last = turn
     const over = (): void => {
@@ -15,7 +15,7 @@ export class Turns {
   }
 
   /** The last turn, while it is not over. */
-  get pending(): Promise<void> | undefined {
+  get pending(): Promise<unknown> | undefined {
     return this.#last
   }
 }

@@ -3,7 +3,7 @@ import { changedTooOften, headersSent, SessionError, sessionGone } from './error
 import { type ContentWrite, recordAfter, referenceTo } from './content-write.ts'
 import type { EndReason } from './events.ts'
 import { mergeRecords } from './merge.ts'
-import type { SessionRecord } from './record.ts'
+import type { SessionKey, SessionRecord } from './record.ts'
 import type { RequestSession, Session, SessionWork } from './session.ts'
 import type { SessionForm } from './session-form.ts'
 import { type Outcome, SessionTokens } from './session-tokens.ts'
@@ -26,6 +26,13 @@ export class UnitOfWork implements SessionWork {
   readonly #tokens: SessionTokens
   readonly #unavailable: SessionError | undefined
   #record: SessionRecord | undefined
+  /** When the session was found, by the store's clock; where it was not, when the work began, by this process's. */
+  #readAt: number | undefined
+  readonly #begunAt: number
+  /** The session has got another token by a parallel request: this work sees and says what it was before. */
+  #former = false
+  /** What this work saw and held when it stored something into a session that had got another token. */
+  #beforeMerge: { readonly seen: SessionRecord; readonly held: Uint8Array } | undefined
   #nextPublicId: string | undefined
   #userId: string | undefined
   #session: Session | undefined
@@ -53,8 +60,11 @@ export class UnitOfWork implements SessionWork {
     this.#context = context
     this.#form = form
     this.#tokens = new SessionTokens(token, form)
-    this.#record = record
-    this.#userId = record?.userId
+    this.#former = record?.former !== undefined
+    this.#record = record?.former ? asItWas(record, context.keyOf(token!)) : record
+    this.#readAt = record?.readAt
+    this.#begunAt = record ? 0 : performance.now()
+    this.#userId = this.#record?.userId
     this.#unavailable = unavailable
   }
 
@@ -81,6 +91,16 @@ export class UnitOfWork implements SessionWork {
     return this.#record && new Date(this.#record.createdAt)
   }
 
+  get authenticatedAt(): Date | undefined {
+    const at = this.#record?.authenticatedAt
+    return at === undefined ? undefined : new Date(at)
+  }
+
+  /** Whether the session was found by a token from before a rotation. The browser is told nothing then. */
+  get isFormer(): boolean {
+    return this.#former
+  }
+
   /** What the browser must be told of all that was stored so far. */
   get outcome(): Outcome {
     return this.#tokens.outcome
@@ -100,7 +120,7 @@ export class UnitOfWork implements SessionWork {
   get touchDue(): boolean {
     const record = this.#record
     // One that this request stored under a new token has its whole life before it.
-    if (!record || this.action !== 'keep') return false
+    if (!record || this.#former || this.action !== 'keep') return false
     return this.#touched || record.readAt - record.seenAt >= this.#form.touchAfter(record)
   }
 
@@ -198,6 +218,8 @@ export class UnitOfWork implements SessionWork {
       const another = this.#userId !== undefined && this.#userId !== text
       if (another) await this.#remove('signOut')
       if (another || this.#state === 'gone') this.#becomeEmpty()
+      // A session of its own: a third token for that one could reach the browser after the second, and end up with neither.
+      else if (this.#former) this.#becomeNew()
       this.#userId = text
       this.#signedIn = true
       this.#tokens.plan()
@@ -214,7 +236,8 @@ export class UnitOfWork implements SessionWork {
   rotate(): Promise<void> {
     return this.#turns.take(async () => {
       this.#assertAvailable()
-      if (this.#record) this.#tokens.plan()
+      // One that has just got a new token needs no other.
+      if (this.#record && !this.#former) this.#tokens.plan()
     })
   }
 
@@ -234,12 +257,15 @@ export class UnitOfWork implements SessionWork {
   reload(): Promise<void> {
     return this.#turns.take(async () => {
       this.#assertAvailable()
-      const fresh = this.#record && (await this.#context.find(this.#record.key))
+      const key = this.#record?.key
+      const fresh = key && (await this.#context.find(key))
       if (!fresh) {
         throw sessionGone('There is no stored session to reload: it has ended, or was never saved.')
       }
-      this.#record = fresh
-      this.#userId = fresh.userId
+      this.#former ||= fresh.former !== undefined
+      this.#record = fresh.former ? asItWas(fresh, key) : fresh
+      this.#readAt = fresh.readAt
+      this.#userId = this.#record.userId
       this.#tokens.unplan()
       this.#signedIn = false
       if (this.#session) this.#form.refill(this.#session, this.#readData())
@@ -252,6 +278,18 @@ export class UnitOfWork implements SessionWork {
       if (this.#state === 'gone')
         throw sessionGone('This session has ended, so nothing more is stored in it.')
     })
+  }
+
+  async update<Result>(change: (session: RequestSession) => Result): Promise<Result> {
+    const result = await this.#turns.take(() => {
+      this.#assertAvailable()
+      const key = this.#record?.key
+      return key === undefined
+        ? this.#storeChange(change)
+        : this.#context.inTurn(key, () => this.#storeChange(change))
+    })
+    if (!result) throw sessionGone('This session has ended, so nothing was changed in it.')
+    return result.value
   }
 
   touch(): void {
@@ -273,6 +311,8 @@ export class UnitOfWork implements SessionWork {
 
   #becomeNew(): void {
     this.#state = 'open'
+    this.#former = false
+    this.#beforeMerge = undefined
     this.#regenerated = false
     this.#record = undefined
     this.#tokens.forget()
@@ -311,49 +351,147 @@ export class UnitOfWork implements SessionWork {
   /** @param encoded what the session holds, where that was encoded in this very moment */
   async #store(encoded?: Uint8Array): Promise<void> {
     for (let attempt = 1; attempt <= mostAttempts; attempt++) {
-      const data = (attempt === 1 && encoded) || this.#encoded()
-      const decision = this.#decide(data)
-      if (!decision) return
-      if (decision === 'touch') return this.#touchRecord(this.#record!, data)
-      this.#assertAvailable()
-      if (this.#headersOut && decision !== 'update') throw headersSent()
-      const write = this.#contentWrite(decision, data)
-      const result = await this.#context.write(write)
-      if (result === 'done') return this.#stored(write)
-      if (result === 'exists') this.#tokens.plan()
-      else if (result === 'gone' || !(await this.#mergeFresh())) {
-        if (!this.#signedIn) {
-          this.#state = 'gone'
-          this.#record = undefined
-          this.#tokens.forget()
-          return
-        }
-        this.#startAnew()
-      } else await jitter(attempt)
+      if (await this.#storedOnce((attempt === 1 && encoded) || this.#encoded())) return
+      await jitter(attempt)
     }
     throw changedTooOften(mostAttempts)
   }
 
+  /** @returns what `change` gave; `undefined` if the session has ended */
+  async #storeChange<Result>(
+    change: (session: RequestSession) => Result,
+  ): Promise<{ readonly value: Result } | undefined> {
+    for (let attempt = 1; attempt <= mostAttempts; attempt++) {
+      const { session } = this
+      if (!session || this.#state !== 'open') return undefined
+      const before = this.#encoded()
+      const value = this.#changed(session, change, before)
+      if (await this.#storedOnce(this.#encoded(), before)) return this.#isOpen ? { value } : undefined
+      await jitter(attempt)
+    }
+    throw changedTooOften(mostAttempts)
+  }
+
+  #changed<Result>(
+    session: RequestSession,
+    change: (session: RequestSession) => Result,
+    before: Uint8Array,
+  ): Result {
+    try {
+      const value = change(session)
+      if (typeof (value as { then?: unknown } | null | undefined)?.then !== 'function') return value
+    } catch (error) {
+      this.#putBack(before)
+      throw error
+    }
+    this.#putBack(before)
+    throw new TypeError(
+      'What update() is given must not be async, for it may run several times: await before it.',
+    )
+  }
+
+  #putBack(data: Uint8Array): void {
+    if (this.#session)
+      this.#form.refill(this.#session, this.#context.decode({ ...this.#record!, data }) ?? {})
+  }
+
+  get #isOpen(): boolean {
+    return this.#state === 'open'
+  }
+
+  /**
+   * @param undo what to put back into the session before what others stored is merged into it
+   * @returns whether there is nothing left to do; else the session holds what is to be stored next
+   */
+  async #storedOnce(data: Uint8Array, undo?: Uint8Array): Promise<boolean> {
+    const decision = this.#decide(data)
+    if (!decision) return true
+    if (decision === 'touch') {
+      await this.#touchRecord(this.#record!, data)
+      return true
+    }
+    this.#assertAvailable()
+    if (this.#headersOut && decision !== 'update') throw headersSent()
+    const write = this.#contentWrite(decision, data)
+    const result = await this.#context.write(write)
+    if (result === 'done') {
+      await this.#stored(write)
+      return true
+    }
+    if (undo) this.#putBack(undo)
+    if (result === 'exists') this.#tokens.plan()
+    else if (await this.#takeInFresh()) return false
+    else if (this.#signedIn) this.#startAnew()
+    else {
+      this.#state = 'gone'
+      this.#record = undefined
+      this.#tokens.forget()
+      return true
+    }
+    return false
+  }
+
   #contentWrite(decision: 'insert' | 'update' | 'rotate', data: Uint8Array): ContentWrite {
     const content = { userId: this.#userId, data, lifetime: this.#form.lifetime(this.#session) }
+    const signedIn = this.#signedIn
     if (decision === 'insert') {
-      return { type: 'insert', key: this.#context.keyOf(this.id), publicId: this.publicId, ...content }
+      return {
+        type: 'insert',
+        key: this.#context.keyOf(this.id),
+        publicId: this.publicId,
+        signedIn,
+        ...content,
+      }
     }
     const { key, version } = this.#record!
     if (decision === 'update') return { type: 'update', key, version, ...content }
-    return { type: 'rotate', key, newKey: this.#context.keyOf(this.id), version, ...content }
+    const grace = this.#context.rotationGrace
+    return { type: 'rotate', key, newKey: this.#context.keyOf(this.id), version, signedIn, grace, ...content }
   }
 
-  #stored(write: ContentWrite): void {
+  async #stored(write: ContentWrite): Promise<void> {
+    const signedIn = this.#signedIn
     this.#record = recordAfter(write, this.#record, this.publicId)
     if (write.type !== 'update') this.#tokens.store()
     this.#touched = false
     this.#saved = true
-    this.#signedIn = false // it is stored; from here on a revocation reaches it
+    this.#signedIn = false
+    if (signedIn) await this.#stand()
     const reference = referenceTo(this.#record)
     if (write.type === 'insert') this.#context.announce('created', reference)
     if (write.type === 'rotate') this.#context.announce('rotated', reference)
     this.#context.announce('committed', { ...reference, version: this.#record.version })
+    this.#hideWhatCameAfter()
+  }
+
+  /** Ends what was just stored if it may not stay. Nobody has been told its token. */
+  async #stand(): Promise<void> {
+    const { publicId, userId, key } = this.#record!
+    const signIn = {
+      userId: userId!,
+      publicId,
+      readAt: this.#readAt,
+      age: performance.now() - this.#begunAt,
+    }
+    try {
+      const refusal = await this.#context.refusalOf(signIn)
+      if (refusal) throw refusal
+    } catch (error) {
+      this.#becomeEmpty()
+      // It is not told if this fails: what is told already is that the sign-in failed.
+      await this.#context.write({ type: 'remove', key }).catch(() => undefined)
+      throw error
+    }
+  }
+
+  /** What a request with a former token stored stands in the session, but it sees of that what it saw before. */
+  #hideWhatCameAfter(): void {
+    const before = this.#beforeMerge
+    if (!before || !this.#record) return
+    this.#beforeMerge = undefined
+    const { key, authenticatedAt } = before.seen
+    this.#record = { ...this.#record, key, authenticatedAt, data: before.held }
+    this.#putBack(before.held)
   }
 
   /** A failed touch shortens a session by a little; it must not fail the request. The engine has told the event. */
@@ -368,13 +506,25 @@ export class UnitOfWork implements SessionWork {
     this.#record &&= { ...this.#record, seenAt: this.#record.readAt }
   }
 
-  /** Takes in what others stored since; false if the session has ended. */
-  async #mergeFresh(): Promise<boolean> {
+  /** Takes in what others stored since; false if the session has ended, or is another's by now. */
+  async #takeInFresh(): Promise<boolean> {
     const base = this.#record!
     const fresh = await this.#context.find(base.key)
     if (!fresh) return false
+    if (this.#signedIn) {
+      // As in `signIn`: a session of its own.
+      if (fresh.former) return false
+    } else {
+      // Nothing that began before a sign-in writes into what came of it.
+      if (fresh.userId !== base.userId) return false
+      this.#userId = fresh.userId
+    }
+    if (fresh.former) {
+      this.#former = true
+      this.#tokens.unplan()
+      this.#beforeMerge ??= { seen: base, held: this.#encoded() }
+    }
     if (this.#session) mergeRecords(this.#context, this.#form, this.#session, base, fresh)
-    if (!this.#signedIn) this.#userId = fresh.userId
     this.#record = fresh
     return true
   }
@@ -405,13 +555,25 @@ export class UnitOfWork implements SessionWork {
           throw error
         })
       if (result === 'done') this.#context.announce('destroyed', { ...referenceTo(record), reason })
-      // Ended already, or under a new key since a parallel request rotated it: there too it ends.
-      else if (record.userId !== undefined) await this.#context.revoke(record.userId, record.publicId)
+      else await this.#removeMoved(record)
       this.#tokens.end()
       this.#record = undefined
     }
     this.#endPlanned = undefined
   }
+
+  /** Ended already, or under a new key since a parallel request rotated it: there too it ends. */
+  async #removeMoved({ key, userId, publicId }: SessionRecord): Promise<void> {
+    if (userId !== undefined) return void (await this.#context.revoke(userId, publicId))
+    const moved = await this.#context.find(key)
+    // An anonymous session that somebody signed in on meanwhile is another's.
+    if (moved && moved.userId === undefined) await this.#context.write({ type: 'remove', key: moved.key })
+  }
+}
+
+/** A record that was found by a former key, as it was then: under that key, which nothing but a look finds it by. */
+function asItWas(record: SessionRecord, key: SessionKey): SessionRecord {
+  return { ...record, ...record.former, key }
 }
 
 /** Waits a little longer, and more randomly, with each attempt: up to 50 ms. */

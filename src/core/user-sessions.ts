@@ -1,6 +1,8 @@
 import { SessionError } from './errors.ts'
+import type { EndReason } from './events.ts'
 import type { SessionRecord } from './record.ts'
 import type { SessionData } from './session.ts'
+import { rememberRevocation } from './sign-in.ts'
 import type { SessionStore } from './store.ts'
 import type { WorkContext } from './work-context.ts'
 
@@ -9,6 +11,8 @@ export interface SessionInfo {
   readonly publicId: string
   readonly userId: string | undefined
   readonly createdAt: Date
+  /** When the user signed in here, or proved again who they are. */
+  readonly authenticatedAt: Date | undefined
   readonly seenAt: Date
   readonly expiresAt: Date
   /** A copy; changing it changes nothing. Empty if the record cannot be read. */
@@ -35,12 +39,13 @@ export class UserSessions {
    * @throws ERR_SESSION_STORE_UNAVAILABLE
    */
   async list(): Promise<SessionInfo[]> {
-    const records = await this.#records()
+    const records = await this.records()
     return records
       .map((record) => ({
         publicId: record.publicId,
         userId: record.userId,
         createdAt: new Date(record.createdAt),
+        authenticatedAt: record.authenticatedAt === undefined ? undefined : new Date(record.authenticatedAt),
         seenAt: new Date(record.seenAt),
         expiresAt: new Date(record.expiresAt),
         data: (this.#context.decode(record) ?? {}) as Partial<SessionData>,
@@ -53,13 +58,18 @@ export class UserSessions {
    * @returns whether there was such a session; never touches another user's
    * @throws ERR_SESSION_STORE_UNAVAILABLE, ERR_SESSION_STORE_TIMEOUT, ERR_SESSION_STORE_BUSY, ERR_SESSION_CONFLICT
    */
-  async revoke(publicId: string): Promise<boolean> {
+  revoke(publicId: string): Promise<boolean> {
+    return this.end(publicId, 'revoke')
+  }
+
+  /** @internal */
+  async end(publicId: string, reason: EndReason): Promise<boolean> {
     // Its key may move under us, by a rotation: then look again, for it must not get away.
     for (let attempt = 1; attempt <= 10; attempt++) {
-      const record = (await this.#records()).find((candidate) => candidate.publicId === publicId)
+      const record = (await this.records()).find((candidate) => candidate.publicId === publicId)
       if (!record) return false
       if ((await this.#context.write({ type: 'remove', key: record.key })) === 'done') {
-        this.#context.announce('destroyed', { publicId, userId: this.#userId, reason: 'revoke' })
+        this.#context.announce('destroyed', { publicId, userId: this.#userId, reason })
         return true
       }
     }
@@ -71,7 +81,8 @@ export class UserSessions {
   }
 
   /**
-   * Ends all sessions of the user, in every app, before the promise resolves.
+   * Ends all sessions of the user, in every app, before the promise resolves. Those too that begin with a sign-in
+   * whose request began before this: it may have gone by a password that is no longer good.
    *
    * @param options.except the one to leave: a session in hand, or its publicId
    * @returns how many were ended
@@ -82,7 +93,8 @@ export class UserSessions {
     options: { readonly except?: { readonly publicId: string } | string } = {},
   ): Promise<number> {
     const except = typeof options.except === 'object' ? options.except.publicId : options.except
-    const ended = await this.#records()
+    await rememberRevocation({ store: this.#store, context: this.#context }, this.#userId, except)
+    const ended = await this.records()
     const count = await this.#context.asking('ending sessions', () =>
       this.#store.removeByUser(this.#userId, except),
     )
@@ -93,7 +105,8 @@ export class UserSessions {
     return count
   }
 
-  async #records(): Promise<SessionRecord[]> {
+  /** @internal */
+  async records(): Promise<SessionRecord[]> {
     const records: SessionRecord[] = []
     let after: string | undefined
     do {

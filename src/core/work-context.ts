@@ -1,15 +1,32 @@
+import type { SessionError } from './errors.ts'
 import type { SessionEvents } from './events.ts'
 import type { SessionKey, SessionRecord } from './record.ts'
 import type { SessionWrite, WriteResult } from './store.ts'
 
+/** A sign-in that was just stored. */
+export interface SignIn {
+  readonly userId: string
+  readonly publicId: string
+  /** When its request found the session, by the store's clock; `undefined` if there was none to find. */
+  readonly readAt: number | undefined
+  /** How many milliseconds ago its request began. */
+  readonly age: number
+}
+
 /** What work on sessions needs of the engine. */
 export interface WorkContext {
+  /** For how many milliseconds the token from before a rotation still leads to what the session was then. */
+  readonly rotationGrace: number
   /** What the store knows a token's session by. */
   keyOf(token: string): SessionKey
   find(key: SessionKey): Promise<SessionRecord | undefined>
   write(write: SessionWrite): Promise<WriteResult>
   /** Ends a user's session, whatever its key is by now; false if there is none. */
   revoke(userId: string, publicId: string): Promise<boolean>
+  /** Why a sign-in that was just stored may not stay; `undefined` if it may. Ends what has to give way to it. */
+  refusalOf(signIn: SignIn): Promise<SessionError | undefined>
+  /** Does what changes one session after what this process is already doing to it. */
+  inTurn<Result>(key: SessionKey, act: () => Promise<Result>): Promise<Result>
   /** Asks the store for anything else; its failure becomes a typed error and an event. */
   asking<Answer>(doing: string, ask: () => Promise<Answer>): Promise<Answer>
   /** Throws ERR_SESSION_DATA or ERR_SESSION_TOO_LARGE. */

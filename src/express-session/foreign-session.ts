@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto'
 import { SessionError } from '../core/errors.ts'
-import { type Keepsake, keepsakeIn } from '../core/keepsake.ts'
+import { type Keepsake, keepsakeIn, keepsakeOf } from '../core/keepsake.ts'
 import type { SessionKey, SessionRecord } from '../core/record.ts'
 import { publicIdOf } from '../core/token.ts'
 import { Cookie } from './cookie.ts'
@@ -31,6 +31,7 @@ export function readForeign(key: SessionKey, given: unknown): ForeignRecord {
     key,
     publicId: keepsake?.publicId ?? publicIdOf(key),
     userId: keepsake?.userId,
+    authenticatedAt: keepsake?.authenticatedAt,
     data: Buffer.from(String(JSON.stringify(keepsake ? stripped : given))),
     version: session ? fingerprintOf(session) : 0,
     createdAt: keepsake?.createdAt ?? seenAt,
@@ -62,8 +63,7 @@ export function writeForeign(data: Uint8Array, keepsake?: Keepsake): object {
   }
   session['cookie'] = cookieOf(session['cookie'])
   if (keepsake) {
-    const { userId, publicId, createdAt } = keepsake
-    session['coatcheck'] = { userId, publicId, createdAt }
+    session['coatcheck'] = keepsakeOf(keepsake.userId, keepsake, keepsake.authenticatedAt)
   }
   return session
 }

@@ -153,9 +153,10 @@ export class ForeignStore implements TokenKeyedStore {
     const found = await this.#read(write.key)
     const refusal = refusalOf(found, write.version)
     if (refusal) return refusal
-    const { publicId, createdAt, kept } = found!
+    const { publicId, createdAt, authenticatedAt, kept } = found!
     const { userId } = write
-    const keepsake = kept || userId !== undefined ? { userId, publicId, createdAt } : undefined
+    const keepsake =
+      kept || userId !== undefined ? { userId, publicId, authenticatedAt, createdAt } : undefined
     await this.#set(write.key, write.data, keepsake)
     return 'done'
   }
@@ -167,7 +168,9 @@ export class ForeignStore implements TokenKeyedStore {
     if (refusal) return refusal
     if (await this.#read(write.newKey)) return 'exists'
     const { publicId, createdAt } = found!
-    await this.#set(write.newKey, write.data, { userId: write.userId, publicId, createdAt })
+    const { userId } = write
+    const authenticatedAt = write.signedIn ? Date.now() : found!.authenticatedAt
+    await this.#set(write.newKey, write.data, { userId, publicId, authenticatedAt, createdAt })
     await this.#destroy(write.key)
     return 'done'
   }

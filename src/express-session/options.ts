@@ -1,7 +1,7 @@
 import { createSecretKey, KeyObject, randomBytes } from 'node:crypto'
 import { SessionEngine } from '../core/engine.ts'
 import { optionError, SessionError, shown } from '../core/errors.ts'
-import { type Duration, milliseconds } from '../core/lifetime.ts'
+import { defaultRotationGrace, type Duration, milliseconds } from '../core/lifetime.ts'
 import type { SessionRecord } from '../core/record.ts'
 import type { Lifetime, SessionStore } from '../core/store.ts'
 import { defaultSweep } from '../core/sweeper.ts'
@@ -142,7 +142,13 @@ export function resolveOptions(options: SessionOptions): ResolvedOptions {
 
 function engineOf(options: SessionOptions, lifetime: Lifetime, native: NativeStore | undefined) {
   const store = options.store ?? new MemoryStore()
-  const settings = { lifetime, touchAfter: 0, codec: plainJson, sizeLimit: Infinity }
+  const settings = {
+    lifetime,
+    touchAfter: 0,
+    codec: plainJson,
+    sizeLimit: Infinity,
+    rotationGrace: defaultRotationGrace,
+  }
   if (isOurs(store)) {
     const engine = new SessionEngine({ ...settings, store, sweep: defaultSweep })
     return {

@@ -1,5 +1,6 @@
 import {
   answer as answerCore,
+  type RequestSession,
   reservedName,
   type Session as CoreSession,
   type SessionWork,
@@ -118,6 +119,12 @@ const ours: Record<string, (this: Session) => unknown> = {
   },
   createdAt() {
     return workOf(this).createdAt
+  },
+  authenticatedAt() {
+    return workOf(this).authenticatedAt
+  },
+  update() {
+    return (change: (session: RequestSession) => unknown) => answerCore(() => current(this).update(change))
   },
   signIn() {
     return (userId: string) => answer(this, () => current(this).signIn(userId))

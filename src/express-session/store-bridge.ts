@@ -6,6 +6,7 @@ import { changedTooOften, storeUnavailable } from '../core/errors.ts'
 import { isPlainObject, mergeInto } from '../core/merge.ts'
 import type { SessionKey, SessionRecord } from '../core/record.ts'
 import type { Lifetime, SessionStore, TokenKeyedStore, WriteResult } from '../core/store.ts'
+import { isNote } from '../core/sign-in.ts'
 import { keyOf } from '../core/token.ts'
 import { Turns } from '../core/turns.ts'
 import { jitter, mostAttempts } from '../core/unit-of-work.ts'
@@ -172,7 +173,7 @@ export class StoreBridge {
     const publicId = record?.publicId ?? randomBytes(12).toString('base64url')
     const write = record
       ? ({ type: 'update', version: record.version, ...content } as const)
-      : ({ type: 'insert', publicId, ...content } as const)
+      : ({ type: 'insert', publicId, signedIn: false, ...content } as const)
     const maxAge = maxAgeOf(session)
     const result = await this.#write(write)
     if (result === 'done') Object.assign(known, { record: recordAfter(write, record, publicId), maxAge })
@@ -193,7 +194,7 @@ export class StoreBridge {
     do {
       const query = { after, limit: 500 }
       const page = await asking('listing sessions', () => this.#store.list(query))
-      yield page.items
+      yield page.items.filter((record) => !isNote(record))
       after = page.next
     } while (after !== undefined)
   }

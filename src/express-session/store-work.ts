@@ -24,6 +24,7 @@ export class StoreWork implements SessionWork {
   readonly publicId = ''
   readonly userId = undefined
   readonly createdAt = undefined
+  readonly authenticatedAt = undefined
   readonly #session: object
   readonly #request: StoreRequest
 
@@ -72,6 +73,10 @@ export class StoreWork implements SessionWork {
 
   rotate(): Promise<void> {
     throw needsRequest('rotate')
+  }
+
+  update(): Promise<never> {
+    throw needsRequest('update')
   }
 
   #ask(act: (store: SessionStoreInUse, callback: Callback) => unknown): Promise<void> {

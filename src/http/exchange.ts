@@ -125,6 +125,8 @@ export class Exchange {
 
   #setsAgain(): boolean {
     const { cookie } = this.#context
+    // Another response brings the browser the token that came after this one.
+    if (this.work.isFormer) return false
     return this.#renew || cookie.rolling === true || cookie.moves?.(this.work) === true
   }
 

@@ -1,5 +1,5 @@
 import { optionError, refuseUnknownOptions } from '../core/errors.ts'
-import type { SessionKey, SessionRecord } from '../core/record.ts'
+import type { FormerContent, SessionKey, SessionRecord } from '../core/record.ts'
 import type {
   InsertWrite,
   Lifetime,
@@ -32,9 +32,12 @@ interface Entry extends Expiring {
   readonly createdAt: number
   key: SessionKey
   userId: string | undefined
+  authenticatedAt: number | undefined
   data: Uint8Array
   version: number
   seenAt: number
+  /** What the key from before the last rotation finds, and until when. */
+  former: (FormerContent & { readonly key: SessionKey; readonly until: number }) | undefined
 }
 
 /**
@@ -49,6 +52,7 @@ export class MemoryStore implements SessionStore {
   readonly #maxSessions: number
   /** Least recently used first. */
   readonly #byKey = new Map<SessionKey, Entry>()
+  readonly #byFormerKey = new Map<SessionKey, Entry>()
   /** Oldest first. */
   readonly #bySequence = new Map<number, Entry>()
   readonly #byUser = new Map<string, Set<Entry>>()
@@ -68,7 +72,7 @@ export class MemoryStore implements SessionStore {
     const now = Date.now()
     return keys.map((key) => {
       const entry = this.#live(key, now)
-      if (entry === undefined) return undefined
+      if (entry === undefined) return this.#findFormer(key, now)
       this.#used(entry)
       return recordOf(entry, now)
     })
@@ -144,10 +148,12 @@ export class MemoryStore implements SessionStore {
       key: write.key,
       publicId: write.publicId,
       userId: undefined,
+      authenticatedAt: write.signedIn ? now : undefined,
       data: new Uint8Array(write.data),
       version: 1,
       createdAt: now,
       seenAt: now,
+      former: undefined,
       expiresAt: expiry(write.lifetime, now, now),
       heapIndex: -1,
     }
@@ -168,14 +174,21 @@ export class MemoryStore implements SessionStore {
   #rotate(entry: Entry, write: RotateWrite, now: number): WriteResult {
     if (entry.version !== write.version) return 'stale'
     if (this.#byKey.has(write.newKey)) return 'exists'
+    const { key, userId, authenticatedAt, data } = entry
     this.#replace(entry, write, write.lifetime, now)
-    this.#byKey.delete(entry.key)
+    if (write.signedIn) entry.authenticatedAt = now
+    this.#byKey.delete(key)
     entry.key = write.newKey
     this.#byKey.set(entry.key, entry)
+    this.#forgetFormer(entry)
+    if (write.grace === 0) return 'done'
+    entry.former = { key, userId, authenticatedAt, data, until: now + write.grace }
+    this.#byFormerKey.set(key, entry)
     return 'done'
   }
 
   #replace(entry: Entry, content: SessionContent, lifetime: Lifetime, now: number): void {
+    if (entry.former && entry.former.until <= now) this.#forgetFormer(entry)
     entry.data = new Uint8Array(content.data)
     entry.version++
     entry.seenAt = now
@@ -186,6 +199,19 @@ export class MemoryStore implements SessionStore {
   #live(key: SessionKey, now: number): Entry | undefined {
     const entry = this.#byKey.get(key)
     return entry !== undefined && entry.expiresAt > now ? entry : undefined
+  }
+
+  #findFormer(key: SessionKey, now: number): SessionRecord | undefined {
+    const entry = this.#byFormerKey.get(key)
+    if (!entry?.former || entry.former.until <= now || entry.expiresAt <= now) return undefined
+    const { userId, authenticatedAt, data } = entry.former
+    return { ...recordOf(entry, now), former: { userId, authenticatedAt, data: Buffer.from(data) } }
+  }
+
+  #forgetFormer(entry: Entry): void {
+    if (entry.former && this.#byFormerKey.get(entry.former.key) === entry)
+      this.#byFormerKey.delete(entry.former.key)
+    entry.former = undefined
   }
 
   #used(entry: Entry): void {
@@ -220,6 +246,7 @@ export class MemoryStore implements SessionStore {
     this.#bySequence.delete(entry.sequence)
     this.#byExpiry.remove(entry)
     this.#leaveUser(entry)
+    this.#forgetFormer(entry)
   }
 
   #removeOneExpired(now: number): boolean {
@@ -251,6 +278,7 @@ function recordOf(entry: Entry, now: number): SessionRecord {
     key: entry.key,
     publicId: entry.publicId,
     userId: entry.userId,
+    authenticatedAt: entry.userId === undefined ? undefined : entry.authenticatedAt,
     data: Buffer.from(entry.data), // out of Node's pool: a memory block of its own costs more than all else here
     version: entry.version,
     createdAt: entry.createdAt,

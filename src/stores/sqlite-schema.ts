@@ -9,14 +9,21 @@ export function migrations(table: string): readonly (readonly string[])[] {
   session_key BLOB NOT NULL PRIMARY KEY,
   public_id TEXT NOT NULL,
   user_id TEXT,
+  authenticated_at INTEGER,
   data BLOB NOT NULL,
   version INTEGER NOT NULL,
   created_at INTEGER NOT NULL,
   seen_at INTEGER NOT NULL,
-  expires_at INTEGER NOT NULL
+  expires_at INTEGER NOT NULL,
+  former_key BLOB,
+  former_until INTEGER,
+  former_user_id TEXT,
+  former_authenticated_at INTEGER,
+  former_data BLOB
 ) STRICT, WITHOUT ROWID`,
       `CREATE INDEX IF NOT EXISTS "${table}_user_id" ON "${table}" (user_id) WHERE user_id IS NOT NULL`,
       `CREATE INDEX IF NOT EXISTS "${table}_expires_at" ON "${table}" (expires_at)`,
+      `CREATE INDEX IF NOT EXISTS "${table}_former_key" ON "${table}" (former_key) WHERE former_key IS NOT NULL`,
     ],
   ]
 }
@@ -39,32 +46,49 @@ const now = `CAST(round(unixepoch('subsec') * 1000) AS INTEGER)`
 /** Records a migration: the table's name, its version. */
 export const insertMigration = `INSERT INTO "coatcheck_migrations" (table_name, version, applied_at) VALUES (?, ?, ${now})`
 
-const columns = `session_key, public_id, user_id, data, version, created_at, seen_at, expires_at, ${now} AS read_at`
+const columns = `session_key, public_id, user_id, authenticated_at, data, version, created_at, seen_at, expires_at, ${now} AS read_at`
 
 /** `min(now + idle, created_at + absolute)`: two parameters, Infinity for no absolute limit. */
 const expiry = `CAST(min(${now} + ?, created_at + ?) AS INTEGER)`
 
 const content = `user_id = ?, data = ?, version = version + 1, seen_at = ${now}, expires_at = ${expiry}`
 
+/** What the key from before a rotation found is kept no longer than it may be found. */
+const forgetFormer = ['key', 'data']
+  .map((name) => `former_${name} = CASE WHEN former_until > ${now} THEN former_${name} END`)
+  .join(', ')
+
 /** Every statement that is used on a table of sessions. The question marks are named above each. */
 export function statements(table: string) {
+  /** Grace, new key, 1 if the user has just signed in, user id, data, idle, absolute; key, version, new key. */
+  const rotate = (grace: boolean) => `UPDATE "${table}" SET
+    former_key = ${grace ? 'session_key' : 'NULL'}, former_until = ${now} + ?, former_user_id = user_id,
+    former_authenticated_at = authenticated_at, former_data = ${grace ? 'data' : 'NULL'}, session_key = ?,
+    authenticated_at = CASE ? WHEN 1 THEN ${now} ELSE authenticated_at END, ${content}
+    WHERE session_key = ? AND version = ? AND expires_at > ${now}
+    AND NOT EXISTS (SELECT 1 FROM "${table}" WHERE session_key = ?)`
+  const rotates = { withGrace: rotate(true), without: rotate(false) }
   return {
     /** As many keys as asked for. */
     find: (keys: number) =>
       `SELECT ${columns} FROM "${table}" WHERE session_key IN (${'?, '.repeat(keys - 1)}?) AND expires_at > ${now}`,
+    /** As many former keys as asked for. */
+    findFormer: (keys: number) =>
+      `SELECT ${columns}, former_key, former_user_id, former_authenticated_at, former_data FROM "${table}"
+      WHERE former_key IN (${'?, '.repeat(keys - 1)}?) AND former_until > ${now} AND expires_at > ${now}`,
     /** Key. */
     version: `SELECT version FROM "${table}" WHERE session_key = ? AND expires_at > ${now}`,
-    /** Key, public id, user id, data, lifetime. */
-    insert: `INSERT INTO "${table}" (session_key, public_id, user_id, data, version, created_at, seen_at, expires_at)
-      VALUES (?, ?, ?, ?, 1, ${now}, ${now}, CAST(${now} + ? AS INTEGER)) ON CONFLICT (session_key) DO NOTHING`,
+    /** Key, public id, user id, 1 if the user has just signed in, data, lifetime. */
+    insert: `INSERT INTO "${table}"
+      (session_key, public_id, user_id, authenticated_at, data, version, created_at, seen_at, expires_at)
+      VALUES (?, ?, ?, CASE ? WHEN 1 THEN ${now} END, ?, 1, ${now}, ${now}, CAST(${now} + ? AS INTEGER))
+      ON CONFLICT (session_key) DO NOTHING`,
     /** User id, data, idle, absolute; key, version. */
-    update: `UPDATE "${table}" SET ${content} WHERE session_key = ? AND version = ? AND expires_at > ${now}`,
+    update: `UPDATE "${table}" SET ${content}, ${forgetFormer} WHERE session_key = ? AND version = ? AND expires_at > ${now}`,
     /** Idle, absolute; key. */
     touch: `UPDATE "${table}" SET seen_at = ${now}, expires_at = max(expires_at, ${expiry})
       WHERE session_key = ? AND expires_at > ${now}`,
-    /** New key, user id, data, idle, absolute; key, version, new key. */
-    rotate: `UPDATE "${table}" SET session_key = ?, ${content} WHERE session_key = ? AND version = ? AND expires_at > ${now}
-      AND NOT EXISTS (SELECT 1 FROM "${table}" WHERE session_key = ?)`,
+    rotate: (grace: boolean) => rotates[grace ? 'withGrace' : 'without'],
     /** Key. One row for each record removed, `live` being 1 or 0. */
     remove: `DELETE FROM "${table}" WHERE session_key = ? RETURNING expires_at > ${now} AS live`,
     /** Key to start after, limit. */

@@ -43,12 +43,21 @@ interface Row {
   readonly session_key: Uint8Array
   readonly public_id: string
   readonly user_id: string | null
+  readonly authenticated_at: number | bigint | null
   readonly data: Uint8Array
   readonly version: number | bigint
   readonly created_at: number | bigint
   readonly seen_at: number | bigint
   readonly expires_at: number | bigint
   readonly read_at: number | bigint
+}
+
+/** A row that was found by the key from before a rotation. */
+interface FormerRow extends Row {
+  readonly former_key: Uint8Array
+  readonly former_user_id: string | null
+  readonly former_authenticated_at: number | bigint | null
+  readonly former_data: Uint8Array
 }
 
 /**
@@ -108,6 +117,15 @@ export class SQLiteStore implements SessionStore {
         for (const row of this.#rows<Row>(this.#sql.find(values.length), ...values)) {
           const record = recordOf(row)
           records.set(record.key, record)
+        }
+      }
+      for (const part of parts(
+        keys.filter((key) => !records.has(key)),
+        largestBatch,
+      )) {
+        const values = padded(part).map(bytesOf)
+        for (const row of this.#rows<FormerRow>(this.#sql.findFormer(values.length), ...values)) {
+          records.set(keyOf(row.former_key), formerRecordOf(row))
         }
       }
     })
@@ -217,7 +235,7 @@ export class SQLiteStore implements SessionStore {
     switch (write.type) {
       case 'insert': {
         const life = Math.min(write.lifetime.idle, write.lifetime.absolute ?? Infinity)
-        const values = [key, write.publicId, write.userId ?? null, write.data, life]
+        const values = [key, write.publicId, write.userId ?? null, Number(write.signedIn), write.data, life]
         return this.#run(this.#sql.insert, ...values) === 1 ? 'done' : 'exists'
       }
       case 'update': {
@@ -234,8 +252,19 @@ export class SQLiteStore implements SessionStore {
       case 'rotate': {
         const { idle, absolute = Infinity } = write.lifetime
         const newKey = bytesOf(write.newKey)
-        const values = [newKey, write.userId ?? null, write.data, idle, absolute, key, write.version, newKey]
-        return this.#run(this.#sql.rotate, ...values) === 1
+        const values = [
+          write.grace,
+          newKey,
+          Number(write.signedIn),
+          write.userId ?? null,
+          write.data,
+          idle,
+          absolute,
+          key,
+          write.version,
+          newKey,
+        ]
+        return this.#run(this.#sql.rotate(write.grace > 0), ...values) === 1
           ? 'done'
           : (this.#mismatch(key, write.version) ?? 'exists')
       }
@@ -287,12 +316,15 @@ function countLive(removed: readonly { live: number | bigint }[]): number {
   return removed.filter(({ live }) => Number(live) === 1).length
 }
 
+function keyOf({ buffer, byteOffset, byteLength }: Uint8Array): SessionKey {
+  return Buffer.from(buffer, byteOffset, byteLength).toString('hex') as SessionKey
+}
+
 function recordOf(row: Row): SessionRecord {
-  const { buffer, byteOffset, byteLength } = row.session_key
   return {
-    key: Buffer.from(buffer, byteOffset, byteLength).toString('hex') as SessionKey,
+    key: keyOf(row.session_key),
     publicId: row.public_id,
-    userId: row.user_id ?? undefined,
+    ...userOf(row.user_id, row.authenticated_at),
     data: row.data,
     version: Number(row.version),
     createdAt: Number(row.created_at),
@@ -300,4 +332,17 @@ function recordOf(row: Row): SessionRecord {
     expiresAt: Number(row.expires_at),
     readAt: Number(row.read_at),
   }
+}
+
+function formerRecordOf(row: FormerRow): SessionRecord {
+  const user = userOf(row.former_user_id, row.former_authenticated_at)
+  return { ...recordOf(row), former: { ...user, data: row.former_data } }
+}
+
+function userOf(
+  userId: string | null,
+  at: number | bigint | null,
+): Pick<SessionRecord, 'userId' | 'authenticatedAt'> {
+  if (userId === null) return { userId: undefined, authenticatedAt: undefined }
+  return { userId, authenticatedAt: at === null ? undefined : Number(at) }
 }

@@ -2,6 +2,7 @@ import { concurrencyTests } from './store/concurrency.ts'
 import { expiryTests } from './store/expiry.ts'
 import { findTests } from './store/find.ts'
 import { listingTests } from './store/listing.ts'
+import { rotationTests } from './store/rotation.ts'
 import type { StoresUnderTest, Test } from './store/subject.ts'
 import { writeTests } from './store/writes.ts'
 
@@ -65,6 +66,7 @@ export function storeSuite(name: string, options: StoreSuiteOptions): void {
   describe(`${name} keeps the contract of a store`, () => {
     describe('reading', () => findTests(test, keyedBy))
     describe('writing', () => writeTests(test))
+    describe('rotation, and when its user signed in', () => rotationTests(test, keyedBy))
     describe('expiry', () => expiryTests(test))
     describe('listing, and ending all of a user', () => listingTests(test))
     describe('several at once', () => concurrencyTests(test))

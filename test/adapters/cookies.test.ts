@@ -66,15 +66,32 @@ describe.each(frameworks)('in $name,', (framework) => {
     expect(store.writes.map(({ type }) => type)).toEqual(['insert'])
   })
 
-  test.each(['/sign-in', '/rotate'])('%s gives a new token, and the old one leads nowhere', async (path) => {
-    const { url } = await serveApp(framework)
-    const before = cookieOf(await get(`${url}/set`))
-    const rotated = await get(url + path, before)
-    const after = cookieOf(rotated)
-    expect(tokenOf(after)).not.toBe(tokenOf(before))
-    expect(await rotated.json()).toMatchObject({ seen: 'yes' })
+  test.each(['/sign-in', '/rotate'])(
+    '%s gives a new token, and without a grace the old one leads nowhere',
+    async (path) => {
+      const { url } = await serveApp(framework, { sessions: { rotationGrace: false } })
+      const before = cookieOf(await get(`${url}/set`))
+      const rotated = await get(url + path, before)
+      const after = cookieOf(rotated)
+      expect(tokenOf(after)).not.toBe(tokenOf(before))
+      expect(await rotated.json()).toMatchObject({ seen: 'yes' })
+      expect(await (await get(`${url}/read`, after)).json()).toMatchObject({ seen: 'yes' })
+      expect(await (await get(`${url}/read`, before)).json()).toEqual({})
+    },
+  )
+
+  test('within its grace an old token gets no cookie, whatever is done with it, so that the new one stays', async () => {
+    const store = new CommandedStore()
+    const old = 'an old secret that is retired'
+    const { url } = await serveApp(framework, { store, sessions: { secret: [secret, old] } })
+    // Signed by the old secret: such a one is renewed otherwise.
+    const before = `sid=${signed(tokenOf(cookieOf(await get(`${url}/set`))), old)}`
+    const after = cookieOf(await get(`${url}/rotate`, before))
+    for (const path of ['/read', '/set', '/unopened']) {
+      expect((await get(url + path, before)).headers.getSetCookie(), path).toEqual([])
+    }
+    expect(await (await get(`${url}/read`, before)).json()).toEqual({ seen: 'yes' })
     expect(await (await get(`${url}/read`, after)).json()).toMatchObject({ seen: 'yes' })
-    expect(await (await get(`${url}/read`, before)).json()).toEqual({})
   })
 
   test.each(['/destroy', '/sign-out', '/null', '/regenerate'])(

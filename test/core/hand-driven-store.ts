@@ -62,6 +62,7 @@ export function recordOf(key: SessionKey, version = 1): SessionRecord {
     key,
     publicId: `public ${key}`,
     userId: undefined,
+    authenticatedAt: undefined,
     data: Buffer.from('{}'),
     version,
     createdAt: 0,

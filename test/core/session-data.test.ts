@@ -7,7 +7,7 @@ import { bag, committedToken, memorySessions, readData, storedSession, WatchedSt
 async function rowOf(store: WatchedStore, bytes: string | Uint8Array): Promise<string> {
   const [data, lifetime] = [Buffer.from(bytes as string), { idle: 60_000, absolute: undefined }]
   await store.write([
-    { type: 'insert', key: keyOf('row'), publicId: 'public', userId: 'ada', data, lifetime },
+    { type: 'insert', key: keyOf('row'), publicId: 'public', userId: 'ada', signedIn: false, data, lifetime },
   ])
   store.writes.length = 0
   return 'row'
@@ -161,7 +161,7 @@ describe('a token', () => {
     const token = await storedSession(sessions, { a: 1 }, 'ada')
     await readData(sessions, token)
     expect(JSON.stringify([store.finds, store.writes])).not.toContain(token)
-    expect(store.finds).toEqual([keyOf(token)])
+    expect(store.finds).toContain(keyOf(token))
     expect(await readData(sessions, keyOf(token))).toEqual({})
   })
 

@@ -25,15 +25,24 @@ describe('signing in', () => {
     ])
   })
 
-  test('ends the token from before', async () => {
-    const sessions = memorySessions()
-    const before = await storedSession(sessions, { cart: ['coat'] })
-    const work = await sessions.load(before)
-    await bag(work).signIn('ada')
-    await work.commit()
-    const fixated = await sessions.load(before)
-    expect([fixated.userId, { ...bag(fixated) }]).toEqual([undefined, {}])
-    expect(fixated.publicId).not.toBe(work.publicId)
+  test('ends the token from before: within its grace it shows what it showed, after that nothing', async () => {
+    for (const [rotationGrace, found] of [
+      ['10s', { cart: ['coat'] }],
+      [false, {}],
+    ] as const) {
+      const sessions = memorySessions({ rotationGrace })
+      const before = await storedSession(sessions, { cart: ['coat'] })
+      const work = await sessions.load(before)
+      await bag(work).signIn('ada')
+      bag(work).name = 'Ada'
+      await work.commit()
+      const fixated = await sessions.load(before)
+      expect([fixated.userId, fixated.authenticatedAt, { ...bag(fixated) }]).toEqual([
+        undefined,
+        undefined,
+        found,
+      ])
+    }
   })
 
   test('shows the new token and the user at once, and stores them with the commit', async () => {
@@ -187,7 +196,7 @@ describe('signing in on a session that ended meanwhile', () => {
 
 describe('rotating', () => {
   test('gives a new token; data, user, publicId and beginning stay', async () => {
-    const sessions = memorySessions()
+    const sessions = memorySessions({ rotationGrace: false })
     const before = await storedSession(sessions, { a: 1 }, 'ada')
     const work = await sessions.load(before)
     const { publicId, createdAt } = work

@@ -18,6 +18,7 @@ describe("a user's sessions", () => {
         publicId: expect.stringMatching(/^[\w-]{16}$/) as string,
         userId: 'ada',
         createdAt: expect.any(Date) as Date,
+        authenticatedAt: info.createdAt,
         seenAt: expect.any(Date) as Date,
         expiresAt: expect.any(Date) as Date,
         data: expect.any(Object) as object,

@@ -1,4 +1,4 @@
-import { MemoryStore } from 'coatcheck'
+import { createSessions, MemoryStore } from 'coatcheck'
 import { Cookie, ExpressStore, Session, Store } from 'coatcheck/express'
 import { afterEach, expect, onTestFinished, test, vi } from 'vitest'
 
@@ -35,6 +35,15 @@ const session = (data: object = {}, maxAge = minute) => ({ cookie: new Cookie({ 
 
 test('an ExpressStore is a store of express-session’s kind', () => {
   expect(opened().store).toBeInstanceOf(Store)
+})
+
+test('an ExpressStore lists sessions, and not what coatcheck remembers of users', async () => {
+  const { inner, store } = opened()
+  await store.set('id', session({ a: 1 }))
+  const sessions = createSessions({ store: inner, secret: 'a secret of enough characters', sweep: false })
+  await sessions.user('ada').revokeAll()
+  expect(Object.keys(await store.all())).toHaveLength(1)
+  expect(await store.length()).toBe(1)
 })
 
 test('an ExpressStore answers by promises', async () => {

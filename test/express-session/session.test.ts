@@ -200,6 +200,7 @@ describe('a session of coatcheck with a unit of work', () => {
       publicId: 'public',
       userId: 'ada',
       createdAt: new Date(0),
+      authenticatedAt: new Date(1),
       assertCurrent: () => undefined,
       touch: () => done.push(['touch']),
       signIn: act('signIn'),
@@ -209,6 +210,7 @@ describe('a session of coatcheck with a unit of work', () => {
       destroy: act('destroy'),
       reload: act('reload'),
       save: act('save'),
+      update: act('update') as SessionWork['update'],
     }
     const stored = { cookie: new Cookie({ maxAge: minute }), ...data }
     const session = new Session({ sessionID: 'not asked' }, stored, work) as Bag

@@ -20,7 +20,10 @@ async function keepAndFind({ createSessions, MemoryStore, MySQLStore, SQLiteStor
     const data = new TextEncoder().encode('{"cart":["tea"]}')
     const lifetime = { idle: 60_000, absolute: undefined }
     const userId = `ada ${publicId}`
-    assert.deepEqual(await store.write([{ type: 'insert', key, publicId, userId, data, lifetime }]), ['done'])
+    assert.deepEqual(
+      await store.write([{ type: 'insert', key, publicId, userId, signedIn: false, data, lifetime }]),
+      ['done'],
+    )
     const [record] = await store.find([key])
     assert.deepEqual(Buffer.from(record.data), Buffer.from(data))
     const [info] = await sessions.user(userId).list()

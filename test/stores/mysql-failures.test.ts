@@ -50,6 +50,8 @@ describe.each([
       {
         ...update(keys[10]!, records[10]!.version),
         type: 'rotate',
+        signedIn: false,
+        grace: 0,
         newKey: newKey(),
         data: dataOf(2_000_000),
       },

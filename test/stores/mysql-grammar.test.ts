@@ -28,6 +28,7 @@ describe('every statement of MySQLStore is MySQL', () => {
 function everyStatement(): [name: string, sql: string][] {
   const {
     find,
+    findFormer,
     versions,
     insert,
     touch,
@@ -37,14 +38,16 @@ function everyStatement(): [name: string, sql: string][] {
     due,
     list,
     lock,
+    rotate,
     ...texts
   } = mysqlStatements('coatcheck_sessions')
   const named: [string, string][] = Object.entries(texts)
-  const sized = { find, versions, insert, touch, updateMany, removeThoseExpired, postpone }
+  const sized = { find, findFormer, versions, insert, touch, updateMany, removeThoseExpired, postpone }
   for (const [name, bySize] of Object.entries(sized)) {
     for (const size of [1, 2, largestBatch]) named.push([`${name} ${size}`, bySize(size)])
   }
   named.push(['due', due(100)])
+  for (const grace of [true, false]) named.push([`rotate, grace ${grace}`, rotate(grace)])
   for (const purpose of ['migrate', 'sweep'] as const) {
     named.push([`lock to ${purpose}`, lockStatement(lock(purpose), 1)])
     named.push([`unlock after ${purpose}`, unlockStatement(lock(purpose))])

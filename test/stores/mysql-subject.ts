@@ -32,7 +32,15 @@ export function newKey(): SessionKey {
 
 export function insert(key: SessionKey) {
   const publicId = randomBytes(12).toString('base64url')
-  return { type: 'insert', key, publicId, userId: undefined, data: Buffer.from('{}'), lifetime } as const
+  return {
+    type: 'insert',
+    key,
+    publicId,
+    userId: undefined,
+    signedIn: false,
+    data: Buffer.from('{}'),
+    lifetime,
+  } as const
 }
 
 export function update(key: SessionKey, version: number) {

@@ -28,7 +28,13 @@ describe('the statements of MySQLStore, counted at the server', () => {
     const inserts = Array.from({ length: 32 }, () => insert(newKey()))
     expect(await statements(() => store.write(inserts))).toBe(1)
     const newer = newKey()
-    const rotate: SessionWrite = { ...update(keys[0]!, 3), type: 'rotate', newKey: newer }
+    const rotate: SessionWrite = {
+      ...update(keys[0]!, 3),
+      type: 'rotate',
+      newKey: newer,
+      signedIn: false,
+      grace: 0,
+    }
     expect(await statements(() => store.write([rotate]))).toBe(1)
     expect(await statements(() => store.write([{ type: 'remove', key: newer }]))).toBe(1)
   })
@@ -207,7 +213,16 @@ describe('removing expired sessions in MySQLStore', () => {
     const keys = await storedMany(store, 4)
     const rotated = newKey()
     const shorter = { idle: lifetime.idle / 2, absolute: undefined }
-    await store.write([{ ...update(keys[3]!, 1), type: 'rotate', newKey: rotated, lifetime: shorter }])
+    await store.write([
+      {
+        ...update(keys[3]!, 1),
+        type: 'rotate',
+        newKey: rotated,
+        signedIn: false,
+        grace: 0,
+        lifetime: shorter,
+      },
+    ])
     await store.write([{ ...update(keys[0]!, 1), lifetime: shorter }])
     await store.write(keys.slice(1, 3).map((key) => ({ ...update(key, 1), lifetime: shorter })))
     const now = [...keys.slice(0, 3), rotated]

@@ -243,7 +243,7 @@ describe('the table of SQLiteStore', () => {
     const byFile = new DatabaseSync(':memory:')
     byFile.exec(await readFile(schema, 'utf8'))
     expect(layout(byFile)).toEqual(layout(byStore))
-    expect(layout(byStore).objects).toHaveLength(4)
+    expect(layout(byStore).objects).toHaveLength(5)
     expect(layout(byStore).migrations).toHaveLength(1)
     await storeAt(byFile).list({ limit: 1 })
     byFile.exec(await readFile(schema, 'utf8'))

@@ -41,7 +41,7 @@ test('events are typed by their name', () => {
     sessions.on('rotated', (event) => expectTypeOf(event).toEqualTypeOf<SessionReference>())
     sessions.on('committed', ({ version }) => expectTypeOf(version).toEqualTypeOf<number>())
     sessions.on('destroyed', ({ reason }) =>
-      expectTypeOf(reason).toEqualTypeOf<'destroy' | 'regenerate' | 'revoke' | 'signOut'>(),
+      expectTypeOf(reason).toEqualTypeOf<'destroy' | 'limit' | 'regenerate' | 'revoke' | 'signOut'>(),
     )
     sessions.on('expired', ({ count }) => expectTypeOf(count).toEqualTypeOf<number>())
     sessions.on('storeError', (error) => expectTypeOf(error).toEqualTypeOf<SessionError>())

@@ -13,6 +13,7 @@ export class ExpressRecord implements SessionRecord {
   declare readonly publicId: string
   readonly key: SessionKey
   readonly userId: string | undefined
+  readonly authenticatedAt: number | undefined
   readonly data: Uint8Array
   readonly version: number
   readonly createdAt: number
@@ -34,6 +35,7 @@ export class ExpressRecord implements SessionRecord {
     this.seenAt = Math.min(Math.max(seenAt, keepsake?.createdAt ?? 0), this.readAt)
     this.createdAt = keepsake?.createdAt ?? this.seenAt
     this.userId = keepsake?.userId
+    this.authenticatedAt = keepsake?.authenticatedAt
     this.version = Number(row['fingerprint']) + (keepsake ? keepsakeBit : 0)
     this.data = keepsake ? Buffer.from(JSON.stringify({ ...session, coatcheck: undefined })) : this.stored
     Object.defineProperty(

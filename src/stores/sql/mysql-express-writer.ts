@@ -1,4 +1,4 @@
-import type { Keepsake } from '../../core/keepsake.ts'
+import { type Keepsake, keepsakeOf } from '../../core/keepsake.ts'
 import type { SessionKey } from '../../core/record.ts'
 import type {
   InsertWrite,
@@ -221,11 +221,9 @@ function insertValues(
   return [Buffer.from(key), Math.min(...lifetimeValues(lifetime)), never, text]
 }
 
-function keepsakeFor(
-  { userId }: UpdateWrite | RotateWrite,
-  { publicId, createdAt }: ExpressRecord,
-): Keepsake {
-  return { userId, publicId, createdAt }
+function keepsakeFor(write: UpdateWrite | RotateWrite, before: ExpressRecord): Keepsake {
+  const signedIn = write.type === 'rotate' && write.signedIn
+  return keepsakeOf(write.userId, before, signedIn ? before.readAt : before.authenticatedAt)
 }
 
 function expiryValues(

@@ -8,7 +8,7 @@ import type { MySQLLayout } from './mysql-layout.ts'
 import { underLock } from './mysql-lock.ts'
 import { change, errorNumber, numberOf, select } from './mysql-pool.ts'
 import type { MySQLClient } from './mysql-pool.ts'
-import { bytesOfKey, recordOf } from './mysql-record.ts'
+import { bytesOfKey, formerRecordOf, recordOf } from './mysql-record.ts'
 import { migrationsTable, mysqlMigrations, mysqlStatements } from './mysql-statements.ts'
 import type { MySQLStatements } from './mysql-statements.ts'
 import { sweepOwnTable } from './mysql-own-sweep.ts'
@@ -44,7 +44,18 @@ export class OwnTable implements MySQLLayout {
         records.set(record.key, record)
       }
     }
+    if (records.size < keys.length) {
+      const missing = keys.filter((key) => !records.has(key))
+      for (const part of parts(missing, largestBatch)) await this.#findFormer(part, records)
+    }
     return keys.map((key) => records.get(key))
+  }
+
+  async #findFormer(keys: readonly SessionKey[], records: Map<SessionKey, SessionRecord>): Promise<void> {
+    const values = padded(keys).map(bytesOfKey)
+    for (const row of await select(this.#client, this.#sql.findFormer(values.length), values)) {
+      records.set((row['former_key'] as Buffer).toString('hex') as SessionKey, formerRecordOf(row))
+    }
   }
 
   write(writes: readonly SessionWrite[]): Promise<(WriteResult | Error)[]> {

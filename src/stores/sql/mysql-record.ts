@@ -14,6 +14,7 @@ export function recordOf(row: RowDataPacket): SessionRecord {
     key: keyOfRow(row),
     publicId: (row['public_id'] as Buffer).toString(),
     userId: userId === null ? undefined : userId.toString(),
+    authenticatedAt: userId === null ? undefined : momentOf(row['authenticated_at']),
     data: row['data'] as Buffer,
     // Number(): a pool with `bigNumberStrings` gives texts.
     version: Number(row['version']),
@@ -22,6 +23,21 @@ export function recordOf(row: RowDataPacket): SessionRecord {
     expiresAt: Number(row['expires_at']),
     readAt: Number(row['read_at']),
   }
+}
+
+/** A row that was found by the key from before a rotation. */
+export function formerRecordOf(row: RowDataPacket): SessionRecord {
+  const userId = row['former_user_id'] as Buffer | null
+  const former = {
+    userId: userId === null ? undefined : userId.toString(),
+    authenticatedAt: userId === null ? undefined : momentOf(row['former_authenticated_at']),
+    data: row['former_data'] as Buffer,
+  }
+  return { ...recordOf(row), former }
+}
+
+function momentOf(value: unknown): number | undefined {
+  return value === null ? undefined : Number(value)
 }
 
 export function keyOfRow(row: RowDataPacket): SessionKey {

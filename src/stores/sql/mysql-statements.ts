@@ -22,18 +22,26 @@ const expiresAt = `LEAST(${now} + ?, created_at + ?)`
  * update moves, unless the session is to live shorter. Assignments are carried out from left to right.
  */
 const moveExpiry = `expires_at = ${expiresAt}, sweep_at = LEAST(sweep_at, expires_at)`
-const columns = 'session_key, public_id, user_id, data, version, created_at, seen_at, expires_at'
+const columns =
+  'session_key, public_id, user_id, authenticated_at, data, version, created_at, seen_at, expires_at'
+/** What the key from before a rotation found is kept no longer than it may be found. */
+const forgetFormer = ['key', 'data']
+  .map((name) => `former_${name} = IF(former_until > ${now}, former_${name}, NULL)`)
+  .join(', ')
 
 /** @param table a checked name: it is part of the text */
 export function mysqlStatements(table: string) {
   const sessions = `\`${table}\``
   const find = (size: number) =>
     `SELECT ${columns}, ${now} AS read_at FROM ${sessions} WHERE session_key IN (${repeat('?', size)}) AND ${live}`
+  const findFormer = (size: number) =>
+    `SELECT ${columns}, ${now} AS read_at, former_key, former_user_id, former_authenticated_at, former_data ` +
+    `FROM ${sessions} WHERE former_key IN (${repeat('?', size)}) AND former_until > ${now} AND ${live}`
   const versions = (size: number) =>
     `SELECT session_key, version FROM ${sessions} WHERE session_key IN (${repeat('?', size)}) AND ${live}`
   const insert = (size: number) =>
     `INSERT INTO ${sessions} (${columns}, sweep_at) VALUES ` +
-    repeat(`(?, ?, ?, ?, 1, ${now}, ${now}, ${now} + ?, expires_at)`, size)
+    repeat(`(?, ?, ?, IF(? = 1, ${now}, NULL), ?, 1, ${now}, ${now}, ${now} + ?, expires_at)`, size)
   const touch = (size: number) =>
     `UPDATE ${sessions} SET expires_at = GREATEST(expires_at, ${expiresAt}), seen_at = ${now} ` +
     `WHERE session_key IN (${repeat('?', size)}) AND ${live}`
@@ -49,22 +57,28 @@ export function mysqlStatements(table: string) {
     return (
       `UPDATE ${sessions} SET user_id = ${byKey('user_id')}, data = ${byKey('data')}, ` +
       `version = IF(version = ${byKey('0')}, version + 1, version + 18446744073709551615), ` +
-      `seen_at = ${now}, ${moveExpiry} WHERE session_key IN (${repeat('?', size)}) AND ${live}`
+      `seen_at = ${now}, ${moveExpiry}, ${forgetFormer} WHERE session_key IN (${repeat('?', size)}) AND ${live}`
     )
   }
+  /** @param grace whether the record's key finds it for a while after */
+  const rotate = (grace: boolean) =>
+    `UPDATE ${sessions} SET former_key = ${grace ? 'session_key' : 'NULL'}, former_until = ${now} + ?, ` +
+    `former_user_id = user_id, former_authenticated_at = authenticated_at, former_data = ${grace ? 'data' : 'NULL'}, ` +
+    `authenticated_at = IF(? = 1, ${now}, authenticated_at), session_key = ?, user_id = ?, data = ?, ` +
+    `version = version + 1, seen_at = ${now}, ${moveExpiry} WHERE session_key = ? AND version = ? AND ${live}`
+  const rotates = { withGrace: rotate(true), without: rotate(false) }
 
   return {
     find: bySize(find),
+    findFormer: bySize(findFormer),
     versions: bySize(versions),
     insert: bySize(insert),
     touch: bySize(touch),
     updateMany: bySize(updateMany),
     update:
       `UPDATE ${sessions} SET user_id = ?, data = ?, version = version + 1, seen_at = ${now}, ` +
-      `${moveExpiry} WHERE session_key = ? AND version = ? AND ${live}`,
-    rotate:
-      `UPDATE ${sessions} SET session_key = ?, user_id = ?, data = ?, version = version + 1, seen_at = ${now}, ` +
-      `${moveExpiry} WHERE session_key = ? AND version = ? AND ${live}`,
+      `${moveExpiry}, ${forgetFormer} WHERE session_key = ? AND version = ? AND ${live}`,
+    rotate: (grace: boolean) => rotates[grace ? 'withGrace' : 'without'],
     remove: `DELETE FROM ${sessions} WHERE session_key = ? AND ${live}`,
     removeWhateverItsAge: `DELETE FROM ${sessions} WHERE session_key = ?`,
     removeByUser: `DELETE FROM ${sessions} WHERE user_id = ? AND public_id <> ? AND ${live}`,
@@ -106,15 +120,22 @@ export function mysqlMigrations(table: string): readonly Migration[] {
   session_key BINARY(24) NOT NULL,
   public_id VARBINARY(64) NOT NULL,
   user_id VARBINARY(255) NULL,
+  authenticated_at BIGINT UNSIGNED NULL,
   data MEDIUMBLOB NOT NULL,
   version BIGINT UNSIGNED NOT NULL,
   created_at BIGINT UNSIGNED NOT NULL,
   seen_at BIGINT UNSIGNED NOT NULL,
   expires_at BIGINT UNSIGNED NOT NULL,
   sweep_at BIGINT UNSIGNED NOT NULL,
+  former_key BINARY(24) NULL,
+  former_until BIGINT UNSIGNED NULL,
+  former_user_id VARBINARY(255) NULL,
+  former_authenticated_at BIGINT UNSIGNED NULL,
+  former_data MEDIUMBLOB NULL,
   PRIMARY KEY (session_key),
   KEY user_id (user_id),
-  KEY sweep_at (sweep_at)
+  KEY sweep_at (sweep_at),
+  KEY former_key (former_key)
 ) ENGINE=InnoDB`,
       ],
     },

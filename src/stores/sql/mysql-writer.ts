@@ -68,7 +68,7 @@ export class MySQLWriter {
     const values = writes.flatMap((write): MySQLValue[] => [
       bytesOfKey(write.key),
       Buffer.from(write.publicId),
-      ...contentValues(write),
+      ...insertedContent(write),
       Math.min(...lifetimeValues(write.lifetime)),
     ])
     let result: WriteResult = 'done'
@@ -151,6 +151,8 @@ export class MySQLWriter {
   async #rotate(write: RotateWrite): Promise<WriteResult> {
     await assertTaken(this.#client, write.data)
     const values = [
+      write.grace,
+      Number(write.signedIn),
       bytesOfKey(write.newKey),
       ...contentValues(write),
       ...lifetimeValues(write.lifetime),
@@ -158,7 +160,7 @@ export class MySQLWriter {
       write.version,
     ]
     try {
-      const rotated = await change(this.#client, this.#sql.rotate, values)
+      const rotated = await change(this.#client, this.#sql.rotate(write.grace > 0), values)
       return rotated === 1 ? 'done' : await this.#whyNot(write)
     } catch (error) {
       if (numberOf(error) === errorNumber.duplicateKey) return 'exists'
@@ -197,6 +199,11 @@ export class MySQLWriter {
     const rows = await select(this.#client, this.#sql.versions(keys.length), keys)
     return new Map(rows.map((row) => [keyOfRow(row), Number(row['version'])]))
   }
+}
+
+function insertedContent(write: InsertWrite): MySQLValue[] {
+  const [userId, data] = contentValues(write)
+  return [userId, Number(write.signedIn), data]
 }
 
 export function lifetimeValues({ idle, absolute }: Lifetime): [idle: number, absolute: number] {

@@ -206,6 +206,8 @@ function byteTests(test: Test): void {
         newKey: moved,
         version: 3,
         userId: undefined,
+        signedIn: false,
+        grace: 0,
         data,
         lifetime,
       })

@@ -60,6 +60,7 @@ export function insertOf(fields: Partial<Omit<InsertWrite, 'type'>> = {}): Inser
     key: newKey(),
     publicId: randomBytes(12).toString('base64url'),
     userId: undefined,
+    signedIn: false,
     data: content(''),
     lifetime: anHour,
     ...fields,

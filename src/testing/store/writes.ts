@@ -25,7 +25,7 @@ export function updateOf(record: SessionRecord, data = content('changed')): Upda
 
 /** A rotation of `record` as it was read. */
 export function rotationOf(record: SessionRecord, key = newKey()): RotateWrite {
-  return { ...updateOf(record), type: 'rotate', newKey: key }
+  return { ...updateOf(record), type: 'rotate', newKey: key, signedIn: false, grace: 0 }
 }
 
 /** Each kind of write, and what it answers. */

@@ -1,0 +1,174 @@
+import { hash } from 'node:crypto'
+import { changedTooOften, type SessionError, signInRevoked, tooManySessions } from './errors.ts'
+import type { EndReason } from './events.ts'
+import type { SessionKey, SessionRecord } from './record.ts'
+import type { Lifetime, SessionStore } from './store.ts'
+import type { SignIn, WorkContext } from './work-context.ts'
+
+/** How many sessions one user may have at once. */
+export interface UserLimit {
+  readonly most: number
+  readonly whenFull: 'endOldest' | 'refuse'
+  /** How long no session can outlive, in milliseconds: so long is remembered who was let in. */
+  readonly longestLife: number
+}
+
+/** One user's sessions, as far as a sign-in goes. */
+interface SessionsOfUser {
+  records(): Promise<readonly SessionRecord[]>
+  end(publicId: string, reason: EndReason): Promise<boolean>
+}
+
+/** Where it is remembered. */
+interface Notes {
+  readonly store: SessionStore
+  readonly context: WorkContext
+}
+
+/** What the checks of a sign-in go by. */
+export interface SignInRules {
+  readonly limit: UserLimit | undefined
+  /** Milliseconds by which the store's times may be off, as those are that are kept in seconds. */
+  readonly precision: number
+}
+
+/** A sign-in that takes longer than this, from the beginning of its request, is not reached by what was revoked meanwhile. */
+const longestSignIn = 86_400_000 // milliseconds: a day
+const mostAttempts = 50
+const noteName = 'note'
+
+/*
+ * What is remembered of a user, across all apps, lies in the store as records of their own: under keys that no token
+ * leads to, and of no user, so that no listing of a user's sessions shows them. Every store can keep them as it is.
+ */
+
+/** Remembers that all sessions of a user end now. Call it before they are removed. */
+export async function rememberRevocation(
+  notes: Notes,
+  userId: string,
+  except: string | undefined,
+): Promise<void> {
+  const lifetime = { idle: longestSignIn, absolute: undefined }
+  for (let attempt = 1; attempt <= mostAttempts; attempt++) {
+    const key = noteKey(notes, 'revoked', userId)
+    const note = await notes.context.find(key)
+    if (await takeNote(notes, key, note, except ?? '', lifetime)) return
+  }
+  throw changedTooOften(mostAttempts)
+}
+
+/**
+ * Why a sign-in that was just stored may not stay.
+ *
+ * A revocation is remembered first, and then the sessions that are stored are removed. A sign-in is stored first, and
+ * then asks what is remembered. So whichever comes first, one of the two finds the other.
+ */
+export async function refusalOf(
+  notes: Notes,
+  signIn: SignIn,
+  user: SessionsOfUser,
+  { limit, precision }: SignInRules,
+): Promise<SessionError | undefined> {
+  if (await wasRevoked(notes, signIn, precision)) return signInRevoked()
+  if (limit?.whenFull === 'endOldest') await endOldest(user, limit)
+  if (limit?.whenFull === 'refuse' && !(await takesPlace(notes, signIn, user, limit)))
+    return tooManySessions(limit.most)
+  return undefined
+}
+
+async function wasRevoked(
+  notes: Notes,
+  { userId, publicId, readAt, age }: SignIn,
+  precision: number,
+): Promise<boolean> {
+  const note = await notes.context.find(noteKey(notes, 'revoked', userId))
+  if (!note || textOf(note) === publicId) return false
+  return note.seenAt + precision >= (readAt ?? note.readAt - age)
+}
+
+/**
+ * Everyone who signs in ends those that are too many among the sessions that they see, the order being the same for all:
+ * whoever looks last sees all, and the newest are among the newest of any part of them.
+ */
+async function endOldest(user: SessionsOfUser, { most }: UserLimit): Promise<void> {
+  const records = await user.records()
+  if (records.length <= most) return
+  const newestFirst = records.toSorted(
+    (one, other) => signedInAt(other) - signedInAt(one) || (one.publicId < other.publicId ? -1 : 1),
+  )
+  for (const { publicId } of newestFirst.slice(most)) await user.end(publicId, 'limit')
+}
+
+/**
+ * There are as many places as there may be sessions, and a place goes to one session, by a write that fails if another
+ * was faster. The places are read before the sessions: whoever holds one was stored before that, so it is listed if it lives.
+ */
+async function takesPlace(
+  notes: Notes,
+  { userId, publicId }: SignIn,
+  user: SessionsOfUser,
+  { most, longestLife }: UserLimit,
+): Promise<boolean> {
+  const keys = Array.from({ length: most }, (_, place) => noteKey(notes, `place${place}`, userId))
+  const lifetime = { idle: longestLife, absolute: undefined }
+  for (let attempt = 1; attempt <= mostAttempts; attempt++) {
+    const places = await Promise.all(keys.map((key) => notes.context.find(key)))
+    const live = new Set((await user.records()).map((record) => record.publicId))
+    if (places.some((place) => place && textOf(place) === publicId)) return true
+    const free = keys.flatMap((key, index) => {
+      const place = places[index]
+      return place && live.has(textOf(place)) ? [] : [{ key, place }]
+    })
+    if (free.length === 0) return false
+    const { key, place } = free[Math.floor(Math.random() * free.length)]!
+    if (await takeNote(notes, key, place, publicId, lifetime)) return true
+  }
+  throw changedTooOften(mostAttempts)
+}
+
+/** @returns false if another was faster */
+async function takeNote(
+  { context, store }: Notes,
+  key: SessionKey,
+  before: SessionRecord | undefined,
+  text: string,
+  lifetime: Lifetime,
+): Promise<boolean> {
+  // With a cookie, as stores that keep sessions like older libraries do read times from it.
+  const cookie = { originalMaxAge: lifetime.idle, expires: new Date(Date.now() + lifetime.idle) }
+  const data = Buffer.from(JSON.stringify({ cookie, text }))
+  const content = { key, userId: undefined, data, lifetime }
+  const result = await context.write(
+    before
+      ? { type: 'update', version: before.version, ...content }
+      : { type: 'insert', publicId: noteName, signedIn: false, ...content },
+  )
+  // An expired one is in the way until it is swept.
+  if (!before && result === 'exists')
+    await context.asking('removing expired sessions', () => store.removeExpired(1_000))
+  return result === 'done'
+}
+
+/** Where a note about a user lies. Stores that know sessions by their tokens get a text that no token of ours can be. */
+function noteKey({ context }: Notes, what: string, userId: string): SessionKey {
+  return context.keyOf(`${noteName}.${what}.${hash('sha256', userId, 'base64url')}`)
+}
+
+/** Whether a record is a note about a user, and no session. */
+export function isNote({ publicId, key }: SessionRecord): boolean {
+  return publicId === noteName || key.startsWith(`${noteName}.`)
+}
+
+/** What a note says; nothing, if something else lies there. */
+function textOf({ data }: SessionRecord): string {
+  try {
+    const { text } = JSON.parse(Buffer.from(data).toString()) as { text?: unknown }
+    return typeof text === 'string' ? text : ''
+  } catch {
+    return ''
+  }
+}
+
+function signedInAt({ authenticatedAt, createdAt }: SessionRecord): number {
+  return authenticatedAt ?? createdAt
+}

@@ -1,0 +1,183 @@
+import { describe, expect, test } from 'vitest'
+import { bag, committedToken, memorySessions, readData, storedSession } from './works.ts'
+
+/** A session that Ada is signed in with, raised to an administrator's rights with a rotation. */
+async function raised() {
+  const sessions = memorySessions()
+  const before = await storedSession(sessions, { cart: { coat: 1 } }, 'ada')
+  const work = await sessions.load(before)
+  bag(work).admin = true
+  await bag(work).rotate()
+  const after = await committedToken(work)
+  return { sessions, before, after }
+}
+
+describe('a request with the token from before a rotation', () => {
+  test('finds the session, as it was before, and tells the browser nothing', async () => {
+    const { sessions, before, after } = await raised()
+    const late = await sessions.load(before)
+    expect({ ...bag(late) }).toEqual({ cart: { coat: 1 } })
+    expect([late.userId, late.publicId]).toEqual(['ada', (await sessions.load(after)).publicId])
+    await late.commit()
+    expect(late.outcome).toEqual({ action: 'keep', token: before })
+    expect(late.isFormer).toBe(true)
+  })
+
+  test('that changes something changes the session, and still sees no more of it', async () => {
+    const { sessions, before, after } = await raised()
+    const late = await sessions.load(before)
+    ;(bag(late).cart as Record<string, number>).hat = 1
+    await bag(late).save()
+    expect({ ...bag(late) }).toEqual({ cart: { coat: 1, hat: 1 } })
+    bag(late).second = 2
+    await late.commit()
+    expect({ ...bag(late) }).toEqual({ cart: { coat: 1, hat: 1 }, second: 2 })
+    expect(await readData(sessions, after)).toEqual({ cart: { coat: 1, hat: 1 }, second: 2, admin: true })
+    await late.commit()
+    await bag(late).reload()
+    expect({ ...bag(late) }).toEqual({ cart: { coat: 1 } })
+  })
+
+  test('that was loaded before the rotation and commits after it loses nothing either, and learns nothing', async () => {
+    const sessions = memorySessions()
+    const token = await storedSession(sessions, { n: 1 }, 'ada')
+    const [slow, quick] = [await sessions.load(token), await sessions.load(token)]
+    bag(quick).admin = true
+    await bag(quick).rotate()
+    const after = await committedToken(quick)
+    bag(slow).slow = 1
+    await bag(slow).save()
+    expect({ ...bag(slow) }).toEqual({ n: 1, slow: 1 })
+    expect(slow.outcome.action).toBe('keep')
+    expect(await readData(sessions, after)).toEqual({ n: 1, slow: 1, admin: true })
+  })
+
+  test('sees nothing of the user who signed in with the rotation, and changes nothing of theirs', async () => {
+    const sessions = memorySessions()
+    const token = await storedSession(sessions, { cart: 1 })
+    const login = await sessions.load(token)
+    await bag(login).signIn('ada')
+    bag(login).name = 'Ada'
+    const after = await committedToken(login)
+    const late = await sessions.load(token)
+    expect([late.userId, late.authenticatedAt, { ...bag(late) }]).toEqual([undefined, undefined, { cart: 1 }])
+    bag(late).planted = true
+    await late.commit()
+    expect(late.outcome.action).toBe('keep')
+    expect(await readData(sessions, after)).toEqual({ cart: 1, name: 'Ada' })
+  })
+
+  test('does not take part in a later proof of who its user is', async () => {
+    const sessions = memorySessions()
+    const token = await storedSession(sessions, {}, 'ada')
+    const first = (await sessions.load(token)).authenticatedAt
+    const stepUp = await sessions.load(token)
+    await expect.poll(() => Date.now()).toBeGreaterThan(first!.getTime())
+    await bag(stepUp).signIn('ada')
+    const after = await committedToken(stepUp)
+    expect((await sessions.load(after)).authenticatedAt!.getTime()).toBeGreaterThan(first!.getTime())
+    expect((await sessions.load(token)).authenticatedAt).toEqual(first)
+  })
+
+  test('that ends the session ends it', async () => {
+    for (const end of ['destroy', 'signOut', 'regenerate'] as const) {
+      const { sessions, before, after } = await raised()
+      await bag(await sessions.load(before))[end]()
+      expect((await sessions.load(after)).isNew).toBe(true)
+      expect((await sessions.load(before)).isNew).toBe(true)
+    }
+  })
+
+  test('that ends an anonymous one ends it, but never one that somebody signed in to', async () => {
+    const sessions = memorySessions()
+    const [rotates, signsIn] = [
+      await storedSession(sessions, { n: 1 }),
+      await storedSession(sessions, { n: 2 }),
+    ]
+    const one = await sessions.load(rotates)
+    await bag(one).rotate()
+    const rotated = await committedToken(one)
+    const other = await sessions.load(signsIn)
+    await bag(other).signIn('ada')
+    const signedIn = await committedToken(other)
+    await bag(await sessions.load(rotates)).destroy()
+    await bag(await sessions.load(signsIn)).destroy()
+    expect((await sessions.load(rotated)).isNew).toBe(true)
+    expect(await readData(sessions, signedIn)).toEqual({ n: 2 })
+  })
+
+  test('finds nothing once the session has ended', async () => {
+    const { sessions, before, after } = await raised()
+    await bag(await sessions.load(after)).destroy()
+    expect((await sessions.load(before)).isNew).toBe(true)
+    const other = await raised()
+    await other.sessions.user('ada').revokeAll()
+    expect((await other.sessions.load(other.before)).isNew).toBe(true)
+  })
+
+  test('that rotates, too, leaves the new token good', async () => {
+    const { sessions, before, after } = await raised()
+    const late = await sessions.load(before)
+    bag(late).late = 1
+    await bag(late).rotate()
+    await late.commit()
+    expect(late.outcome).toEqual({ action: 'keep', token: before })
+    expect(await readData(sessions, after)).toEqual({ cart: { coat: 1 }, admin: true, late: 1 })
+  })
+
+  test('that signs in gets a session of its own: both answers bring a token that stays good', async () => {
+    const sessions = memorySessions()
+    const token = await storedSession(sessions, { cart: 1 })
+    const inFlight = await sessions.load(token)
+    const first = await sessions.load(token)
+    await bag(first).signIn('ada')
+    const one = await committedToken(first)
+    const second = await sessions.load(token)
+    await bag(second).signIn('ada')
+    const two = await committedToken(second)
+    await bag(inFlight).signIn('ada')
+    const three = await committedToken(inFlight)
+    expect(new Set([one, two, three]).size).toBe(3)
+    for (const kept of [one, two, three]) expect((await sessions.load(kept)).userId).toBe('ada')
+    expect(await readData(sessions, two)).toEqual({ cart: 1 })
+  })
+
+  test('that only reads moves no expiry', async () => {
+    const sessions = memorySessions({ touchAfter: '1ms', lifetime: { idle: '1h' } })
+    const token = await storedSession(sessions, { n: 1 }, 'ada')
+    const work = await sessions.load(token)
+    await bag(work).rotate()
+    await work.commit()
+    const [{ expiresAt } = { expiresAt: undefined }] = await sessions.user('ada').list()
+    const late = await sessions.load(token)
+    bag(late).touch()
+    await late.commit()
+    expect((await sessions.user('ada').list())[0]!.expiresAt).toEqual(expiresAt)
+  })
+})
+
+test('without a grace, the old token is void at once', async () => {
+  const sessions = memorySessions({ rotationGrace: false })
+  const token = await storedSession(sessions, { n: 1 }, 'ada')
+  const work = await sessions.load(token)
+  await bag(work).rotate()
+  await work.commit()
+  expect((await sessions.load(token)).isNew).toBe(true)
+})
+
+test('increments under the old token and the new one are all counted', async () => {
+  const sessions = memorySessions()
+  const token = await storedSession(sessions, { n: 0 }, 'ada')
+  const rotating = await sessions.load(token)
+  const increment = async (from: string) => {
+    const work = await sessions.load(from)
+    await bag(work).update((session) => void ((session as { n?: number }).n! += 1))
+  }
+  await bag(rotating).rotate()
+  const [, after] = await Promise.all([
+    Promise.all(Array.from({ length: 10 }, () => increment(token))),
+    committedToken(rotating),
+  ])
+  await Promise.all([...Array.from({ length: 10 }, () => increment(token)), increment(after)])
+  expect(await readData(sessions, after)).toEqual({ n: 21 })
+})

@@ -1,0 +1,161 @@
+import { describe, expect, test } from 'vitest'
+import type { SessionStore, SessionWrite } from 'coatcheck'
+import { bag, committedToken, memorySessions, readData, storedSession, WatchedStore } from './works.ts'
+
+/** Signs Ada in, on a new session; gives the token, or the error's code. */
+async function login(sessions: ReturnType<typeof memorySessions>): Promise<string> {
+  const work = sessions.begin()
+  await bag(work).signIn('ada')
+  try {
+    return await committedToken(work)
+  } catch (error) {
+    return (error as { code: string }).code
+  }
+}
+
+describe('revokeAll reaches a sign-in', () => {
+  test('that began before it and commits after it: nothing is signed in', async () => {
+    const sessions = memorySessions()
+    const token = await storedSession(sessions, { cart: 1 })
+    for (const work of [sessions.begin(), await sessions.load(token)]) {
+      await bag(work).signIn('ada')
+      await sessions.user('ada').revokeAll()
+      await expect(work.commit()).rejects.toMatchObject({ code: 'ERR_SESSION_REVOKED', status: 401 })
+      expect(work.outcome.action).toBe('keep')
+      expect(await sessions.user('ada').list()).toEqual([])
+    }
+  })
+
+  test('at whichever of its steps it comes: after both, nobody is signed in', async () => {
+    // The request begins with a look. The revocation comes before what it stores, or before it looks what was revoked.
+    for (const step of [1, 2]) {
+      const store = new WatchedStore()
+      const sessions = memorySessions({ store })
+      let steps = 0
+      let revoked: Promise<unknown> | undefined
+      const slowed: SessionStore = {
+        find: (keys) => before(() => store.find(keys)),
+        write: (writes: readonly SessionWrite[]) => before(() => store.write(writes)),
+        list: (query) => store.list(query),
+        removeByUser: (...user) => store.removeByUser(...user),
+        removeExpired: (limit) => store.removeExpired(limit),
+        close: () => store.close(),
+      }
+      async function before<Answer>(act: () => Promise<Answer>): Promise<Answer> {
+        if (steps++ === step) await (revoked = sessions.user('ada').revokeAll())
+        return act()
+      }
+      const app = memorySessions({ store: slowed })
+      const token = await storedSession(sessions, { cart: 1 })
+      const work = await app.load(token)
+      await bag(work).signIn('ada')
+      await Promise.resolve(work.commit()).catch(() => undefined)
+      expect(await sessions.user('ada').list(), `step ${step}`).toEqual([])
+      expect(revoked, `step ${step}`).toBeDefined()
+    }
+  })
+
+  test('of that user only, and none that begins later', async () => {
+    const sessions = memorySessions()
+    const bob = sessions.begin()
+    await bag(bob).signIn('bob')
+    await sessions.user('ada').revokeAll()
+    await bob.commit()
+    expect(await sessions.user('bob').list()).toHaveLength(1)
+    await expect.poll(() => login(sessions)).not.toBe('ERR_SESSION_REVOKED')
+    expect(await sessions.user('ada').list()).toHaveLength(1)
+  })
+
+  test('but spares the session that it was told to spare', async () => {
+    const sessions = memorySessions()
+    const token = await storedSession(sessions, { name: 'Ada' }, 'ada')
+    await storedSession(sessions, {}, 'ada')
+    const work = await sessions.load(token)
+    await sessions.user('ada').revokeAll({ except: bag(work) })
+    await bag(work).signIn('ada')
+    expect(await readData(sessions, await committedToken(work))).toEqual({ name: 'Ada' })
+    expect(await sessions.user('ada').list()).toHaveLength(1)
+  })
+
+  test('where the handler goes on after the refusal, the browser is signed out', async () => {
+    const sessions = memorySessions()
+    const work = await sessions.load(await storedSession(sessions, { cart: 1 }))
+    await bag(work).signIn('ada')
+    await sessions.user('ada').revokeAll()
+    await expect(bag(work).save()).rejects.toMatchObject({ code: 'ERR_SESSION_REVOKED' })
+    expect([work.userId, { ...bag(work) }]).toEqual([undefined, {}])
+    await work.commit()
+    expect(work.outcome).toEqual({ action: 'keep', token: undefined })
+  })
+})
+
+describe('sessionsPerUser', () => {
+  test('ends the session that was signed in to longest ago', async () => {
+    const sessions = memorySessions({ sessionsPerUser: { most: 2 } })
+    const ended: unknown[] = []
+    sessions.on('destroyed', (event) => ended.push(event))
+    const tokens: string[] = []
+    for (let count = 0; count < 4; count++) {
+      const now = Date.now()
+      tokens.push(await login(sessions))
+      await expect.poll(() => Date.now()).toBeGreaterThan(now + 1)
+    }
+    const users = await Promise.all(tokens.map(async (token) => (await sessions.load(token)).userId))
+    expect(users).toEqual([undefined, undefined, 'ada', 'ada'])
+    expect(ended).toMatchObject([
+      { userId: 'ada', reason: 'limit' },
+      { userId: 'ada', reason: 'limit' },
+    ])
+  })
+
+  test.each(['endOldest', 'refuse'] as const)(
+    '%s: 100 sign-ins at once of two apps leave three',
+    async (whenFull) => {
+      const store = new WatchedStore()
+      const options = { store, sessionsPerUser: { most: 3, whenFull } }
+      const apps = [memorySessions(options), memorySessions(options)]
+      const tokens = await Promise.all(Array.from({ length: 100 }, (_, index) => login(apps[index % 2]!)))
+      expect(await apps[0]!.user('ada').list()).toHaveLength(3)
+      const works = await Promise.all(tokens.map((token) => apps[1]!.load(token)))
+      expect(works.filter(({ userId }) => userId === 'ada')).toHaveLength(3)
+      const refused = tokens.filter((token) => token === 'ERR_SESSION_LIMIT')
+      expect(refused).toHaveLength(whenFull === 'refuse' ? 97 : 0)
+    },
+  )
+
+  test('refuses one too many, and lets one in when another has ended', async () => {
+    const sessions = memorySessions({ sessionsPerUser: { most: 1, whenFull: 'refuse' } })
+    const token = await login(sessions)
+    expect(await login(sessions)).toBe('ERR_SESSION_LIMIT')
+    const again = await sessions.load(token)
+    await bag(again).signIn('ada')
+    const rotated = await committedToken(again)
+    expect(await login(sessions)).toBe('ERR_SESSION_LIMIT')
+    await bag(await sessions.load(rotated)).signOut()
+    expect((await sessions.load(await login(sessions))).userId).toBe('ada')
+    expect(await sessions.user('ada').list()).toHaveLength(1)
+  })
+
+  test('counts neither anonymous sessions nor those of others', async () => {
+    const sessions = memorySessions({ sessionsPerUser: { most: 1, whenFull: 'refuse' } })
+    await storedSession(sessions, { n: 1 })
+    await storedSession(sessions, { n: 1 }, 'bob')
+    expect((await sessions.load(await login(sessions))).userId).toBe('ada')
+  })
+
+  test.each([
+    [{ most: 0 }, /sessionsPerUser.most/],
+    [{ most: 1.5 }, /sessionsPerUser.most/],
+    [{ most: 5_000 }, /at most 1000/],
+    [{ most: 1, whenFull: 'newest' as 'refuse' }, /endOldest/],
+    [{ most: 1, when: 'full' }, /no option "when"/],
+  ])('refuses %j', (sessionsPerUser, message) => {
+    expect(() => memorySessions({ sessionsPerUser })).toThrow(message)
+  })
+
+  test('refuses to refuse without an absolute lifetime', () => {
+    expect(() =>
+      memorySessions({ sessionsPerUser: { most: 1, whenFull: 'refuse' }, lifetime: { absolute: false } }),
+    ).toThrow(/needs lifetime.absolute/)
+  })
+})

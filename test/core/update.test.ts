@@ -1,0 +1,108 @@
+import { describe, expect, test } from 'vitest'
+import { bag, memorySessions, readData, storedSession, WatchedStore } from './works.ts'
+
+interface Counter {
+  n?: number
+  log?: string[]
+}
+const increment = (session: object): number => ((session as Counter).n = ((session as Counter).n ?? 0) + 1)
+
+describe('session.update()', () => {
+  test('stores what the change did, at once, and gives what it returned', async () => {
+    const sessions = memorySessions()
+    const token = await storedSession(sessions, { n: 1, other: 'x' })
+    const work = await sessions.load(token)
+    expect(await bag(work).update(increment)).toBe(2)
+    expect(await readData(sessions, token)).toEqual({ n: 2, other: 'x' })
+    expect({ ...bag(work) }).toEqual({ n: 2, other: 'x' })
+    expect(work.commit()).toBeUndefined()
+  })
+
+  test('begins a session where there is none', async () => {
+    const sessions = memorySessions()
+    const work = sessions.begin()
+    expect(await bag(work).update(increment)).toBe(1)
+    await work.commit()
+    expect(work.outcome.action).toBe('issue')
+    expect(await readData(sessions, work.id)).toEqual({ n: 1 })
+  })
+
+  test('200 increments of two apps, all at once, give 200', async () => {
+    const store = new WatchedStore()
+    const apps = [memorySessions({ store }), memorySessions({ store })]
+    const token = await storedSession(apps[0]!, { n: 0 })
+    const results = await Promise.all(
+      Array.from({ length: 200 }, async (_, index) => {
+        const work = await apps[index % 2]!.load(token)
+        return bag(work).update(increment)
+      }),
+    )
+    expect(await readData(apps[0]!, token)).toEqual({ n: 200 })
+    expect(results.toSorted((one, other) => one - other)).toEqual(results.map((_, index) => index + 1))
+  })
+
+  test('runs the change again on what others stored, and keeps what was in hand besides', async () => {
+    const sessions = memorySessions()
+    const token = await storedSession(sessions, { n: 5, log: ['a'] })
+    const [work, other] = [await sessions.load(token), await sessions.load(token)]
+    bag(work).mine = 1
+    ;(bag(other).log as string[]).push('theirs')
+    bag(other).n = 10
+    await other.commit()
+    const seen: unknown[] = []
+    await bag(work).update((session) => {
+      seen.push(structuredClone({ ...session }))
+      ;(session as Counter).log!.push('mine')
+      increment(session)
+    })
+    expect(seen).toEqual([
+      { n: 5, log: ['a'], mine: 1 },
+      { n: 10, log: ['a', 'theirs'], mine: 1 },
+    ])
+    expect(await readData(sessions, token)).toEqual({ n: 11, log: ['a', 'theirs', 'mine'], mine: 1 })
+  })
+
+  test('that throws leaves the session as it was, and stores nothing', async () => {
+    const store = new WatchedStore()
+    const sessions = memorySessions({ store })
+    const token = await storedSession(sessions, { n: 1 })
+    const work = await sessions.load(token)
+    bag(work).pending = 1
+    store.writes.length = 0
+    const failure = new Error('the app failed')
+    await expect(
+      bag(work).update((session) => {
+        increment(session)
+        throw failure
+      }),
+    ).rejects.toBe(failure)
+    expect({ ...bag(work) }).toEqual({ n: 1, pending: 1 })
+    expect(store.writes).toEqual([])
+  })
+
+  test('refuses an async change, which might run while others change the session', async () => {
+    const sessions = memorySessions()
+    const token = await storedSession(sessions, { n: 1 })
+    const work = await sessions.load(token)
+    await expect(bag(work).update(async (session) => increment(session))).rejects.toThrow(/must not be async/)
+    expect(await readData(sessions, token)).toEqual({ n: 1 })
+  })
+
+  test('changes nothing in a session that has ended, and says so', async () => {
+    const sessions = memorySessions()
+    const token = await storedSession(sessions, { n: 1 })
+    const work = await sessions.load(token)
+    await bag(await sessions.load(token)).destroy()
+    await expect(bag(work).update(increment)).rejects.toMatchObject({ code: 'ERR_SESSION_GONE', status: 401 })
+    expect((await sessions.load(token)).isNew).toBe(true)
+  })
+
+  test('that changes nothing stores nothing', async () => {
+    const store = new WatchedStore()
+    const sessions = memorySessions({ store })
+    const work = await sessions.load(await storedSession(sessions, { n: 1 }))
+    store.writes.length = 0
+    expect(await bag(work).update((session) => (session as Counter).n)).toBe(1)
+    expect(store.writes).toEqual([])
+  })
+})
