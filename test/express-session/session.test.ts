@@ -41,6 +41,10 @@ function called(act: (callback: (error?: unknown) => void) => unknown): Promise<
 }
 
 describe.each(sides)('a session of %s, without a unit of work', (_name, side) => {
+  // express-session's Cookie works its maxAge out from two looks at the clock.
+  beforeEach(() => void vi.useFakeTimers({ toFake: ['Date'] }))
+  afterEach(() => void vi.useRealTimers())
+
   test('looks like its data and its cookie', () => {
     const { session } = requestOn(side)
     expect(Object.keys(session)).toEqual(['cookie', 'name'])
