@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto'
+import { mostAttempts } from './attempts.ts'
 import { changedTooOften, type SessionError, signInRevoked, tooManySessions } from './errors.ts'
 import type { EndReason } from './events.ts'
 import type { SessionKey, SessionRecord } from './record.ts'
@@ -34,7 +35,6 @@ export interface SignInRules {
 
 /** A sign-in that takes longer than this, from the beginning of its request, is not reached by what was revoked meanwhile. */
 const longestSignIn = 86_400_000 // milliseconds: a day
-const mostAttempts = 50
 const noteName = 'note'
 
 /*

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { jitter, mostAttempts } from '../core/attempts.ts'
 import { Batcher } from '../core/batcher.ts'
 import { type Codec, jsonCodec } from '../core/codec.ts'
 import { recordAfter } from '../core/content-write.ts'
@@ -9,7 +10,6 @@ import type { Lifetime, SessionStore, TokenKeyedStore, WriteResult } from '../co
 import { isNote } from '../core/sign-in.ts'
 import { keyOf } from '../core/token.ts'
 import { Turns } from '../core/turns.ts'
-import { jitter, mostAttempts } from '../core/unit-of-work.ts'
 import type { Cookie } from './cookie.ts'
 import { ownData } from './session.ts'
 
