@@ -2,7 +2,8 @@ export { type Codec, jsonCodec } from './core/codec.ts'
 export { SessionError, type SessionErrorCode, storeUnavailable } from './core/errors.ts'
 export type { EndReason, SessionEvents, SessionReference } from './core/events.ts'
 export type { Duration } from './core/lifetime.ts'
-export type { SessionKey, SessionRecord } from './core/record.ts'
+export type { Merge, MergeConflict } from './core/merge.ts'
+export type { FormerContent, SessionKey, SessionRecord } from './core/record.ts'
 export type { RequestSession, Session, SessionData } from './core/session.ts'
 export type {
   InsertWrite,

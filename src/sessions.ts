@@ -3,6 +3,7 @@ import { type Codec, jsonCodec } from './core/codec.ts'
 import { type EngineSettings, SessionEngine } from './core/engine.ts'
 import { optionError, refuseUnknownOptions, shown } from './core/errors.ts'
 import { defaultRotationGrace, type Duration, milliseconds } from './core/lifetime.ts'
+import type { Merge } from './core/merge.ts'
 import type { UserLimit } from './core/sign-in.ts'
 import type { Lifetime, SessionStore } from './core/store.ts'
 import { defaultSweep } from './core/sweeper.ts'
@@ -47,6 +48,15 @@ export interface SessionsOptions {
    */
   readonly sessionsPerUser?:
     { readonly most: number; readonly whenFull?: 'endOldest' | 'refuse' | undefined } | undefined
+  /**
+   * Says what becomes of one place of a session that two requests changed at the same time. Default: the later commit
+   * stands. All else is merged without it: what only one changed, key by key. It may be called again for the same commit, so
+   * it only works out a value, which `codec` can store; what it throws fails the commit.
+   * @example
+   * merge: ({ path, base, mine, theirs }) =>
+   *   path[0] === 'tags' ? [...new Set([...(theirs as string[]), ...(mine as string[])])] : mine
+   */
+  readonly merge?: Merge | undefined
   /** How data becomes bytes. Default: JSON that refuses what it cannot keep. */
   readonly codec?: Codec | undefined
   /** The most that one session's encoded data may take, in bytes. Default 65,536. */
@@ -72,8 +82,8 @@ export interface SessionsOptions {
 }
 
 const optionNames = [
-  'store', 'secret', 'cookie', 'lifetime', 'touchAfter', 'rotationGrace', 'sessionsPerUser', 'codec', 'sizeLimit',
-  'sites', 'sweep', 'storeLimits',
+  'store', 'secret', 'cookie', 'lifetime', 'touchAfter', 'rotationGrace', 'sessionsPerUser', 'merge', 'codec',
+  'sizeLimit', 'sites', 'sweep', 'storeLimits',
 ] as const // prettier-ignore
 const storeMethods = ['find', 'write', 'list', 'removeByUser', 'removeExpired', 'close'] as const
 
@@ -125,6 +135,7 @@ export function createSessions(options: SessionsOptions): Sessions {
     touchAfter: resolveTouchAfter(options.touchAfter, lifetime.idle),
     rotationGrace: resolveRotationGrace(options.rotationGrace, lifetime.idle),
     sessionsPerUser: resolveUserLimit(options.sessionsPerUser, lifetime),
+    merge: resolveMerge(options.merge),
     codec: resolveCodec(options.codec),
     sizeLimit: positiveInteger('sizeLimit', options.sizeLimit ?? 65_536),
     sweep: resolveSweep(options.sweep ?? {}),
@@ -196,6 +207,12 @@ function resolveUserLimit(
     )
   }
   return { most, whenFull, longestLife: lifetime.absolute ?? Infinity }
+}
+
+function resolveMerge(merge: Merge | undefined): Merge | undefined {
+  if (merge !== undefined && typeof merge !== 'function')
+    throw optionError('merge must be a function of what two requests changed.')
+  return merge
 }
 
 function resolveCodec(codec: Codec = jsonCodec): Codec {

@@ -3,7 +3,7 @@ import { type BatchSettings, Batcher } from './batcher.ts'
 import type { Codec } from './codec.ts'
 import { SessionError, storeUnavailable } from './errors.ts'
 import type { SessionEvents } from './events.ts'
-import { isPlainObject } from './merge.ts'
+import { isPlainObject, type Merge } from './merge.ts'
 import type { SessionKey, SessionRecord } from './record.ts'
 import { bagForm, type SessionForm } from './session-form.ts'
 import { refusalOf, type UserLimit } from './sign-in.ts'
@@ -25,6 +25,7 @@ export interface EngineSettings {
   readonly sizeLimit: number
   /** For how long the token from before a rotation still leads to what the session was then. 0: not at all. */
   readonly rotationGrace: number
+  readonly merge?: Merge | undefined
   readonly sessionsPerUser?: UserLimit | undefined
   readonly sweep: SweepSettings | undefined
   /** What is left out is as `defaultBatching`, which is best for a store that answers many at once. */
@@ -42,6 +43,8 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
   readonly tokensAreKeys: boolean
   /** @internal */
   readonly rotationGrace: number
+  /** @internal */
+  readonly merge: Merge | undefined
   readonly #batcher: Batcher
   readonly #sweeper: Sweeper | undefined
   readonly #warnedAt = new Map<string, number>()
@@ -55,6 +58,7 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
     this.#form = bagForm(settings)
     this.tokensAreKeys = (settings.store as Partial<TokenKeyedStore>).keyedBy === 'token'
     this.rotationGrace = settings.rotationGrace
+    this.merge = settings.merge
     this.#batcher = new Batcher(settings.store, settings.batching, (doing, cause) =>
       this.#fault(doing, cause),
     )

@@ -6,24 +6,46 @@ import type { WorkContext } from './work-context.ts'
 
 type Data = Record<string, unknown>
 
+/** One place of a session that two requests changed at the same time. What is not there is `undefined`. */
+export interface MergeConflict {
+  /** The names that lead to it: `['cart', 'items']` is `req.session.cart.items`. */
+  readonly path: readonly string[]
+  /** What both began from. */
+  readonly base: unknown
+  /** What the request that is being stored made of it. */
+  readonly mine: unknown
+  /** What another has stored meanwhile. */
+  readonly theirs: unknown
+}
+
+/** Says what becomes of a place that two requests changed at the same time; `undefined` removes it. */
+export type Merge = (conflict: MergeConflict) => unknown
+
 /**
  * Three-way merge of concurrent changes, into `mine` in place, so that references which a handler
  * holds into its session stay good. What only they changed is taken; what I changed stays. Plain
  * objects merge key by key, arrays and all else whole; where both changed one leaf, mine stands,
- * because mine is the later commit.
+ * because mine is the later commit, unless `resolve` says otherwise.
  *
  * @param mine what this request has in hand
  * @param minePlain the same as the codec would read it back, so that a Date in hand equals its stored text
  * @param base what this request began from
  * @param theirs what somebody else stored meanwhile
  */
-export function mergeInto(mine: Data, minePlain: Data, base: Data, theirs: Data): void {
+export function mergeInto(
+  mine: Data,
+  minePlain: Data,
+  base: Data,
+  theirs: Data,
+  resolve?: Merge,
+  path: readonly string[] = [],
+): void {
   for (const key of new Set([...Object.keys(base), ...Object.keys(theirs)])) {
     if (key === '__proto__') continue
     const [ours, before, now] = [own(minePlain, key), own(base, key), own(theirs, key)]
     if (isDeepStrictEqual(now, before)) continue
     if (isPlainObject(mine[key]) && isPlainObject(ours) && isPlainObject(now)) {
-      mergeInto(mine[key], ours, isPlainObject(before) ? before : {}, now)
+      mergeInto(mine[key], ours, isPlainObject(before) ? before : {}, now, resolve, [...path, key])
     } else if (
       now === undefined &&
       isPlainObject(mine[key]) &&
@@ -31,13 +53,17 @@ export function mergeInto(mine: Data, minePlain: Data, base: Data, theirs: Data)
       isPlainObject(before)
     ) {
       // They dropped it whole: what I added to it stays, what I had from the base goes.
-      mergeInto(mine[key], ours, before, {})
+      mergeInto(mine[key], ours, before, {}, resolve, [...path, key])
       if (Object.keys(mine[key]).length === 0) delete mine[key]
     } else if (isDeepStrictEqual(ours, before)) {
       const held = mine[key]
       if (Array.isArray(held) && Array.isArray(now)) held.splice(0, Infinity, ...(now as unknown[]))
       else if (Object.hasOwn(theirs, key)) mine[key] = now
       else delete mine[key]
+    } else if (resolve && !isDeepStrictEqual(ours, now)) {
+      const merged = resolve({ path: [...path, key], base: before, mine: ours, theirs: now })
+      if (merged === undefined) delete mine[key]
+      else mine[key] = merged
     }
   }
 }
@@ -66,5 +92,7 @@ export function mergeRecords(
   const plain = context.decode({ ...base, data: context.encode(form.dataOf(session)) }) ?? {}
   const before = context.decode(base) ?? {}
   const theirs = fresh ? (context.decode(fresh) ?? before) : {}
-  mergeInto(session as unknown as Data, plain, form.visible(before), form.visible(theirs))
+  // Of a session that has ended there is nothing to agree on.
+  const resolve = fresh && context.merge
+  mergeInto(session as unknown as Data, plain, form.visible(before), form.visible(theirs), resolve)
 }

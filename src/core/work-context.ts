@@ -1,5 +1,6 @@
 import type { SessionError } from './errors.ts'
 import type { SessionEvents } from './events.ts'
+import type { Merge } from './merge.ts'
 import type { SessionKey, SessionRecord } from './record.ts'
 import type { SessionWrite, WriteResult } from './store.ts'
 
@@ -17,6 +18,8 @@ export interface SignIn {
 export interface WorkContext {
   /** For how many milliseconds the token from before a rotation still leads to what the session was then. */
   readonly rotationGrace: number
+  /** The app's own word on what two requests changed at the same time. */
+  readonly merge: Merge | undefined
   /** What the store knows a token's session by. */
   keyOf(token: string): SessionKey
   find(key: SessionKey): Promise<SessionRecord | undefined>

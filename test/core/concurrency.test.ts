@@ -68,6 +68,46 @@ describe('requests in parallel on one session', () => {
     expect(await readData(sessions, token)).toEqual({ n: 2 })
   })
 
+  test('that change one place leave it to the app, where it gives a merge of its own', async () => {
+    const asked: unknown[] = []
+    const sessions = memorySessions({
+      merge: (conflict) => {
+        asked.push(conflict)
+        const { base, mine, theirs } = conflict as unknown as Record<string, number | undefined>
+        return conflict.path.at(-1) === 'dropped' ? undefined : (base ?? 0) + (mine ?? 0) + (theirs ?? 0)
+      },
+    })
+    const token = await storedSession(sessions, { a: { n: 1, dropped: 1 }, same: 1, one: 1 })
+    const [one, other] = [await sessions.load(token), await sessions.load(token)]
+    Object.assign(bag(one), { a: { n: 10, dropped: 2 }, same: 2, fresh: 5, one: 2 })
+    Object.assign(bag(other), { a: { n: 100, dropped: 3 }, same: 2, fresh: 6 })
+    await one.commit()
+    await other.commit()
+    expect(await readData(sessions, token)).toEqual({ a: { n: 111 }, same: 2, fresh: 11, one: 2 })
+    expect(asked).toEqual([
+      { path: ['a', 'n'], base: 1, mine: 100, theirs: 10 },
+      { path: ['a', 'dropped'], base: 1, mine: 3, theirs: 2 },
+      { path: ['fresh'], base: undefined, mine: 6, theirs: 5 },
+    ])
+  })
+
+  test('fail with what the merge of the app throws, and store nothing', async () => {
+    const failure = new Error('no way to merge this')
+    const sessions = memorySessions({
+      merge: () => {
+        throw failure
+      },
+    })
+    const token = await storedSession(sessions, { n: 0 })
+    const [one, other] = [await sessions.load(token), await sessions.load(token)]
+    bag(one).n = 1
+    bag(other).n = 2
+    await one.commit()
+    await expect(other.commit()).rejects.toBe(failure)
+    expect(await readData(sessions, token)).toEqual({ n: 1 })
+    expect(() => memorySessions({ merge: 'mine' as never })).toThrow(/merge must be a function/)
+  })
+
   test('see what others stored after their own commit, and references in hand stay good', async () => {
     const sessions = memorySessions()
     const token = await storedSession(sessions, { cart: { coat: 1 }, other: { n: 1 } })
