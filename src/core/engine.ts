@@ -1,6 +1,7 @@
 import { EventEmitter } from 'node:events'
-import { type BatchSettings, Batcher } from './batcher.ts'
+import { type BatchSettings, Batcher, defaultBatching } from './batcher.ts'
 import type { Codec } from './codec.ts'
+import { byDeadline } from './deadline.ts'
 import { SessionError, storeUnavailable } from './errors.ts'
 import type { SessionEvents } from './events.ts'
 import { isPlainObject, type Merge } from './merge.ts'
@@ -62,9 +63,11 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
     this.#batcher = new Batcher(settings.store, settings.batching, (doing, cause) =>
       this.#fault(doing, cause),
     )
+    const { store } = settings
+    const sweeps = { removeExpired: (limit: number) => this.#byDeadline(() => store.removeExpired(limit)) }
     this.#sweeper =
       settings.sweep &&
-      new Sweeper(settings.store, settings.sweep, {
+      new Sweeper(sweeps, settings.sweep, {
         swept: (count) => this.announce('expired', { count }),
         failed: (error) => void this.#fault('sweeping expired sessions', error),
       })
@@ -118,7 +121,28 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
     return new UserSessions(userIdText(userId), this.#settings.store, this)
   }
 
-  /** Stops sweeping, waits for what is under way, and closes the store. May be called twice. */
+  /**
+   * Resolves when the store answers. For a readiness probe: an app whose store is down, or that is closing, should get
+   * no requests.
+   *
+   * @throws ERR_SESSION_STORE_UNAVAILABLE, ERR_SESSION_STORE_TIMEOUT, ERR_SESSION_STORE_BUSY, ERR_SESSION_CLOSED
+   * @example
+   * app.get('/ready', async (req, res) => {
+   *   await sessions.ready()
+   *   res.sendStatus(204)
+   * })
+   */
+  async ready(): Promise<void> {
+    await this.find(this.keyOf('ready'))
+  }
+
+  /**
+   * Stops sweeping, waits for what is under way, and closes the store. May be called twice. Requests that are still
+   * being answered need the store, so stop the server first.
+   *
+   * @example
+   * process.once('SIGTERM', () => server.close(() => void sessions.close()))
+   */
   close(): Promise<void> {
     this.#closing ??= (async () => {
       await this.#sweeper?.stop()
@@ -173,10 +197,14 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
   async asking<Answer>(doing: string, ask: () => Promise<Answer>): Promise<Answer> {
     if (this.#closing) throw closed()
     try {
-      return await ask()
+      return await this.#byDeadline(ask)
     } catch (cause) {
       throw this.#fault(doing, cause)
     }
+  }
+
+  #byDeadline<Answer>(ask: () => Promise<Answer>): Promise<Answer> {
+    return byDeadline(this.#settings.batching?.deadline ?? defaultBatching.deadline, ask)
   }
 
   #fault(doing: string, cause: unknown): SessionError {

@@ -18,7 +18,7 @@ const rests = 3
  * records are absent whether swept or not. Its timer does not hold the process open, and its failures are only told.
  */
 export class Sweeper {
-  readonly #store: SessionStore
+  readonly #store: Pick<SessionStore, 'removeExpired'>
   readonly #settings: SweepSettings
   readonly #swept: (count: number) => void
   readonly #failed: (error: unknown) => void
@@ -28,7 +28,7 @@ export class Sweeper {
   #stopped = false
 
   constructor(
-    store: SessionStore,
+    store: Pick<SessionStore, 'removeExpired'>,
     settings: SweepSettings,
     listeners: { swept: (count: number) => void; failed: (error: unknown) => void },
   ) {

@@ -173,3 +173,30 @@ describe('closing', () => {
     await expect(sessions.user('ada').revokeAll()).rejects.toMatchObject(closed)
   })
 })
+
+test('ready() says whether the store answers', async () => {
+  const { store, sessions, cause } = await failingStore()
+  await expect(sessions.ready()).resolves.toBeUndefined()
+  store.down = cause
+  await expect(sessions.ready()).rejects.toMatchObject({ code: 'ERR_SESSION_STORE_UNAVAILABLE', status: 503 })
+  store.down = undefined
+  await sessions.close()
+  await expect(sessions.ready()).rejects.toMatchObject({ code: 'ERR_SESSION_CLOSED', status: 503 })
+})
+
+test('listing, ending all and sweeping fail in time too on a store that never answers, and close() does not wait for it', async () => {
+  const store = new WatchedStore()
+  const never = () => new Promise<never>(() => undefined)
+  const sessions = memorySessions({
+    store: Object.assign(store, { list: never, removeByUser: never, removeExpired: never }),
+    storeLimits: { deadline: '20ms' },
+    sweep: { every: '1ms' },
+  })
+  const told: string[] = []
+  sessions.on('storeError', ({ code }) => told.push(code))
+  const late = { code: 'ERR_SESSION_STORE_TIMEOUT', status: 503 }
+  await expect(sessions.user('ada').list()).rejects.toMatchObject(late)
+  await expect(sessions.user('ada').revokeAll()).rejects.toMatchObject(late)
+  await expect.poll(() => told.length).toBeGreaterThan(2)
+  await sessions.close()
+})

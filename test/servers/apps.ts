@@ -9,6 +9,8 @@ export interface App {
   readonly port: number
   /** All that it wrote so far, to stdout and to stderr. */
   output(): string
+  /** Sends it a message, as to a child process of Node's. */
+  send(message: string): void
   /** Ends it as a deployment would, by SIGTERM, and waits until it is gone. May be called twice. */
   stop(): Promise<AppExit>
 }
@@ -65,6 +67,7 @@ export async function startApp(file: string, env: Record<string, string> = {}): 
     url: `http://127.0.0.1:${port}`,
     port,
     output: () => written,
+    send: (message) => void child.send(message),
     async stop() {
       if (child.exitCode === null && child.signalCode === null) child.kill('SIGTERM')
       return closed
