@@ -19,7 +19,7 @@ test('an app that is stopped answers what it has begun, stores it, and then ends
   await expect.poll(app.output).toContain('answering slowly')
   const stopped = app.stop()
   await expect.poll(app.output).toContain('stopping')
-  await expect(fetch(app.url)).rejects.toThrow()
+  await expect(fetch(app.url)).rejects.toThrow('fetch failed')
   app.send('go on')
   const answer = await answering
   expect([answer.status, await answer.json()]).toEqual([200, { slow: 'stored' }])
