@@ -1,8 +1,8 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
+import type { frameworks } from './apps/frameworks.ts'
 import type { Places } from './apps/session-kinds.ts'
-import type { Contender } from './contenders.ts'
 import { cores } from './cores.ts'
 
 /** What a process has used since it began. */
@@ -13,7 +13,20 @@ export interface Usage {
   readonly resident: number
 }
 
-/** A contender's app in a process of its own, on the app's core. */
+/** Which of the apps: the arguments of apps/app.ts. */
+interface App {
+  readonly framework: keyof typeof frameworks
+  readonly kind: string
+}
+
+interface AppOptions {
+  /** For Node itself, such as `--cpu-prof`. */
+  readonly nodeOptions?: readonly string[]
+  /** On the app's core, as measuring needs it. That is the default; it takes Linux and two cores. */
+  readonly pinned?: boolean
+}
+
+/** A contender's app in a process of its own. */
 export class AppProcess {
   readonly port: number
   readonly #child: ChildProcess
@@ -23,18 +36,16 @@ export class AppProcess {
     this.port = port
   }
 
-  /**
-   * @param nodeOptions for Node itself, such as `--cpu-prof`
-   * @throws Error if it ends before it listens; what it wrote is on the bench's own stderr
-   */
+  /** @throws Error if it ends before it listens; what it wrote is on the bench's own stderr */
   static async start(
-    { framework, kind }: Contender,
+    { framework, kind }: App,
     places: Places,
-    nodeOptions: readonly string[] = [],
+    { nodeOptions = [], pinned = true }: AppOptions = {},
   ): Promise<AppProcess> {
     const file = join(import.meta.dirname, 'apps/app.ts')
-    const node = [process.execPath, ...nodeOptions, file, framework, kind]
-    const child = spawn('taskset', ['--cpu-list', cores.app, ...node], {
+    const node = [process.execPath, ...nodeOptions, file, framework, kind] as const
+    const [program, ...rest] = pinned ? (['taskset', '--cpu-list', cores.app, ...node] as const) : node
+    const child = spawn(program, rest, {
       env: { ...process.env, NODE_ENV: 'production', PLACES: JSON.stringify(places) },
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     })
@@ -54,7 +65,7 @@ export class AppProcess {
   }
 
   async stop(): Promise<void> {
-    if (this.#child.exitCode !== null) return
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return
     const exited = once(this.#child, 'exit')
     this.#child.disconnect()
     await exited

@@ -45,7 +45,9 @@ async function profile(name: string): Promise<Profiled> {
   if (!contender)
     throw new Error(`There is no "${name}". Name one of: ${contenders.map((one) => one.name).join(', ')}`)
   const places = await servers.placesFor(`profile_${name}`)
-  const app = await AppProcess.start(contender, places, ['--cpu-prof', `--cpu-prof-dir=${places.folder}`])
+  const app = await AppProcess.start(contender, places, {
+    nodeOptions: ['--cpu-prof', `--cpu-prof-dir=${places.folder}`],
+  })
   const cookies = join(places.folder, 'cookies')
   await writeFile(cookies, (await visitorsOf(app.port, 2_000, Number(options.bytes))).join('\n') + '\n')
   const load = {

@@ -1,13 +1,13 @@
-import { mkdtemp, mkdir, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createConnection, type RowDataPacket } from 'mysql2/promise'
 import { startMariaDB } from '../test/servers/mariadb.ts'
 import { startRedis } from '../test/servers/redis.ts'
+import { ServerFolder } from '../test/servers/server-process.ts'
 import type { Places } from './apps/session-kinds.ts'
 import { moveAside } from './cores.ts'
 
-/** The private servers of one run of the bench, each with its own defaults, on the load's core. */
+/** The private servers of one run of the bench, each with its own defaults. */
 export interface Servers {
   readonly pids: readonly number[]
   /** Their versions, for the report. */
@@ -21,23 +21,24 @@ export interface Servers {
   stop(): Promise<void>
 }
 
-export async function startServers(): Promise<Servers> {
+/** @param options `pinned`: on the load's core, as measuring needs it. That is the default; it takes Linux and two cores. */
+export async function startServers({ pinned = true } = {}): Promise<Servers> {
   const [mariadb, redis] = await Promise.all([startMariaDB(), startRedis()])
-  const folder = await mkdtemp(join(tmpdir(), 'coatcheck-bench-'))
+  const folder = await ServerFolder.make('bench')
   const connection = await createConnection(mariadb.url)
   const [[version]] = await connection.query<RowDataPacket[]>('SELECT VERSION() AS version')
   const pids = [mariadb.pid, redis.pid].filter((pid) => pid !== undefined)
-  await Promise.all(pids.map(moveAside))
+  if (pinned) await Promise.all(pids.map(moveAside))
   let asked = 0 // of the statements that are counted, by the bench itself
   return {
     pids,
     versions: `MariaDB ${String(version!['version']).split('-', 1)[0]}`,
-    folder,
+    folder: folder.path,
     async placesFor(name) {
       const database = name.replaceAll(/\W/g, '_')
       await connection.query(`CREATE DATABASE ${database}`)
       asked++
-      const own = join(folder, database)
+      const own = join(folder.path, database)
       await mkdir(own)
       return { mysql: `${mariadb.url}/${database}`, redis: redis.url, folder: own }
     },
@@ -49,7 +50,7 @@ export async function startServers(): Promise<Servers> {
     async stop() {
       await connection.end()
       await Promise.all([mariadb.stop(), redis.stop()])
-      await rm(folder, { recursive: true, force: true })
+      await folder.remove()
     },
   }
 }

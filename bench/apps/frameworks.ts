@@ -3,6 +3,7 @@ import fastifyCookie from '@fastify/cookie'
 import fastifySession from '@fastify/session'
 import express from 'express'
 import Fastify from 'fastify'
+import { raceApp } from '../race/app.ts'
 import { change, logIn, read } from './routes.ts'
 import type { Middleware, SessionKind, SessionRequest } from './session-kinds.ts'
 
@@ -47,6 +48,9 @@ export const frameworks = {
 
   fastify: (kind) => fastifyApp(kind, false),
   fastifyWithSession: (kind) => fastifyApp(kind, true),
+
+  // Express, with the routes of `npm run race`.
+  race: raceApp,
 } satisfies Record<string, Framework>
 
 async function fastifyApp(kind: SessionKind, withSession: boolean): Promise<Server> {

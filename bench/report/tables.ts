@@ -1,6 +1,7 @@
 import { contenders, onSixtyFour } from '../contenders.ts'
 import type { Mark } from './marks.ts'
 import { type Measured, type MeasuredScenario, middle, ratio, scenarioOf } from './measured.ts'
+import { table } from './table.ts'
 
 const number = new Intl.NumberFormat('en-US', { maximumFractionDigits: 0 })
 const titles = new Map([...contenders, onSixtyFour].map(({ name, title }) => [name, title]))
@@ -110,11 +111,4 @@ function microseconds(time: number): string {
 
 function percent(share: number): string {
   return `${(share * 100).toFixed(0)}%`
-}
-
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`
-  return [line(head), line(head.map((_, column) => (column === 0 ? '---' : '---:'))), ...rows.map(line)].join(
-    '\n',
-  )
 }

@@ -1,0 +1,94 @@
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { format } from 'prettier'
+import { AppProcess } from './app-process.ts'
+import { type Contender, contenders } from './race/contenders.ts'
+import { logouts, raceLogouts, raceUpdates, type Updates, updates } from './race/races.ts'
+import { machine } from './report/measured.ts'
+import { putInto } from './report/page.ts'
+import { table } from './report/table.ts'
+import { startServers } from './servers.ts'
+
+/**
+ * `npm run race`: counts what concurrent requests lose and bring back, with coatcheck and with what it replaces. Prints a
+ * table; `-- --write` puts it into docs/race.md too. Fails if coatcheck does not keep a promise of its own.
+ */
+const { values: options } = parseArgs({ options: { write: { type: 'boolean', default: false } } })
+const page = join(import.meta.dirname, '../docs/race.md')
+const longest = 160_000 // ms, for all of it
+
+interface Outcome extends Contender, Updates {
+  readonly resurrected: number
+}
+
+// On leaving like this the servers are killed and their folders removed, and the apps end by themselves.
+setTimeout(() => {
+  console.error(
+    `It is not done after ${longest / 1_000} s, and stops: run it again when the machine is less busy.`,
+  )
+  process.exit(1)
+}, longest).unref()
+process.once('SIGTERM', () => process.exit(1))
+process.once('SIGINT', () => process.exit(1))
+
+// Nothing is measured here, so that the processes may run, and meet, on any core.
+const servers = await startServers({ pinned: false })
+try {
+  const outcomes: Outcome[] = []
+  for (const contender of contenders) {
+    console.error(`${contender.title} …`)
+    outcomes.push(await race(contender))
+  }
+  const where = `${machine(servers.versions)}, ${new Date().toISOString().slice(0, 10)}.`
+  const text = `${asTable(outcomes)}\n\n${where}`
+  console.log(`\n${await format(text, { parser: 'markdown' })}`)
+  if (options.write) await putInto(page, 'npm run race', text)
+  for (const { title } of outcomes.filter(isBroken)) {
+    console.error(
+      `${title}: a promise is broken. Every update is to be acknowledged and kept, every logout final.`,
+    )
+    process.exitCode = 1
+  }
+} finally {
+  await servers.stop()
+}
+
+async function race(contender: Contender): Promise<Outcome> {
+  const places = await servers.placesFor(`race_${contender.kind}`)
+  const apps: AppProcess[] = []
+  try {
+    while (apps.length < contender.processes) {
+      apps.push(
+        await AppProcess.start({ framework: 'race', kind: contender.kind }, places, { pinned: false }),
+      )
+    }
+    const origins = apps.map(({ port }) => `http://127.0.0.1:${port}`)
+    return { ...contender, ...(await raceUpdates(origins)), resurrected: await raceLogouts(origins) }
+  } catch (cause) {
+    throw new Error(`${contender.title} could not be raced.`, { cause })
+  } finally {
+    await Promise.all(apps.map((app) => app.stop()))
+  }
+}
+
+function isBroken({ promises, acknowledged, lost, resurrected }: Outcome): boolean {
+  return promises && (acknowledged < updates || lost > 0 || resurrected > 0)
+}
+
+function asTable(outcomes: readonly Outcome[]): string {
+  const number = new Intl.NumberFormat('en-US')
+  return table(
+    [
+      '',
+      'processes',
+      `updates done of ${number.format(updates)}`,
+      'of them lost',
+      `sessions back of ${logouts}`,
+    ],
+    outcomes.map(({ title, processes, acknowledged, lost, resurrected }) => [
+      title,
+      processes === 1 ? '1: in its memory' : `${processes}`,
+      ...[acknowledged, lost, resurrected].map((count) => number.format(count)),
+    ]),
+  )
+}
