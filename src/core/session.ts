@@ -224,7 +224,7 @@ function fill(session: Session, data: Record<string, unknown>): void {
 
 /** The data of a session as a plain object. */
 export function dataOf(session: Session): Record<string, unknown> {
-  return Object.assign({}, session as unknown as Record<string, unknown>)
+  return { ...(session as unknown as Record<string, unknown>) }
 }
 
 /** Puts other data into a session, in place. */
@@ -235,7 +235,11 @@ export function refill(session: Session, data: Record<string, unknown>): void {
 
 /** The data without the names that a session never shows, as it is compared and merged. */
 export function visibleData(data: Record<string, unknown>): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(data).filter(([name]) => !reservedNames.has(name)))
+  const names = Object.keys(data)
+  if (!names.some((name) => reservedNames.has(name))) return data
+  return Object.fromEntries(
+    names.filter((name) => !reservedNames.has(name)).map((name) => [name, data[name]]),
+  )
 }
 
 function current(session: Session): SessionWork {

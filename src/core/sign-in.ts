@@ -78,12 +78,15 @@ export async function refusalOf(
 
 async function wasRevoked(
   notes: Notes,
-  { userId, publicId, readAt, age }: SignIn,
+  { userId, publicId, readAt, begunAt }: SignIn,
   precision: number,
 ): Promise<boolean> {
   const note = await notes.context.find(noteKey(notes, 'revoked', userId))
   if (!note || textOf(note) === publicId) return false
-  return note.seenAt + precision >= (readAt ?? note.readAt - age)
+  // Taken after the answer, so that the way there and back makes the request older and not younger.
+  const began = readAt ?? note.readAt - (performance.now() - begunAt)
+  // The store's moments are cut off to whole milliseconds.
+  return began < note.seenAt + 1 + precision
 }
 
 /**

@@ -7,8 +7,10 @@ import type { SessionKey, SessionRecord } from './record.ts'
 import type { RequestSession, Session } from './session.ts'
 import type { SessionForm } from './session-form.ts'
 import { SessionTokens } from './session-tokens.ts'
+import type { WriteResult } from './store.ts'
 import type { WorkContext } from './work-context.ts'
 
+type WriteRefusal = Exclude<WriteResult, 'done'>
 type Decision = 'insert' | 'update' | 'rotate' | 'touch' | undefined
 
 /**
@@ -149,26 +151,45 @@ export class Standing {
 
   /** @param encoded what the session holds, where that was encoded in this very moment */
   async store(encoded?: Uint8Array): Promise<void> {
+    const refusal = await this.#write(encoded ?? this.encoded())
+    // Others are at this session too: those of this process go on one after the other, not all in each other's way.
+    if (refusal) await this.#inTurn(() => this.#storeAgain(refusal))
+  }
+
+  async #storeAgain(refusal: WriteRefusal): Promise<void> {
+    let again: WriteRefusal | undefined = refusal
     for (let attempt = 1; attempt <= mostAttempts; attempt++) {
-      if (await this.#storedOnce((attempt === 1 && encoded) || this.encoded())) return
+      if (!(await this.#giveWay(again))) return
+      again = await this.#write(this.encoded())
+      if (!again) return
       await jitter(attempt)
     }
     throw changedTooOften(mostAttempts)
   }
 
   /** @returns what `change` gave; `undefined` if the session has ended */
-  async storeChange<Result>(
+  storeChange<Result>(
     session: RequestSession,
     change: (session: RequestSession) => Result,
   ): Promise<{ readonly value: Result } | undefined> {
-    for (let attempt = 1; attempt <= mostAttempts; attempt++) {
-      if (this.state !== 'open') return undefined
-      const before = this.encoded()
-      const value = this.#changed(session, change, before)
-      if (await this.#storedOnce(this.encoded(), before)) return this.#isOpen ? { value } : undefined
-      await jitter(attempt)
-    }
-    throw changedTooOften(mostAttempts)
+    return this.#inTurn(async () => {
+      for (let attempt = 1; attempt <= mostAttempts; attempt++) {
+        if (this.state !== 'open') return undefined
+        const before = this.encoded()
+        const value = this.#changed(session, change, before)
+        const refusal = await this.#write(this.encoded())
+        if (!refusal) return { value }
+        this.#putBack(before)
+        if (!(await this.#giveWay(refusal))) return undefined
+        await jitter(attempt)
+      }
+      throw changedTooOften(mostAttempts)
+    })
+  }
+
+  #inTurn<Result>(act: () => Promise<Result>): Promise<Result> {
+    const key = this.record?.key
+    return key === undefined ? act() : this.#context.inTurn(key, act)
   }
 
   #changed<Result>(
@@ -193,40 +214,36 @@ export class Standing {
     if (this.session) this.#form.refill(this.session, this.#context.decode({ ...this.record!, data }) ?? {})
   }
 
-  get #isOpen(): boolean {
-    return this.state === 'open'
-  }
-
-  /**
-   * @param undo what to put back into the session before what others stored is merged into it
-   * @returns whether there is nothing left to do; else the session holds what is to be stored next
-   */
-  async #storedOnce(data: Uint8Array, undo?: Uint8Array): Promise<boolean> {
+  /** Stores what has to be, if the session's data is this. @returns why the store refused it; `undefined` if all is well */
+  async #write(data: Uint8Array): Promise<WriteRefusal | undefined> {
     const decision = this.decide(data)
-    if (!decision) return true
+    if (!decision) return undefined
     if (decision === 'touch') {
       await this.#touchRecord(this.record!, data)
-      return true
+      return undefined
     }
     this.assertAvailable()
     if (this.headersOut && decision !== 'update') throw headersSent()
     const write = this.#contentWrite(decision, data)
     const result = await this.#context.write(write)
-    if (result === 'done') {
-      await this.#stored(write)
-      return true
+    if (result !== 'done') return result
+    await this.#stored(write)
+    return undefined
+  }
+
+  /** @returns whether there is something left to store: the session in hand holds it then */
+  async #giveWay(refusal: WriteRefusal): Promise<boolean> {
+    if (refusal === 'exists') this.tokens.plan()
+    else if (!(await this.#takeInFresh())) {
+      if (!this.signedIn) {
+        this.state = 'gone'
+        this.record = undefined
+        this.tokens.forget()
+        return false
+      }
+      this.#startAnew()
     }
-    if (undo) this.#putBack(undo)
-    if (result === 'exists') this.tokens.plan()
-    else if (await this.#takeInFresh()) return false
-    else if (this.signedIn) this.#startAnew()
-    else {
-      this.state = 'gone'
-      this.record = undefined
-      this.tokens.forget()
-      return true
-    }
-    return false
+    return true
   }
 
   #contentWrite(decision: 'insert' | 'update' | 'rotate', data: Uint8Array): ContentWrite {
@@ -277,7 +294,7 @@ export class Standing {
       userId: userId!,
       publicId,
       readAt: this.#readAt,
-      age: performance.now() - this.#begunAt,
+      begunAt: this.#begunAt,
     }
     try {
       const refusal = await this.#context.refusalOf(signIn)

@@ -249,10 +249,7 @@ export class UnitOfWork implements SessionWork {
     const result = await this.#turns.take(() => {
       this.#standing.assertAvailable()
       const { session } = this
-      const key = this.#standing.record?.key
-      if (!session) return Promise.resolve(undefined)
-      const store = () => this.#standing.storeChange(session, change)
-      return key === undefined ? store() : this.#context.inTurn(key, store)
+      return session ? this.#standing.storeChange(session, change) : Promise.resolve(undefined)
     })
     if (!result) throw sessionGone('This session has ended, so nothing was changed in it.')
     return result.value

@@ -10,8 +10,8 @@ export interface SignIn {
   readonly publicId: string
   /** When its request found the session, by the store's clock; `undefined` if there was none to find. */
   readonly readAt: number | undefined
-  /** How many milliseconds ago its request began. */
-  readonly age: number
+  /** When its request began, by `performance.now()`; only looked at where `readAt` does not tell. */
+  readonly begunAt: number
 }
 
 /** What work on sessions needs of the engine. */
