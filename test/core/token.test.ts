@@ -1,4 +1,5 @@
-import { createHmac } from 'node:crypto'
+import crypto, { createHmac } from 'node:crypto'
+import { syncBuiltinESMExports } from 'node:module'
 import fc from 'fast-check'
 import { SessionError } from 'coatcheck'
 import { afterEach, describe, expect, test, vi } from 'vitest'
@@ -44,6 +45,24 @@ describe('a token', () => {
   test('is made only once', () => {
     const tokens = new Set(Array.from({ length: 100_000 }, createToken))
     expect(tokens.size).toBe(100_000)
+  })
+
+  test('is not made without random bytes: what the system throws is thrown, and nothing weaker is used', () => {
+    const { randomBytes } = crypto
+    const failure = new Error('no entropy')
+    Object.assign(crypto, {
+      randomBytes: () => {
+        throw failure
+      },
+    })
+    syncBuiltinESMExports()
+    try {
+      expect(createToken).toThrow(failure)
+    } finally {
+      Object.assign(crypto, { randomBytes })
+      syncBuiltinESMExports()
+    }
+    expect(createToken()).toHaveLength(36)
   })
 
   test('begins with a count of 256 seconds, so that keys made near each other lie near each other', () => {
