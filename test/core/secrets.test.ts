@@ -6,7 +6,11 @@ import { bag, committedToken, memorySessions, secret, storedSession, WatchedStor
 /** All that a log could show of what happens: errors with their causes, events, warnings, and what is printed of objects. */
 async function everythingTold(): Promise<{ told: string; tokens: string[] }> {
   const store = new WatchedStore()
-  const sessions = memorySessions({ store, sizeLimit: 1_000, sessionsPerUser: { most: 1, whenFull: 'refuse' } })
+  const sessions = memorySessions({
+    store,
+    sizeLimit: 1_000,
+    sessionsPerUser: { most: 1, whenFull: 'refuse' },
+  })
   const told: unknown[] = []
   const note = (...what: unknown[]): void => void told.push(...what)
   process.on('warning', note)
