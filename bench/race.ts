@@ -3,7 +3,7 @@ import { parseArgs } from 'node:util'
 import { format } from 'prettier'
 import { AppProcess } from './app-process.ts'
 import { type Contender, contenders } from './race/contenders.ts'
-import { logouts, raceLogouts, raceUpdates, type Updates, updates } from './race/races.ts'
+import { logouts, raceCounts, raceLogouts, raceUpdates, type Updates, updates } from './race/races.ts'
 import { machine } from './report/measured.ts'
 import { putInto } from './report/page.ts'
 import { table } from './report/table.ts'
@@ -18,6 +18,7 @@ const page = join(import.meta.dirname, '../docs/race.md')
 const longest = 160_000 // ms, for all of it
 
 interface Outcome extends Contender, Updates {
+  readonly miscounted: number
   readonly resurrected: number
 }
 
@@ -45,7 +46,7 @@ try {
   if (options.write) await putInto(page, 'npm run race', text)
   for (const { title } of outcomes.filter(isBroken)) {
     console.error(
-      `${title}: a promise is broken. Every update is to be acknowledged and kept, every logout final.`,
+      `${title}: a promise is broken. Every update is to be acknowledged, kept and counted, every logout final.`,
     )
     process.exitCode = 1
   }
@@ -63,7 +64,12 @@ async function race(contender: Contender): Promise<Outcome> {
       )
     }
     const origins = apps.map(({ port }) => `http://127.0.0.1:${port}`)
-    return { ...contender, ...(await raceUpdates(origins)), resurrected: await raceLogouts(origins) }
+    return {
+      ...contender,
+      ...(await raceUpdates(origins)),
+      miscounted: await raceCounts(origins),
+      resurrected: await raceLogouts(origins),
+    }
   } catch (cause) {
     throw new Error(`${contender.title} could not be raced.`, { cause })
   } finally {
@@ -71,8 +77,8 @@ async function race(contender: Contender): Promise<Outcome> {
   }
 }
 
-function isBroken({ promises, acknowledged, lost, resurrected }: Outcome): boolean {
-  return promises && (acknowledged < updates || lost > 0 || resurrected > 0)
+function isBroken({ promises, acknowledged, lost, miscounted, resurrected }: Outcome): boolean {
+  return promises && (acknowledged < updates || lost > 0 || miscounted !== 0 || resurrected > 0)
 }
 
 function asTable(outcomes: readonly Outcome[]): string {
@@ -83,12 +89,13 @@ function asTable(outcomes: readonly Outcome[]): string {
       'processes',
       `updates done of ${number.format(updates)}`,
       'of them lost',
+      'counted too few',
       `sessions back of ${logouts}`,
     ],
-    outcomes.map(({ title, processes, acknowledged, lost, resurrected }) => [
+    outcomes.map(({ title, processes, acknowledged, lost, miscounted, resurrected }) => [
       title,
       processes === 1 ? '1: in its memory' : `${processes}`,
-      ...[acknowledged, lost, resurrected].map((count) => number.format(count)),
+      ...[acknowledged, lost, miscounted, resurrected].map((count) => number.format(count)),
     ]),
   )
 }

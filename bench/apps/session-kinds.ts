@@ -28,6 +28,7 @@ export interface BenchSession {
   cart?: string
   signIn?(user: string): Promise<void>
   signOut?(): Promise<void>
+  update?(change: (session: BenchSession) => void): Promise<void>
   destroy?(callback: (error?: unknown) => void): unknown
   regenerate?(callback: (error?: unknown) => void): unknown
   save?(): unknown

@@ -2,7 +2,7 @@ import { createServer, type Server } from 'node:http'
 import { setImmediate } from 'node:timers/promises'
 import express from 'express'
 import { logIn } from '../apps/routes.ts'
-import type { Middleware, SessionKind, SessionRequest } from '../apps/session-kinds.ts'
+import type { BenchSession, Middleware, SessionKind, SessionRequest } from '../apps/session-kinds.ts'
 
 /** Where a request waits in its handler until another one lets it go on. */
 class Gate {
@@ -12,7 +12,7 @@ class Gate {
 
 /**
  * The app that is raced, the same for every kind of session. `POST /login`, `POST /logout`, `GET /session` answers with all
- * that is in it, `POST /keys/KEY/VALUE` puts something into it, `POST /slow/GATE` does so and waits at a gate of that name:
+ * that is in it, `POST /keys/KEY/VALUE` puts something into it, `POST /count` counts one up, `POST /slow/GATE` does so and waits at a gate of that name:
  * `GET /gates/GATE` is answered once it is there, `POST /gates/GATE` lets it go on.
  */
 export function raceApp(kind: SessionKind, middleware: Middleware): Server {
@@ -48,6 +48,10 @@ export function raceApp(kind: SessionKind, middleware: Middleware): Server {
     await put(request as SessionRequest, request.params.key, request.params.value)
     response.json({})
   })
+  app.post('/count', async (request, response) => {
+    await countUp(request as SessionRequest)
+    response.json({})
+  })
   app.post('/slow/:gate', async (request, response) => {
     await put(request as SessionRequest, 'slow', 'yes')
     const gate = gateOf(request.params.gate)
@@ -62,4 +66,13 @@ export function raceApp(kind: SessionKind, middleware: Middleware): Server {
 async function put({ session }: SessionRequest, key: string, value: string): Promise<void> {
   await setImmediate()
   Object.assign(session, { [key]: value })
+}
+
+/** Counts, with a turn of the event loop between reading and writing; or by the method that is made for it, where there is one. */
+async function countUp({ session }: SessionRequest): Promise<void> {
+  const from = (counted: BenchSession): number => (counted as { count?: number }).count ?? 0
+  if (session.update) return session.update((fresh) => void Object.assign(fresh, { count: from(fresh) + 1 }))
+  const before = from(session)
+  await setImmediate()
+  Object.assign(session, { count: before + 1 })
 }

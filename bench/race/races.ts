@@ -35,6 +35,25 @@ export async function raceUpdates(origins: readonly string[]): Promise<Updates> 
 }
 
 /**
+ * One visitor sends rounds of parallel requests that count up one number.
+ * @param origins of the apps that share a store
+ * @returns how many of those that were answered as done were not counted
+ */
+export async function raceCounts(origins: readonly string[]): Promise<number> {
+  const visitor = await signedIn(origins[0]!)
+  let acknowledged = 0
+  for (let round = 1; round <= rounds; round++) {
+    const sent = Array.from({ length: parallel }, async (_, index) => {
+      const { status } = await visitor.post(origins[index % origins.length]!, '/count')
+      return status === 200
+    })
+    acknowledged += (await Promise.all(sent)).filter((isDone) => isDone).length
+  }
+  const { body } = done(await visitor.get(origins[0]!, '/session'), 'Reading the session')
+  return acknowledged - Number(body['count'])
+}
+
+/**
  * Visitors log out at the last app while a slow request of theirs is under way at the first.
  * @param origins of the apps that share a store
  * @returns how many sessions are there again once the slow request is answered

@@ -104,6 +104,7 @@ function insertOf(key: SessionKey, signedIn: boolean): SessionWrite {
     key,
     publicId: randomBytes(12).toString('base64url'),
     userId: signedIn ? `user-${Math.floor(Math.random() * 1e7)}` : undefined,
+    signedIn,
     data: Buffer.alloc(dataLength, 'x'),
     lifetime,
   }
