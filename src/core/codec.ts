@@ -36,8 +36,21 @@ export const jsonCodec: Codec = {
     return Buffer.from(json)
   },
   decode(bytes) {
-    return JSON.parse(utf8.decode(bytes)) as Record<string, unknown>
+    const data: unknown = JSON.parse(utf8.decode(bytes))
+    // Its holder is better signed out than unable to have anything stored.
+    if (!isEncodable(data, deepest)) throw new TypeError('it holds what is never stored')
+    return data as Record<string, unknown>
   },
+}
+
+/** Levels beneath the session itself: it keeps the walks here, and those of whoever reads the data later, off the stack's end. */
+const deepest = 1_000
+
+/** Whether `encode` takes parsed JSON: that may be nested deeper, and hold 1e999, which is read as Infinity. */
+function isEncodable(value: unknown, levels: number): boolean {
+  if (typeof value === 'number') return Number.isFinite(value)
+  if (typeof value !== 'object' || value === null) return true
+  return levels >= 0 && Object.values(value).every((item) => isEncodable(item, levels - 1))
 }
 
 interface Loss {
@@ -64,7 +77,7 @@ function describe(data: object, cause: unknown): SessionError {
   }
 }
 
-/** Walks what JSON would write. The limit of depth keeps the walk, and those of whoever reads this later, off the stack's end. */
+/** Walks what JSON would write. */
 function findLoss(value: unknown, ancestors: object[]): Loss | undefined {
   switch (typeof value) {
     case 'bigint':
@@ -86,7 +99,7 @@ function findLossWithin(value: object, ancestors: object[]): Loss | undefined {
   if (ancestors.includes(value)) {
     return { path: '', what: 'a reference to an object that contains it (a cycle)' }
   }
-  if (ancestors.length > 1_000) return { path: '', what: 'too deep a nesting' }
+  if (ancestors.length > deepest) return { path: '', what: 'too deep a nesting' }
   const exotic = exoticName(value)
   if (exotic) return { path: '', what: exotic }
   const { toJSON } = value as { toJSON?: unknown }

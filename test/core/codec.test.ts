@@ -94,6 +94,15 @@ describe('JSON, the default codec', () => {
     expect(roundTrip({ a: undefined, b: 1, c: { d: undefined } })).toEqual({ b: 1, c: {} })
   })
 
+  test('reads what it would store again, and nothing else', () => {
+    const nested = (levels: number) => ({ a: JSON.parse('['.repeat(levels) + ']'.repeat(levels)) as unknown })
+    expect(roundTrip(nested(1_000))).toEqual(nested(1_000))
+    expect(dataErrorOf(nested(1_001)).message).toContain('nesting')
+    for (const json of [JSON.stringify(nested(1_001)), '{"a":1e999}', '{"a":[{"b":-1e999}]}']) {
+      expect(() => jsonCodec.decode(Buffer.from(json))).toThrow('never stored')
+    }
+  })
+
   test('reads no text that is not UTF-8', () => {
     expect(() => jsonCodec.decode(Buffer.from([0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d]))).toThrow(
       'not valid',
