@@ -26,12 +26,13 @@ const utf8 = new TextDecoder('utf-8', { fatal: true })
 export const jsonCodec: Codec = {
   encode(data) {
     let json: string
+    let loss: Loss | undefined
     try {
       json = JSON.stringify(data)
+      loss = findLoss(data, [])
     } catch (error) {
       throw describe(data, error)
     }
-    const loss = findLoss(data, [])
     if (loss) throw lossError(loss)
     return Buffer.from(json)
   },
@@ -102,12 +103,24 @@ function findLossWithin(value: object, ancestors: object[]): Loss | undefined {
   if (ancestors.length > deepest) return { path: '', what: 'too deep a nesting' }
   const exotic = exoticName(value)
   if (exotic) return { path: '', what: exotic }
-  const { toJSON } = value as { toJSON?: unknown }
-  if (typeof toJSON === 'function') return findLoss(toJSON.call(value, ''), [...ancestors, value])
+  const toJSON = toJSONOf(value)
+  if (toJSON) {
+    const given: unknown = toJSON.call(value, '')
+    // JSON.stringify calls no second one: of a Date that the first gave it writes {}. In an array it makes undefined null.
+    if (given === undefined || toJSONOf(given)) {
+      return { path: '', what: 'a value whose toJSON gives undefined, or another one with a toJSON' }
+    }
+    return findLoss(given, [...ancestors, value])
+  }
   ancestors.push(value)
   const loss = Array.isArray(value) ? findLossInArray(value, ancestors) : findLossInObject(value, ancestors)
   ancestors.pop()
   return loss
+}
+
+function toJSONOf(value: unknown): ((name: string) => unknown) | undefined {
+  const { toJSON } = (value ?? {}) as { toJSON?: unknown }
+  return typeof toJSON === 'function' ? (toJSON as (name: string) => unknown) : undefined
 }
 
 function findLossInArray(items: readonly unknown[], ancestors: object[]): Loss | undefined {
@@ -143,6 +156,8 @@ function exoticName(value: object): string | undefined {
   if (types.isPromise(value)) return 'a promise (was an await forgotten?)'
   if (types.isNativeError(value)) return 'an Error'
   if (types.isAnyArrayBuffer(value) || ArrayBuffer.isView(value)) return 'bytes (a Buffer or typed array)'
+  // JSON.stringify writes what is in it.
+  if (types.isBoxedPrimitive(value)) return findLoss(value.valueOf(), [])?.what
   if (types.isDate(value) && Number.isNaN(value.getTime())) return 'an invalid Date'
   return undefined
 }

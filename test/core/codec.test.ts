@@ -52,6 +52,11 @@ describe('JSON, the default codec', () => {
     ['a typed array', new Float64Array(2), 'req.session.here', 'bytes'],
     ['an ArrayBuffer', new ArrayBuffer(2), 'req.session.here', 'bytes'],
     ['an invalid Date', new Date(Number.NaN), 'req.session.here', 'an invalid Date'],
+    ['a boxed NaN', new Number(Number.NaN), 'req.session.here', 'NaN'],
+    ['a boxed BigInt', Object(1n), 'req.session.here', 'a BigInt'],
+    ['a boxed symbol', [Object(Symbol('s'))], 'req.session.here[0]', 'a symbol'],
+    ['a toJSON that gives a Date', { toJSON: () => new Date(0) }, 'req.session.here', 'toJSON'],
+    ['a toJSON that gives undefined', [{ toJSON: () => undefined }], 'req.session.here[0]', 'toJSON'],
   ])('refuses %s and names where it stands', (_name, value, path, what) => {
     const { message } = dataErrorOf({ fine: 1, here: value })
     expect(message.startsWith(`${path} holds `)).toBe(true)
@@ -71,6 +76,22 @@ describe('JSON, the default codec', () => {
       throw cause
     }
     expect(dataErrorOf({ here: { toJSON: thrower } }).cause).toBe(cause)
+  })
+
+  test('refuses a getter that fails only when it is looked at again', () => {
+    let looks = 0
+    const here = {
+      get once() {
+        if (looks++ > 0) throw new Error('no')
+        return 1
+      },
+    }
+    expect(dataErrorOf({ here }).message).toContain('getter fails')
+  })
+
+  test('takes a boxed text, number or boolean for what is in it', () => {
+    const boxed = { text: Object('a'), number: Object(1), boolean: Object(false) }
+    expect(roundTrip(boxed)).toEqual({ text: 'a', number: 1, boolean: false })
   })
 
   test('takes an object that is held twice, which is no cycle', () => {
