@@ -25,19 +25,37 @@ const utf8 = new TextDecoder('utf-8', { fatal: true })
  */
 export const jsonCodec: Codec = {
   encode(data) {
-    let json: string
+    let loss: Loss | undefined
     try {
-      json = JSON.stringify(data)
+      // Before JSON.stringify, which on some versions of Node goes around in a cycle for 30 ms.
+      loss = findLoss(data, [])
+      if (!loss) return Buffer.from(JSON.stringify(data))
     } catch (error) {
       throw describe(data, error)
     }
-    const loss = findLoss(data, [])
-    if (loss) throw lossError(loss)
-    return Buffer.from(json)
+    throw lossError(loss)
   },
   decode(bytes) {
-    return JSON.parse(utf8.decode(bytes)) as Record<string, unknown>
+    const data: unknown = JSON.parse(utf8.decode(bytes))
+    // Its holder is better signed out than unable to have anything stored.
+    if (!isEncodable(data, deepest)) throw new TypeError('it holds what is never stored')
+    return data as Record<string, unknown>
   },
+}
+
+/** Levels beneath the session itself: it keeps the walks here, and those of whoever reads the data later, off the stack's end. */
+const deepest = 1_000
+
+/** Whether `encode` takes parsed JSON: that may be nested deeper, and hold 1e999, which is read as Infinity. */
+function isEncodable(value: unknown, levels: number): boolean {
+  if (typeof value === 'number') return Number.isFinite(value)
+  if (typeof value !== 'object' || value === null) return true
+  if (levels < 0) return false
+  // Each session that is opened goes through here: no closure, and no copy of what it holds.
+  for (const name in value) {
+    if (!isEncodable((value as Record<string, unknown>)[name], levels - 1)) return false
+  }
+  return true
 }
 
 interface Loss {
@@ -54,7 +72,7 @@ function lossError({ path, what }: Loss, cause?: unknown): SessionError {
   )
 }
 
-/** Finds the value that made JSON.stringify throw. */
+/** Finds what failed in the walk, or in JSON.stringify after it. */
 function describe(data: object, cause: unknown): SessionError {
   const failing = { path: '', what: 'a value whose toJSON or getter fails' }
   try {
@@ -64,7 +82,7 @@ function describe(data: object, cause: unknown): SessionError {
   }
 }
 
-/** Walks what JSON would write. The limit of depth keeps the walk, and those of whoever reads this later, off the stack's end. */
+/** Walks what JSON would write. */
 function findLoss(value: unknown, ancestors: object[]): Loss | undefined {
   switch (typeof value) {
     case 'bigint':
@@ -86,15 +104,27 @@ function findLossWithin(value: object, ancestors: object[]): Loss | undefined {
   if (ancestors.includes(value)) {
     return { path: '', what: 'a reference to an object that contains it (a cycle)' }
   }
-  if (ancestors.length > 1_000) return { path: '', what: 'too deep a nesting' }
+  if (ancestors.length > deepest) return { path: '', what: 'too deep a nesting' }
   const exotic = exoticName(value)
   if (exotic) return { path: '', what: exotic }
-  const { toJSON } = value as { toJSON?: unknown }
-  if (typeof toJSON === 'function') return findLoss(toJSON.call(value, ''), [...ancestors, value])
+  const toJSON = toJSONOf(value)
+  if (toJSON) {
+    const given: unknown = toJSON.call(value, '')
+    // JSON.stringify calls no second one: of a Date that the first gave it writes {}. In an array it makes undefined null.
+    if (given === undefined || toJSONOf(given)) {
+      return { path: '', what: 'a value whose toJSON gives undefined, or another one with a toJSON' }
+    }
+    return findLoss(given, [...ancestors, value])
+  }
   ancestors.push(value)
   const loss = Array.isArray(value) ? findLossInArray(value, ancestors) : findLossInObject(value, ancestors)
   ancestors.pop()
   return loss
+}
+
+function toJSONOf(value: unknown): ((name: string) => unknown) | undefined {
+  const { toJSON } = (value ?? {}) as { toJSON?: unknown }
+  return typeof toJSON === 'function' ? (toJSON as (name: string) => unknown) : undefined
 }
 
 function findLossInArray(items: readonly unknown[], ancestors: object[]): Loss | undefined {
@@ -130,6 +160,8 @@ function exoticName(value: object): string | undefined {
   if (types.isPromise(value)) return 'a promise (was an await forgotten?)'
   if (types.isNativeError(value)) return 'an Error'
   if (types.isAnyArrayBuffer(value) || ArrayBuffer.isView(value)) return 'bytes (a Buffer or typed array)'
+  // JSON.stringify writes what is in it.
+  if (types.isBoxedPrimitive(value)) return findLoss(value.valueOf(), [])?.what
   if (types.isDate(value) && Number.isNaN(value.getTime())) return 'an invalid Date'
   return undefined
 }

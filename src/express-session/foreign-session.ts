@@ -75,8 +75,9 @@ interface StoredCookie {
 
 function timesOf(cookie: unknown, now: number): { seenAt: number; expiresAt: number } {
   const { expires, originalMaxAge } = (cookie ?? {}) as StoredCookie
-  // A Date from stores that keep the object itself, its text from all others.
-  const end = expires ? new Date(expires as Date | string).getTime() : NaN
+  // A Date from stores that keep the object itself, its text from all others. Any other object may not even become a text.
+  const isMoment = expires instanceof Date || (typeof expires === 'string' && expires !== '')
+  const end = isMoment ? new Date(expires).getTime() : NaN
   const maxAge = typeof originalMaxAge === 'number' ? originalMaxAge : NaN
   const seenAt = Number.isNaN(end - maxAge) ? now : Math.min(end - maxAge, now)
   if (end > now) return { seenAt, expiresAt: end }

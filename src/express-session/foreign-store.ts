@@ -201,7 +201,7 @@ export class ForeignStore implements TokenKeyedStore {
     try {
       const session = await answerOf((callback) => this.#store.get(key, callback))
       if (!session) return undefined
-      const record = readForeign(key, session)
+      const record = readable(key, session)
       this.#keepsSome ||= record.kept
       return record
     } catch (error) {
@@ -252,6 +252,16 @@ function answerOf(ask: (callback: StoreCallback) => unknown): Promise<unknown> {
     const returned = ask((error, value) => (error ? reject(error as Error) : resolve(value)))
     Promise.resolve(returned).catch(reject)
   })
+}
+
+/** The record; of a session that is nested too deep for JSON.stringify, one that the engine takes for corrupt. */
+function readable(key: SessionKey, session: unknown): ForeignRecord {
+  try {
+    return readForeign(key, session)
+  } catch (error) {
+    if (error instanceof RangeError) return unreadableForeign(key)
+    throw error
+  }
 }
 
 function isNotFound(error: unknown): boolean {

@@ -83,9 +83,11 @@ function noSessions(): Record<string, string> {
 function live({ sessions }: MemoryStore, token: string): object | undefined {
   const text = sessions[token]
   if (text === undefined) return undefined
-  const session = JSON.parse(text) as Stored
-  const expires = session.cookie?.expires
-  if (!expires || new Date(expires).getTime() > Date.now()) return session
+  const session = JSON.parse(text) as Stored | null
+  const expires = session?.cookie?.expires
+  if (typeof expires !== 'string' || expires === '' || new Date(expires).getTime() > Date.now()) {
+    return session ?? undefined
+  }
   delete sessions[token]
   return undefined
 }

@@ -11,8 +11,8 @@ import { plainJson, sameButForCookie } from './stored-text.ts'
 
 type Data = Record<string, unknown>
 interface StoredCookie {
-  readonly expires?: string | boolean | null
-  readonly originalMaxAge?: number | null
+  readonly expires?: unknown
+  readonly originalMaxAge?: unknown
 }
 
 /** express-session's ways for one request: its session's form, and its cookie. */
@@ -141,10 +141,25 @@ export class RequestForm implements SessionForm, CookiePolicy {
   /** The attributes come from the configuration, never from the store: a row must not choose a Domain, or drop HttpOnly. */
   #cookieFor(data: Data): Cookie {
     const cookie = this.#newCookie()
-    const stored = data.cookie as StoredCookie | undefined
-    if (stored?.originalMaxAge === undefined) return cookie
-    cookie.expires = typeof stored.expires === 'string' ? new Date(stored.expires) : (stored.expires ?? null)
-    cookie.originalMaxAge = stored.originalMaxAge
+    const { originalMaxAge, expires } = (data.cookie ?? {}) as StoredCookie
+    if (!isMaxAge(originalMaxAge)) return cookie
+    cookie.expires = momentOf(expires)
+    cookie.originalMaxAge = originalMaxAge
     return cookie
   }
+}
+
+/** Whether a cookie can live for so long. Anything else in a row would fail every response to its holder. */
+function isMaxAge(length: unknown): length is number | null {
+  return length === null || (typeof length === 'number' && isMoment(new Date(Date.now() + length)))
+}
+
+function momentOf(expires: unknown): Date | boolean | null {
+  if (typeof expires === 'boolean') return expires
+  const moment = typeof expires === 'string' ? new Date(expires) : undefined
+  return moment && isMoment(moment) ? moment : null
+}
+
+function isMoment(date: Date): boolean {
+  return !Number.isNaN(date.getTime())
 }

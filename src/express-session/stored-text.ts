@@ -1,13 +1,30 @@
 import type { Codec } from '../core/codec.ts'
+import { SessionError } from '../core/errors.ts'
 
 /** JSON as express-session's stores write it: what it has no word for is left out. */
 export const plainJson: Codec = {
-  encode: (data) => Buffer.from(JSON.stringify(data)),
-  decode: (bytes) => JSON.parse(bufferOf(bytes).toString()) as Record<string, unknown>,
+  encode(data) {
+    const text = Buffer.from(JSON.stringify(data))
+    if (isTooDeep(text)) {
+      throw new SessionError(
+        'ERR_SESSION_DATA',
+        `req.session is nested more than ${deepest} levels deep, which is not stored.`,
+      )
+    }
+    return text
+  },
+  decode(bytes) {
+    if (isTooDeep(bytes)) throw new TypeError(`it is nested more than ${deepest} levels deep`)
+    return JSON.parse(bufferOf(bytes).toString()) as Record<string, unknown>
+  },
 }
 
+/** JSON.parse goes deeper than JSON.stringify can go back, and than whoever walks the data. */
+const deepest = 1_000
 const head = Buffer.from('{"cookie":{"originalMaxAge":')
-const [quote, backslash, comma, opening, closing] = Buffer.from('"\\,{}') as unknown as number[]
+const [quote, backslash, comma, opening, closing, openingArray, closingArray] = Buffer.from(
+  '"\\,{}[]',
+) as unknown as number[]
 
 /**
  * Whether two texts of sessions are the same, but for what their cookies say besides `originalMaxAge`. It is told by
@@ -34,6 +51,22 @@ function endOfObject(bytes: Uint8Array, at: number): number {
     else if (!inText && byte === opening) return -1
   }
   return -1
+}
+
+/** Whether JSON is nested too deep. It is told by its bytes, and most are too few for that. */
+function isTooDeep(json: Uint8Array): boolean {
+  if (json.length <= 2 * deepest) return false
+  let depth = 0
+  let inText = false
+  for (let at = 0; at < json.length && depth <= deepest; at++) {
+    const byte = json[at]
+    if (byte === quote) inText = !inText
+    else if (byte === backslash) at++
+    else if (inText) continue
+    else if (byte === opening || byte === openingArray) depth++
+    else if (byte === closing || byte === closingArray) depth--
+  }
+  return depth > deepest
 }
 
 /** The same bytes, not copied. */

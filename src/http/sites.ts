@@ -20,6 +20,8 @@ interface Wildcard {
   readonly prefix: string
   /** `.example.com` or `.example.com:8443` */
   readonly suffix: string
+  /** What an origin can have at most: the prefix, a host name, and the port if there is one. */
+  readonly longest: number
 }
 
 /** A scheme, a host name of 253 characters (RFC 1035) and a port fit well; a hostile 64 KiB does not. */
@@ -79,7 +81,7 @@ export function resolveSites(list: readonly string[], option = 'sites'): SitePol
     const origin = checkedEntry(entry, option)
     const star = origin.indexOf('*')
     if (star === -1) exact.add(origin)
-    else wildcards.push({ prefix: origin.slice(0, star), suffix: origin.slice(star + 1) })
+    else wildcards.push(wildcardOf(origin.slice(0, star), origin.slice(star + 1)))
   }
 
   return Object.freeze({
@@ -91,11 +93,16 @@ export function resolveSites(list: readonly string[], option = 'sites'): SitePol
   })
 }
 
-function isSubdomain(origin: string, { prefix, suffix }: Wildcard): boolean {
+function wildcardOf(prefix: string, suffix: string): Wildcard {
+  const port = /:\d+$/.exec(suffix)?.[0] ?? ''
+  return { prefix, suffix, longest: prefix.length + longestHost + port.length }
+}
+
+function isSubdomain(origin: string, { prefix, suffix, longest }: Wildcard): boolean {
   return (
+    origin.length <= longest &&
     origin.startsWith(prefix) &&
     origin.endsWith(suffix) &&
-    origin.length - prefix.length <= longestHost + ':65535'.length &&
     areLabels(origin, prefix.length, origin.length - suffix.length)
   )
 }

@@ -52,6 +52,11 @@ describe('JSON, the default codec', () => {
     ['a typed array', new Float64Array(2), 'req.session.here', 'bytes'],
     ['an ArrayBuffer', new ArrayBuffer(2), 'req.session.here', 'bytes'],
     ['an invalid Date', new Date(Number.NaN), 'req.session.here', 'an invalid Date'],
+    ['a boxed NaN', new Number(Number.NaN), 'req.session.here', 'NaN'],
+    ['a boxed BigInt', Object(1n), 'req.session.here', 'a BigInt'],
+    ['a boxed symbol', [Object(Symbol('s'))], 'req.session.here[0]', 'a symbol'],
+    ['a toJSON that gives a Date', { toJSON: () => new Date(0) }, 'req.session.here', 'toJSON'],
+    ['a toJSON that gives undefined', [{ toJSON: () => undefined }], 'req.session.here[0]', 'toJSON'],
   ])('refuses %s and names where it stands', (_name, value, path, what) => {
     const { message } = dataErrorOf({ fine: 1, here: value })
     expect(message.startsWith(`${path} holds `)).toBe(true)
@@ -73,6 +78,22 @@ describe('JSON, the default codec', () => {
     expect(dataErrorOf({ here: { toJSON: thrower } }).cause).toBe(cause)
   })
 
+  test('refuses a getter that fails only when it is looked at again', () => {
+    let looks = 0
+    const here = {
+      get once() {
+        if (looks++ > 0) throw new Error('no')
+        return 1
+      },
+    }
+    expect(dataErrorOf({ here }).message).toContain('getter fails')
+  })
+
+  test('takes a boxed text, number or boolean for what is in it', () => {
+    const boxed = { text: Object('a'), number: Object(1), boolean: Object(false) }
+    expect(roundTrip(boxed)).toEqual({ text: 'a', number: 1, boolean: false })
+  })
+
   test('takes an object that is held twice, which is no cycle', () => {
     const shared = { n: 1 }
     expect(roundTrip({ one: shared, other: [shared, shared] })).toEqual({
@@ -92,6 +113,15 @@ describe('JSON, the default codec', () => {
 
   test('leaves out a key whose value is undefined', () => {
     expect(roundTrip({ a: undefined, b: 1, c: { d: undefined } })).toEqual({ b: 1, c: {} })
+  })
+
+  test('reads what it would store again, and nothing else', () => {
+    const nested = (levels: number) => ({ a: JSON.parse('['.repeat(levels) + ']'.repeat(levels)) as unknown })
+    expect(roundTrip(nested(1_000))).toEqual(nested(1_000))
+    expect(dataErrorOf(nested(1_001)).message).toContain('nesting')
+    for (const json of [JSON.stringify(nested(1_001)), '{"a":1e999}', '{"a":[{"b":-1e999}]}']) {
+      expect(() => jsonCodec.decode(Buffer.from(json))).toThrow('never stored')
+    }
   })
 
   test('reads no text that is not UTF-8', () => {

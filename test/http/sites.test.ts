@@ -25,6 +25,8 @@ describe('a site policy trusts', () => {
     'https://with_underscore.example.org',
     `https://${'a'.repeat(63)}.example.org`,
     'https://a.example.net:8443',
+    `https://${'a.'.repeat(121)}example.org`, // 253 characters
+    `https://${'a.'.repeat(121)}example.net:8443`,
     'http://shop.localhost:3000',
   ])('%s', (origin) => {
     expect(sites.trusts(origin)).toBe(true)
@@ -78,7 +80,8 @@ const hostile: [what: string, origin: string | undefined][] = [
   ['two trusted origins with a comma', 'https://a.example.org, https://b.example.org'],
   ['two origins with a space', 'https://evil.test https://a.example.org'],
   ['a label of 64 characters', `https://${'a'.repeat(64)}.example.org`],
-  ['a host beyond 253 characters', `https://${'a.'.repeat(125)}example.org`],
+  ['a host of 254 characters', `https://a${'a.'.repeat(121)}example.org`],
+  ['a host of 254 characters and a port', `https://a${'a.'.repeat(121)}example.net:8443`],
   ['64 KiB before a trusted name', `https://${'a.'.repeat(32_768)}example.org`],
   ['64 KiB of dots', `https://${'.'.repeat(65_536)}.example.org`],
 ]

@@ -1,0 +1,76 @@
+import { setImmediate } from 'node:timers/promises'
+import { inspect } from 'node:util'
+import fc from 'fast-check'
+import { vi } from 'vitest'
+
+/** Set to `nightly` by `npm run test:fuzz`. */
+const isNightly = process.env['COATCHECK_FUZZ'] === 'nightly'
+
+/**
+ * Where the inputs begin. `npm test` tries the same ones each time, so that what turns it red is a change of the code;
+ * a nightly run tries others each night. A failure names the seed that repeats it.
+ */
+const firstSeed = Number(process.env['COATCHECK_SEED'] ?? (isNightly ? Date.now() % 2 ** 31 : 1))
+
+/** Between two slices the event loop turns: Vitest takes a worker that it hears nothing of for a minute for lost. */
+const runsInSlice = 2_000
+
+// Far beyond what it takes, also on a busy machine: it ends a hang.
+vi.setConfig({ testTimeout: (isNightly ? 12 * 60 : 10) * 60_000 })
+
+/** How many inputs are tried: by `npm test`, and by `npm run test:fuzz`. */
+export interface Counts {
+  readonly ci: number
+  readonly nightly: number
+}
+
+/**
+ * A test that `check` passes on inputs by the thousand. Let it throw by `assert`: `expect` takes longer than what is tried.
+ *
+ * No time is asserted, because a busy machine would fail it. The slowest input is printed for people to read, and what
+ * would hang does not come back within the test's time limit.
+ */
+export function fuzz<Input>(
+  { ci, nightly }: Counts,
+  inputs: fc.Arbitrary<Input>,
+  check: (input: Input) => void | Promise<void>,
+): () => Promise<void> {
+  const count = isNightly ? nightly : ci
+  return async () => {
+    let slowest: { readonly input: Input; readonly milliseconds: number } | undefined
+    const property = fc.asyncProperty(inputs, async (input) => {
+      let milliseconds = await timeOf(check, input)
+      const record = slowest?.milliseconds ?? 0
+      // Once more: it may be the machine that was slow.
+      if (milliseconds > record) milliseconds = Math.min(milliseconds, await timeOf(check, input))
+      if (milliseconds > record) slowest = { input, milliseconds }
+    })
+    for (let done = 0, seed = firstSeed; done < count; done += runsInSlice, seed++) {
+      await assertWithSeed(property, seed, Math.min(runsInSlice, count - done))
+      await setImmediate()
+    }
+    const shown = inspect(slowest?.input, { breakLength: Infinity, depth: 2, maxStringLength: 60 })
+    console.info(
+      `${count} inputs; the slowest took ${slowest?.milliseconds.toFixed(1)} ms: ${shown.slice(0, 150)}`,
+    )
+  }
+}
+
+async function timeOf<Input>(check: (input: Input) => void | Promise<void>, input: Input): Promise<number> {
+  const begun = performance.now()
+  const checked = check(input)
+  if (checked) await checked
+  return performance.now() - begun
+}
+
+async function assertWithSeed<Input>(
+  property: fc.IAsyncProperty<[Input]>,
+  seed: number,
+  numRuns: number,
+): Promise<void> {
+  try {
+    await fc.assert(property, { seed, numRuns })
+  } catch (cause) {
+    throw new Error(`It failed; COATCHECK_SEED=${seed} repeats it.`, { cause })
+  }
+}

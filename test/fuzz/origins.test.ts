@@ -1,0 +1,235 @@
+import assert from 'node:assert/strict'
+import { validateHeaderValue } from 'node:http'
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import cors, { type CorsMiddleware, type CorsRequest } from 'coatcheck/cors'
+import { memorySessions } from '../core/works.ts'
+import { fuzz } from './fuzz.ts'
+
+const listed = [
+  'https://app.example.com',
+  'http://shop.demo.localhost:4002',
+  'http://[::1]:8080',
+  'https://xn--mnchen-3ya.de',
+  'capacitor://localhost',
+]
+const wildcards = ['https://*.example.org', 'https://*.example.net:8443']
+const sites = [...listed, ...wildcards]
+const pattern = /^https:\/\/pr-\d+\.example\.dev$/
+
+/** What the wildcards stand for, in RFC 1035's terms: labels of 63 characters, names of 253. */
+const subdomains =
+  /^https:\/\/(?=[^:]{1,253}(?::|$))(?:[a-z0-9_-]{1,63}\.)+(?:example\.org|example\.net:8443)$/
+
+interface Policy {
+  readonly middleware: CorsMiddleware
+  readonly credentials: boolean
+  allows(origin: string): boolean
+}
+
+const isSite = (origin: string) => listed.includes(origin) || subdomains.test(origin)
+
+const policies: readonly Policy[] = [
+  { middleware: cors(memorySessions({ sites })), credentials: true, allows: isSite },
+  { middleware: cors({ origin: sites, credentials: true }), credentials: true, allows: isSite },
+  {
+    middleware: cors({ origin: listed[0]!, credentials: true }),
+    credentials: true,
+    allows: (origin) => origin === listed[0],
+  },
+  {
+    middleware: cors({ origin: [listed[0]!, pattern], credentials: true }),
+    credentials: true,
+    allows: (origin) => origin === listed[0] || pattern.test(origin),
+  },
+  {
+    middleware: cors({ origin: (_origin, callback) => callback(null, listed), credentials: true }),
+    credentials: true,
+    allows: (origin) => listed.includes(origin),
+  },
+  {
+    middleware: cors({ origin: ['null', ...listed] }),
+    credentials: false,
+    allows: (origin) => origin === 'null' || listed.includes(origin),
+  },
+]
+
+const starts = fc.constantFrom(
+  ...listed,
+  'https://a.example.org',
+  'https://a.b.example.net:8443',
+  'https://example.org',
+  'https://pr-7.example.dev',
+  'https://evil.test',
+  'http://[0:0:0:0:0:0:0:1]:8080',
+  'http://[::ffff:127.0.0.1]:8080',
+  'http://127.0.0.1:8080',
+  'https://m\u00fcnchen.de',
+  'https://xn--mnchn-kva.de',
+  'https://\u0430pp.example.com', // a Cyrillic a
+  'null',
+  '*',
+  '',
+)
+
+const texts = fc.oneof(
+  fc.constantFrom(
+    '/', '//', '\\', '.', '..', ':', ':443', ':80', ':0443', ':99999', '@', '#', '?', '%2e', '%00', '\0', '\r\n', '\n', '\t', ' ',
+    '\x7f', '\u00a0', '\u2000', '\u3002', '\uff0e', '\u00ad', '\u200b', '\ufeff', ',', ', ', ';', '-', '_', '*', 'a', 'A', 'null',
+    'https://', '.evil.test', '.example.org', 'evil', 'user:word@', '[', ']', '[::1]', 'xn--', '\u0131', '\u212a', '\ud800',
+  ), // prettier-ignore
+  fc.string({ unit: 'binary', maxLength: 4 }),
+)
+
+type Trick = (origin: string, text: string, place: number) => string
+
+const tricks: readonly Trick[] = [
+  (origin, text) => text + origin,
+  (origin, text) => origin + text,
+  (origin, text) => origin.replace('://', `://${text}`),
+  (origin, text) => origin.replace('.', text),
+  (origin, text, place) => {
+    const at = place % (origin.length + 1)
+    return origin.slice(0, at) + text + origin.slice(at)
+  },
+  (origin, text, place) => {
+    const at = place % (origin.length + 1)
+    return origin.slice(0, at) + text + origin.slice(at + 1)
+  },
+  (origin) => `https://evil.test/${origin}`,
+  (origin) => `${origin}.evil.test`,
+  (origin) => `${origin}@evil.test`,
+  (origin) => origin.replace('://', '://evil.test@'),
+  (origin) => origin.replace('://', '://evil.'),
+  (origin) => origin.replace('://', '://evil'),
+  (origin) => origin.replace('https:', 'http:'),
+  (origin) => origin.replace(/:\d+$/, ''),
+  (origin) => `${origin}:443`,
+  (origin) => `${origin}/`,
+  (origin) => `${origin}.`,
+  (origin) => origin.toUpperCase(),
+  (origin) => `${origin}, https://evil.test`,
+  (origin) => `https://evil.test ${origin}`,
+  (origin, _text, place) => origin.replace('://', `://${'a'.repeat(60 + (place % 8))}.`),
+  (origin, _text, place) => origin.replace('://', `://${'a.'.repeat(110 + (place % 20))}`),
+  (origin) => origin.replace('://', `://${'a.'.repeat(32_768)}`),
+  (origin) => origin.padEnd(65_536, 'a'),
+]
+
+const origins = fc
+  .tuple(starts, fc.array(fc.tuple(fc.constantFrom(...tricks), texts, fc.nat(80)), { maxLength: 3 }))
+  .map(([start, played]) =>
+    played.reduce((origin, [trick, text, place]) => trick(origin, text, place), start),
+  )
+
+/** The header as Node has it: not there, one, two that it joined, or, from other servers, two in a list. */
+const originHeaders = fc.oneof(
+  { weight: 12, arbitrary: origins },
+  { weight: 1, arbitrary: fc.constant(undefined) },
+  { weight: 1, arbitrary: fc.tuple(origins, origins).map((both) => both.join(', ')) },
+  { weight: 1, arbitrary: fc.array(origins, { maxLength: 3 }) },
+)
+
+const askedHeaders = fc.oneof(
+  { weight: 20, arbitrary: fc.constant(undefined) },
+  { weight: 20, arbitrary: fc.array(fc.oneof(fc.constantFrom('X-One', 'content-type', ' a ', ''), texts), { maxLength: 5 }) },
+  { weight: 1, arbitrary: texts.map((text) => [...Array.from({ length: 10_000 }, (_, index) => `x-${index}`), text]) },
+) // prettier-ignore
+
+/** RFC 9110, section 5.6.1: names, commas and blanks. */
+function isListOfNames(text: string): boolean {
+  return /^[\w!#$%&'*+.^`|~, \t-]*$/.test(text) && text.split(',').every((name) => !/\S\s+\S/.test(name))
+}
+
+/** What became of a request: the headers that it got, and who answers it. */
+function outcomeOf(middleware: CorsMiddleware, request: CorsRequest) {
+  const headers = new Map<string, string>()
+  const outcome = { headers, nextCalls: [] as unknown[], ended: false, statusCode: 200 }
+  const response = {
+    set statusCode(status: number) {
+      outcome.statusCode = status
+    },
+    getHeader: (name: string) => headers.get(name.toLowerCase()),
+    setHeader: (name: string, value: string) => {
+      validateHeaderValue(name, value)
+      headers.set(name.toLowerCase(), value)
+    },
+    end: () => (outcome.ended = true),
+  }
+  middleware(request, response, (error) => outcome.nextCalls.push(error))
+  return outcome
+}
+
+test(
+  'only the origins of the list may read responses, whatever is sent as Origin and asked for besides',
+  fuzz(
+    { ci: 50_000, nightly: 5_000_000 },
+    fc.record({
+      policy: fc.constantFrom(...policies),
+      method: fc.constantFrom('GET', 'POST', 'OPTIONS', 'options', undefined),
+      origin: originHeaders,
+      asked: askedHeaders,
+    }),
+    ({ policy, method, origin, asked }) => {
+      const request: CorsRequest = {
+        method,
+        headers: { origin, 'access-control-request-headers': asked?.join(',') },
+      }
+      const { headers, nextCalls, ended, statusCode } = outcomeOf(policy.middleware, request)
+      const isPreflight = method?.toUpperCase() === 'OPTIONS'
+      const only = Array.isArray(origin) ? origin.join(', ') : origin
+      const allowed = only !== undefined && policy.allows(only)
+
+      const allow = (what: string) => headers.get(`access-control-allow-${what}`)
+      assert.equal(allow('origin'), allowed ? only : undefined)
+      assert.equal(allow('credentials'), allowed && policy.credentials ? 'true' : undefined)
+      const list = asked?.join(',') ?? ''
+      const reflected = allowed && isPreflight && list !== '' && isListOfNames(list)
+      assert.equal(allow('headers'), reflected ? list : undefined)
+      assert.equal(headers.get('vary'), isPreflight ? 'Origin, Access-Control-Request-Headers' : 'Origin')
+      // A preflight ends here; all else goes on, also what is denied.
+      assert.deepEqual(
+        [ended, statusCode, nextCalls],
+        isPreflight ? [true, 204, []] : [false, 200, [undefined]],
+      )
+      // What is allowed is an address, and not only something that looks like one to us.
+      if (allowed && only !== 'null') assert.ok(URL.canParse(only), only)
+    },
+  ),
+)
+
+test('headers of megabytes are read in time that grows no faster than they', () => {
+  // Counted, not timed: what is quadratic in these would not come back within the test's time limit.
+  for (const filling of [
+    'a',
+    'a.',
+    '.',
+    '-',
+    ':',
+    '[',
+    'https://',
+    ' ',
+    '\t',
+    'a ',
+    ',',
+    'a,',
+    '\0',
+    '\u00a0',
+  ]) {
+    const text = filling.repeat(2_000_000 / filling.length)
+    for (const { middleware } of policies) {
+      for (const origin of [
+        text,
+        `https://${text}`,
+        `https://${text}.example.org`,
+        `https://a.example.org${text}`,
+      ]) {
+        const { headers } = outcomeOf(middleware, { method: 'OPTIONS', headers: { origin } })
+        expect(headers.get('access-control-allow-origin')).toBeUndefined()
+      }
+      const asked = { origin: listed[0], 'access-control-request-headers': `x-one${text}\0` }
+      const { headers } = outcomeOf(middleware, { method: 'OPTIONS', headers: asked })
+      expect(headers.get('access-control-allow-headers')).toBeUndefined()
+    }
+  }
+})
