@@ -72,8 +72,9 @@ export interface SessionsOptions {
    * 2. `[newKey, oldKey]`: a session goes over to the new key with its next change;
    * 3. `[newKey]`, once `lifetime.absolute` has passed since. What is still under the old key then is signed out.
    *
-   * With `'plain'` for `oldKey` encryption is turned on, with `'plain'` for `newKey` off. Whoever can write to the
-   * database can make sessions as long as any app lists `'plain'`, so do not leave it there.
+   * With `'plain'` for `oldKey` encryption is turned on; with `'plain'` for `newKey` off, and the last step is to leave the
+   * option out. Whoever can write to the database can make sessions as long as any app lists `'plain'`, so do not
+   * leave it there.
    *
    * Data is good only under its record's key and for its user. Swapped, copied to another session's row, or changed, it is
    * reported as ERR_SESSION_CORRUPT and the session is signed out; so it is when its `user_id` is changed. Not hidden are
