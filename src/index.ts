@@ -1,4 +1,5 @@
 export { type Codec, jsonCodec } from './core/codec.ts'
+export type { EncryptionKey } from './core/encryption.ts'
 export { SessionError, type SessionErrorCode, storeUnavailable } from './core/errors.ts'
 export type { EndReason, SessionEvents, SessionReference } from './core/events.ts'
 export type { Duration } from './core/lifetime.ts'

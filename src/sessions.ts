@@ -1,11 +1,12 @@
 import { defaultBatching } from './core/batcher.ts'
 import { type Codec, jsonCodec } from './core/codec.ts'
+import { Encryption, type EncryptionKey } from './core/encryption.ts'
 import { type EngineSettings, SessionEngine } from './core/engine.ts'
 import { optionError, refuseUnknownOptions, shown } from './core/errors.ts'
 import { defaultRotationGrace, type Duration, milliseconds } from './core/lifetime.ts'
 import type { Merge } from './core/merge.ts'
 import type { UserLimit } from './core/sign-in.ts'
-import type { Lifetime, SessionStore } from './core/store.ts'
+import type { Lifetime, SessionStore, TokenKeyedStore } from './core/store.ts'
 import { defaultSweep } from './core/sweeper.ts'
 import { type Secret, Signer } from './core/token.ts'
 import { type CookieOptions, SessionCookie } from './http/cookie.ts'
@@ -59,7 +60,32 @@ export interface SessionsOptions {
   readonly merge?: Merge | undefined
   /** How data becomes bytes. Default: JSON that refuses what it cannot keep. */
   readonly codec?: Codec | undefined
-  /** The most that one session's encoded data may take, in bytes. Default 65,536. */
+  /**
+   * Encrypts what sessions hold before a store gets it: with AES-256-GCM, under 32 random bytes that every app has, as
+   * `openssl rand -base64 32` prints them. In a list the first key encrypts and all decrypt; unset ones after the first are
+   * skipped. `'plain'` in the list stands for data that is not encrypted: first, nothing is encrypted yet; later, what was
+   * stored so is still read. Default: nothing is encrypted.
+   *
+   * Nobody is signed out by a change of keys if each step is in all apps before the next is in any:
+   *
+   * 1. `[oldKey, newKey]`, so that all can read what will be written;
+   * 2. `[newKey, oldKey]`: a session goes over to the new key with its next change;
+   * 3. `[newKey]`, once `lifetime.absolute` has passed since. What is still under the old key then is signed out.
+   *
+   * With `'plain'` for `oldKey` encryption is turned on; with `'plain'` for `newKey` off, and the last step is to leave the
+   * option out. Whoever can write to the database can make sessions as long as any app lists `'plain'`, so do not
+   * leave it there.
+   *
+   * Data is good only under its record's key and for its user. Swapped, copied to another session's row, or changed, it is
+   * reported as ERR_SESSION_CORRUPT and the session is signed out; so it is when its `user_id` is changed. Not hidden are
+   * hashes of tokens, publicIds, users, times and sizes. Not prevented, for whoever can write to the database: ending
+   * sessions, putting an earlier state of a session back under its own key, even an ended one's, changing its publicId and its times
+   * (`authenticatedAt` too), and what `sessions.user(id)` counts, lists and remembers.
+   * @example
+   * encryption: [process.env.SESSION_KEY, process.env.OLD_SESSION_KEY]
+   */
+  readonly encryption?: EncryptionKey | undefined | readonly (EncryptionKey | undefined)[]
+  /** The most that one session's encoded data may take, in bytes; encryption adds 37 that do not count. Default 65,536. */
   readonly sizeLimit?: number | undefined
   /** Who is trusted across origins: origins such as `'https://app.example.com'`, or `'https://*.example.com'`. */
   readonly sites?: readonly string[] | undefined
@@ -83,7 +109,7 @@ export interface SessionsOptions {
 
 const optionNames = [
   'store', 'secret', 'cookie', 'lifetime', 'touchAfter', 'rotationGrace', 'sessionsPerUser', 'merge', 'codec',
-  'sizeLimit', 'sites', 'sweep', 'storeLimits',
+  'encryption', 'sizeLimit', 'sites', 'sweep', 'storeLimits',
 ] as const // prettier-ignore
 const storeMethods = ['find', 'write', 'list', 'removeByUser', 'removeExpired', 'close'] as const
 
@@ -137,6 +163,7 @@ export function createSessions(options: SessionsOptions): Sessions {
     sessionsPerUser: resolveUserLimit(options.sessionsPerUser, lifetime),
     merge: resolveMerge(options.merge),
     codec: resolveCodec(options.codec),
+    encryption: resolveEncryption(options),
     sizeLimit: positiveInteger('sizeLimit', options.sizeLimit ?? 65_536),
     sweep: resolveSweep(options.sweep ?? {}),
     batching: resolveStoreLimits(options.storeLimits ?? {}),
@@ -220,6 +247,18 @@ function resolveCodec(codec: Codec = jsonCodec): Codec {
     throw optionError('codec must have the functions encode and decode.')
   }
   return codec
+}
+
+function resolveEncryption(options: SessionsOptions): Encryption | undefined {
+  // One that is there but empty is an environment variable that was forgotten.
+  if (!('encryption' in options)) return undefined
+  const encryption = new Encryption(options.encryption)
+  if ((options.store as Partial<TokenKeyedStore>).keyedBy === 'token') {
+    throw optionError(
+      "encryption needs a store in coatcheck's own layout: this one keeps sessions as the JSON that older libraries read. Leave encryption out, or move to coatcheck's own table first.",
+    )
+  }
+  return encryption
 }
 
 function resolveSweep(sweep: NonNullable<SessionsOptions['sweep']>) {

@@ -2,6 +2,7 @@ import { EventEmitter } from 'node:events'
 import { type BatchSettings, Batcher, defaultBatching } from './batcher.ts'
 import type { Codec } from './codec.ts'
 import { byDeadline } from './deadline.ts'
+import type { Encryption } from './encryption.ts'
 import { SessionError, storeUnavailable } from './errors.ts'
 import type { SessionEvents } from './events.ts'
 import { isPlainObject, type Merge } from './merge.ts'
@@ -23,6 +24,8 @@ export interface EngineSettings {
   readonly lifetime: Lifetime
   readonly touchAfter: number
   readonly codec: Codec
+  readonly encryption?: Encryption | undefined
+  /** Of what the codec made, before it is encrypted. */
   readonly sizeLimit: number
   /** For how long the token from before a rotation still leads to what the session was then. 0: not at all. */
   readonly rotationGrace: number
@@ -164,7 +167,15 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
 
   /** @internal */
   write(write: SessionWrite): Promise<WriteResult> {
-    return this.#closing ? Promise.reject(closed()) : this.#batcher.write(write)
+    if (this.#closing) return Promise.reject(closed())
+    const { encryption } = this.#settings
+    return this.#batcher.write(encryption ? encryption.sealed(write) : write)
+  }
+
+  /** @internal */
+  touch(record: SessionRecord, data: Uint8Array, lifetime: Lifetime): Promise<WriteResult> {
+    const stored = this.#settings.encryption?.seal(data, record) ?? data
+    return this.write({ type: 'touch', key: record.key, data: stored, lifetime })
   }
 
   /** @internal */
@@ -222,7 +233,20 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
         `The session's data takes ${bytes.length} bytes, over the limit of ${this.#settings.sizeLimit}; most of it is in "${this.#largestName(data)}". Keep large things in a table of yours and only their id in the session, or raise sizeLimit.`,
       )
     }
-    return bytes
+    const { encryption } = this.#settings
+    return encryption ? encryption.plain(bytes) : bytes
+  }
+
+  /** @internal */
+  open(record: SessionRecord): SessionRecord | undefined {
+    const { encryption } = this.#settings
+    if (!encryption) return record
+    try {
+      return encryption.opened(record)
+    } catch (cause) {
+      this.#reportCorrupt(record, cause)
+      return undefined
+    }
   }
 
   /** @internal */
@@ -230,8 +254,10 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
     record: SessionRecord,
     accepts: (data: Record<string, unknown>) => boolean = () => true,
   ): Record<string, unknown> | undefined {
+    const opened = this.open(record)
+    if (!opened) return undefined
     try {
-      const data = this.#settings.codec.decode(record.data)
+      const data = this.#settings.codec.decode(opened.data)
       if (isPlainObject(data) && accepts(data)) return data
       throw new TypeError('it is not the data of a session')
     } catch (cause) {
@@ -279,7 +305,7 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
       'storeError',
       new SessionError(
         'ERR_SESSION_CORRUPT',
-        `The stored data of session ${record.publicId} cannot be read; its holder is treated as signed out. If all sessions are affected, check that every app uses the same codec.`,
+        `The stored data of session ${record.publicId} cannot be read; its holder is treated as signed out. If all sessions are affected, check that every app uses the same codec and encryption.`,
         { cause },
       ),
     )

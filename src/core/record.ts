@@ -13,7 +13,7 @@ export interface SessionRecord {
   readonly userId: string | undefined
   /** When its user last proved who they are; `undefined` while nobody is signed in. */
   readonly authenticatedAt: number | undefined
-  /** The session's data as the codec encoded it. Never changed in place. */
+  /** The session's data as the codec encoded it; in a store, encrypted, if `encryption` says so. Never changed in place. */
   readonly data: Uint8Array
   /** 1 when created, 1 more with each change of the content. */
   readonly version: number

@@ -82,14 +82,23 @@ export class Standing {
     return kept || this.touchDue || this.tokens.planned
   }
 
-  /** What the record holds. */
+  /**
+   * Has the record's data decrypted, if it is encrypted: once, because what is in hand is compared with it; before its user is
+   * told, whom it vouches for; and before it goes to another key or user, for whom it is encrypted anew.
+   */
+  decrypt(): void {
+    if (!this.record || this.state !== 'open') return
+    this.record = this.#context.open(this.record)
+    if (!this.record) this.becomeNew()
+  }
+
+  /** What the record holds. One that cannot be read is as good as none: signed out, and a new session if one is needed. */
   readData(): Record<string, unknown> {
+    this.decrypt()
     if (!this.record) return {}
     const data = this.#context.decode(this.record, (read) => this.#form.accepts(read))
-    if (data) return data
-    // A record that cannot be read is as good as none: signed out, and a new session if one is needed.
-    this.becomeNew()
-    return {}
+    if (!data) this.becomeNew()
+    return data ?? {}
   }
 
   /** Takes the record as it was found anew, in place of what is in hand. */
@@ -318,11 +327,11 @@ export class Standing {
   }
 
   /** A failed touch shortens a session by a little; it must not fail the request. The engine has told the event. */
-  async #touchRecord({ key }: SessionRecord, data: Uint8Array): Promise<void> {
+  async #touchRecord(record: SessionRecord, data: Uint8Array): Promise<void> {
     this.touched = false
     const lifetime = this.#form.lifetime(this.session)
     try {
-      await this.#context.write({ type: 'touch', key, data, lifetime })
+      await this.#context.touch(record, data, lifetime)
     } catch {
       // Not in this request again: the store has just shown that it is not well.
     }
@@ -332,8 +341,9 @@ export class Standing {
   /** Takes in what others stored since; false if the session has ended, or is another's by now. */
   async #takeInFresh(): Promise<boolean> {
     const base = this.record!
-    const fresh = await this.#context.find(base.key)
-    if (!fresh) return false
+    const found = await this.#context.find(base.key)
+    if (!found) return false
+    const fresh = this.#context.open(found) ?? found
     if (this.signedIn) {
       // As in `signIn`: a session of its own.
       if (fresh.former) return false

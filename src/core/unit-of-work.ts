@@ -55,6 +55,7 @@ export class UnitOfWork implements SessionWork {
   }
 
   get userId(): string | undefined {
+    this.#standing.decrypt()
     return this.#standing.userId
   }
 
@@ -185,6 +186,7 @@ export class UnitOfWork implements SessionWork {
     return this.#turns.take(async () => {
       const text = userIdText(userId)
       this.#standing.assertAvailable()
+      this.#standing.decrypt()
       // What another user left in the session is theirs.
       const another = this.#standing.userId !== undefined && this.#standing.userId !== text
       if (another) await this.#remove('signOut')
@@ -207,6 +209,7 @@ export class UnitOfWork implements SessionWork {
   rotate(): Promise<void> {
     return this.#turns.take(async () => {
       this.#standing.assertAvailable()
+      this.#standing.decrypt()
       // One that has just got a new token needs no other.
       if (this.#standing.record && !this.#standing.former) this.#standing.tokens.plan()
     })

@@ -2,7 +2,7 @@ import type { SessionError } from './errors.ts'
 import type { SessionEvents } from './events.ts'
 import type { Merge } from './merge.ts'
 import type { SessionKey, SessionRecord } from './record.ts'
-import type { SessionWrite, WriteResult } from './store.ts'
+import type { Lifetime, SessionWrite, WriteResult } from './store.ts'
 
 /** A sign-in that was just stored. */
 export interface SignIn {
@@ -24,6 +24,8 @@ export interface WorkContext {
   keyOf(token: string): SessionKey
   find(key: SessionKey): Promise<SessionRecord | undefined>
   write(write: SessionWrite): Promise<WriteResult>
+  /** Moves a record's expiry. `data` is what it holds. */
+  touch(record: SessionRecord, data: Uint8Array, lifetime: Lifetime): Promise<WriteResult>
   /** Ends a user's session, whatever its key is by now; false if there is none. */
   revoke(userId: string, publicId: string): Promise<boolean>
   /** Why a sign-in that was just stored may not stay; `undefined` if it may. Ends what has to give way to it. */
@@ -34,6 +36,8 @@ export interface WorkContext {
   asking<Answer>(doing: string, ask: () => Promise<Answer>): Promise<Answer>
   /** Throws ERR_SESSION_DATA or ERR_SESSION_TOO_LARGE. */
   encode(data: Record<string, unknown>): Uint8Array
+  /** The record with its data as `encode` gives it; `undefined`, and an event, for one that cannot be decrypted. */
+  open(record: SessionRecord): SessionRecord | undefined
   /** `undefined`, and an event, for a record that cannot be read, or that `accepts` refuses. */
   decode(
     record: SessionRecord,

@@ -105,7 +105,7 @@ test('the least that it needs is a store and a secret', async () => {
   await sessions.close()
 })
 
-test('every option can be left out by undefined', () => {
+test('every option but encryption, which no unset variable may turn off, can be left out by undefined', () => {
   const names = ['cookie', 'lifetime', 'touchAfter', 'codec', 'sizeLimit', 'sites', 'sweep', 'storeLimits']
   expect(() => create(Object.fromEntries(names.map((name) => [name, undefined])))).not.toThrow()
 })

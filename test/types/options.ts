@@ -25,6 +25,7 @@ export const everything: Sessions = createSessions({
     encode: (data) => Buffer.from(JSON.stringify(data)),
     decode: (bytes) => ({ length: bytes.length }),
   },
+  encryption: [process.env.SESSION_KEY, Buffer.alloc(32), 'plain'],
   sizeLimit: 65_536,
   sites: ['https://app.example.com'],
   sweep: { every: '10m', batch: 500 },
@@ -56,6 +57,8 @@ createSessions({ store, secret, cookie: { sameSite: 'Lax' } })
 createSessions({ store, secret, cookie: { maxAge: 1000 } })
 // @ts-expect-error a list is needed
 createSessions({ store, secret, sites: 'https://app.example.com' })
+// @ts-expect-error a key that is a number
+createSessions({ store, secret, encryption: 42 })
 // @ts-expect-error a codec without decode
 createSessions({ store, secret, codec: { encode: () => new Uint8Array() } })
 // @ts-expect-error sweeping is not switched on by true
