@@ -1,0 +1,26 @@
+import { mergeInto } from './merge.ts'
+import type { SessionRecord } from './record.ts'
+import type { Session } from './session.ts'
+import type { SessionForm } from './session-form.ts'
+import type { WorkContext } from './work-context.ts'
+
+type Data = Record<string, unknown>
+
+/**
+ * Merges into the session what others changed from `base`, the record that it was read from, to `fresh`, the one
+ * that is stored now. `undefined` means that the session has ended: only what this request put there is left.
+ */
+export function mergeRecords(
+  context: WorkContext,
+  form: SessionForm,
+  session: Session,
+  base: SessionRecord,
+  fresh: SessionRecord | undefined,
+): void {
+  const plain = context.decode({ ...base, data: context.encode(form.dataOf(session)) }) ?? {}
+  const before = context.decode(base) ?? {}
+  const theirs = fresh ? (context.decode(fresh) ?? before) : {}
+  // Of a session that has ended there is nothing to agree on.
+  const resolve = fresh && context.merge
+  mergeInto(session as unknown as Data, plain, form.visible(before), form.visible(theirs), resolve)
+}
