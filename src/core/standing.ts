@@ -10,7 +10,8 @@ import { SessionTokens } from './session-tokens.ts'
 import type { WriteResult } from './store.ts'
 import type { WorkContext } from './work-context.ts'
 
-type WriteRefusal = Exclude<WriteResult, 'done'>
+/** Why there is still something to store after a write; `'storedBefore'`: an earlier one, whose answer was lost, had stored it. */
+type Hindrance = Exclude<WriteResult, 'done'> | 'storedBefore'
 type Decision = 'insert' | 'update' | 'rotate' | 'touch' | undefined
 
 /**
@@ -43,6 +44,8 @@ export class Standing {
   readonly #begunAt: number
   /** What was seen and held here when something was stored into a session that had got another token. */
   #beforeMerge: { readonly seen: SessionRecord; readonly held: Uint8Array } | undefined
+  /** The token that a write was to store, while no answer says whether it did. */
+  #unanswered: string | undefined
   #nextPublicId: string | undefined
 
   /** @param token the browser's, if it led to `record` */
@@ -160,18 +163,22 @@ export class Standing {
 
   /** @param encoded what the session holds, where that was encoded in this very moment */
   async store(encoded?: Uint8Array): Promise<void> {
-    const refusal = await this.#write(encoded ?? this.encoded())
+    const hindrance = await this.#write(encoded ?? this.encoded())
     // Others are at this session too: those of this process go on one after the other, not all in each other's way.
-    if (refusal) await this.#inTurn(() => this.#storeAgain(refusal))
+    if (hindrance) await this.#inTurn(() => this.#storeAgain(hindrance))
   }
 
-  async #storeAgain(refusal: WriteRefusal): Promise<void> {
-    let again: WriteRefusal | undefined = refusal
-    for (let attempt = 1; attempt <= mostAttempts; attempt++) {
-      if (!(await this.#giveWay(again))) return
-      again = await this.#write(this.encoded())
-      if (!again) return
-      await jitter(attempt)
+  async #storeAgain(first: Hindrance): Promise<void> {
+    let hindrance: Hindrance | undefined = first
+    try {
+      for (let attempt = 1; attempt <= mostAttempts; attempt++) {
+        if (!(await this.#giveWay(hindrance))) return
+        hindrance = await this.#write(this.encoded())
+        if (!hindrance) return
+        await jitter(attempt)
+      }
+    } finally {
+      this.#unmerge()
     }
     throw changedTooOften(mostAttempts)
   }
@@ -182,15 +189,18 @@ export class Standing {
     change: (session: RequestSession) => Result,
   ): Promise<{ readonly value: Result } | undefined> {
     return this.#inTurn(async () => {
-      for (let attempt = 1; attempt <= mostAttempts; attempt++) {
-        if (this.state !== 'open') return undefined
-        const before = this.encoded()
-        const value = this.#changed(session, change, before)
-        const refusal = await this.#write(this.encoded())
-        if (!refusal) return { value }
-        this.#putBack(before)
-        if (!(await this.#giveWay(refusal))) return undefined
-        await jitter(attempt)
+      try {
+        for (let attempt = 1; attempt <= mostAttempts; attempt++) {
+          if (this.state !== 'open') return undefined
+          const before = this.encoded()
+          const value = this.#changed(session, change, before)
+          const hindrance = await this.#write(this.encoded(), before)
+          if (!hindrance) return { value }
+          if (!(await this.#giveWay(hindrance))) return undefined
+          await jitter(attempt)
+        }
+      } finally {
+        this.#unmerge()
       }
       throw changedTooOften(mostAttempts)
     })
@@ -223,8 +233,11 @@ export class Standing {
     if (this.session) this.#form.refill(this.session, this.#context.decode({ ...this.record!, data }) ?? {})
   }
 
-  /** Stores what has to be, if the session's data is this. @returns why the store refused it; `undefined` if all is well */
-  async #write(data: Uint8Array): Promise<WriteRefusal | undefined> {
+  /**
+   * Stores what has to be, if the session's data is this.
+   * @param undo what to put back into the session if that is not what was stored
+   */
+  async #write(data: Uint8Array, undo?: Uint8Array): Promise<Hindrance | undefined> {
     const decision = this.decide(data)
     if (!decision) return undefined
     if (decision === 'touch') {
@@ -234,15 +247,41 @@ export class Standing {
     this.assertAvailable()
     if (this.headersOut && decision !== 'update') throw headersSent()
     const write = this.#contentWrite(decision, data)
-    const result = await this.#context.write(write)
-    if (result !== 'done') return result
-    await this.#stored(write)
-    return undefined
+    const { signedIn } = this
+    const token = this.tokens.current
+    const again = write.type !== 'update' && this.#unanswered === token
+    if (write.type !== 'update') this.#unanswered = token
+    let result: WriteResult
+    try {
+      result = await this.#context.write(write)
+      if (result === 'done') await this.#stored(write)
+    } catch (error) {
+      // Who goes on with the session must not store later what was worked out from data that is old by then.
+      if (undo && this.signedIn === signedIn) this.#putBack(undo)
+      throw error
+    }
+    if (result === 'done') return undefined
+    if (undo) this.#putBack(undo)
+    if (again && (await this.#storedBefore(write))) return 'storedBefore'
+    this.#unanswered = undefined
+    return result
+  }
+
+  /** Goes on from what an earlier write of the same token stored, if it did although its answer never came. */
+  async #storedBefore(write: ContentWrite): Promise<boolean> {
+    const found = await this.#context.find(this.#context.keyOf(this.tokens.current))
+    if (found?.publicId !== this.publicId) return false
+    const stored = this.#context.open(found) ?? found
+    if (this.session && this.record)
+      mergeRecords(this.#context, this.#form, this.session, this.record, stored)
+    await this.#stored(write, stored)
+    return true
   }
 
   /** @returns whether there is something left to store: the session in hand holds it then */
-  async #giveWay(refusal: WriteRefusal): Promise<boolean> {
-    if (refusal === 'exists') this.tokens.plan()
+  async #giveWay(hindrance: Hindrance): Promise<boolean> {
+    if (hindrance === 'storedBefore') return true
+    if (hindrance === 'exists') this.tokens.plan()
     else if (!(await this.#takeInFresh())) {
       if (!this.signedIn) {
         this.state = 'gone'
@@ -281,39 +320,37 @@ export class Standing {
     }
   }
 
-  async #stored(write: ContentWrite): Promise<void> {
-    const signedIn = this.signedIn
-    this.record = recordAfter(write, this.record, this.publicId)
+  async #stored(write: ContentWrite, record = recordAfter(write, this.record, this.publicId)): Promise<void> {
+    if (this.signedIn) await this.#stand(record)
+    this.record = record
     if (write.type !== 'update') this.tokens.store()
+    this.#unanswered = undefined
     this.touched = false
     this.saved = true
     this.signedIn = false
-    if (signedIn) await this.#stand()
-    const reference = referenceTo(this.record)
+    const reference = referenceTo(record)
     if (write.type === 'insert') this.#context.announce('created', reference)
     if (write.type === 'rotate') this.#context.announce('rotated', reference)
-    this.#context.announce('committed', { ...reference, version: this.record.version })
+    this.#context.announce('committed', { ...reference, version: record.version })
     this.#hideWhatCameAfter()
   }
 
-  /** Ends what was just stored if it may not stay. Nobody has been told its token. */
-  async #stand(): Promise<void> {
-    const { publicId, userId, key } = this.record!
-    const signIn = {
+  /**
+   * Ends what was just stored if it may not stay. Nobody has been told its token; nor is anybody where the store does not
+   * answer, so there it may lie until the commit is tried again.
+   */
+  async #stand({ publicId, userId, key }: SessionRecord): Promise<void> {
+    const refusal = await this.#context.refusalOf({
       userId: userId!,
       publicId,
       readAt: this.#readAt,
       begunAt: this.#begunAt,
-    }
-    try {
-      const refusal = await this.#context.refusalOf(signIn)
-      if (refusal) throw refusal
-    } catch (error) {
-      this.becomeEmpty()
-      // It is not told if this fails: what is told already is that the sign-in failed.
-      await this.#context.write({ type: 'remove', key }).catch(() => undefined)
-      throw error
-    }
+    })
+    if (!refusal) return
+    this.becomeEmpty()
+    // It is not told if this fails: what is told already is that the sign-in failed.
+    await this.#context.write({ type: 'remove', key }).catch(() => undefined)
+    throw refusal
   }
 
   /** What a request with a former token stored stands in the session, but it sees of that what it saw before. */
@@ -323,6 +360,15 @@ export class Standing {
     this.#beforeMerge = undefined
     const { key, authenticatedAt } = before.seen
     this.record = { ...this.record, key, authenticatedAt, data: before.held }
+    this.#putBack(before.held)
+  }
+
+  /** What a request with a former token took in, and then did not store, it never saw. */
+  #unmerge(): void {
+    const before = this.#beforeMerge
+    if (!before) return
+    this.#beforeMerge = undefined
+    if (this.record) this.record = before.seen
     this.#putBack(before.held)
   }
 

@@ -1,5 +1,6 @@
+import { mostAttempts } from './attempts.ts'
+import { changedTooOften, SessionError, sessionGone } from './errors.ts'
 import type { EndReason } from './events.ts'
-import { SessionError, sessionGone } from './errors.ts'
 import { referenceTo } from './content-write.ts'
 import type { SessionRecord } from './record.ts'
 import type { RequestSession, Session, SessionWork } from './session.ts'
@@ -266,15 +267,15 @@ export class UnitOfWork implements SessionWork {
     this.#standing.assertAvailable()
     const record = this.#standing.record
     if (record) {
-      const result = await this.#context
-        .write({ type: 'remove', key: record.key })
-        .catch((error: unknown) => {
-          // If the handler did not wait for it, the commit tries again and fails with it.
-          this.#endPlanned = reason
-          throw error
-        })
-      if (result === 'done') this.#context.announce('destroyed', { ...referenceTo(record), reason })
-      else await this.#removeMoved(record)
+      try {
+        const result = await this.#context.write({ type: 'remove', key: record.key })
+        if (result === 'done') this.#context.announce('destroyed', { ...referenceTo(record), reason })
+        else await this.#removeMoved(record)
+      } catch (error) {
+        // If the handler did not wait for it, the commit tries again and fails with it.
+        this.#endPlanned = reason
+        throw error
+      }
       this.#standing.tokens.end()
       this.#standing.record = undefined
     }
@@ -284,8 +285,13 @@ export class UnitOfWork implements SessionWork {
   /** Ended already, or under a new key since a parallel request rotated it: there too it ends. */
   async #removeMoved({ key, userId, publicId }: SessionRecord): Promise<void> {
     if (userId !== undefined) return void (await this.#context.revoke(userId, publicId))
-    const moved = await this.#context.find(key)
-    // An anonymous session that somebody signed in on meanwhile is another's.
-    if (moved && moved.userId === undefined) await this.#context.write({ type: 'remove', key: moved.key })
+    for (let from = key, attempt = 1; attempt <= mostAttempts; attempt++) {
+      const moved = await this.#context.find(from)
+      // An anonymous session that somebody signed in on meanwhile is another's.
+      if (!moved || moved.userId !== undefined) return
+      if ((await this.#context.write({ type: 'remove', key: moved.key })) === 'done') return
+      from = moved.key
+    }
+    throw changedTooOften(mostAttempts)
   }
 }
