@@ -31,7 +31,8 @@ export interface EngineSettings {
   readonly batching?: Partial<BatchSettings>
 }
 
-/** Stores that know sessions by their tokens keep times in whole seconds. */
+/** Stores tell times in whole milliseconds; those that know sessions by their tokens keep them in whole seconds. */
+const precision = 1
 const precisionOfOldTables = 2_000
 
 /** Loads sessions by token, commits them, ends them. Knows nothing of HTTP. */
@@ -147,10 +148,9 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
   /** @internal */
   refusalOf(signIn: SignIn): Promise<SessionError | undefined> {
     const notes = { store: this.#settings.store, context: this }
-    const precision = this.tokensAreKeys ? precisionOfOldTables : 0
     return refusalOf(notes, signIn, this.user(signIn.userId), {
       limit: this.#settings.sessionsPerUser,
-      precision,
+      precision: this.tokensAreKeys ? precisionOfOldTables : precision,
     })
   }
 

@@ -25,6 +25,14 @@ interface Notes {
   readonly context: WorkContext
 }
 
+/** A note about a user. */
+interface Note {
+  /** The publicId of the session that it spares, or gives a place to. */
+  readonly text: string
+  /** When that session, too, was last to be ended, by the store's clock. */
+  readonly before?: number | undefined
+}
+
 /** What the checks of a sign-in go by. */
 export interface SignInRules {
   readonly limit: UserLimit | undefined
@@ -52,7 +60,9 @@ export async function rememberRevocation(
   for (let attempt = 1; attempt <= mostAttempts; attempt++) {
     const key = noteKey(notes, 'revoked', userId)
     const note = await notes.context.find(key)
-    if (await takeNote(notes, key, note, except ?? '', lifetime)) return
+    // Who is spared now may have been among those that were ended before.
+    const before = note && (said(note).text === except ? said(note).before : note.seenAt)
+    if (await takeNote(notes, key, note, { text: except ?? '', before }, lifetime)) return
   }
   throw changedTooOften(mostAttempts)
 }
@@ -82,8 +92,10 @@ async function wasRevoked(
   precision: number,
 ): Promise<boolean> {
   const note = await notes.context.find(noteKey(notes, 'revoked', userId))
-  if (!note || textOf(note) === publicId) return false
-  return note.seenAt + precision >= (readAt ?? note.readAt - age)
+  if (!note) return false
+  const { text: spared, before } = said(note)
+  const revokedAt = spared === publicId ? before : note.seenAt
+  return revokedAt !== undefined && revokedAt + precision >= (readAt ?? note.readAt - age)
 }
 
 /**
@@ -114,14 +126,14 @@ async function takesPlace(
   for (let attempt = 1; attempt <= mostAttempts; attempt++) {
     const places = await Promise.all(keys.map((key) => notes.context.find(key)))
     const live = new Set((await user.records()).map((record) => record.publicId))
-    if (places.some((place) => place && textOf(place) === publicId)) return true
+    if (places.some((place) => place && said(place).text === publicId)) return true
     const free = keys.flatMap((key, index) => {
       const place = places[index]
-      return place && live.has(textOf(place)) ? [] : [{ key, place }]
+      return place && live.has(said(place).text) ? [] : [{ key, place }]
     })
     if (free.length === 0) return false
     const { key, place } = free[Math.floor(Math.random() * free.length)]!
-    if (await takeNote(notes, key, place, publicId, lifetime)) return true
+    if (await takeNote(notes, key, place, { text: publicId }, lifetime)) return true
   }
   throw changedTooOften(mostAttempts)
 }
@@ -131,12 +143,12 @@ async function takeNote(
   { context, store }: Notes,
   key: SessionKey,
   before: SessionRecord | undefined,
-  text: string,
+  note: Note,
   lifetime: Lifetime,
 ): Promise<boolean> {
   // With a cookie, as stores that keep sessions like older libraries do read times from it.
   const cookie = { originalMaxAge: lifetime.idle, expires: new Date(Date.now() + lifetime.idle) }
-  const data = Buffer.from(JSON.stringify({ cookie, text }))
+  const data = Buffer.from(JSON.stringify({ cookie, ...note }))
   const content = { key, userId: undefined, data, lifetime }
   const result = await context.write(
     before
@@ -160,12 +172,15 @@ export function isNote({ publicId, key }: SessionRecord): boolean {
 }
 
 /** What a note says; nothing, if something else lies there. */
-function textOf({ data }: SessionRecord): string {
+function said({ data }: SessionRecord): Note {
   try {
-    const { text } = JSON.parse(Buffer.from(data).toString()) as { text?: unknown }
-    return typeof text === 'string' ? text : ''
+    const { text, before } = JSON.parse(Buffer.from(data).toString()) as Record<string, unknown>
+    return {
+      text: typeof text === 'string' ? text : '',
+      before: typeof before === 'number' ? before : undefined,
+    }
   } catch {
-    return ''
+    return { text: '' }
   }
 }
 
