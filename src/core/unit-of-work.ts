@@ -9,6 +9,7 @@ import type { SessionForm } from './session-form.ts'
 import { type Outcome, SessionTokens } from './session-tokens.ts'
 import { Turns } from './turns.ts'
 import { type UserId, userIdText } from './user-id.ts'
+import type { WriteResult } from './store.ts'
 import type { WorkContext } from './work-context.ts'
 
 type Decision = 'insert' | 'update' | 'rotate' | 'touch' | undefined
@@ -24,6 +25,8 @@ export class UnitOfWork implements SessionWork {
   readonly #context: WorkContext
   readonly #form: SessionForm
   readonly #tokens: SessionTokens
+  /** The token that a write was to store, while no answer says whether it did. */
+  #unanswered: string | undefined
   readonly #unavailable: SessionError | undefined
   #record: SessionRecord | undefined
   /** When the session was found, by the store's clock; where it was not, when the work began, by this process's. */
@@ -350,9 +353,13 @@ export class UnitOfWork implements SessionWork {
 
   /** @param encoded what the session holds, where that was encoded in this very moment */
   async #store(encoded?: Uint8Array): Promise<void> {
-    for (let attempt = 1; attempt <= mostAttempts; attempt++) {
-      if (await this.#storedOnce((attempt === 1 && encoded) || this.#encoded())) return
-      await jitter(attempt)
+    try {
+      for (let attempt = 1; attempt <= mostAttempts; attempt++) {
+        if (await this.#storedOnce((attempt === 1 && encoded) || this.#encoded())) return
+        await jitter(attempt)
+      }
+    } finally {
+      this.#unmerge()
     }
     throw changedTooOften(mostAttempts)
   }
@@ -361,13 +368,17 @@ export class UnitOfWork implements SessionWork {
   async #storeChange<Result>(
     change: (session: RequestSession) => Result,
   ): Promise<{ readonly value: Result } | undefined> {
-    for (let attempt = 1; attempt <= mostAttempts; attempt++) {
-      const { session } = this
-      if (!session || this.#state !== 'open') return undefined
-      const before = this.#encoded()
-      const value = this.#changed(session, change, before)
-      if (await this.#storedOnce(this.#encoded(), before)) return this.#isOpen ? { value } : undefined
-      await jitter(attempt)
+    try {
+      for (let attempt = 1; attempt <= mostAttempts; attempt++) {
+        const { session } = this
+        if (!session || this.#state !== 'open') return undefined
+        const before = this.#encoded()
+        const value = this.#changed(session, change, before)
+        if (await this.#storedOnce(this.#encoded(), before)) return this.#isOpen ? { value } : undefined
+        await jitter(attempt)
+      }
+    } finally {
+      this.#unmerge()
     }
     throw changedTooOften(mostAttempts)
   }
@@ -413,12 +424,22 @@ export class UnitOfWork implements SessionWork {
     this.#assertAvailable()
     if (this.#headersOut && decision !== 'update') throw headersSent()
     const write = this.#contentWrite(decision, data)
-    const result = await this.#context.write(write)
-    if (result === 'done') {
-      await this.#stored(write)
-      return true
+    const again = decision !== 'update' && this.#unanswered === this.id
+    if (decision !== 'update') this.#unanswered = this.id
+    const signedIn = this.#signedIn
+    let result: WriteResult
+    try {
+      result = await this.#context.write(write)
+      if (result === 'done') await this.#stored(write)
+    } catch (error) {
+      // Who goes on with the session must not store later what was worked out from data that is old by then.
+      if (undo && this.#signedIn === signedIn) this.#putBack(undo)
+      throw error
     }
+    if (result === 'done') return true
     if (undo) this.#putBack(undo)
+    if (again && (await this.#storedBefore(write))) return false
+    this.#unanswered = undefined
     if (result === 'exists') this.#tokens.plan()
     else if (await this.#takeInFresh()) return false
     else if (this.#signedIn) this.#startAnew()
@@ -449,14 +470,27 @@ export class UnitOfWork implements SessionWork {
     return { type: 'rotate', key, newKey: this.#context.keyOf(this.id), version, signedIn, grace, ...content }
   }
 
-  async #stored(write: ContentWrite): Promise<void> {
-    const signedIn = this.#signedIn
-    this.#record = recordAfter(write, this.#record, this.publicId)
+  /** Goes on from what an earlier write of the same token stored, if it did although its answer never came. */
+  async #storedBefore(write: ContentWrite): Promise<boolean> {
+    const stored = await this.#context.find(this.#context.keyOf(this.id))
+    if (stored?.publicId !== this.publicId) return false
+    if (this.#session && this.#record)
+      mergeRecords(this.#context, this.#form, this.#session, this.#record, stored)
+    await this.#stored(write, stored)
+    return true
+  }
+
+  async #stored(
+    write: ContentWrite,
+    record = recordAfter(write, this.#record, this.publicId),
+  ): Promise<void> {
+    if (this.#signedIn) await this.#stand(record)
+    this.#record = record
     if (write.type !== 'update') this.#tokens.store()
+    this.#unanswered = undefined
     this.#touched = false
     this.#saved = true
     this.#signedIn = false
-    if (signedIn) await this.#stand()
     const reference = referenceTo(this.#record)
     if (write.type === 'insert') this.#context.announce('created', reference)
     if (write.type === 'rotate') this.#context.announce('rotated', reference)
@@ -464,24 +498,22 @@ export class UnitOfWork implements SessionWork {
     this.#hideWhatCameAfter()
   }
 
-  /** Ends what was just stored if it may not stay. Nobody has been told its token. */
-  async #stand(): Promise<void> {
-    const { publicId, userId, key } = this.#record!
-    const signIn = {
+  /**
+   * Ends what was just stored if it may not stay. Nobody has been told its token; nor is anybody where the store does not
+   * answer, so there it may lie until the commit is tried again.
+   */
+  async #stand({ publicId, userId, key }: SessionRecord): Promise<void> {
+    const refusal = await this.#context.refusalOf({
       userId: userId!,
       publicId,
       readAt: this.#readAt,
       age: performance.now() - this.#begunAt,
-    }
-    try {
-      const refusal = await this.#context.refusalOf(signIn)
-      if (refusal) throw refusal
-    } catch (error) {
-      this.#becomeEmpty()
-      // It is not told if this fails: what is told already is that the sign-in failed.
-      await this.#context.write({ type: 'remove', key }).catch(() => undefined)
-      throw error
-    }
+    })
+    if (!refusal) return
+    this.#becomeEmpty()
+    // It is not told if this fails: what is told already is that the sign-in failed.
+    await this.#context.write({ type: 'remove', key }).catch(() => undefined)
+    throw refusal
   }
 
   /** What a request with a former token stored stands in the session, but it sees of that what it saw before. */
@@ -491,6 +523,15 @@ export class UnitOfWork implements SessionWork {
     this.#beforeMerge = undefined
     const { key, authenticatedAt } = before.seen
     this.#record = { ...this.#record, key, authenticatedAt, data: before.held }
+    this.#putBack(before.held)
+  }
+
+  /** What a request with a former token took in, and then did not store, it never saw. */
+  #unmerge(): void {
+    const before = this.#beforeMerge
+    if (!before) return
+    this.#beforeMerge = undefined
+    if (this.#record) this.#record = before.seen
     this.#putBack(before.held)
   }
 
@@ -547,15 +588,15 @@ export class UnitOfWork implements SessionWork {
     this.#assertAvailable()
     const record = this.#record
     if (record) {
-      const result = await this.#context
-        .write({ type: 'remove', key: record.key })
-        .catch((error: unknown) => {
-          // If the handler did not wait for it, the commit tries again and fails with it.
-          this.#endPlanned = reason
-          throw error
-        })
-      if (result === 'done') this.#context.announce('destroyed', { ...referenceTo(record), reason })
-      else await this.#removeMoved(record)
+      try {
+        const result = await this.#context.write({ type: 'remove', key: record.key })
+        if (result === 'done') this.#context.announce('destroyed', { ...referenceTo(record), reason })
+        else await this.#removeMoved(record)
+      } catch (error) {
+        // If the handler did not wait for it, the commit tries again and fails with it.
+        this.#endPlanned = reason
+        throw error
+      }
       this.#tokens.end()
       this.#record = undefined
     }
@@ -565,9 +606,14 @@ export class UnitOfWork implements SessionWork {
   /** Ended already, or under a new key since a parallel request rotated it: there too it ends. */
   async #removeMoved({ key, userId, publicId }: SessionRecord): Promise<void> {
     if (userId !== undefined) return void (await this.#context.revoke(userId, publicId))
-    const moved = await this.#context.find(key)
-    // An anonymous session that somebody signed in on meanwhile is another's.
-    if (moved && moved.userId === undefined) await this.#context.write({ type: 'remove', key: moved.key })
+    for (let from = key, attempt = 1; attempt <= mostAttempts; attempt++) {
+      const moved = await this.#context.find(from)
+      // An anonymous session that somebody signed in on meanwhile is another's.
+      if (!moved || moved.userId !== undefined) return
+      if ((await this.#context.write({ type: 'remove', key: moved.key })) === 'done') return
+      from = moved.key
+    }
+    throw changedTooOften(mostAttempts)
   }
 }
 
