@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { bag, committedToken, memorySessions, readData, storedSession } from './works.ts'
+import { bag, committedToken, memorySessions, readData, storedSession, WatchedStore } from './works.ts'
 
 /** A session that Ada is signed in with, raised to an administrator's rights with a rotation. */
 async function raised() {
@@ -50,6 +50,59 @@ describe('a request with the token from before a rotation', () => {
     expect({ ...bag(slow) }).toEqual({ n: 1, slow: 1 })
     expect(slow.outcome.action).toBe('keep')
     expect(await readData(sessions, after)).toEqual({ n: 1, slow: 1, admin: true })
+  })
+
+  test('that rotated in parallel, and stored nothing, sees no more of it either, also when it looks again', async () => {
+    const sessions = memorySessions()
+    const token = await storedSession(sessions, { n: 1 }, 'ada')
+    const [slow, quick] = [await sessions.load(token), await sessions.load(token)]
+    bag(quick).admin = true
+    await bag(quick).rotate()
+    await quick.commit()
+    await bag(slow).rotate()
+    await slow.commit()
+    expect({ ...bag(slow) }).toEqual({ n: 1 })
+    await bag(slow).reload()
+    expect({ ...bag(slow) }).toEqual({ n: 1 })
+  })
+
+  test('sees nothing of what it took in to store something and then could not', async () => {
+    const store = new WatchedStore()
+    const sessions = memorySessions({ store })
+    const token = await storedSession(sessions, { n: 1 }, 'ada')
+    const [slow, quick] = [await sessions.load(token), await sessions.load(token)]
+    bag(quick).admin = true
+    await bag(quick).rotate()
+    const after = await committedToken(quick)
+    bag(slow).slow = 1
+    let updates = 0
+    store.beforeWrite = async () => {
+      if (++updates === 2) throw new Error('connection reset')
+    }
+    await expect(slow.commit()).rejects.toMatchObject({ code: 'ERR_SESSION_STORE_UNAVAILABLE' })
+    expect({ ...bag(slow) }).toEqual({ n: 1, slow: 1 })
+    await slow.commit()
+    expect(await readData(sessions, after)).toEqual({ n: 1, slow: 1, admin: true })
+  })
+
+  test('that ends an anonymous one ends it, however it moves on meanwhile', async () => {
+    const store = new WatchedStore()
+    const sessions = memorySessions({ store })
+    const token = await storedSession(sessions, { n: 1 })
+    const rotated = async (from: string): Promise<string> => {
+      const work = await sessions.load(from)
+      await bag(work).rotate()
+      return committedToken(work)
+    }
+    const ending = await sessions.load(token)
+    let newest = await rotated(token)
+    let removals = 0
+    store.beforeWrite = async ([write]) => {
+      // Found under its new key, it gets another before it is removed there.
+      if (write!.type === 'remove' && ++removals === 2) newest = await rotated(newest)
+    }
+    await bag(ending).destroy()
+    expect((await sessions.load(newest)).isNew).toBe(true)
   })
 
   test('sees nothing of the user who signed in with the rotation, and changes nothing of theirs', async () => {

@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import type { SessionStore, SessionWrite } from 'coatcheck'
 import { bag, committedToken, memorySessions, readData, storedSession, WatchedStore } from './works.ts'
 
@@ -75,6 +75,36 @@ describe('revokeAll reaches a sign-in', () => {
     await bag(work).signIn('ada')
     expect(await readData(sessions, await committedToken(work))).toEqual({ name: 'Ada' })
     expect(await sessions.user('ada').list()).toHaveLength(1)
+  })
+
+  test('that was spared only by a later one', async () => {
+    const sessions = memorySessions()
+    const work = sessions.begin()
+    await bag(work).signIn('ada')
+    await sessions.user('ada').revokeAll()
+    for (let again = 0; again < 2; again++) await sessions.user('ada').revokeAll({ except: bag(work) })
+    await expect(work.commit()).rejects.toMatchObject({ code: 'ERR_SESSION_REVOKED' })
+    expect(await sessions.user('ada').list()).toEqual([])
+  })
+
+  test('that began within the same millisecond, and is stored in the next', async () => {
+    const clock = vi.spyOn(Date, 'now')
+    const watch = vi.spyOn(performance, 'now')
+    try {
+      // By the process's clock it began 0.2 milliseconds before the revocation, and both in the store's 1,000,005th.
+      clock.mockReturnValue(1_000_005)
+      watch.mockReturnValue(5.7)
+      const sessions = memorySessions()
+      const work = sessions.begin()
+      await bag(work).signIn('ada')
+      await sessions.user('ada').revokeAll()
+      clock.mockReturnValue(1_000_006)
+      watch.mockReturnValue(6.1)
+      await expect(work.commit()).rejects.toMatchObject({ code: 'ERR_SESSION_REVOKED' })
+    } finally {
+      clock.mockRestore()
+      watch.mockRestore()
+    }
   })
 
   test('where the handler goes on after the refusal, the browser is signed out', async () => {

@@ -200,3 +200,104 @@ test('listing, ending all and sweeping fail in time too on a store that never an
   await expect.poll(() => told.length).toBeGreaterThan(2)
   await sessions.close()
 })
+
+describe('an answer that is lost on its way back', () => {
+  /** Does what it is asked to, but of these next writes nobody hears. */
+  function losing(store: WatchedStore, ...types: readonly string[]): void {
+    const left = [...types]
+    const { write } = store
+    store.write = async (writes) => {
+      const results = await write.call(store, writes)
+      if (writes[0]!.type !== left[0]) return results
+      left.shift()
+      throw new Error('connection reset')
+    }
+  }
+
+  test('to a rotation: the commit of the error page gives the browser the token that was stored', async () => {
+    const { store, sessions, token } = await failingStore()
+    const work = await sessions.load(token)
+    bag(work).b = 2
+    await bag(work).rotate()
+    losing(store, 'rotate')
+    await expect(work.commit()).rejects.toMatchObject({ code: 'ERR_SESSION_STORE_UNAVAILABLE' })
+    bag(work).flash = 'try again'
+    await work.commit()
+    expect(work.outcome.action).toBe('issue')
+    const read = await sessions.load(work.id)
+    expect([read.isFormer, { ...bag(read) }]).toEqual([false, { a: 1, b: 2, flash: 'try again' }])
+  })
+
+  test('to a sign-in: it is one session, that keeps what it was', async () => {
+    for (const existing of [true, false]) {
+      const { store, sessions } = await failingStore()
+      const work = existing
+        ? await sessions.load(await storedSession(sessions, { cart: 1 }))
+        : sessions.begin()
+      bag(work).cart = 1
+      await bag(work).signIn('bob')
+      losing(store, existing ? 'rotate' : 'insert')
+      await expect(work.commit()).rejects.toMatchObject({ code: 'ERR_SESSION_STORE_UNAVAILABLE' })
+      await work.commit()
+      expect((await sessions.user('bob').list()).map(({ data }) => data)).toEqual([{ cart: 1 }])
+      expect(await readData(sessions, work.id)).toEqual({ cart: 1 })
+    }
+  })
+
+  test('to a sign-in that was revoked meanwhile: it is refused all the same', async () => {
+    const { store, sessions } = await failingStore()
+    const work = sessions.begin()
+    await bag(work).signIn('bob')
+    losing(store, 'insert')
+    await expect(work.commit()).rejects.toMatchObject({ code: 'ERR_SESSION_STORE_UNAVAILABLE' })
+    await sessions.user('bob').revokeAll()
+    await expect(work.commit()).rejects.toMatchObject({ code: 'ERR_SESSION_REVOKED' })
+    expect(await sessions.user('bob').list()).toEqual([])
+  })
+
+  test('to an update(fn): the commit that follows takes back no increment of others', async () => {
+    const { store, sessions, token } = await failingStore()
+    const increment = (session: object) => void ((session as { a: number }).a += 1)
+    const work = await sessions.load(token)
+    losing(store, 'update')
+    await expect(bag(work).update(increment)).rejects.toMatchObject({ code: 'ERR_SESSION_STORE_UNAVAILABLE' })
+    for (let count = 0; count < 3; count++) await bag(await sessions.load(token)).update(increment)
+    bag(work).flash = 'try again'
+    await work.commit()
+    expect(await readData(sessions, token)).toEqual({ a: 5, flash: 'try again' })
+  })
+})
+
+test('a store that fails while it is asked what was revoked loses no session: the sign-in can be tried again', async () => {
+  const { store, sessions } = await failingStore()
+  const work = await sessions.load(await storedSession(sessions, { cart: 1 }))
+  await bag(work).signIn('bob')
+  store.beforeWrite = async () => {
+    store.beforeWrite = undefined
+    const { find } = store
+    store.find = async () => {
+      store.find = find
+      throw new Error('connection reset')
+    }
+  }
+  await expect(work.commit()).rejects.toMatchObject({ code: 'ERR_SESSION_STORE_UNAVAILABLE' })
+  expect(work.outcome.action).toBe('keep')
+  await work.commit()
+  expect(await readData(sessions, work.id)).toEqual({ cart: 1 })
+  expect(await sessions.user('bob').list()).toHaveLength(1)
+})
+
+test('an ending that fails while it looks for a session that was rotated meanwhile is tried again by the commit', async () => {
+  const { store, sessions, token } = await failingStore()
+  const [ending, rotating] = [await sessions.load(token), await sessions.load(token)]
+  await bag(rotating).rotate()
+  await rotating.commit()
+  const { list } = store
+  store.list = async () => {
+    store.list = list
+    throw new Error('connection reset')
+  }
+  await expect(bag(ending).signOut()).rejects.toMatchObject({ code: 'ERR_SESSION_STORE_UNAVAILABLE' })
+  await ending.commit()
+  expect((await sessions.load(rotating.id)).isNew).toBe(true)
+})

@@ -1,0 +1,40 @@
+import fc from 'fast-check'
+
+/** Of all properties of this run, so that one number repeats them all. */
+const seed = Number(process.env['COATCHECK_SEED'] ?? Date.now() % 2 ** 31)
+const path = process.env['COATCHECK_PATH']
+const factor = Number(process.env['COATCHECK_RUNS'] ?? 1)
+
+/** How many programs a property is tried on: so many in CI, `COATCHECK_RUNS` times as many where that is set. */
+export function runs(count: number): number {
+  return Math.max(1, Math.round(count * factor))
+}
+
+/** The bound that ends a hang, for as many runs as these. */
+export const timeout = 120_000 * Math.max(1, factor)
+
+/**
+ * Tries `check` on generated values. A failure is made as small as it gets, and tells how to see it again.
+ * @throws Error
+ */
+export async function holds<Value>(
+  arbitrary: fc.Arbitrary<Value>,
+  count: number,
+  check: (value: Value) => Promise<void>,
+  shown: (value: Value) => string = (value) => fc.stringify(value),
+): Promise<void> {
+  const result = await fc.check(fc.asyncProperty(arbitrary, check), {
+    seed,
+    numRuns: runs(count),
+    // Shrinking on a real database takes a while: then what is smallest by now is told.
+    interruptAfterTimeLimit: timeout * 0.8,
+    ...(path !== undefined && { path }),
+  })
+  if (!result.failed) return
+  const { counterexample, counterexamplePath, errorInstance } = result
+  const again = `COATCHECK_SEED=${seed} COATCHECK_PATH=${counterexamplePath ?? ''}`
+  throw new Error(
+    `After ${result.numRuns} runs and ${result.numShrinks} shrinks. Again, with -t and this test's name: ${again}\n` +
+      `${String(errorInstance)}\n${counterexample ? shown(counterexample[0]) : ''}`,
+  )
+}

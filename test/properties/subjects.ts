@@ -1,0 +1,80 @@
+import { MemoryStore, type SessionStore } from 'coatcheck'
+import { MySQLStore } from 'coatcheck/mysql'
+import { SQLiteStore } from 'coatcheck/sqlite'
+import { createPool } from 'mysql2/promise'
+import { freshDatabase } from '../servers/databases.ts'
+
+/** By what one store's promises differ from another's. */
+export interface StoreTraits {
+  /** Whether a version is a count; on old tables it is a fingerprint. */
+  readonly versionsGrow: boolean
+  /** Whether the token from before a rotation still finds the session. */
+  readonly grace: boolean
+  /** By how many milliseconds its times may be off. */
+  readonly precision: number
+}
+
+/** A store that programs are played on, one after the other. */
+interface OpenedSubject {
+  /** The store, with nothing in it. */
+  empty(): Promise<SessionStore>
+  close(): Promise<void>
+}
+
+export interface Subject {
+  readonly name: string
+  readonly traits: StoreTraits
+  /** How many programs it is given for a hundred that the one in memory is: what it takes in time. */
+  readonly share: number
+  open(): Promise<OpenedSubject>
+}
+
+const own = { versionsGrow: true, grace: true, precision: 0 }
+
+export const subjects: readonly Subject[] = [
+  {
+    name: 'MemoryStore',
+    traits: own,
+    share: 100,
+    open: async () => ({ empty: async () => new MemoryStore(), close: async () => undefined }),
+  },
+  {
+    name: 'SQLiteStore',
+    traits: own,
+    share: 40,
+    open: async () => {
+      let store: SQLiteStore | undefined
+      return {
+        empty: async () => {
+          await store?.close()
+          return (store = new SQLiteStore(':memory:'))
+        },
+        close: async () => store?.close(),
+      }
+    },
+  },
+  { name: 'MySQLStore', traits: own, share: 10, open: () => openMySQL('coatcheck_sessions') },
+  {
+    name: "MySQLStore on express-mysql-session's table",
+    traits: { versionsGrow: false, grace: false, precision: 2_000 },
+    share: 10,
+    open: () => openMySQL('sessions', 'express-mysql-session'),
+  },
+]
+
+async function openMySQL(table: string, layout?: 'express-mysql-session'): Promise<OpenedSubject> {
+  // One connection: one call at a time is all that is let go, and waits for the disk are not what is looked at.
+  const pool = createPool({ uri: await freshDatabase(), connectionLimit: 1 })
+  const store = new MySQLStore(pool, { ...(layout && { layout }) })
+  await store.list({ limit: 1 })
+  return {
+    empty: async () => {
+      await pool.query(`DELETE FROM ${table}`)
+      return store
+    },
+    close: async () => {
+      await store.close()
+      await pool.end()
+    },
+  }
+}

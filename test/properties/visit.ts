@@ -1,0 +1,326 @@
+import type { Session, Sessions, UnitOfWork } from 'coatcheck'
+import { bag } from '../core/works.ts'
+import type { Canary, History, Life, Login, Ticket, View } from './history.ts'
+import type { Action } from './program.ts'
+import type { Timing } from './acts.ts'
+
+interface Pending {
+  readonly kind: 'set' | 'same' | 'delete' | 'increment'
+  readonly name: string
+  /** In which sessions it may be by now, as an entry of their changes. */
+  readonly tried: Map<Life, Life['changes'][number]>
+}
+
+/** What a visit needs of the play that it is part of. */
+export interface Stage {
+  readonly history: History
+  readonly timing: Timing
+  readonly sessions: Sessions
+}
+
+/** As which a visit is known. */
+interface Request {
+  readonly name: string
+  readonly browser: number
+  readonly ticket: Ticket | undefined
+}
+
+/**
+ * One request, from the model's side: it acts on the session as a handler does, and tells the history what it is told.
+ * It goes by what the calls of the library promised, and by no look behind it.
+ */
+export class Visit {
+  readonly #stage: Stage
+  readonly #work: UnitOfWork
+  readonly #name: string
+  readonly #browser: number
+  /** When the session was found. */
+  #found: number
+  #life: Life | undefined
+  #base: string | undefined
+  /** The rotations of its session that were done before its token was given. */
+  #rotated: number
+  #login: Login | undefined
+  /** The login that its session is stored with. */
+  #storedLogin: Login | undefined
+  #signingIn = false
+  #rotating = false
+  /** Those whose token this request tries to change, until the browser is told. */
+  readonly #untold = new Set<Life>()
+  /** An ending that failed, and will be tried again by the commit. */
+  #ending: { readonly life: Life; readonly base: string | undefined } | undefined
+  #pending: Pending[] = []
+  #gone = false
+  #over = false
+  #steps = 0
+
+  constructor(stage: Stage, work: UnitOfWork, { name, browser, ticket }: Request) {
+    this.#stage = stage
+    this.#rotated = ticket?.rotated ?? 0
+    this.#work = work
+    this.#name = name
+    this.#browser = browser
+    this.#found = stage.timing.now
+    if (!ticket || work.isNew) return
+    this.#life = ticket.life
+    this.#base = work.userId
+    this.#login = this.#storedLogin = ticket.login
+  }
+
+  /** @throws what the library throws */
+  async act(action: Action): Promise<void> {
+    if (!this.#work.session) return
+    const session = bag(this.#work)
+    const name = `${this.#name}.${this.#steps++}`
+    switch (action) {
+      case 'set':
+        return this.#set(session, `own${name}`)
+      case 'same':
+        session.same = name
+        this.#change('same', name)
+        return
+      case 'delete':
+        return this.#delete(session, `seed${this.#steps % 3}`)
+      case 'increment':
+        return this.#increment(session)
+      case 'save':
+        return this.#storing(() => session.save())
+      case 'touch':
+        session.touch()
+        return
+      case 'reload':
+        return this.#reload(session)
+      case 'rotate':
+        await session.rotate()
+        this.#rotating = this.#life !== undefined && !this.#work.isFormer
+        return
+      case 'signInAda':
+        return this.#signIn(session, 'ada', name)
+      case 'signInBob':
+        return this.#signIn(session, 'bob', name)
+      case 'regenerate':
+      case 'signOut':
+      case 'destroy':
+        return this.#end(() => session[action]())
+      case 'revokeOthers':
+        return this.#revokeOthers(session)
+    }
+  }
+
+  /** Commits, as before the first byte of a response; gives the browser's next ticket, or `null` if it is to forget its own. */
+  async finish(): Promise<Ticket | null | undefined> {
+    await this.#storing(async () => this.#work.commit())
+    if (this.#ending) this.#ended(this.#ending)
+    this.#over = true
+    for (const life of this.#untold) life.untold--
+    const { outcome } = this.#work
+    if (outcome.action === 'clear') return null
+    if (outcome.action === 'keep') return undefined
+    const life = this.#stage.history.life(this.#work.publicId, this.#browser)
+    const rotations = life.untold === 0 ? life.rotations : undefined
+    return {
+      token: outcome.token,
+      life,
+      login: this.#login,
+      user: this.#work.userId,
+      rotations,
+      rotated: life.rotated,
+    }
+  }
+
+  get #canary(): Canary {
+    return { browser: this.#browser, as: this.#work.userId }
+  }
+
+  #set(session: Session & Record<string, unknown>, name: string): void {
+    session[name] = this.#canary
+    session.nest = { ...(session.nest as object | undefined), [name]: this.#canary }
+    this.#change('set', name)
+  }
+
+  #delete(session: Session & Record<string, unknown>, name: string): void {
+    if (!(name in session)) return
+    delete session[name]
+    this.#change('delete', name)
+  }
+
+  #change(kind: Pending['kind'], name: string): void {
+    this.#pending.push({ kind, name, tried: new Map() })
+  }
+
+  async #increment(session: Session): Promise<void> {
+    const change = (data: { count?: number }): void => void (data.count = (data.count ?? 0) + 1)
+    this.#change('increment', 'count')
+    const increment = this.#pending.at(-1)
+    try {
+      await this.#storing(() => session.update((data) => change(data as { count?: number })))
+    } catch (error) {
+      // It may have been stored; but the request does not try it again.
+      this.#pending = this.#pending.filter((pending) => pending !== increment)
+      throw error
+    }
+  }
+
+  async #reload(session: Session): Promise<void> {
+    const { history, timing } = this.#stage
+    await session.reload()
+    this.#found = timing.now
+    this.#abandon()
+    this.#base = this.#work.userId
+    this.#signingIn = this.#rotating = false
+    this.#login = this.#storedLogin
+    const { login } = session as Session & { login?: string }
+    history.check('I4', login === this.#login?.id, () => `a reload led from ${this.#login?.id} into ${login}`)
+  }
+
+  async #signIn(session: Session & Record<string, unknown>, user: string, name: string): Promise<void> {
+    const { history } = this.#stage
+    if (this.#base !== undefined && this.#base !== user) await this.#end(() => session.signIn(user))
+    else {
+      if (this.#work.isFormer || this.#gone) this.#life = undefined
+      await session.signIn(user)
+    }
+    this.#gone = false
+    this.#base = user
+    this.#login = history.login(name, user, this.#found)
+    this.#signingIn = true
+    this.#life?.users.add(user)
+    session.login = name
+  }
+
+  async #end(end: () => Promise<void>): Promise<void> {
+    const [life, base] = [this.#life, this.#base]
+    const stored = life !== undefined && !this.#gone
+    if (stored) life.endStarted = true
+    this.#abandon()
+    if (stored) this.#ending = { life, base: this.#signingIn ? undefined : base }
+    await end()
+    if (this.#ending) this.#ended(this.#ending)
+    this.#life = this.#base = this.#login = this.#storedLogin = undefined
+    this.#signingIn = this.#rotating = this.#gone = false
+  }
+
+  #ended({ life, base }: { life: Life; base: string | undefined }): void {
+    const { history, timing } = this.#stage
+    this.#ending = undefined
+    // A user's session is found again whatever its token; an anonymous one only by a token that leads to it.
+    if (base === undefined && history.mayHaveLost(life, this.#rotated)) return
+    life.ended ??= { at: timing.now, base }
+  }
+
+  async #revokeOthers(session: Session): Promise<void> {
+    const { history, timing, sessions } = this.#stage
+    if (this.#work.userId === undefined) return
+    const revocation = history.revoking(this.#work.userId, session.publicId, timing.now)
+    await sessions.user(this.#work.userId).revokeAll({ except: session })
+    revocation.acknowledged = timing.now
+  }
+
+  /** Something that stores all that is pending. */
+  async #storing(store: () => Promise<unknown> | undefined): Promise<void> {
+    const { timing } = this.#stage
+    this.#started()
+    try {
+      await store()
+    } catch (error) {
+      this.#failed(error)
+      throw error
+    }
+    this.#stored(timing.now)
+  }
+
+  #started(): void {
+    const now = this.#stage.timing.now
+    const life = this.#life
+    if (!life || this.#ending || this.#gone) return
+    if (this.#signingIn && this.#login) {
+      this.#login.started ??= now
+      if (!life.logins.includes(this.#login)) life.logins.push(this.#login)
+    }
+    if (this.#rotating || this.#signingIn) {
+      life.rotations++
+      if (!this.#untold.has(life)) life.untold++
+      this.#untold.add(life)
+    }
+    for (const pending of this.#pending) this.#entry(pending, life, now)
+  }
+
+  #entry({ kind, name, tried }: Pending, life: Life, started: number): Life['changes'][number] {
+    let entry = tried.get(life)
+    if (!entry) {
+      entry = { kind, name, base: this.#base, started, over: undefined, acknowledged: undefined }
+      tried.set(life, entry)
+      life.changes.push(entry)
+    }
+    entry.over = undefined
+    return entry
+  }
+
+  #stored(now: number): void {
+    const { history } = this.#stage
+    if (this.#ending) return
+    if (this.#work.isNew) return this.#notStored()
+    const life = history.life(this.#work.publicId, this.#browser)
+    if (this.#base !== undefined) life.users.add(this.#base)
+    for (const pending of this.#pending) {
+      const entry = this.#entry(pending, life, now)
+      entry.base = this.#base
+      entry.acknowledged = entry.over = now
+    }
+    if (this.#signingIn && this.#login) this.#login.acknowledged ??= now
+    if ((this.#rotating || this.#signingIn) && !this.#work.isFormer) this.#rotated = ++life.rotated
+    this.#life = life
+    this.#storedLogin = this.#login
+    this.#pending = []
+    this.#signingIn = this.#rotating = false
+  }
+
+  /** Nothing is stored, and that was no failure: so there was nothing to store, or the session is not this request's any more. */
+  #notStored(): void {
+    const { history } = this.#stage
+    const life = this.#life
+    const content = this.#pending.some(({ kind }) => kind !== 'delete') || this.#signingIn
+    const right = life
+      ? !this.#signingIn &&
+        (history.mayHaveEnded(life) ||
+          history.mayHaveLost(life, this.#rotated) ||
+          (this.#base === undefined && life.logins.length > 0))
+      : !content
+    if (this.#pending.length > 0 || this.#signingIn)
+      history.check('I8', right, () => `what ${this.#name} changed was dropped`)
+    this.#gone = life !== undefined
+    this.#abandon()
+  }
+
+  #failed(error: unknown): void {
+    const { history, timing } = this.#stage
+    const { code } = error as { code?: string }
+    for (const { tried } of this.#pending) for (const entry of tried.values()) entry.over = timing.now
+    const life = this.#life
+    if (code === 'ERR_SESSION_REVOKED') {
+      const revoked = history.revocations.some(({ user }) => user === this.#login?.user)
+      history.check('I11', revoked, () => `${this.#name} was refused, and nobody revoked`)
+      if (life) life.endStarted = true
+      this.#abandon()
+      this.#life = this.#base = this.#login = this.#storedLogin = undefined
+      this.#signingIn = this.#rotating = this.#gone = false
+    } else if (code === 'ERR_SESSION_GONE') {
+      this.#notStored()
+    } else if (!code?.startsWith('ERR_SESSION_STORE') && code !== 'ERR_SESSION_CONFLICT') throw error
+  }
+
+  #abandon(): void {
+    this.#pending = []
+  }
+
+  /** Whether the request has been answered. */
+  get isOver(): boolean {
+    return this.#over
+  }
+}
+
+/** What a request sees of its session as it begins. */
+export function viewOf(work: UnitOfWork): View | undefined {
+  if (work.isNew || !work.session) return undefined
+  return { publicId: work.publicId, userId: work.userId, data: { ...bag(work) } }
+}
