@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import type { SessionStore, SessionWrite } from 'coatcheck'
 import { bag, committedToken, memorySessions, readData, storedSession, WatchedStore } from './works.ts'
 
@@ -52,6 +52,34 @@ describe('revokeAll reaches a sign-in', () => {
       await Promise.resolve(work.commit()).catch(() => undefined)
       expect(await sessions.user('ada').list(), `step ${step}`).toEqual([])
       expect(revoked, `step ${step}`).toBeDefined()
+    }
+  })
+
+  test('that began before it, however long the store takes to be asked and to answer', async () => {
+    vi.useFakeTimers({ toFake: ['Date', 'performance'] })
+    try {
+      for (const [beforeLook, afterLook] of [
+        [100, 0],
+        [0, 100],
+      ] as const) {
+        const store = new WatchedStore()
+        const find = store.find.bind(store)
+        const app = memorySessions({ store })
+        const work = app.begin()
+        await bag(work).signIn('ada')
+        vi.advanceTimersByTime(20)
+        await memorySessions({ store }).user('ada').revokeAll()
+        store.find = async (keys) => {
+          vi.advanceTimersByTime(beforeLook)
+          const found = await find(keys)
+          vi.advanceTimersByTime(afterLook)
+          return found
+        }
+        await expect(work.commit()).rejects.toMatchObject({ code: 'ERR_SESSION_REVOKED' })
+        expect(await app.user('ada').list()).toEqual([])
+      }
+    } finally {
+      vi.useRealTimers()
     }
   })
 
