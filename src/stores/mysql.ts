@@ -1,6 +1,7 @@
 import { optionError, refuseUnknownOptions, SessionError, shown, storeUnavailable } from '../core/errors.ts'
 import type { SessionKey, SessionRecord } from '../core/record.ts'
 import type { ListQuery, Page, SessionStore, SessionWrite, WriteResult } from '../core/store.ts'
+import { causal } from './sql/mysql-causal.ts'
 import { expressStatements } from './sql/mysql-express-statements.ts'
 import type { MySQLColumns } from './sql/mysql-express-statements.ts'
 import { ExpressTable } from './sql/mysql-express-table.ts'
@@ -8,12 +9,15 @@ import type { MySQLLayout } from './sql/mysql-layout.ts'
 import { OwnTable } from './sql/mysql-own-table.ts'
 import { errorNumber, numberOf, openClient } from './sql/mysql-pool.ts'
 import type { MySQLClient, MySQLTarget, OpenedClient } from './sql/mysql-pool.ts'
+import { mysqlStatements } from './sql/mysql-statements.ts'
 import { tableName } from './sql/table-name.ts'
 
 export type { MySQLColumns } from './sql/mysql-express-statements.ts'
 export type { MySQLTarget } from './sql/mysql-pool.ts'
 
 const writing = 'writing sessions'
+const causalReadsRefused =
+  'causalReads needs MariaDB, and this server does not know its SET STATEMENT. Leave the option out; on Percona XtraDB Cluster, set wsrep_sync_wait = 3 in the configuration of the nodes instead.'
 
 /** What `MySQLStore` takes besides the database. */
 export interface MySQLStoreOptions {
@@ -36,6 +40,17 @@ export interface MySQLStoreOptions {
    * @default true
    */
   readonly createTable?: boolean | undefined
+  /**
+   * For a MariaDB Galera cluster whose nodes several apps use: whether the store waits, before it reads or changes anything,
+   * until its node has applied all that was stored on any node so far. Without it, a sign-out that was answered by one
+   * node may go unnoticed on another for a moment. It costs each statement of the store one round trip between the nodes;
+   * other statements on a pool of yours are not concerned.
+   *
+   * A MariaDB that is in no cluster takes it without effect. Other servers refuse it on first use, as
+   * `ERR_SESSION_OPTION`. See docs/galera.md for what is promised on Galera, and what is not.
+   * @default false
+   */
+  readonly causalReads?: boolean | undefined
   /** With `layout: 'express-mysql-session'`: its columns, where they are not named `session_id`, `expires` and `data`. */
   readonly columns?: MySQLColumns | undefined
 }
@@ -75,14 +90,17 @@ export class MySQLStore implements SessionStore {
   readonly #opened: OpenedClient
   readonly #layout: MySQLLayout
   readonly #createTable: boolean
+  readonly #causalReads: boolean
   #tableReady: Promise<void> | undefined
   #closed: Promise<void> | undefined
 
   /** @throws `ERR_SESSION_OPTION` if there is no database to be had from `target`, or for an unknown option. */
   constructor(target: MySQLTarget, options: MySQLStoreOptions = {}) {
-    refuseUnknownOptions('MySQLStore', options, ['layout', 'table', 'createTable', 'columns'])
+    refuseUnknownOptions('MySQLStore', options, ['layout', 'table', 'createTable', 'causalReads', 'columns'])
     this.#createTable = options.createTable ?? true
     if (typeof this.#createTable !== 'boolean') throw optionError('createTable must be true or false.')
+    this.#causalReads = options.causalReads ?? false
+    if (typeof this.#causalReads !== 'boolean') throw optionError('causalReads must be true or false.')
     const layout = layoutFor(options)
     this.#opened = openClient(target)
     this.#layout = layout(this.#opened.client)
@@ -142,6 +160,9 @@ export class MySQLStore implements SessionStore {
     if (numberOf(error) === errorNumber.missingTable) {
       return new SessionError('ERR_SESSION_MISSING_TABLE', this.#layout.missingTable, { cause: error })
     }
+    if (this.#causalReads && numberOf(error) === errorNumber.syntax) {
+      return new SessionError('ERR_SESSION_OPTION', causalReadsRefused, { cause: error })
+    }
     return storeUnavailable(doing, withMessage(error))
   }
 
@@ -156,9 +177,15 @@ export class MySQLStore implements SessionStore {
 }
 
 /** Checks what the options say of the table before there is a pool that would have to be closed again. */
-function layoutFor({ layout, table, columns }: MySQLStoreOptions): (client: MySQLClient) => MySQLLayout {
+function layoutFor({
+  layout,
+  table,
+  causalReads,
+  columns,
+}: MySQLStoreOptions): (client: MySQLClient) => MySQLLayout {
   if (layout === 'express-mysql-session') {
-    const sql = expressStatements(table ?? 'sessions', columns)
+    const statements = expressStatements(table ?? 'sessions', columns)
+    const sql = causalReads ? causal(statements) : statements
     return (client) => new ExpressTable(client, sql, table ?? 'sessions')
   }
   if (layout !== undefined) {
@@ -166,7 +193,9 @@ function layoutFor({ layout, table, columns }: MySQLStoreOptions): (client: MySQ
   }
   if (columns !== undefined) throw optionError("columns goes with layout: 'express-mysql-session' only.")
   const name = tableName(table ?? 'coatcheck_sessions')
-  return (client) => new OwnTable(client, name)
+  const statements = mysqlStatements(name)
+  const sql = causalReads ? causal(statements) : statements
+  return (client) => new OwnTable(client, sql, name)
 }
 
 /** LIMIT takes no marker on every server, so the number goes into the text. */

@@ -55,6 +55,34 @@ describe('revokeAll reaches a sign-in', () => {
     }
   })
 
+  test('that began before it, however long the store takes to be asked and to answer', async () => {
+    vi.useFakeTimers({ toFake: ['Date', 'performance'] })
+    try {
+      for (const [beforeLook, afterLook] of [
+        [100, 0],
+        [0, 100],
+      ] as const) {
+        const store = new WatchedStore()
+        const find = store.find.bind(store)
+        const app = memorySessions({ store })
+        const work = app.begin()
+        await bag(work).signIn('ada')
+        vi.advanceTimersByTime(20)
+        await memorySessions({ store }).user('ada').revokeAll()
+        store.find = async (keys) => {
+          vi.advanceTimersByTime(beforeLook)
+          const found = await find(keys)
+          vi.advanceTimersByTime(afterLook)
+          return found
+        }
+        await expect(work.commit()).rejects.toMatchObject({ code: 'ERR_SESSION_REVOKED' })
+        expect(await app.user('ada').list()).toEqual([])
+      }
+    } finally {
+      vi.useRealTimers()
+    }
+  })
+
   test('of that user only, and none that begins later', async () => {
     const sessions = memorySessions()
     const bob = sessions.begin()

@@ -43,13 +43,13 @@ interface Programs {
   readonly installer: string
 }
 
-async function findServer(): Promise<Programs | undefined> {
+export async function findServer(): Promise<Programs | undefined> {
   const server = await findProgram('mariadbd')
   const installer = await findProgram('mariadb-install-db')
   return server !== undefined && installer !== undefined ? { server, installer } : undefined
 }
 
-async function installServer(): Promise<Programs | undefined> {
+export async function installServer(): Promise<Programs | undefined> {
   // The "core" packages are the programs alone: no system service starts.
   const installed = await installDebianPackages('mariadb-server-core', 'mariadb-client-core')
   return installed ? findServer() : undefined
@@ -120,7 +120,7 @@ async function startProgram(
 }
 
 /** mariadbd refuses to run as root unless told so; where there is a user for it, the data folder is that one's. */
-async function ownAccount(folder: string): Promise<string[]> {
+export async function ownAccount(folder: string): Promise<string[]> {
   if (process.getuid?.() !== 0) return []
   chmodSync(folder, 0o755)
   try {
@@ -135,7 +135,7 @@ async function ownAccount(folder: string): Promise<string[]> {
   }
 }
 
-function collectLog(child: ChildProcess): () => string {
+export function collectLog(child: ChildProcess): () => string {
   const lines: string[] = []
   child.stderr?.setEncoding('utf8').on('data', (text: string) => {
     lines.push(text)

@@ -2,7 +2,7 @@
 export interface Migration {
   /** 1, 2, 3, … without gaps. */
   readonly version: number
-  /** Run in order. A database may be left after any of them, so each must bear being run again. */
+  /** Run in order. A database may be left after any of them, and another node be at the same, so each must bear being run again. */
   readonly statements: readonly string[]
 }
 
@@ -14,7 +14,10 @@ export interface MigrationTarget {
   record(version: number): Promise<void>
 }
 
-/** Runs the migrations that were not recorded yet, in order. The caller holds a lock, so that only one process is at it. */
+/**
+ * Runs the migrations that were not recorded yet, in order. The caller holds a lock, so that only one process is at it; on the
+ * nodes of a cluster, one each.
+ */
 export async function migrate(migrations: readonly Migration[], target: MigrationTarget): Promise<void> {
   const recorded = await target.recordedVersion()
   for (const { version, statements } of migrations) {

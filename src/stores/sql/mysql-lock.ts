@@ -7,7 +7,8 @@ export const lockStatement = (name: string, seconds: number) =>
 export const unlockStatement = (name: string) => `SELECT RELEASE_LOCK(${name}) AS released`
 
 /**
- * Does `work` under a lock of the server's that one connection at a time holds.
+ * Does `work` under a lock of the server's that one connection at a time holds. On a Galera cluster that is one on each
+ * node, so `work` must bear being done on several at once; the lock only spares them the trouble.
  *
  * @param name an expression for the lock's name, from `lockName`
  * @returns `undefined` if the lock could not be had in time

@@ -9,7 +9,7 @@ import { underLock } from './mysql-lock.ts'
 import { change, errorNumber, numberOf, select } from './mysql-pool.ts'
 import type { MySQLClient } from './mysql-pool.ts'
 import { bytesOfKey, formerRecordOf, recordOf } from './mysql-record.ts'
-import { migrationsTable, mysqlMigrations, mysqlStatements } from './mysql-statements.ts'
+import { migrationsTable, mysqlMigrations } from './mysql-statements.ts'
 import type { MySQLStatements } from './mysql-statements.ts'
 import { sweepOwnTable } from './mysql-own-sweep.ts'
 import { MySQLWriter } from './mysql-writer.ts'
@@ -27,11 +27,11 @@ export class OwnTable implements MySQLLayout {
   readonly #writer: MySQLWriter
 
   /** @param table a checked name */
-  constructor(client: MySQLClient, table: string) {
+  constructor(client: MySQLClient, sql: MySQLStatements, table: string) {
     this.#client = client
     this.#table = table
-    this.#sql = mysqlStatements(table)
-    this.#writer = new MySQLWriter(client, this.#sql)
+    this.#sql = sql
+    this.#writer = new MySQLWriter(client, sql)
     this.missingTable = `The table ${table} or coatcheck_migrations is not in the database. Run schema/mysql.sql of the coatcheck package, or leave out createTable: false and let a user who may create tables start the app once.`
   }
 

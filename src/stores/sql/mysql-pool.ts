@@ -26,6 +26,7 @@ export type MySQLValue = Buffer | number | null
 export const errorNumber = {
   duplicateKey: 1062,
   unknownColumn: 1054,
+  syntax: 1064,
   missingTable: 1146,
   outOfRange: 1690,
   deniedDatabase: 1044,
