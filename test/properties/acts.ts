@@ -21,6 +21,15 @@ export interface Timing {
   turn(app: number, what: string): Promise<unknown>
 }
 
+/** As things come, by one clock for all processes of a machine, in microseconds. */
+export const realTime: Timing = {
+  get now() {
+    return Number(process.hrtime.bigint() / 1_000n)
+  },
+  log: [],
+  turn: async () => undefined,
+}
+
 /** The apps live for an hour at most, which is also how long they idle: so every touch is at the limit. */
 export function sessionsOn(store: SessionStore, touches: boolean): Sessions {
   const sessions = createSessions({

@@ -88,6 +88,15 @@ interface Revocation {
   acknowledged: number | undefined
 }
 
+/** All that apps were told. */
+export interface Facts {
+  readonly lives: Map<string, Life>
+  readonly logins: Map<string, Login>
+  readonly revocations: Revocation[]
+  /** What did not hold, by what one app could know. */
+  readonly violations: string[]
+}
+
 /** The values that a request stores tell whose they are. */
 export interface Canary {
   readonly browser: number
@@ -99,16 +108,43 @@ export interface Canary {
  * only that what is acknowledged holds, what failed may hold or not, and what overlaps may come in either order.
  */
 export class History {
-  readonly violations: string[] = []
+  readonly violations: string[]
   readonly checks: Record<string, number> = {}
-  readonly lives = new Map<string, Life>()
-  readonly revocations: Revocation[] = []
+  readonly lives: Map<string, Life>
+  readonly revocations: Revocation[]
   readonly #records = new Map<string, Pick<SessionRecord, 'createdAt' | 'version'>>()
-  readonly #logins = new Map<string, Login>()
+  readonly #logins: Map<string, Login>
   readonly #store: StoreTraits & { readonly absolute: number }
 
-  constructor(store: StoreTraits & { readonly absolute: number }) {
+  constructor(store: StoreTraits & { readonly absolute: number }, facts: Partial<Facts> = {}) {
     this.#store = store
+    this.lives = facts.lives ?? new Map<string, Life>()
+    this.#logins = facts.logins ?? new Map<string, Login>()
+    this.revocations = facts.revocations ?? []
+    this.violations = facts.violations ?? []
+  }
+
+  get facts(): Facts {
+    const { lives, revocations, violations } = this
+    return { lives, logins: this.#logins, revocations, violations }
+  }
+
+  /**
+   * Takes in what apps were told that knew nothing of each other. What they found wrong counts only where that does not
+   * depend on what others did.
+   */
+  takeIn(all: readonly Facts[]): void {
+    for (const { lives, logins, revocations, violations } of all) {
+      for (const [id, login] of logins) this.#logins.set(id, login)
+      this.revocations.push(...revocations)
+      this.violations.push(...violations.filter((violation) => /^I[46] /.test(violation)))
+      for (const theirs of lives.values())
+        addTo(this.life(theirs.publicId, theirs.browser, theirs.whole), theirs)
+    }
+    for (const life of this.lives.values()) {
+      // An app that ended it did not know that others had moved it too far away to be found.
+      if (life.ended?.base === undefined && this.mayHaveLost(life, 0)) life.ended = undefined
+    }
   }
 
   /** Counts a check of an invariant, and remembers that it did not hold. */
@@ -321,4 +357,15 @@ export class History {
     const overwritten = must.find(({ kind, started }) => kind === 'same' && started > over)
     this.check(invariant, !overwritten, () => `${name} stands where ${overwritten?.name} was written later`)
   }
+}
+
+function addTo(life: Life, theirs: Life): void {
+  for (const user of theirs.users) life.users.add(user)
+  life.logins.push(...theirs.logins)
+  life.changes.push(...theirs.changes)
+  life.counted.push(...theirs.counted)
+  for (const [name, since] of theirs.seen) life.seen.set(name, since)
+  life.rotations += theirs.rotations
+  life.endStarted ||= theirs.endStarted
+  life.ended ??= theirs.ended
 }

@@ -95,7 +95,7 @@ export async function allRecords(store: SessionStore): Promise<SessionRecord[]> 
   return records.filter((record) => !isNote(record))
 }
 
-function storedView({ publicId, userId, data }: SessionRecord): View {
+export function storedView({ publicId, userId, data }: SessionRecord): View {
   return { publicId, userId, data: JSON.parse(Buffer.from(data).toString()) as Record<string, unknown> }
 }
 

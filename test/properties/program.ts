@@ -37,10 +37,12 @@ export interface Focus {
   readonly faults?: readonly Fate[]
   /** How many requests there are for each of `others`. */
   readonly requests?: number
+  /** How many arrivals there are at least and at most. */
+  readonly arrivals?: readonly [number, number]
 }
 
 export function programs(focus: Focus): fc.Arbitrary<Program> {
-  const { actions, others = [], faults = [], requests = 3 } = focus
+  const { actions, others = [], faults = [], requests = 3, arrivals = [1, 7] } = focus
   const app = fc.nat(apps - 1)
   const browser = fc.oneof(
     { weight: 5, arbitrary: fc.constant(0) },
@@ -70,7 +72,7 @@ export function programs(focus: Focus): fc.Arbitrary<Program> {
   return fc.record({
     users: fc.array(fc.constantFrom(undefined, 'ada', 'bob'), { minLength: browsers, maxLength: browsers }),
     touches: fc.boolean(),
-    arrivals: fc.array(arrival, { minLength: 1, maxLength: 7, size: 'max' }),
+    arrivals: fc.array(arrival, { minLength: arrivals[0], maxLength: arrivals[1], size: 'max' }),
     choices: fc.array(fc.record({ pick: fc.nat(30), fate }), { maxLength: 160, size: 'max' }),
   })
 }
