@@ -167,7 +167,7 @@ describe('a store that failed several times in a row', () => {
 })
 
 describe('a store is not taken to be away', () => {
-  async function isAsked(): Promise<void> {
+  async function expectAsked(): Promise<void> {
     const asked = store.finds.length
     const found = batcher.find(key('anyone'))
     await turn()
@@ -178,14 +178,14 @@ describe('a store is not taken to be away', () => {
 
   test('for one session that fails again and again', async () => {
     for (let tries = 0; tries < 10; tries++) await failFind('locked')
-    await isAsked()
+    await expectAsked()
   })
 
   test('for failures between which it answers', async () => {
     for (let round = 0; round < 5; round++) {
       await failFind('a')
       await failFind('b')
-      await isAsked()
+      await expectAsked()
     }
   })
 
@@ -194,7 +194,7 @@ describe('a store is not taken to be away', () => {
     async (code) => {
       await failThree(new SessionError(code, 'a reason'))
       await failThree(new SessionError(code, 'a reason'))
-      await isAsked()
+      await expectAsked()
     },
   )
 
@@ -209,7 +209,7 @@ describe('a store is not taken to be away', () => {
     await turn()
     store.finds[1]!.answer([undefined])
     expect(await waiting).toBeUndefined()
-    await isAsked()
+    await expectAsked()
   })
 
   test('for a damaged row that fails whatever shares a batch with it', async () => {
@@ -225,6 +225,6 @@ describe('a store is not taken to be away', () => {
       expect(await good).toBeUndefined()
       await bad.failed
     }
-    await isAsked()
+    await expectAsked()
   })
 })
