@@ -167,25 +167,25 @@ describe('a store that failed several times in a row', () => {
 })
 
 describe('a store is not taken to be away', () => {
-  async function expectAsked(): Promise<void> {
+  /** Whether the store is asked for a session, and answers. */
+  async function asks(): Promise<boolean> {
     const asked = store.finds.length
-    const found = batcher.find(key('anyone'))
+    const found = batcher.find(key('anyone')).catch(() => undefined)
     await turn()
-    expect(store.finds).toHaveLength(asked + 1)
-    store.finds.at(-1)!.answer([recordOf(key('anyone'))])
-    expect(await found).toMatchObject({ key: 'anyone' })
+    store.finds[asked]?.answer([recordOf(key('anyone'))])
+    return (await found) !== undefined
   }
 
   test('for one session that fails again and again', async () => {
     for (let tries = 0; tries < 10; tries++) await failFind('locked')
-    await expectAsked()
+    expect(await asks()).toBe(true)
   })
 
   test('for failures between which it answers', async () => {
     for (let round = 0; round < 5; round++) {
       await failFind('a')
       await failFind('b')
-      await expectAsked()
+      expect(await asks()).toBe(true)
     }
   })
 
@@ -194,7 +194,7 @@ describe('a store is not taken to be away', () => {
     async (code) => {
       await failThree(new SessionError(code, 'a reason'))
       await failThree(new SessionError(code, 'a reason'))
-      await expectAsked()
+      expect(await asks()).toBe(true)
     },
   )
 
@@ -209,7 +209,7 @@ describe('a store is not taken to be away', () => {
     await turn()
     store.finds[1]!.answer([undefined])
     expect(await waiting).toBeUndefined()
-    await expectAsked()
+    expect(await asks()).toBe(true)
   })
 
   test('for a damaged row that fails whatever shares a batch with it', async () => {
@@ -225,6 +225,6 @@ describe('a store is not taken to be away', () => {
       expect(await good).toBeUndefined()
       await bad.failed
     }
-    await expectAsked()
+    expect(await asks()).toBe(true)
   })
 })
