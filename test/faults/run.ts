@@ -1,4 +1,4 @@
-// npm run test:faults: each fault many times; the outcome goes into docs/faults.md. With a number, each so many times, and it is only printed.
+// npm run test:faults: each fault many times; the outcome goes into docs/faults.md. With `short`, as in npm test, and it is only printed.
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { format, resolveConfig } from 'prettier'
@@ -8,16 +8,15 @@ import { setStage } from './stage.ts'
 const page = join(import.meta.dirname, '../../docs/faults.md')
 const [begin, end] = ['<!-- measured by npm run test:faults -->', '<!-- end of what was measured -->']
 
-const given = process.argv[2] === undefined ? undefined : Number(process.argv[2])
+const form = process.argv[2] === 'short' ? 'short' : 'long'
 const stage = await setStage()
 const outcomes: Outcome[] = []
 let notDone = ''
 try {
   for (const scenario of scenarios) {
-    const runs = given ?? (scenario === scenarios[0] ? 50 : 20)
-    note(scenario.stage ? await playAlone(scenario, Math.ceil(runs / 4)) : await play(stage, scenario, runs))
+    note(scenario.stage ? await playAlone(scenario, form) : await play(stage, scenario, form))
   }
-  const diskFull = await playDiskFull(given ?? 5)
+  const diskFull = await playDiskFull(form)
   if (typeof diskFull === 'string') notDone = `\n\nNot done: disk full (${diskFull}).`
   else note(diskFull)
 } finally {
@@ -43,7 +42,7 @@ const table = [
 ].join('\n')
 const text = await format(`${table}${notDone}`, { ...(await resolveConfig(page)), filepath: page })
 console.log(text)
-if (given === undefined) {
+if (form === 'long') {
   const before = await readFile(page, 'utf8')
   const [from, to] = [before.indexOf(begin), before.indexOf(end)]
   await writeFile(page, `${before.slice(0, from)}${begin}\n\n${text}\n${before.slice(to)}`)

@@ -9,9 +9,16 @@ import type { Connection, RowDataPacket } from 'mysql2/promise'
 import { setStage, type Stage, type StageOptions } from './stage.ts'
 import { Crowd, type Tally } from './visitors.ts'
 
+interface Runs {
+  readonly short: number
+  readonly long: number
+}
+
 /** A fault, and how it is brought about. */
 export interface Scenario {
   readonly fault: string
+  /** How often it happens within `npm test`, and in `npm run test:faults`. */
+  readonly runs: Runs
   /** Where it needs another stage than the one for all. */
   readonly stage?: StageOptions
   /** Brings the fault about once, under load, waits until it was felt, and ends it. That all works again is seen to elsewhere. */
@@ -26,7 +33,12 @@ export interface Outcome extends Tally {
 }
 
 /** Goes through a fault so many times under load, waits after each until all works again, and reads everything back. */
-export async function play(stage: Stage, { fault, happen }: Scenario, runs: number): Promise<Outcome> {
+export async function play(
+  stage: Stage,
+  { fault, runs: times, happen }: Scenario,
+  form: keyof Runs,
+): Promise<Outcome> {
+  const runs = times[form]
   const crowd = new Crowd(stage.urls)
   crowd.start(8)
   try {
@@ -43,18 +55,23 @@ export async function play(stage: Stage, { fault, happen }: Scenario, runs: numb
 }
 
 /** Plays one that needs a stage of its own. */
-export async function playAlone(scenario: Scenario, runs: number): Promise<Outcome> {
+export async function playAlone(scenario: Scenario, form: keyof Runs): Promise<Outcome> {
   const stage = await setStage(scenario.stage)
   try {
-    return await play(stage, scenario, runs)
+    return await play(stage, scenario, form)
   } finally {
     await stage.end()
   }
 }
 
+/** Those that are noticed by silence only take a second or two each. */
+const slow: Runs = { short: 2, long: 10 }
+const quick: Runs = { short: 8, long: 40 }
+
 export const scenarios: readonly Scenario[] = [
   {
     fault: 'database killed (SIGKILL) and started again',
+    runs: { short: 2, long: 50 },
     async happen({ database }, crowd) {
       await database.crash()
       await crowd.failsMore()
@@ -63,6 +80,7 @@ export const scenarios: readonly Scenario[] = [
   },
   {
     fault: 'network swallows everything, then delivers it late or never',
+    runs: slow,
     async happen({ proxy }, crowd, round) {
       proxy.blackhole()
       await crowd.failsMore(5)
@@ -72,30 +90,35 @@ export const scenarios: readonly Scenario[] = [
   },
   {
     fault: "connections half open: the server's end is gone",
+    runs: slow,
     async happen({ proxy }) {
       proxy.loseServerEnd()
     },
   },
   {
     fault: 'connections reset',
+    runs: quick,
     async happen({ proxy }) {
       proxy.reset()
     },
   },
   {
     fault: 'connection cut in the middle of a packet',
+    runs: quick,
     async happen({ proxy }, _crowd, round) {
       await proxy.cutAfter(randomInt(1, 2_000), round % 2 === 0 ? 'client' : 'server')
     },
   },
   {
     fault: 'connection cut just before a change, or before the reply to it',
+    runs: quick,
     async happen({ proxy }, _crowd, round) {
       await proxy.cutAround('"canary"', round % 2 === 0 ? 'before the reply' : 'before the request')
     },
   },
   {
     fault: 'database hangs (SIGSTOP)',
+    runs: slow,
     async happen({ database, urls }, crowd) {
       process.kill(database.pid!, 'SIGSTOP')
       try {
@@ -109,6 +132,7 @@ export const scenarios: readonly Scenario[] = [
   },
   {
     fault: 'network slow (20 ms each way)',
+    runs: slow,
     async happen({ proxy }, crowd) {
       proxy.delay(20)
       await crowd.acknowledgesMore(50)
@@ -117,6 +141,7 @@ export const scenarios: readonly Scenario[] = [
   },
   {
     fault: '500 requests at once on a pool of 2 connections, with room for 100 to wait',
+    runs: { short: 1, long: 5 },
     stage: { apps: 1, env: { POOL: '2', QUEUE: '100', STATEMENT_TIMEOUT: '10000', DEADLINE: '20000' } },
     async happen({ proxy, owner }, crowd) {
       const visitors = []
@@ -132,6 +157,7 @@ export const scenarios: readonly Scenario[] = [
   },
   {
     fault: 'deadlock with a client that locks in the opposite order',
+    runs: quick,
     async happen({ owner }) {
       await asOwner(owner, async (connection) => {
         await connection.query('CREATE TABLE IF NOT EXISTS weight (number INT) ENGINE=InnoDB')
@@ -142,6 +168,7 @@ export const scenarios: readonly Scenario[] = [
   },
   {
     fault: 'sessions locked by a transaction that goes on',
+    runs: slow,
     async happen({ owner }, crowd) {
       await asOwner(owner, async (connection) => {
         await connection.beginTransaction()
@@ -153,6 +180,7 @@ export const scenarios: readonly Scenario[] = [
   },
   {
     fault: 'database read only (1290)',
+    runs: slow,
     async happen({ owner }, crowd) {
       const [reader] = await crowd.signedIn(1)
       await asOwner(owner, async (connection) => {
@@ -168,6 +196,7 @@ export const scenarios: readonly Scenario[] = [
   },
   {
     fault: 'stored data cut off at every byte',
+    runs: { short: 1, long: 5 },
     async happen({ owner, urls }, crowd) {
       const [visitor] = await crowd.signedIn(1)
       const [url] = urls
@@ -194,6 +223,7 @@ export const scenarios: readonly Scenario[] = [
   },
   {
     fault: 'session one byte larger than it may be',
+    runs: slow,
     async happen(_stage, crowd) {
       const [visitor] = await crowd.signedIn(1)
       const { text } = (await crowd.read(visitor!))!
@@ -211,7 +241,7 @@ const run = promisify(execFile)
  * The database on a disk that gets full.
  * @returns what came of it; a text if no small disk can be made here: why
  */
-export async function playDiskFull(runs: number): Promise<Outcome | string> {
+export async function playDiskFull(form: keyof Runs): Promise<Outcome | string> {
   const disk = await mkdtemp(join(tmpdir(), 'coatcheck-disk-'))
   try {
     await run('mount', ['-t', 'tmpfs', '-o', 'size=256m', 'tmpfs', disk])
@@ -220,7 +250,7 @@ export async function playDiskFull(runs: number): Promise<Outcome | string> {
     return `no small disk can be mounted here: ${String((error as { stderr?: string }).stderr).trim()}`
   }
   try {
-    return await playAlone(diskFull(disk), runs)
+    return await playAlone(diskFull(disk), form)
   } finally {
     await run('umount', [disk])
     await rm(disk, { recursive: true })
@@ -229,6 +259,7 @@ export async function playDiskFull(runs: number): Promise<Outcome | string> {
 
 const diskFull = (disk: string): Scenario => ({
   fault: 'disk full',
+  runs: { short: 1, long: 5 },
   stage: { parent: disk },
   async happen(_stage, crowd) {
     const [reader] = await crowd.signedIn(1)

@@ -88,7 +88,9 @@ async function startProgram(
       '--auth-root-authentication-method=normal',
       ...account,
     ]
-    await run(installer, install, { cwd: folder })
+    // A server that starts clears away what others have in a folder for temporary files that they share.
+    const env = { ...process.env, TMPDIR: folder }
+    await run(installer, install, { cwd: folder, env })
     const port = await freePort()
     const socketPath = join(folder, 'socket')
     const launch = async (ready: (root: Connection) => Promise<unknown>): Promise<void> => {
@@ -105,7 +107,7 @@ async function startProgram(
           ...account,
           ...options,
         ],
-        { cwd: folder, stdio: ['ignore', 'ignore', 'pipe'] },
+        { cwd: folder, env, stdio: ['ignore', 'ignore', 'pipe'] },
       )
       await whenItAnswers(socketPath, child, collectLog(child), ready)
     }
