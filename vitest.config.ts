@@ -15,6 +15,7 @@ export default defineConfig({
     // bounds are there to end a hang, not to measure anything.
     testTimeout: 120_000,
     hookTimeout: 180_000,
+    expect: { poll: { timeout: 60_000 } },
     // Two at least, also where there are two cores: most tests wait for another process.
     maxWorkers: Math.max(2, availableParallelism() - 1),
     // What is tested is the built package, loaded by Node itself as its users' Node will.

@@ -1,6 +1,7 @@
 import { setTimeout } from 'node:timers/promises'
 import type { Pool, PoolConnection, ResultSetHeader, RowDataPacket } from 'mysql2'
-import { connectionOf, errorNumber, execute, numberOf, openClient } from '../stores/sql/mysql-pool.ts'
+import { execute } from '../stores/sql/mysql-connection.ts'
+import { errorNumber, numberOf, openTarget } from '../stores/sql/mysql-pool.ts'
 import type { MySQLValue } from '../stores/sql/mysql-pool.ts'
 
 /** The old table's ids are texts, so that its own collation compares them and its primary key finds them. */
@@ -25,7 +26,7 @@ export class CopyConnection {
 
   /** @throws ERR_SESSION_OPTION for a URL that is none; else what the driver throws */
   static async open(url: string): Promise<CopyConnection> {
-    const pool = openClient(url).client as Pool // a URL always makes one
+    const pool = openTarget(url).target as Pool // a URL always makes one
     try {
       return new CopyConnection(pool, await connectionOf(pool))
     } catch (error) {
@@ -35,12 +36,12 @@ export class CopyConnection {
   }
 
   async select(sql: string, values: readonly CopyValue[] = []): Promise<RowDataPacket[]> {
-    return (await execute(this.#connection, sql, values)) as RowDataPacket[]
+    return (await this.#execute(sql, values)) as RowDataPacket[]
   }
 
   /** @returns how many rows were affected */
   async change(sql: string, values: readonly CopyValue[] = []): Promise<number> {
-    return ((await execute(this.#connection, sql, values)) as ResultSetHeader).affectedRows
+    return ((await this.#execute(sql, values)) as ResultSetHeader).affectedRows
   }
 
   /** Does `work` in a transaction, and again from the start where another transaction was in the way. */
@@ -60,9 +61,22 @@ export class CopyConnection {
     }
   }
 
+  /** Sends a statement once: in a transaction, one that is undone has undone all of it. */
+  #execute(sql: string, values: readonly CopyValue[]): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      execute(this.#connection, sql, values, (error, answer) => (error ? reject(error) : resolve(answer)))
+    })
+  }
+
   /** Ends the connection, and with it the lock. */
   close(): Promise<void> {
     this.#connection.release()
     return new Promise((resolve) => this.pool.end(() => resolve()))
   }
+}
+
+function connectionOf(pool: Pool): Promise<PoolConnection> {
+  return new Promise((resolve, reject) => {
+    pool.getConnection((error, connection) => (error ? reject(error) : resolve(connection)))
+  })
 }

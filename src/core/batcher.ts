@@ -3,7 +3,10 @@ import type { SessionKey, SessionRecord } from './record.ts'
 import type { SessionStore, SessionWrite, WriteResult } from './store.ts'
 
 /** How calls share round trips, and how long they may wait. */
-export type BatchSettings = Pick<LineSettings, 'lanes' | 'largestBatch' | 'longestQueue' | 'deadline'>
+export type BatchSettings = Pick<
+  LineSettings,
+  'lanes' | 'largestBatch' | 'longestQueue' | 'deadline' | 'failuresToOpen' | 'rest'
+>
 
 /** Three batches under way keep the store busy while answers are read; more would only make them smaller. */
 export const defaultBatching: BatchSettings = {
@@ -11,6 +14,8 @@ export const defaultBatching: BatchSettings = {
   largestBatch: 64,
   longestQueue: 10_000,
   deadline: 10_000,
+  failuresToOpen: 5,
+  rest: 1_000,
 }
 
 /**
@@ -49,7 +54,8 @@ export class Batcher {
 
   /**
    * @throws (by the promise) what `fault` makes of the store's error, of ERR_SESSION_STORE_BUSY if too many calls wait
-   *   already, and of ERR_SESSION_STORE_TIMEOUT if there was no answer by the deadline
+   *   already, of ERR_SESSION_STORE_TIMEOUT if there was no answer by the deadline, and of ERR_SESSION_STORE_UNAVAILABLE, at
+   *   once, while the store is taken to be away
    */
   find(key: SessionKey): Promise<SessionRecord | undefined> {
     return this.#finds.ask(key)

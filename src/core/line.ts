@@ -1,7 +1,8 @@
+import { Circuit, type CircuitSettings } from './circuit.ts'
 import { storeBusy, storeTimeout } from './errors.ts'
 
 /** How a line gathers calls, and what it does with them. */
-export interface LineSettings<Request = never, Answer = unknown> {
+export interface LineSettings<Request = never, Answer = unknown> extends CircuitSettings {
   /** Batches under way at once. */
   readonly lanes: number
   readonly largestBatch: number
@@ -56,6 +57,7 @@ type Calls<Request, Answer> = readonly Call<Request, Answer>[]
  */
 export class Line<Request, Answer> {
   readonly #settings: LineSettings<Request, Answer>
+  readonly #circuit: Circuit
   #waiting: Call<Request, Answer>[] = []
   #underWay: Calls<Request, Answer>[] = []
   /** Grows by one each tenth of the deadline while there are calls: so none needs a clock, or a timer of its own. */
@@ -66,10 +68,13 @@ export class Line<Request, Answer> {
 
   constructor(settings: LineSettings<Request, Answer>) {
     this.#settings = settings
+    this.#circuit = new Circuit(settings, (error) => settings.fault(error))
   }
 
   ask(request: Request): Promise<Answer> {
     return new Promise((resolve, reject) => {
+      const { refusal } = this.#circuit
+      if (refusal !== undefined) return reject(refusal as Error)
       if (this.#waiting.length >= this.#settings.longestQueue) {
         return reject(this.#settings.fault(storeBusy(this.#settings.longestQueue)) as Error)
       }
@@ -97,7 +102,11 @@ export class Line<Request, Answer> {
   }
 
   #sendWaiting(): void {
-    while (this.#waiting.length > 0 && this.#underWay.length < this.#settings.lanes) {
+    while (
+      this.#waiting.length > 0 &&
+      this.#underWay.length < this.#settings.lanes &&
+      this.#circuit.letsPass()
+    ) {
       const calls = this.#takeBatch()
       this.#underWay.push(calls)
       void this.#settle(calls).then(() => this.#freeLane(calls))
@@ -158,10 +167,27 @@ export class Line<Request, Answer> {
     try {
       const { requests, placeOf } = this.#requestsOf(calls)
       const answers = await this.#settings.send(requests)
+      if (answers.every((answer) => answer instanceof Error)) this.#noteFailure(answers[0], calls)
+      else this.#circuit.answered()
       this.#answer(calls, (index) => answers[placeOf?.[index] ?? index]!)
       return undefined
     } catch (cause) {
+      this.#noteFailure(cause, calls)
       return { cause }
+    }
+  }
+
+  /** If the store is taken to be away from now on, those that wait need not. */
+  #noteFailure(cause: unknown, calls: Calls<Request, Answer>): void {
+    this.#circuit.failed(
+      cause,
+      calls.map(({ request }) => this.#settings.keyOf(request)),
+    )
+    const { refusal } = this.#circuit
+    if (refusal === undefined) return
+    for (const call of this.#waiting.splice(0)) {
+      call.settled = true
+      call.reject(refusal)
     }
   }
 
@@ -223,7 +249,9 @@ export class Line<Request, Answer> {
     this.#fail(overdue, storeTimeout(this.#settings.deadline))
     this.#waiting = this.#waiting.filter(({ settled }) => !settled)
     // A batch that nobody waits for any more must not keep its lane from others.
-    this.#underWay = this.#underWay.filter((calls) => !calls.every(({ settled }) => settled))
+    const givenUp = this.#underWay.filter((calls) => calls.every(({ settled }) => settled))
+    this.#underWay = this.#underWay.filter((calls) => !givenUp.includes(calls))
+    for (const calls of givenUp) this.#noteFailure(storeTimeout(this.#settings.deadline), calls)
     this.#sendWaiting()
   }
 }

@@ -193,6 +193,15 @@ for (const name of ['id', 'publicId'] as const) {
   })
 }
 
+// Object.assign(req.session, JSON.parse(body)) would give the session whatever prototype the body names.
+Object.defineProperty(SessionBag.prototype, '__proto__', {
+  get: () => SessionBag.prototype,
+  set() {
+    throw reservedName('__proto__')
+  },
+  configurable: true,
+})
+
 Object.defineProperty(SessionBag.prototype, 'constructor', {
   get: () => SessionBag,
   set() {

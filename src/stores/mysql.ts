@@ -1,14 +1,18 @@
 import { optionError, refuseUnknownOptions, SessionError, shown, storeUnavailable } from '../core/errors.ts'
+import { type Duration, milliseconds } from '../core/lifetime.ts'
 import type { SessionKey, SessionRecord } from '../core/record.ts'
 import type { ListQuery, Page, SessionStore, SessionWrite, WriteResult } from '../core/store.ts'
 import { causal } from './sql/mysql-causal.ts'
+import { clientOf, type MySQLClient, NoFreeConnection } from './sql/mysql-client.ts'
+import { isReadOnly, LostStatement, numberOf } from './sql/mysql-connection.ts'
 import { expressStatements } from './sql/mysql-express-statements.ts'
 import type { MySQLColumns } from './sql/mysql-express-statements.ts'
 import { ExpressTable } from './sql/mysql-express-table.ts'
 import type { MySQLLayout } from './sql/mysql-layout.ts'
 import { OwnTable } from './sql/mysql-own-table.ts'
-import { errorNumber, numberOf, openClient } from './sql/mysql-pool.ts'
-import type { MySQLClient, MySQLTarget, OpenedClient } from './sql/mysql-pool.ts'
+import { errorNumber, openTarget } from './sql/mysql-pool.ts'
+import type { MySQLTarget, OpenedTarget } from './sql/mysql-pool.ts'
+import { settle } from './sql/mysql-settle.ts'
 import { mysqlStatements } from './sql/mysql-statements.ts'
 import { tableName } from './sql/table-name.ts'
 
@@ -18,6 +22,9 @@ export type { MySQLTarget } from './sql/mysql-pool.ts'
 const writing = 'writing sessions'
 const causalReadsRefused =
   'causalReads needs MariaDB, and this server does not know its SET STATEMENT. Leave the option out; on Percona XtraDB Cluster, set wsrep_sync_wait = 3 in the configuration of the nodes instead.'
+const optionNames = ['layout', 'table', 'createTable', 'causalReads', 'columns', 'statementTimeout'] as const
+/** Half of the default `storeLimits.deadline`. */
+const defaultStatementTimeout = '5s'
 
 /** What `MySQLStore` takes besides the database. */
 export interface MySQLStoreOptions {
@@ -53,6 +60,18 @@ export interface MySQLStoreOptions {
   readonly causalReads?: boolean | undefined
   /** With `layout: 'express-mysql-session'`: its columns, where they are not named `session_id`, `expires` and `data`. */
   readonly columns?: MySQLColumns | undefined
+  /**
+   * How long a statement may take, how long it may wait for a free connection before that, and, in a pool that the store
+   * makes, how long a connection may take to be made (mysql2's `connectTimeout`, if you do not give one). Beyond it, its call fails with
+   * `ERR_SESSION_STORE_TIMEOUT` (503), and its connection is ended and replaced, because a reply that comes late must not be
+   * taken for another's. `'30s'` or milliseconds.
+   *
+   * `storeLimits.deadline` of `createSessions` is how long a request waits for the store, whatever that is doing. Give at most half of
+   * it here: then there is time to ask again on another connection. More is needed only where listing or ending all
+   * sessions of a user takes as long, on a large table of express-mysql-session. Making tables has no limit.
+   * @default '5s'
+   */
+  readonly statementTimeout?: Duration | undefined
 }
 
 /**
@@ -60,12 +79,16 @@ export interface MySQLStoreOptions {
  *
  * `target` is a URL (`mysql://user:password@host:3306/database?ssl=true`; whatever mysql2 reads in one
  * works), mysql2's pool options, or a mysql2 pool of yours, with promises or with callbacks; also a single
- * connection, which is then all that the store has, and does not heal when it is lost. A pool that
+ * connection, which is then all that the store has: it cannot be replaced, so the store does not heal when it is lost, and while one
+ * of its statements hangs the others wait behind it, each until its `statementTimeout`. A pool that
  * the store made is closed by `close()`; what you passed in stays open. The constructor does not
  * connect: an unreachable database shows on first use, as `ERR_SESSION_STORE_UNAVAILABLE` (503).
  *
  * A read is one statement however many sessions it is for, a change is one more. All are prepared. Changes of many sessions
  * share statements; one that fails fails only what was in it, and a value that the database refuses only its own session.
+ * A connection that fails, or does not answer in time, is ended and never used again. What was being read is then asked once more on
+ * another; of what was being written, the store looks once whether it took effect, and sends again what did not.
+ * Only where that cannot be told, or the database is still away, the call fails.
  * Time is the database's, so the clocks of the apps and time zones do not matter.
  *
  * On a table of express-mysql-session (`layout`) the store never overwrites what an app of that library stored since,
@@ -87,23 +110,25 @@ export interface MySQLStoreOptions {
 export class MySQLStore implements SessionStore {
   /** `'token'` on a table of express-mysql-session, where sessions are known by their ids as they are. */
   readonly keyedBy: 'token' | undefined
-  readonly #opened: OpenedClient
+  readonly #opened: OpenedTarget
   readonly #layout: MySQLLayout
   readonly #createTable: boolean
   readonly #causalReads: boolean
   #tableReady: Promise<void> | undefined
   #closed: Promise<void> | undefined
+  readonly #underWay = new Set<Promise<unknown>>()
 
   /** @throws `ERR_SESSION_OPTION` if there is no database to be had from `target`, or for an unknown option. */
   constructor(target: MySQLTarget, options: MySQLStoreOptions = {}) {
-    refuseUnknownOptions('MySQLStore', options, ['layout', 'table', 'createTable', 'causalReads', 'columns'])
+    refuseUnknownOptions('MySQLStore', options, optionNames)
     this.#createTable = options.createTable ?? true
     if (typeof this.#createTable !== 'boolean') throw optionError('createTable must be true or false.')
     this.#causalReads = options.causalReads ?? false
     if (typeof this.#causalReads !== 'boolean') throw optionError('causalReads must be true or false.')
+    const limit = resolveStatementTimeout(options.statementTimeout ?? defaultStatementTimeout)
     const layout = layoutFor(options)
-    this.#opened = openClient(target)
-    this.#layout = layout(this.#opened.client)
+    this.#opened = openTarget(target, limit)
+    this.#layout = layout(clientOf(this.#opened.target, limit))
     this.keyedBy = this.#layout.keyedBy
   }
 
@@ -114,7 +139,9 @@ export class MySQLStore implements SessionStore {
 
   async write(writes: readonly SessionWrite[]): Promise<(WriteResult | Error)[]> {
     if (writes.length === 0) return []
-    const results = await this.#do(writing, () => this.#layout.write(writes))
+    const results = await this.#do(writing, async () =>
+      settle(this.#layout, writes, await this.#layout.write(writes)),
+    )
     const failures = new Set(results.filter((result) => result instanceof Error))
     if (failures.size === 0) return results
     // Writes that failed together share one error of ours too.
@@ -137,9 +164,8 @@ export class MySQLStore implements SessionStore {
   }
 
   close(): Promise<void> {
-    this.#closed ??= this.#opened.close().catch((error: unknown) => {
-      throw storeUnavailable('closing', error)
-    })
+    // A pool waits in vain for a connection that it loses while it ends.
+    this.#closed ??= Promise.allSettled(this.#underWay).then(() => this.#opened.close())
     return this.#closed
   }
 
@@ -148,12 +174,20 @@ export class MySQLStore implements SessionStore {
     if (this.#closed) {
       throw new SessionError('ERR_SESSION_CLOSED', `The store was closed before ${doing}.`, { status: 503 })
     }
+    const working = this.#withTable(work)
+    this.#underWay.add(working)
     try {
-      if (this.#createTable) await this.#makeTableOnce()
-      return await work()
+      return await working
     } catch (error) {
       throw this.#typed(doing, error)
+    } finally {
+      this.#underWay.delete(working)
     }
+  }
+
+  async #withTable<Answer>(work: () => Promise<Answer>): Promise<Answer> {
+    if (this.#createTable) await this.#makeTableOnce()
+    return work()
   }
 
   #typed(doing: string, error: unknown): SessionError {
@@ -162,6 +196,10 @@ export class MySQLStore implements SessionStore {
     }
     if (this.#causalReads && numberOf(error) === errorNumber.syntax) {
       return new SessionError('ERR_SESSION_OPTION', causalReadsRefused, { cause: error })
+    }
+    if (isReadOnly(error)) return readOnly(doing, error)
+    if (error instanceof NoFreeConnection || (error instanceof LostStatement && error.limit !== undefined)) {
+      return tookTooLong(doing, error)
     }
     return storeUnavailable(doing, withMessage(error))
   }
@@ -196,6 +234,33 @@ function layoutFor({
   const statements = mysqlStatements(name)
   const sql = causalReads ? causal(statements) : statements
   return (client) => new OwnTable(client, sql, name)
+}
+
+function resolveStatementTimeout(statementTimeout: Duration): number {
+  const limit = milliseconds('statementTimeout', statementTimeout)
+  if (limit < 2 ** 31) return limit
+  throw optionError('statementTimeout is longer than a timer can wait: at most 24 days.')
+}
+
+function tookTooLong(doing: string, error: NoFreeConnection | LostStatement): SessionError {
+  const advice =
+    error instanceof NoFreeConnection
+      ? 'Give the pool a higher connectionLimit, give back what your own code takes from it, and check that the database is reachable'
+      : 'Check that the database is up, reachable and not overloaded, and that no transaction of yours locks the sessions'
+  return new SessionError(
+    'ERR_SESSION_STORE_TIMEOUT',
+    `The session store failed while ${doing}: ${error.message}. ${advice}, or give MySQLStore a longer statementTimeout.`,
+    { cause: error, status: 503 },
+  )
+}
+
+/** Status 503: reading goes on, and writing will once there is a primary again. */
+function readOnly(doing: string, cause: unknown): SessionError {
+  return new SessionError(
+    'ERR_SESSION_STORE_UNAVAILABLE',
+    `The session store failed while ${doing}: the database takes no changes, because it is set to read_only. Let the store connect to the primary; if this is the primary, SET GLOBAL read_only = 0.`,
+    { cause, status: 503 },
+  )
 }
 
 /** LIMIT takes no marker on every server, so the number goes into the text. */

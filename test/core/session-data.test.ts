@@ -282,6 +282,14 @@ describe('names that are part of every session', () => {
     expect(session.mine).toBe(1)
   })
 
+  test('cannot get another prototype by what a request brings', () => {
+    const body = JSON.parse('{"a":1,"__proto__":{"signIn":1}}') as object
+    const session = bag(memorySessions().begin())
+    expect(() => Object.assign(session, body)).toThrow(/req.session.__proto__ is part of every session/)
+    expect(session.signIn).toBeTypeOf('function')
+    expect({ ...session }).toEqual({ a: 1 })
+  })
+
   test('hidden keys of a row do not come back by a merge', async () => {
     const store = new WatchedStore()
     const sessions = memorySessions({ store })

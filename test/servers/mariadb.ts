@@ -6,7 +6,7 @@ import { chown } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { createConnection } from 'mysql2/promise'
+import { createConnection, type Connection } from 'mysql2/promise'
 import { startContainer } from './container.ts'
 import { freePort } from './ports.ts'
 import { findProgram, installDebianPackages } from './programs.ts'
@@ -19,6 +19,10 @@ export interface DatabaseServer {
   readonly url: string
   /** The server's process; `undefined` if it runs in a container. */
   readonly pid?: number | undefined
+  /** Kills it as a failing machine would (SIGKILL), and waits until it is gone. Not in a container. */
+  crash?(): Promise<void>
+  /** Starts it again after `crash`, on the same data and port, and waits until it answers. */
+  restart?(): Promise<void>
   stop(): Promise<void>
 }
 
@@ -27,10 +31,15 @@ export interface DatabaseServer {
  * machine, or what apt-get brings, or a container.
  *
  * @param options more of the server's own, such as `--innodb-buffer-pool-size=1G`; a container goes without
+ * @param parent where the folder of its data is made; a container goes without
  */
-export async function startMariaDB(options: readonly string[] = []): Promise<DatabaseServer> {
+export async function startMariaDB(
+  options: readonly string[] = [],
+  parent: string = tmpdir(),
+): Promise<DatabaseServer> {
   const programs = (await findServer()) ?? (await installServer())
-  const server = programs === undefined ? await startContainer() : await startProgram(programs, options)
+  const server =
+    programs === undefined ? await startContainer() : await startProgram(programs, options, parent)
   if (server !== undefined) return server
   throw new Error(
     'The tests need a MariaDB: install mariadbd and mariadb-install-db (Debian: apt-get install ' +
@@ -58,8 +67,9 @@ export async function installServer(): Promise<Programs | undefined> {
 async function startProgram(
   { server, installer }: Programs,
   options: readonly string[],
+  parent: string,
 ): Promise<DatabaseServer> {
-  const folder = mkdtempSync(join(tmpdir(), 'coatcheck-mariadb-'))
+  const folder = mkdtempSync(join(parent, 'coatcheck-mariadb-'))
   const removeFolder = (): void => rmSync(folder, { recursive: true, force: true })
   let child: ChildProcess | undefined
   // Ctrl-C and process.exit() give no time to await anything.
@@ -78,37 +88,51 @@ async function startProgram(
       '--auth-root-authentication-method=normal',
       ...account,
     ]
-    await run(installer, install, { cwd: folder })
+    // A server that starts clears away what others have in a folder for temporary files that they share.
+    const env = { ...process.env, TMPDIR: folder }
+    await run(installer, install, { cwd: folder, env })
     const port = await freePort()
-    child = spawn(
-      server,
-      [
-        '--no-defaults',
-        `--datadir=${data}`,
-        `--socket=${join(folder, 'socket')}`,
-        `--pid-file=${join(folder, 'pid')}`,
-        '--bind-address=127.0.0.1',
-        `--port=${port}`,
-        '--skip-name-resolve',
-        ...account,
-        ...options,
-      ],
-      { cwd: folder, stdio: ['ignore', 'ignore', 'pipe'] },
-    )
-    const log = collectLog(child)
+    const socketPath = join(folder, 'socket')
+    const launch = async (ready: (root: Connection) => Promise<unknown>): Promise<void> => {
+      child = spawn(
+        server,
+        [
+          '--no-defaults',
+          `--datadir=${data}`,
+          `--socket=${socketPath}`,
+          `--pid-file=${join(folder, 'pid')}`,
+          '--bind-address=127.0.0.1',
+          `--port=${port}`,
+          '--skip-name-resolve',
+          ...account,
+          ...options,
+        ],
+        { cwd: folder, env, stdio: ['ignore', 'ignore', 'pipe'] },
+      )
+      await whenItAnswers(socketPath, child, collectLog(child), ready)
+    }
+    const end = async (signal: NodeJS.Signals): Promise<void> => {
+      if (!child || child.exitCode !== null || child.signalCode !== null) return
+      const exited = once(child, 'exit')
+      child.kill(signal)
+      await exited
+    }
     const password = randomBytes(12).toString('hex')
-    await createUser(join(folder, 'socket'), password, child, log)
-    const running = child
+    // The one user that the tests are.
+    await launch(async (root) => {
+      await root.query(`CREATE USER coatcheck@'127.0.0.1' IDENTIFIED BY '${password}'`)
+      await root.query(`GRANT ALL ON *.* TO coatcheck@'127.0.0.1' WITH GRANT OPTION`)
+    })
     return {
       url: `mysql://coatcheck:${password}@127.0.0.1:${port}`,
-      pid: running.pid,
+      get pid() {
+        return child?.pid
+      },
+      crash: () => end('SIGKILL'),
+      restart: () => launch((root) => root.ping()),
       async stop() {
         process.off('exit', abandon)
-        if (running.exitCode === null && running.signalCode === null) {
-          const exited = once(running, 'exit')
-          running.kill('SIGTERM')
-          await exited
-        }
+        await end('SIGTERM')
         removeFolder()
       },
     }
@@ -144,12 +168,12 @@ export function collectLog(child: ChildProcess): () => string {
   return () => lines.join('')
 }
 
-/** Waits until the server answers, by asking it for the one user that the tests are. */
-async function createUser(
+/** Waits until the server answers, and has done what `ready` asks of it. */
+async function whenItAnswers(
   socketPath: string,
-  password: string,
   child: ChildProcess,
   log: () => string,
+  ready: (root: Connection) => Promise<unknown>,
 ): Promise<void> {
   const deadline = Date.now() + 60_000
   for (;;) {
@@ -159,8 +183,7 @@ async function createUser(
     try {
       const connection = await createConnection({ socketPath, user: 'root' })
       try {
-        await connection.query(`CREATE USER coatcheck@'127.0.0.1' IDENTIFIED BY '${password}'`)
-        await connection.query(`GRANT ALL ON *.* TO coatcheck@'127.0.0.1' WITH GRANT OPTION`)
+        await ready(connection)
       } finally {
         await connection.end()
       }

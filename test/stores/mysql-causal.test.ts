@@ -51,8 +51,12 @@ describe('causalReads', () => {
   it('is an error with a code on a server that does not know it', async () => {
     const pool = createPool({ uri: await freshDatabase() })
     // What MySQL says to SET STATEMENT.
-    const refusal = Object.assign(new Error('You have an error in your SQL syntax'), { errno: 1064 })
-    pool.execute = ((_options: unknown, answer: (error: Error) => void) => answer(refusal)) as never
+    const refusal = Object.assign(new Error('You have an error in your SQL syntax'), {
+      errno: 1064,
+      sqlState: '42000',
+    })
+    const execute = (_options: unknown, answer: (error: Error) => void) => answer(refusal)
+    pool.on('connection', (connection) => void Object.assign(connection, { execute }))
     try {
       const store = openStore(pool, { causalReads: true })
       await expect(stored(store)).rejects.toMatchObject({

@@ -241,15 +241,17 @@ async function interruptedStore() {
   const pool: CallbackPool = createCallbackPool({ uri: await freshDatabase() })
   onTestFinished(() => pool.promise().end())
   let interruption: (() => Promise<unknown>) | undefined
-  const execute = pool.execute.bind(pool) as (...parameters: unknown[]) => unknown
-  const interrupted = (options: { sql: string }, done: (...results: unknown[]) => void) =>
-    execute(options, (...results: unknown[]) => {
-      const interrupt = options.sql.startsWith('UPDATE') ? interruption : undefined
-      if (!interrupt) return done(...results)
-      interruption = undefined
-      void interrupt().then(() => done(...results))
-    })
-  Object.assign(pool, { execute: interrupted })
+  pool.on('connection', (connection) => {
+    const execute = connection.execute.bind(connection) as (...parameters: unknown[]) => unknown
+    const interrupted = (options: { sql: string }, done: (...results: unknown[]) => void) =>
+      execute(options, (...results: unknown[]) => {
+        const interrupt = options.sql.startsWith('UPDATE') ? interruption : undefined
+        if (!interrupt) return done(...results)
+        interruption = undefined
+        void interrupt().then(() => done(...results))
+      })
+    Object.assign(connection, { execute: interrupted })
+  })
   return {
     store: openStore(pool, layout),
     query: (sql: string, values: unknown[]) => pool.promise().query(sql, values),

@@ -83,7 +83,7 @@ export class ExpressTable implements MySQLLayout {
       missing = error
     }
     try {
-      await change(this.#client, this.#sql.createTable)
+      await change(this.#client, this.#sql.createTable, [], Infinity)
     } catch (error) {
       throw isDenied(error) ? missing : error
     }

@@ -1,5 +1,4 @@
-import type { Connection } from 'mysql2'
-import { onOneConnection, select } from './mysql-pool.ts'
+import { select } from './mysql-pool.ts'
 import type { MySQLClient } from './mysql-pool.ts'
 
 export const lockStatement = (name: string, seconds: number) =>
@@ -17,11 +16,11 @@ export async function underLock<Answer>(
   client: MySQLClient,
   name: string,
   seconds: number,
-  work: (connection: Connection) => Promise<Answer>,
+  work: (connection: MySQLClient) => Promise<Answer>,
 ): Promise<Answer | undefined> {
   let mayHoldLock = true
-  const locked = async (connection: Connection): Promise<Answer | undefined> => {
-    const [row] = await select(connection, lockStatement(name, seconds))
+  const locked = async (connection: MySQLClient): Promise<Answer | undefined> => {
+    const [row] = await select(connection, lockStatement(name, seconds), [], seconds * 1_000)
     if (Number(row?.['locked']) !== 1) {
       mayHoldLock = false
       return undefined
@@ -33,5 +32,5 @@ export async function underLock<Answer>(
       mayHoldLock = false
     }
   }
-  return onOneConnection(client, locked, () => !mayHoldLock)
+  return client.onOneConnection(locked, () => !mayHoldLock)
 }

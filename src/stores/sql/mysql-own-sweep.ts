@@ -1,7 +1,6 @@
-import type { Connection } from 'mysql2'
 import type { SessionKey } from '../../core/record.ts'
 import { largestBatch, padded, parts } from './batch-size.ts'
-import { change, select } from './mysql-pool.ts'
+import { change, type MySQLClient, select } from './mysql-pool.ts'
 import { bytesOfKey, keyOfRow } from './mysql-record.ts'
 import type { MySQLStatements } from './mysql-statements.ts'
 
@@ -18,7 +17,7 @@ const mostLooks = 20
  * @returns how many were removed; fewer than `limit` when nothing is due any more, or hardly any of it had expired
  */
 export async function sweepOwnTable(
-  connection: Connection,
+  connection: MySQLClient,
   sql: MySQLStatements,
   limit: number,
 ): Promise<number> {

@@ -96,10 +96,11 @@ export class OwnTable implements MySQLLayout {
         this.#sql.lock('migrate'),
         migrationSeconds,
         async (connection) => {
-          await change(connection, migrationsTable)
+          // However large the table is, or however long another holds it: these have no limit.
+          await change(connection, migrationsTable, [], Infinity)
           await migrate(migrations, {
             recordedVersion: () => this.#recordedVersion(connection),
-            run: async (statement) => void (await change(connection, statement)),
+            run: async (statement) => void (await change(connection, statement, [], Infinity)),
             record: async (version) => void (await change(connection, this.#sql.recordVersion, [version])),
           })
           return true

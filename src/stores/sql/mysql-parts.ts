@@ -1,6 +1,8 @@
 import { SessionError } from '../../core/errors.ts'
 import type { SessionKey } from '../../core/record.ts'
 import type { SessionWrite, WriteResult } from '../../core/store.ts'
+import { NoFreeConnection } from './mysql-client.ts'
+import { LostStatement } from './mysql-connection.ts'
 
 /** What became of the writes of a batch so far. */
 export type Results = Map<SessionKey, WriteResult | Error>
@@ -51,8 +53,10 @@ function isRefusal(error: unknown): boolean {
   return error instanceof Error && 'sqlState' in error && /^(22|23|45)/.test(String(error.sqlState))
 }
 
-/** Whether there is no way to the server. A connection that is lost on the way may be the doing of the one statement. */
+/** Whether there is no way to the server, or no answer in time. A connection that is lost on the way may be the doing of the one statement. */
 function isOutOfReach(error: unknown): boolean {
+  if (error instanceof NoFreeConnection) return true
+  if (error instanceof LostStatement) return error.limit !== undefined
   return (
     error instanceof Error && 'syscall' in error && ['connect', 'getaddrinfo'].includes(String(error.syscall))
   )

@@ -1,26 +1,17 @@
 import { setTimeout } from 'node:timers/promises'
 import { createPool } from 'mysql2'
-import type {
-  Connection,
-  Pool,
-  PoolConnection,
-  PoolOptions,
-  ResultSetHeader,
-  RowDataPacket,
-  TypeCast,
-} from 'mysql2'
+import type { Connection, Pool, PoolOptions, ResultSetHeader, RowDataPacket } from 'mysql2'
 import type { Connection as PromiseConnection, Pool as PromisePool } from 'mysql2/promise'
 import { optionError } from '../../core/errors.ts'
+import type { MySQLClient } from './mysql-client.ts'
+import { isLost, type MySQLValue, numberOf } from './mysql-connection.ts'
+
+export type { MySQLClient } from './mysql-client.ts'
+export { type MySQLValue, numberOf } from './mysql-connection.ts'
 
 /** What a `MySQLStore` is made from. */
 export type MySQLTarget =
   string | PoolOptions | Pool | PromisePool | Connection | PromiseConnection | undefined
-
-/** What statements are sent through: a pool, or the one connection that the app gave in place of a pool. */
-export type MySQLClient = Pool | Connection
-
-/** What is bound to a marker. Texts go as bytes, so that no character set of a connection has a say. */
-export type MySQLValue = Buffer | number | null
 
 /** The server's own numbers for what it says no with. */
 export const errorNumber = {
@@ -33,22 +24,26 @@ export const errorNumber = {
   deniedTable: 1142,
 } as const
 
-/** A client, and what lets go of it: one that the app gave stays open. */
-export interface OpenedClient {
-  readonly client: MySQLClient
+/** A pool, or the one connection that the app gave in place of it, and what lets go of it: what the app gave stays open. */
+export interface OpenedTarget {
+  readonly target: Pool | Connection
   close(): Promise<void>
 }
 
-/** @throws ERR_SESSION_OPTION, never with the password in it */
-export function openClient(target: MySQLTarget): OpenedClient {
+/**
+ * @param connectTimeout milliseconds that a connection may take to be made, if `target` does not say so itself: until then it takes
+ *   up one of the pool's
+ * @throws ERR_SESSION_OPTION, never with the password in it
+ */
+export function openTarget(target: MySQLTarget, connectTimeout?: number): OpenedTarget {
   if (typeof target === 'object' && target !== null) {
-    const client = clientGiven(target)
-    if (client) return { client, close: async () => undefined }
+    const given = driversOwn(target)
+    if (given) return { target: given, close: async () => undefined }
   }
   const options = typeof target === 'object' && target !== null ? optionsGiven(target) : optionsOfURL(target)
   try {
-    const pool = createPool(options)
-    return { client: pool, close: () => endPool(pool) }
+    const pool = createPool(connectTimeout === undefined ? options : { connectTimeout, ...options })
+    return { target: pool, close: () => endPool(pool) }
   } catch (error) {
     // Not with the error as the cause: that of a URL carries the whole of it.
     const reason = error instanceof TypeError ? `: ${error.message}` : ''
@@ -58,9 +53,10 @@ export function openClient(target: MySQLTarget): OpenedClient {
   }
 }
 
+/** A connection that fails as it is ended has ended all the same. */
 function endPool(pool: Pool): Promise<void> {
-  return new Promise((resolve, reject) => {
-    pool.end((error) => (error ? reject(error) : resolve()))
+  return new Promise((resolve) => {
+    pool.end(() => resolve())
   })
 }
 
@@ -68,13 +64,13 @@ function endPool(pool: Pool): Promise<void> {
  * Both flavours of pool and of connection by what they can do, not by class: the app may have its own copy of the
  * driver. Those with promises are wrapped around one with callbacks.
  */
-function clientGiven(target: object): MySQLClient | undefined {
+function driversOwn(target: object): Pool | Connection | undefined {
   if (!('query' in target) || !('execute' in target)) return undefined
   for (const inner of ['pool', 'connection'] as const) {
     const wrapped = (target as Partial<Record<typeof inner, unknown>>)[inner]
-    if (typeof wrapped === 'object' && wrapped !== null && 'execute' in wrapped) return wrapped as MySQLClient
+    if (typeof wrapped === 'object' && wrapped !== null && 'execute' in wrapped) return wrapped as Pool
   }
-  return target as MySQLClient
+  return target as Pool
 }
 
 function optionsGiven(target: object): PoolOptions {
@@ -100,6 +96,9 @@ function optionsOfURL(url: unknown): PoolOptions {
   const options: PoolOptions = { uri: parsed.href }
   // The driver takes a profile or an object; "yes, with the usual checks" is its empty object.
   if (parsed.searchParams.get('ssl') === 'true') options.ssl = {}
+  // Of the two, the driver takes what stands beside the URL.
+  const connectTimeout = Number(parsed.searchParams.get('connectTimeout'))
+  if (connectTimeout > 0) options.connectTimeout = connectTimeout
   return options
 }
 
@@ -111,97 +110,58 @@ function parsedURL(url: string): URL | undefined {
   }
 }
 
-/**
- * Does `work` on one connection, while nobody else has it. A pool gets it back only if `work` says that it may: a
- * connection that may still hold a lock ends instead, and the server frees the lock.
- */
-export async function onOneConnection<Answer>(
-  client: MySQLClient,
-  work: (connection: Connection) => Promise<Answer>,
-  mayGoBack: () => boolean,
-): Promise<Answer> {
-  if (!('getConnection' in client)) return work(client)
-  const connection = await connectionOf(client)
-  try {
-    return await work(connection)
-  } finally {
-    if (mayGoBack()) connection.release()
-    else connection.destroy()
-  }
-}
-
-export function connectionOf(pool: Pool): Promise<PoolConnection> {
-  return new Promise((resolve, reject) => {
-    pool.getConnection((error, connection) => (error ? reject(error) : resolve(connection)))
-  })
-}
-
+/** @param longer milliseconds that it may take beyond the limit of all statements */
 export async function select(
   via: MySQLClient,
   sql: string,
   values: readonly MySQLValue[] = [],
+  longer = 0,
 ): Promise<RowDataPacket[]> {
-  return (await send(via, sql, values)) as RowDataPacket[]
+  const send = () => sendUntilTaken(via, sql, values, longer)
+  const rows = via.replacesConnections ? send().catch(onceMoreIfLost(send)) : send()
+  return (await rows) as RowDataPacket[]
 }
 
-/** @returns how many rows were affected. For an UPDATE that depends on the connection's FOUND_ROWS flag, where a row already was as it should be. */
+/**
+ * @param longer milliseconds that it may take beyond the limit of all statements
+ * @returns how many rows were affected. For an UPDATE that depends on the connection's FOUND_ROWS flag, where a row already was as it should be.
+ */
 export async function change(
   via: MySQLClient,
   sql: string,
   values: readonly MySQLValue[] = [],
+  longer = 0,
 ): Promise<number> {
-  return ((await send(via, sql, values)) as ResultSetHeader).affectedRows
+  return ((await sendUntilTaken(via, sql, values, longer)) as ResultSetHeader).affectedRows
+}
+
+/** A read that was lost with its connection does no harm if it is sent by another. */
+function onceMoreIfLost<Answer>(send: () => Promise<Answer>): (error: unknown) => Promise<Answer> {
+  return (error) => {
+    if (isLost(error)) return send()
+    throw error
+  }
 }
 
 /**
- * Deadlock, lock wait too long, and MariaDB's "record has changed since last read": the server undid
- * the statement, which stands alone in its transaction, so it may be sent again.
+ * Deadlock, lock wait too long, MariaDB's "record has changed since last read", and a cluster's node that is not ready: the
+ * server undid the statement, which stands alone in its transaction, or did not begin it, so it may be sent again.
  */
-const undone = new Set([1213, 1205, 1020])
+const undone = new Set([1213, 1205, 1020, 1047])
 const mostTries = 5
 
-async function send(via: MySQLClient, sql: string, values: readonly MySQLValue[]): Promise<unknown> {
+async function sendUntilTaken(
+  via: MySQLClient,
+  sql: string,
+  values: readonly MySQLValue[],
+  longer: number,
+): Promise<unknown> {
   for (let tried = 1; ; tried++) {
     try {
-      return await execute(via, sql, values)
+      return await via.execute(sql, values, longer)
     } catch (error) {
       if (!undone.has(numberOf(error)) || tried === mostTries) throw error
       await setTimeout(Math.random() * 10 * 2 ** tried)
     }
   }
-}
-
-/** Sends a statement once. Within a transaction that is the way: an undone statement has undone all of it. */
-export function execute(
-  via: MySQLClient,
-  sql: string,
-  values: readonly (MySQLValue | string)[],
-): Promise<unknown> {
-  // The app's own pool may be set up to give rows in other shapes.
-  const shape = {
-    rowsAsArray: false,
-    nestTables: false,
-    namedPlaceholders: false,
-    typeCast: typeCastFor(via),
-  }
-  return new Promise((resolve, reject) => {
-    via.execute({ ...shape, sql, values: [...values] }, (error: unknown, result: unknown) =>
-      error ? reject(error as Error) : resolve(result),
-    )
-  })
-}
-
-/**
- * The driver's own casting. Only another function overrides a `typeCast` function of the app's pool; not
- * always that one, because with it reading 16 rows costs 1,000 µs where the driver alone takes 150.
- */
-function typeCastFor(via: MySQLClient): TypeCast {
-  const config: PoolOptions & { readonly connectionConfig?: PoolOptions } = via.config
-  const { typeCast } = config.connectionConfig ?? config
-  return typeof typeCast === 'function' ? (_field, next) => next() : true
-}
-
-/** The server's number of an error; 0 for one that is not the server's. */
-export function numberOf(error: unknown): number {
-  return error instanceof Error && 'errno' in error && typeof error.errno === 'number' ? error.errno : 0
 }

@@ -1,0 +1,70 @@
+// One of the apps that go through faults. It says of each error what it is, so that a client can tell typed ones.
+import { createSessions, SessionError } from 'coatcheck'
+import session from 'coatcheck/express'
+import { MySQLStore } from 'coatcheck/mysql'
+import express, { type ErrorRequestHandler } from 'express'
+
+declare module 'coatcheck' {
+  interface SessionData {
+    /** The name of the user whose session it is. */
+    canary?: string
+  }
+}
+
+const number = (name: string, otherwise: number): number => Number(process.env[name] ?? otherwise)
+
+const sessions = createSessions({
+  store: new MySQLStore(
+    { uri: process.env['DATABASE_URL']!, connectionLimit: number('POOL', 10) },
+    { statementTimeout: number('STATEMENT_TIMEOUT', 1_000) },
+  ),
+  secret: 'the same secret in every app of this test',
+  storeLimits: { deadline: number('DEADLINE', 2_000), queue: number('QUEUE', 10_000) },
+  sizeLimit: number('SIZE_LIMIT', 65_536),
+})
+/** How often each kind of fault was told. */
+const faults: Record<string, number> = {}
+sessions.on('storeError', ({ code }) => {
+  faults[code] = (faults[code] ?? 0) + 1
+})
+
+const app = express()
+app.get('/pulse', (_req, res) => void res.json(faults))
+app.use(session(sessions))
+
+app.post('/sign-in/:user', async (req, res) => {
+  await req.session.signIn(req.params.user)
+  req.session.canary = req.params.user
+  res.json(req.session)
+})
+// Whoever has no session is told so, and writes nothing.
+app.use((req, res, next) => {
+  if (req.session.canary === undefined) res.status(401).json({})
+  else next()
+})
+app.post('/data/:name/:value', (req, res) => {
+  Object.assign(req.session, { [req.params.name]: req.params.value })
+  res.json(req.session)
+})
+app.post('/filler/:bytes', (req, res) => {
+  Object.assign(req.session, { filler: 'x'.repeat(Number(req.params.bytes)) })
+  res.json({ canary: req.session.canary })
+})
+app.get('/data', (req, res) => void res.json(req.session))
+
+const answerWithError: ErrorRequestHandler = (error: unknown, _req, res, next) => {
+  if (res.headersSent) return next(error)
+  const code = error instanceof SessionError ? error.code : null
+  res.status(error instanceof SessionError ? error.status : 500).json({ code, message: String(error) })
+}
+app.use(answerWithError)
+
+const server = app.listen(0, '127.0.0.1', () => {
+  const address = server.address() as { port: number }
+  console.log(`listening ${address.port}`)
+})
+
+process.once('SIGTERM', () => {
+  server.close(() => void sessions.close())
+  server.closeAllConnections()
+})

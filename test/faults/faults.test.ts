@@ -1,0 +1,28 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { play, playAlone, playDiskFull, scenarios } from './scenarios.ts'
+import { setStage, type Stage } from './stage.ts'
+
+// Nothing that was acknowledged is lost, nobody sees what is another's, every error is typed, and all works again by itself.
+// Here each fault happens a few times; `npm run test:faults` does it many times.
+
+const nothingWrong = { lost: 0, foreign: 0, untyped: 0, strange: [] }
+
+let stage: Stage
+beforeAll(async () => {
+  stage = await setStage()
+})
+afterAll(() => stage?.end())
+
+test.each(scenarios.map((scenario) => [scenario.fault, scenario] as const))(
+  '%s',
+  async (_fault, scenario) => {
+    const outcome = scenario.stage ? playAlone(scenario, 'short') : play(stage, scenario, 'short')
+    expect(await outcome).toMatchObject(nothingWrong)
+  },
+)
+
+test('disk full', async (context) => {
+  const outcome = await playDiskFull('short')
+  if (typeof outcome === 'string') return context.skip(outcome)
+  expect(outcome).toMatchObject(nothingWrong)
+})

@@ -1,0 +1,60 @@
+// npm run test:faults: each fault many times; the outcome goes into docs/faults.md. With `short`, as in npm test, and it is only printed.
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { format, resolveConfig } from 'prettier'
+import { type Outcome, play, playAlone, playDiskFull, scenarios } from './scenarios.ts'
+import { setStage } from './stage.ts'
+
+const page = join(import.meta.dirname, '../../docs/faults.md')
+const [begin, end] = ['<!-- measured by npm run test:faults -->', '<!-- end of what was measured -->']
+
+const form = process.argv[2] === 'short' ? 'short' : 'long'
+const stage = await setStage()
+const outcomes: Outcome[] = []
+let notDone = ''
+try {
+  for (const scenario of scenarios) {
+    note(scenario.stage ? await playAlone(scenario, form) : await play(stage, scenario, form))
+  }
+  const diskFull = await playDiskFull(form)
+  if (typeof diskFull === 'string') notDone = `\n\nNot done: disk full (${diskFull}).`
+  else note(diskFull)
+} finally {
+  await stage.end()
+}
+
+const table = [
+  '| fault | runs | acknowledged writes | lost | foreign canaries | untyped errors | typed errors |',
+  '| --- | --: | --: | --: | --: | --: | --: |',
+  ...outcomes.map((outcome) =>
+    [
+      '',
+      outcome.fault,
+      outcome.runs,
+      outcome.acknowledged.toLocaleString('en'),
+      outcome.lost,
+      outcome.foreign,
+      outcome.untyped,
+      errorsOf(outcome).toLocaleString('en'),
+      '',
+    ].join(' | '),
+  ),
+].join('\n')
+const text = await format(`${table}${notDone}`, { ...(await resolveConfig(page)), filepath: page })
+console.log(text)
+if (form === 'long') {
+  const before = await readFile(page, 'utf8')
+  const [from, to] = [before.indexOf(begin), before.indexOf(end)]
+  await writeFile(page, `${before.slice(0, from)}${begin}\n\n${text}\n${before.slice(to)}`)
+}
+const isRight = ({ lost, foreign, untyped }: Outcome): boolean => lost + foreign + untyped === 0
+if (!outcomes.every(isRight)) process.exitCode = 1
+
+function note(outcome: Outcome): void {
+  outcomes.push(outcome)
+  console.log(JSON.stringify(outcome))
+}
+
+function errorsOf({ typed }: Outcome): number {
+  return Object.values(typed).reduce((sum, count) => sum + count, 0)
+}
