@@ -27,7 +27,7 @@ afterEach(() => proxy.close())
 
 /** A store that loses patience soon, by way of the proxy. */
 function hastyStore(connectionLimit = 4): MySQLStore {
-  return openStore({ uri: proxy.url, connectionLimit }, { statementTimeout: '500ms' })
+  return openStore({ uri: proxy.url, connectionLimit }, { statementTimeout: '1s' })
 }
 
 /** Asks until there is an answer: while a network heals some have none. */
@@ -88,7 +88,7 @@ describe('a statement that has no answer', () => {
   it('leaves a single connection of the app as it is, which works once the network does', async () => {
     const connection = await createConnection(proxy.url)
     onTestFinished(() => connection.destroy())
-    const store = openStore(connection, { statementTimeout: '500ms' })
+    const store = openStore(connection, { statementTimeout: '1s' })
     const [key, other] = await storedMany(store, 2)
     proxy.blackhole()
     await expect(store.find([key!])).rejects.toMatchObject(timedOut)
@@ -231,7 +231,7 @@ describe('a write whose connection is cut', () => {
 describe('a pool whose connections are all in use', () => {
   it('is waited for within a limit, and gets back whatever it gives later', async () => {
     const pool = openPool(url, { connectionLimit: 1 })
-    const store = openStore(pool, { statementTimeout: '50ms' })
+    const store = openStore(pool, { statementTimeout: '2s' })
     const key = await stored(store)
     const taken = await pool.getConnection()
     const asked = await Promise.allSettled(Array.from({ length: 20 }, () => store.find([key])))
