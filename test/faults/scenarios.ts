@@ -47,11 +47,21 @@ export async function play(
       await happen(stage, crowd, round)
       await crowd.acknowledgesMore(50)
     }
-    return { fault, runs, strange: crowd.strange, ...(await crowd.settle()) }
+    const tally = await crowd.settle()
+    await Promise.all(stage.urls.map(works))
+    return { fault, runs, strange: crowd.strange, ...tally }
   } finally {
     stage.proxy.pass()
     await crowd.end()
   }
+}
+
+/** Waits until this app by itself writes again. */
+async function works(url: string): Promise<void> {
+  const crowd = new Crowd([url])
+  crowd.start(1)
+  await crowd.acknowledgesMore(1)
+  await crowd.end()
 }
 
 /** Plays one that needs a stage of its own. */
