@@ -74,6 +74,8 @@ async function startProgram(
     const install = [
       '--no-defaults',
       `--datadir=${data}`,
+      // A server that starts removes what it takes for leftovers there: also those of another one.
+      `--tmpdir=${folder}`,
       '--skip-test-db',
       '--auth-root-authentication-method=normal',
       ...account,
@@ -85,6 +87,7 @@ async function startProgram(
       [
         '--no-defaults',
         `--datadir=${data}`,
+        `--tmpdir=${folder}`,
         `--socket=${join(folder, 'socket')}`,
         `--pid-file=${join(folder, 'pid')}`,
         '--bind-address=127.0.0.1',
