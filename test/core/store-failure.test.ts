@@ -214,7 +214,7 @@ describe('an answer that is lost on its way back', () => {
     }
   }
 
-  test('to a rotation: the commit of the error page gives the browser the token that was stored', async () => {
+  test('to a rotation: the next attempt gives the browser the token that was stored', async () => {
     const { store, sessions, token } = await failingStore()
     const work = await sessions.load(token)
     bag(work).b = 2

@@ -14,7 +14,8 @@ export function runs(count: number): number {
 export const timeout = 120_000 * Math.max(1, factor)
 
 /**
- * Tries `check` on generated values. A failure is made as small as it gets, and tells how to see it again.
+ * Tries `check` on generated values. A failure is made as small as it gets (`COATCHECK_SHRINK=0`: it is not), and tells
+ * how to see it again.
  * @throws Error
  */
 export async function holds<Value>(
@@ -26,6 +27,7 @@ export async function holds<Value>(
   const result = await fc.check(fc.asyncProperty(arbitrary, check), {
     seed,
     numRuns: runs(count),
+    endOnFailure: process.env['COATCHECK_SHRINK'] === '0',
     // Shrinking on a real database takes a while: then what is smallest by now is told.
     interruptAfterTimeLimit: timeout * 0.8,
     ...(path !== undefined && { path }),

@@ -84,6 +84,8 @@ async function startProgram(
     const install = [
       '--no-defaults',
       `--datadir=${data}`,
+      // A server that starts removes what it takes for leftovers there: also those of another one.
+      `--tmpdir=${folder}`,
       '--skip-test-db',
       '--auth-root-authentication-method=normal',
       ...account,

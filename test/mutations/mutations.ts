@@ -1,0 +1,284 @@
+/** One rule broken: a text in one file that stands there exactly once, and what takes its place. */
+export interface Mutation {
+  readonly name: string
+  readonly file: string
+  readonly find: string
+  readonly replace: string
+  /** The test files that are to see it. */
+  readonly tests: readonly string[]
+  /** Of the tests that run on every store, those on this one are run besides those in memory. */
+  readonly store?: 'MySQL' | 'SQLite'
+}
+
+const memory = 'src/stores/memory.ts'
+const work = 'src/core/unit-of-work.ts'
+const standing = 'src/core/standing.ts'
+const signIn = 'src/core/sign-in.ts'
+
+const properties = 'test/properties/interleavings.test.ts'
+const memoryTests = ['test/stores/memory.test.ts', properties]
+
+export const mutations: readonly Mutation[] = [
+  {
+    name: 'an update creates what is not there',
+    file: memory,
+    find: `    if (entry === undefined) return 'gone'
+    switch (write.type) {`,
+    replace: `    if (entry === undefined && write.type === 'update')
+      return this.#insert({ ...write, type: 'insert', publicId: write.key, signedIn: false }, now)
+    if (entry === undefined) return 'gone'
+    switch (write.type) {`,
+    tests: memoryTests,
+  },
+  {
+    name: 'an update looks at no version',
+    file: memory,
+    find: `    if (entry.version !== write.version) return 'stale'
+    this.#replace(entry, write, write.lifetime, now)
+    this.#used(entry)`,
+    replace: `    this.#replace(entry, write, write.lifetime, now)
+    this.#used(entry)`,
+    tests: memoryTests,
+  },
+  {
+    name: 'an update looks at no version (SQLite)',
+    file: 'src/stores/sqlite-schema.ts',
+    find: '${forgetFormer} WHERE session_key = ? AND version = ? AND',
+    replace: '${forgetFormer} WHERE session_key = ? AND ? > 0 AND',
+    tests: ['test/stores/sqlite.test.ts', properties],
+    store: 'SQLite',
+  },
+  {
+    name: 'an update looks at no version (MySQL)',
+    file: 'src/stores/sql/mysql-statements.ts',
+    find: '`${moveExpiry}, ${forgetFormer} WHERE session_key = ? AND version = ? AND ${live}`,',
+    replace: '`${moveExpiry}, ${forgetFormer} WHERE session_key = ? AND ? > 0 AND ${live}`,',
+    tests: ['test/stores/mysql.test.ts', 'test/properties/processes.test.ts'],
+    store: 'MySQL',
+  },
+  {
+    name: 'a version does not grow',
+    file: memory,
+    find: '    entry.version++\n',
+    replace: '',
+    tests: memoryTests,
+  },
+  {
+    name: 'the key from before a rotation stays',
+    file: memory,
+    find: `    this.#byKey.delete(key)
+    entry.key = write.newKey`,
+    replace: '    entry.key = write.newKey',
+    tests: memoryTests,
+  },
+  {
+    name: 'what a rotation held is shown with the live data',
+    file: memory,
+    find: 'former: { userId, authenticatedAt, data: Buffer.from(data) }',
+    replace: 'former: { userId, authenticatedAt, data: Buffer.from(data && entry.data) }',
+    tests: memoryTests,
+  },
+  {
+    name: 'a grace has no end',
+    file: memory,
+    find: '!entry?.former || entry.former.until <= now || entry.expiresAt <= now',
+    replace: '!entry?.former || entry.expiresAt <= now',
+    tests: memoryTests,
+  },
+  {
+    name: 'an insert writes over what is there',
+    file: memory,
+    find: "    if (this.#byKey.has(write.key)) return 'exists'\n",
+    replace: '',
+    tests: memoryTests,
+  },
+  {
+    name: 'removeByUser misses one',
+    file: memory,
+    find: 'if (entry.publicId === except) continue',
+    replace: 'if (entry.publicId === except || removed === 1) continue',
+    tests: memoryTests,
+  },
+  {
+    name: 'expired is found',
+    file: memory,
+    find: 'entry !== undefined && entry.expiresAt > now ? entry : undefined',
+    replace: 'entry !== undefined && now > 0 ? entry : undefined',
+    tests: ['test/stores/memory.test.ts'],
+  },
+  {
+    name: 'a touch shortens',
+    file: memory,
+    find: 'Math.max(entry.expiresAt, expiry(write.lifetime, entry.createdAt, now))',
+    replace: 'expiry(write.lifetime, entry.createdAt, now)',
+    tests: ['test/stores/memory.test.ts'],
+  },
+  {
+    name: 'the absolute lifetime is no limit',
+    file: memory,
+    find: 'Math.min(now + lifetime.idle, createdAt + (lifetime.absolute ?? Infinity))',
+    replace: 'now + lifetime.idle + 0 * createdAt',
+    tests: memoryTests,
+  },
+  {
+    name: 'writes are sent again after a failure',
+    file: 'src/core/batcher.ts',
+    find: 'readsOnly: false',
+    replace: 'readsOnly: true',
+    tests: ['test/core/batcher.test.ts', properties],
+  },
+  {
+    name: 'the key is the token',
+    file: 'src/core/token.ts',
+    find: "return (timeOf(token) + hash('sha256', token, 'hex').slice(0, 42)) as SessionKey",
+    replace: "return (token || hash('sha256', token, 'hex')) as SessionKey",
+    tests: ['test/core/token.test.ts', 'test/core/hardening.test.ts'],
+  },
+  {
+    name: 'no signature is looked at',
+    file: 'src/core/token.ts',
+    find: 'if (timingSafeEqual(given, expected)) return { token, renew: index > 0 }',
+    replace: 'if (timingSafeEqual(given, given)) return { token, renew: index > 0 }',
+    tests: ['test/core/token.test.ts', 'test/http/exchange.test.ts'],
+  },
+  {
+    name: 'an unknown token is taken on',
+    file: 'src/core/engine.ts',
+    find: 'new UnitOfWork(this, form, record && token, record)',
+    replace: 'new UnitOfWork(this, form, token, record)',
+    tests: ['test/core/hardening.test.ts', 'test/core/sign-in.test.ts', 'test/http/exchange.test.ts'],
+  },
+  {
+    name: 'a merge takes theirs',
+    file: 'src/core/merge.ts',
+    find: '} else if (isDeepStrictEqual(ours, before)) {',
+    replace: '} else if (isDeepStrictEqual(now, theirs[key])) {',
+    tests: ['test/core/merge.test.ts', properties],
+  },
+  {
+    name: 'an ended session begins again with a late commit',
+    file: standing,
+    find: 'if (!this.signedIn) {',
+    replace: "if (!this.signedIn && hindrance === 'storedBefore') {",
+    tests: ['test/core/ending.test.ts', properties],
+  },
+  {
+    name: 'a sign-in keeps the token',
+    file: work,
+    find: `      this.#standing.signedIn = true
+      this.#standing.tokens.plan()`,
+    replace: '      this.#standing.signedIn = true',
+    tests: ['test/core/sign-in.test.ts', properties],
+  },
+  {
+    name: 'another user goes on with what the one before left',
+    file: work,
+    find: "if (another || this.#standing.state === 'gone') this.#standing.becomeEmpty()",
+    replace: "if (this.#standing.state === 'gone') this.#standing.becomeEmpty()",
+    tests: ['test/core/sign-in.test.ts', properties],
+  },
+  {
+    name: 'what began before a sign-in is merged into it',
+    file: standing,
+    find: '      if (fresh.userId !== base.userId) return false\n',
+    replace: '',
+    tests: ['test/core/concurrency.test.ts', properties],
+  },
+  {
+    name: 'a token from before a rotation leads to the user of after it',
+    file: standing,
+    find: 'return { ...record, ...record.former, key }',
+    replace: 'return { ...record, key }',
+    tests: ['test/core/rotation-grace.test.ts', properties],
+  },
+  {
+    name: 'what a former token took in and did not store stays in sight',
+    file: standing,
+    find: '    this.#putBack(before.held)\n  }\n\n  /** A failed touch',
+    replace: '  }\n\n  /** A failed touch',
+    tests: ['test/core/rotation-grace.test.ts', properties],
+  },
+  {
+    name: 'update(fn) is not undone before it runs again',
+    file: standing,
+    find: '    if (undo) this.#putBack(undo)\n    if (again',
+    replace: '    if (again',
+    tests: ['test/core/update.test.ts', properties],
+  },
+  {
+    name: 'an update(fn) that failed is stored by the commit',
+    file: standing,
+    find: '      if (undo && this.signedIn === signedIn) this.#putBack(undo)\n',
+    replace: '',
+    tests: ['test/core/store-failure.test.ts', properties],
+  },
+  {
+    name: 'a write whose answer was lost is not found again',
+    file: standing,
+    find: `    if (again && (await this.#storedBefore(write))) return 'storedBefore'\n`,
+    replace: '',
+    tests: ['test/core/store-failure.test.ts', properties],
+  },
+  {
+    name: 'an ending that failed is not tried again',
+    file: work,
+    find: '        this.#endPlanned = reason\n        throw error',
+    replace: '        throw error',
+    tests: ['test/core/store-failure.test.ts', properties],
+  },
+  {
+    name: 'each read moves the expiry',
+    file: standing,
+    find: 'record.readAt - record.seenAt >= this.#form.touchAfter(record)',
+    replace: 'record.readAt - record.seenAt >= 0 * this.#form.touchAfter(record)',
+    tests: ['test/core/session-expiry.test.ts', properties],
+  },
+  {
+    name: 'a sign-in does not look at what was revoked',
+    file: signIn,
+    find: 'if (await wasRevoked(notes, signIn, precision)) return signInRevoked()',
+    replace: 'if (precision < 0) return signInRevoked()',
+    tests: ['test/core/sign-in-limits.test.ts', properties],
+  },
+  {
+    name: 'a revocation is not noted',
+    file: 'src/core/user-sessions.ts',
+    find: '    await rememberRevocation({ store: this.#store, context: this.#context }, this.#userId, except)\n',
+    replace: '',
+    tests: ['test/core/sign-in-limits.test.ts', properties],
+  },
+  {
+    name: 'a revocation that spares a session takes back the one before',
+    file: signIn,
+    find: 'const revokedAt = spared === publicId ? before : note.seenAt',
+    replace: 'const revokedAt = spared === publicId ? before && undefined : note.seenAt',
+    tests: ['test/core/sign-in-limits.test.ts', properties],
+  },
+  {
+    name: 'the limit of sessions ends the newest',
+    file: signIn,
+    find: 'newestFirst.slice(most)',
+    replace: 'newestFirst.slice(0, -most)',
+    tests: ['test/core/sign-in-limits.test.ts'],
+  },
+  {
+    name: 'a response leaves before its session is stored',
+    file: 'src/adapters/node.ts',
+    find: `      this.#state = 'committing'
+      this.#statusCode = this.#response.statusCode`,
+    replace: `      finished.catch(() => undefined)
+      if (this.#state === 'open') {
+        this.#state = 'released'
+        return this.#pass(method, parameters)
+      }
+      this.#statusCode = this.#response.statusCode`,
+    tests: ['test/adapters/before-the-first-byte.test.ts', 'test/adapters/failing-store.test.ts'],
+  },
+  {
+    name: 'the cookie is set again under a former token',
+    file: 'src/http/exchange.ts',
+    find: '    if (this.work.isFormer) return false\n',
+    replace: '',
+    tests: ['test/http/exchange.test.ts', 'test/adapters/cookies.test.ts'],
+  },
+]
