@@ -227,14 +227,18 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
   /** @internal */
   encode(data: Record<string, unknown>): Uint8Array {
     const bytes = this.#settings.codec.encode(data)
-    if (bytes.length > this.#settings.sizeLimit) {
-      throw new SessionError(
-        'ERR_SESSION_TOO_LARGE',
-        `The session's data takes ${bytes.length} bytes, over the limit of ${this.#settings.sizeLimit}; most of it is in "${this.#largestName(data)}". Keep large things in a table of yours and only their id in the session, or raise sizeLimit.`,
-      )
-    }
     const { encryption } = this.#settings
     return encryption ? encryption.plain(bytes) : bytes
+  }
+
+  /** @internal */
+  assertFits(encoded: Uint8Array): void {
+    const { codec, sizeLimit } = this.#settings
+    if (encoded.length <= sizeLimit) return
+    throw new SessionError(
+      'ERR_SESSION_TOO_LARGE',
+      `The session's data takes ${encoded.length} bytes, over the limit of ${sizeLimit}; most of it is in "${this.#largestName(codec.decode(encoded))}". Keep large things in a table of yours and only their id in the session, or raise sizeLimit.`,
+    )
   }
 
   /** @internal */

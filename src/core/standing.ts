@@ -194,7 +194,7 @@ export class Standing {
           if (this.state !== 'open') return undefined
           const before = this.encoded()
           const value = this.#changed(session, change, before)
-          const hindrance = await this.#write(this.encoded(), before)
+          const hindrance = await this.#writeChange(before)
           if (!hindrance) return { value }
           if (!(await this.#giveWay(hindrance))) return undefined
           await jitter(attempt)
@@ -204,6 +204,18 @@ export class Standing {
       }
       throw changedTooOften(mostAttempts)
     })
+  }
+
+  /** @param before what to put back into the session if what it holds now is not what was stored */
+  async #writeChange(before: Uint8Array): Promise<Hindrance | undefined> {
+    const { signedIn } = this
+    try {
+      return await this.#write(this.encoded(), before)
+    } catch (error) {
+      // Who goes on with the session must not store later what was worked out from data that is old by then.
+      if (this.signedIn === signedIn) this.#putBack(before)
+      throw error
+    }
   }
 
   #inTurn<Result>(act: () => Promise<Result>): Promise<Result> {
@@ -247,20 +259,14 @@ export class Standing {
     this.assertAvailable()
     if (this.headersOut && decision !== 'update') throw headersSent()
     const write = this.#contentWrite(decision, data)
-    const { signedIn } = this
     const token = this.tokens.current
     const again = write.type !== 'update' && this.#unanswered === token
     if (write.type !== 'update') this.#unanswered = token
-    let result: WriteResult
-    try {
-      result = await this.#context.write(write)
-      if (result === 'done') await this.#stored(write)
-    } catch (error) {
-      // Who goes on with the session must not store later what was worked out from data that is old by then.
-      if (undo && this.signedIn === signedIn) this.#putBack(undo)
-      throw error
+    const result = await this.#context.write(write)
+    if (result === 'done') {
+      await this.#stored(write)
+      return undefined
     }
-    if (result === 'done') return undefined
     if (undo) this.#putBack(undo)
     if (again && (await this.#storedBefore(write))) return 'storedBefore'
     this.#unanswered = undefined
@@ -295,6 +301,7 @@ export class Standing {
   }
 
   #contentWrite(decision: 'insert' | 'update' | 'rotate', data: Uint8Array): ContentWrite {
+    this.#context.assertFits(data)
     const content = { userId: this.userId, data, lifetime: this.#form.lifetime(this.session) }
     const signedIn = this.signedIn
     if (decision === 'insert') {

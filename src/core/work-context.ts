@@ -34,7 +34,9 @@ export interface WorkContext {
   inTurn<Result>(key: SessionKey, act: () => Promise<Result>): Promise<Result>
   /** Asks the store for anything else; its failure becomes a typed error and an event. */
   asking<Answer>(doing: string, ask: () => Promise<Answer>): Promise<Answer>
-  /** Throws ERR_SESSION_DATA or ERR_SESSION_TOO_LARGE. */
+  /** Throws ERR_SESSION_TOO_LARGE. Only what is to be stored is held to the limit: what was stored before it was lowered can be read. */
+  assertFits(encoded: Uint8Array): void
+  /** Throws ERR_SESSION_DATA. */
   encode(data: Record<string, unknown>): Uint8Array
   /** The record with its data as `encode` gives it; `undefined`, and an event, for one that cannot be decrypted. */
   open(record: SessionRecord): SessionRecord | undefined

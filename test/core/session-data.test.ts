@@ -344,6 +344,20 @@ describe('data over the size limit', () => {
     expect(await readData(sessions, token)).toEqual({ a: text(1_000) })
   })
 
+  test('can be read where it was stored under a larger limit, and made smaller', async () => {
+    const store = new WatchedStore()
+    const token = await storedSession(memorySessions({ store }), { history: 'x'.repeat(2_000), n: 1 })
+    const sessions = memorySessions({ store, sizeLimit: 1_000 })
+    const reading = await sessions.load(token)
+    expect(bag(reading).n).toBe(1)
+    expect(reading.commit()).toBeUndefined()
+    bag(reading).n = 2
+    await expect(reading.commit()).rejects.toMatchObject({ code: 'ERR_SESSION_TOO_LARGE' })
+    delete bag(reading).history
+    await reading.commit()
+    expect(await readData(sessions, token)).toEqual({ n: 2 })
+  })
+
   test('is data over 64 KiB unless the app says otherwise', async () => {
     const text = 'x'.repeat(65_536 - '{"a":""}'.length)
     await expect(storedSession(memorySessions(), { a: text })).resolves.toBeDefined()

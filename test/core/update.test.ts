@@ -80,6 +80,20 @@ describe('session.update()', () => {
     expect(store.writes).toEqual([])
   })
 
+  test.each([
+    ['is larger than may be', 'x'.repeat(70_000), 'ERR_SESSION_TOO_LARGE'],
+    ['JSON has no word for', 1n, 'ERR_SESSION_DATA'],
+  ])('that puts in what %s leaves the session as it was', async (_what, value, code) => {
+    const sessions = memorySessions()
+    const token = await storedSession(sessions, { n: 1 })
+    const work = await sessions.load(token)
+    await expect(bag(work).update((session) => void Object.assign(session, { value }))).rejects.toMatchObject(
+      { code },
+    )
+    expect({ ...bag(work) }).toEqual({ n: 1 })
+    expect(work.commit()).toBeUndefined()
+  })
+
   test('refuses an async change, which might run while others change the session', async () => {
     const sessions = memorySessions()
     const token = await storedSession(sessions, { n: 1 })

@@ -208,7 +208,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'an update(fn) that failed is stored by the commit',
     file: standing,
-    find: '      if (undo && this.signedIn === signedIn) this.#putBack(undo)\n',
+    find: '      if (this.signedIn === signedIn) this.#putBack(before)\n',
     replace: '',
     tests: ['test/core/store-failure.test.ts', properties],
   },
