@@ -7,6 +7,7 @@ import type { RequestSession, Session, SessionWork } from './session.ts'
 import type { SessionForm } from './session-form.ts'
 import type { Outcome } from './session-tokens.ts'
 import { Standing } from './standing.ts'
+import { Storing } from './storing.ts'
 import { Turns } from './turns.ts'
 import { type UserId, userIdText } from './user-id.ts'
 import type { WorkContext } from './work-context.ts'
@@ -22,6 +23,7 @@ export class UnitOfWork implements SessionWork {
   /** Why the session ends with the commit, if it does. */
   #endPlanned: EndReason | undefined
   readonly #turns = new Turns()
+  #storingMade: Storing | undefined
 
   /**
    * @internal
@@ -136,11 +138,16 @@ export class UnitOfWork implements SessionWork {
     }
     return this.#standing.decide(data) === undefined
       ? undefined
-      : this.#turns.take(() => this.#standing.store(data))
+      : this.#turns.take(() => this.#storing.store(data))
+  }
+
+  /** Made when there is something to store, as in most requests there is not. */
+  get #storing(): Storing {
+    return (this.#storingMade ??= new Storing(this.#context, this.#form, this.#standing))
   }
 
   #storeInTurn(): Promise<void> {
-    return this.#turns.take(() => this.#standing.store())
+    return this.#turns.take(() => this.#storing.store())
   }
 
   /** Ends the session with the commit. */
@@ -253,7 +260,7 @@ export class UnitOfWork implements SessionWork {
     const result = await this.#turns.take(() => {
       this.#standing.assertAvailable()
       const { session } = this
-      return session ? this.#standing.storeChange(session, change) : Promise.resolve(undefined)
+      return session ? this.#storing.storeChange(session, change) : Promise.resolve(undefined)
     })
     if (!result) throw sessionGone('This session has ended, so nothing was changed in it.')
     return result.value

@@ -13,6 +13,7 @@ export interface Mutation {
 const memory = 'src/stores/memory.ts'
 const work = 'src/core/unit-of-work.ts'
 const standing = 'src/core/standing.ts'
+const storing = 'src/core/storing.ts'
 const signIn = 'src/core/sign-in.ts'
 
 const properties = 'test/properties/interleavings.test.ts'
@@ -157,9 +158,9 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'an ended session begins again with a late commit',
-    file: standing,
-    find: 'if (!this.signedIn) {',
-    replace: "if (!this.signedIn && hindrance === 'storedBefore') {",
+    file: storing,
+    find: 'if (!this.#standing.signedIn) {',
+    replace: "if (!this.#standing.signedIn && hindrance === 'storedBefore') {",
     tests: ['test/core/ending.test.ts', properties],
   },
   {
@@ -179,7 +180,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'what began before a sign-in is merged into it',
-    file: standing,
+    file: storing,
     find: '      if (fresh.userId !== base.userId) return false\n',
     replace: '',
     tests: ['test/core/concurrency.test.ts', properties],
@@ -193,28 +194,28 @@ export const mutations: readonly Mutation[] = [
   },
   {
     name: 'what a former token took in and did not store stays in sight',
-    file: standing,
+    file: storing,
     find: '    this.#putBack(before.held)\n  }\n\n  /** A failed touch',
     replace: '  }\n\n  /** A failed touch',
     tests: ['test/core/rotation-grace.test.ts', properties],
   },
   {
     name: 'update(fn) is not undone before it runs again',
-    file: standing,
+    file: storing,
     find: '    if (undo) this.#putBack(undo)\n    if (again',
     replace: '    if (again',
     tests: ['test/core/update.test.ts', properties],
   },
   {
     name: 'an update(fn) that failed is stored by the commit',
-    file: standing,
-    find: '      if (this.signedIn === signedIn) this.#putBack(before)\n',
+    file: storing,
+    find: '      if (this.#standing.signedIn === signedIn) this.#putBack(before)\n',
     replace: '',
     tests: ['test/core/store-failure.test.ts', properties],
   },
   {
     name: 'a write whose answer was lost is not found again',
-    file: standing,
+    file: storing,
     find: `    if (again && (await this.#storedBefore(write))) return 'storedBefore'\n`,
     replace: '',
     tests: ['test/core/store-failure.test.ts', properties],

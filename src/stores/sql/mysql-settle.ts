@@ -72,13 +72,13 @@ function findingOf(
     case 'touch':
       return record ? 'not done' : 'gone'
     case 'remove':
-      return record ? 'not done' : 'done'
+      // It may as well be that another rotated it meanwhile: whoever ends a session looks further then.
+      return record ? 'not done' : 'gone'
   }
 }
 
 /** What a write came to that was sent twice: the first may have taken effect just before the second. */
 function resultOfSecond(write: SessionWrite, result: Result): Result | 'unknown' {
-  if (write.type === 'remove' && result === 'gone') return 'done'
   if (write.type === 'update' && result === 'stale') return 'unknown'
   if (write.type === 'rotate' && result === 'gone') return 'unknown'
   return result instanceof LostStatement ? 'unknown' : result

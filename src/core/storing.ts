@@ -1,0 +1,310 @@
+import { jitter, mostAttempts } from './attempts.ts'
+import { type ContentWrite, recordAfter, referenceTo } from './content-write.ts'
+import { changedTooOften, headersSent } from './errors.ts'
+import { mergeRecords } from './merge-records.ts'
+import type { SessionRecord } from './record.ts'
+import type { RequestSession } from './session.ts'
+import type { SessionForm } from './session-form.ts'
+import type { Standing } from './standing.ts'
+import type { WriteResult } from './store.ts'
+import type { WorkContext } from './work-context.ts'
+
+/** Why there is still something to store after a write; `'storedBefore'`: an earlier one, whose answer was lost, had stored it. */
+type Hindrance = Exclude<WriteResult, 'done'> | 'storedBefore'
+
+/** Brings the store in line with how a session stands: writes, and where others were faster, merges and writes again. */
+export class Storing {
+  readonly #context: WorkContext
+  readonly #form: SessionForm
+  readonly #standing: Standing
+  /** What was seen and held here when something was stored into a session that had got another token. */
+  #beforeMerge: { readonly seen: SessionRecord; readonly held: Uint8Array } | undefined
+  /** The token that a write was to store, while no answer says whether it did. */
+  #unanswered: string | undefined
+
+  constructor(context: WorkContext, form: SessionForm, standing: Standing) {
+    this.#context = context
+    this.#form = form
+    this.#standing = standing
+  }
+
+  /** @param encoded what the session holds, where that was encoded in this very moment */
+  async store(encoded?: Uint8Array): Promise<void> {
+    const hindrance = await this.#write(encoded ?? this.#standing.encoded())
+    // Others are at this session too: those of this process go on one after the other, not all in each other's way.
+    if (hindrance) await this.#inTurn(() => this.#storeAgain(hindrance))
+  }
+
+  async #storeAgain(first: Hindrance): Promise<void> {
+    let hindrance: Hindrance | undefined = first
+    try {
+      for (let attempt = 1; attempt <= mostAttempts; attempt++) {
+        if (!(await this.#giveWay(hindrance))) return
+        hindrance = await this.#write(this.#standing.encoded())
+        if (!hindrance) return
+        await jitter(attempt)
+      }
+    } finally {
+      this.#unmerge()
+    }
+    throw changedTooOften(mostAttempts)
+  }
+
+  /** @returns what `change` gave; `undefined` if the session has ended */
+  storeChange<Result>(
+    session: RequestSession,
+    change: (session: RequestSession) => Result,
+  ): Promise<{ readonly value: Result } | undefined> {
+    return this.#inTurn(async () => {
+      try {
+        for (let attempt = 1; attempt <= mostAttempts; attempt++) {
+          if (this.#standing.state !== 'open') return undefined
+          const before = this.#standing.encoded()
+          const value = this.#changed(session, change, before)
+          const hindrance = await this.#writeChange(before)
+          if (!hindrance) return { value }
+          if (!(await this.#giveWay(hindrance))) return undefined
+          await jitter(attempt)
+        }
+      } finally {
+        this.#unmerge()
+      }
+      throw changedTooOften(mostAttempts)
+    })
+  }
+
+  /** @param before what to put back into the session if what it holds now is not what was stored */
+  async #writeChange(before: Uint8Array): Promise<Hindrance | undefined> {
+    const { signedIn } = this.#standing
+    try {
+      return await this.#write(this.#standing.encoded(), before)
+    } catch (error) {
+      // Who goes on with the session must not store later what was worked out from data that is old by then.
+      if (this.#standing.signedIn === signedIn) this.#putBack(before)
+      throw error
+    }
+  }
+
+  #inTurn<Result>(act: () => Promise<Result>): Promise<Result> {
+    const key = this.#standing.record?.key
+    return key === undefined ? act() : this.#context.inTurn(key, act)
+  }
+
+  #changed<Result>(
+    session: RequestSession,
+    change: (session: RequestSession) => Result,
+    before: Uint8Array,
+  ): Result {
+    try {
+      const value = change(session)
+      if (typeof (value as { then?: unknown } | null | undefined)?.then !== 'function') return value
+    } catch (error) {
+      this.#putBack(before)
+      throw error
+    }
+    this.#putBack(before)
+    throw new TypeError(
+      'What update() is given must not be async, for it may run several times: await before it.',
+    )
+  }
+
+  #putBack(data: Uint8Array): void {
+    if (this.#standing.session)
+      this.#form.refill(
+        this.#standing.session,
+        this.#context.decode({ ...this.#standing.record!, data }) ?? {},
+      )
+  }
+
+  /**
+   * Stores what has to be, if the session's data is this.
+   * @param undo what to put back into the session if that is not what was stored
+   */
+  async #write(data: Uint8Array, undo?: Uint8Array): Promise<Hindrance | undefined> {
+    const decision = this.#standing.decide(data)
+    if (!decision) return undefined
+    if (decision === 'touch') {
+      await this.#touchRecord(this.#standing.record!, data)
+      return undefined
+    }
+    this.#standing.assertAvailable()
+    if (this.#standing.headersOut && decision !== 'update') throw headersSent()
+    const write = this.#contentWrite(decision, data)
+    const token = this.#standing.tokens.current
+    const again = write.type !== 'update' && this.#unanswered === token
+    if (write.type !== 'update') this.#unanswered = token
+    const result = await this.#context.write(write)
+    if (result === 'done') {
+      await this.#stored(write)
+      return undefined
+    }
+    if (undo) this.#putBack(undo)
+    if (again && (await this.#storedBefore(write))) return 'storedBefore'
+    this.#unanswered = undefined
+    return result
+  }
+
+  /** Goes on from what an earlier write of the same token stored, if it did although its answer never came. */
+  async #storedBefore(write: ContentWrite): Promise<boolean> {
+    const found = await this.#context.find(this.#context.keyOf(this.#standing.tokens.current))
+    if (found?.publicId !== this.#standing.publicId) return false
+    const stored = this.#context.open(found) ?? found
+    if (this.#standing.session && this.#standing.record)
+      mergeRecords(this.#context, this.#form, this.#standing.session, this.#standing.record, stored)
+    await this.#stored(write, stored)
+    return true
+  }
+
+  /** @returns whether there is something left to store: the session in hand holds it then */
+  async #giveWay(hindrance: Hindrance): Promise<boolean> {
+    if (hindrance === 'storedBefore') return true
+    if (hindrance === 'exists') this.#standing.tokens.plan()
+    else if (!(await this.#takeInFresh())) {
+      if (!this.#standing.signedIn) {
+        this.#standing.state = 'gone'
+        this.#standing.record = undefined
+        this.#standing.tokens.forget()
+        return false
+      }
+      this.#startAnew()
+    }
+    return true
+  }
+
+  #contentWrite(decision: 'insert' | 'update' | 'rotate', data: Uint8Array): ContentWrite {
+    this.#context.assertFits(data)
+    const content = {
+      userId: this.#standing.userId,
+      data,
+      lifetime: this.#form.lifetime(this.#standing.session),
+    }
+    const signedIn = this.#standing.signedIn
+    if (decision === 'insert') {
+      return {
+        type: 'insert',
+        key: this.#context.keyOf(this.#standing.tokens.current),
+        publicId: this.#standing.publicId,
+        signedIn,
+        ...content,
+      }
+    }
+    const { key, version } = this.#standing.record!
+    if (decision === 'update') return { type: 'update', key, version, ...content }
+    const grace = this.#context.rotationGrace
+    return {
+      type: 'rotate',
+      key,
+      newKey: this.#context.keyOf(this.#standing.tokens.current),
+      version,
+      signedIn,
+      grace,
+      ...content,
+    }
+  }
+
+  async #stored(
+    write: ContentWrite,
+    record = recordAfter(write, this.#standing.record, this.#standing.publicId),
+  ): Promise<void> {
+    if (this.#standing.signedIn) await this.#stand(record)
+    this.#standing.record = record
+    if (write.type !== 'update') this.#standing.tokens.store()
+    this.#unanswered = undefined
+    this.#standing.touched = false
+    this.#standing.saved = true
+    this.#standing.signedIn = false
+    const reference = referenceTo(record)
+    if (write.type === 'insert') this.#context.announce('created', reference)
+    if (write.type === 'rotate') this.#context.announce('rotated', reference)
+    this.#context.announce('committed', { ...reference, version: record.version })
+    this.#hideWhatCameAfter()
+  }
+
+  /**
+   * Ends what was just stored if it may not stay. Nobody has been told its token; nor is anybody where the store does not
+   * answer, so there it may lie until the commit is tried again.
+   */
+  async #stand({ publicId, userId, key }: SessionRecord): Promise<void> {
+    const refusal = await this.#context.refusalOf({
+      userId: userId!,
+      publicId,
+      readAt: this.#standing.readAt,
+      begunAt: this.#standing.begunAt,
+    })
+    if (!refusal) return
+    this.#beforeMerge = undefined
+    this.#standing.becomeEmpty()
+    // It is not told if this fails: what is told already is that the sign-in failed.
+    await this.#context.write({ type: 'remove', key }).catch(() => undefined)
+    throw refusal
+  }
+
+  /** What a request with a former token stored stands in the session, but it sees of that what it saw before. */
+  #hideWhatCameAfter(): void {
+    const before = this.#beforeMerge
+    if (!before || !this.#standing.record) return
+    this.#beforeMerge = undefined
+    const { key, authenticatedAt } = before.seen
+    this.#standing.record = { ...this.#standing.record, key, authenticatedAt, data: before.held }
+    this.#putBack(before.held)
+  }
+
+  /** What a request with a former token took in, and then did not store, it never saw. */
+  #unmerge(): void {
+    const before = this.#beforeMerge
+    if (!before) return
+    this.#beforeMerge = undefined
+    if (this.#standing.record) this.#standing.record = before.seen
+    this.#putBack(before.held)
+  }
+
+  /** A failed touch shortens a session by a little; it must not fail the request. The engine has told the event. */
+  async #touchRecord(record: SessionRecord, data: Uint8Array): Promise<void> {
+    this.#standing.touched = false
+    const lifetime = this.#form.lifetime(this.#standing.session)
+    try {
+      await this.#context.touch(record, data, lifetime)
+    } catch {
+      // Not in this request again: the store has just shown that it is not well.
+    }
+    this.#standing.record &&= { ...this.#standing.record, seenAt: this.#standing.record.readAt }
+  }
+
+  /** Takes in what others stored since; false if the session has ended, or is another's by now. */
+  async #takeInFresh(): Promise<boolean> {
+    const base = this.#standing.record!
+    const found = await this.#context.find(base.key)
+    if (!found) return false
+    const fresh = this.#context.open(found) ?? found
+    if (this.#standing.signedIn) {
+      // As in `signIn`: a session of its own.
+      if (fresh.former) return false
+    } else {
+      // Nothing that began before a sign-in writes into what came of it.
+      if (fresh.userId !== base.userId) return false
+      this.#standing.userId = fresh.userId
+    }
+    if (fresh.former) {
+      this.#standing.former = true
+      this.#standing.tokens.unplan()
+      this.#beforeMerge ??= { seen: base, held: this.#standing.encoded() }
+    }
+    if (this.#standing.session) mergeRecords(this.#context, this.#form, this.#standing.session, base, fresh)
+    this.#standing.record = fresh
+    return true
+  }
+
+  /**
+   * The session ended while somebody signed in on it. The sign-in stands, on a session of its own that
+   * holds only what this request put there: nothing of an ended session comes back.
+   */
+  #startAnew(): void {
+    const userId = this.#standing.userId
+    if (this.#standing.session && this.#standing.record) {
+      mergeRecords(this.#context, this.#form, this.#standing.session, this.#standing.record, undefined)
+    }
+    this.#standing.becomeNew()
+    this.#standing.userId = userId
+    this.#standing.signedIn = true
+  }
+}
