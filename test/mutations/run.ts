@@ -11,7 +11,8 @@ import { type Mutation, mutations } from './mutations.ts'
 const root = join(import.meta.dirname, '../..')
 const bin = join(root, 'node_modules/.bin')
 const run = promisify(execFile)
-/** Ends what a mutation lets hang. */
+/** Milliseconds that end what a mutation lets hang: one test, and all of them. */
+const longestTest = 20_000
 const longest = 300_000
 
 interface Found {
@@ -80,7 +81,8 @@ async function failures(tests: readonly string[], stores: readonly string[]): Pr
   rmSync(report, { force: true })
   const others = ['MySQL', 'SQLite'].filter((store) => !stores.includes(store))
   const names = others.length > 0 ? [`--testNamePattern=^(?!.*(${others.join('|')}))`] : []
-  const options = ['run', ...tests, '--reporter=json', `--outputFile=${report}`, ...names]
+  const limits = [`--testTimeout=${longestTest}`, ...names]
+  const options = ['run', ...tests, '--reporter=json', `--outputFile=${report}`, ...limits]
   const env = { ...process.env, COATCHECK_MARIADB: mariadb.url, COATCHECK_SEED: '1', COATCHECK_SHRINK: '0' }
   // It ends with 1 where tests fail: the report says which.
   await run(join(bin, 'vitest'), options, { cwd: folder, env, timeout: longest }).catch(() => undefined)
