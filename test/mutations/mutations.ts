@@ -273,7 +273,7 @@ export const mutations: readonly Mutation[] = [
         return this.#pass(method, parameters)
       }
       this.#statusCode = this.#response.statusCode`,
-    tests: ['test/adapters/before-the-first-byte.test.ts', 'test/adapters/failing-store.test.ts'],
+    tests: ['test/adapters/failing-store.test.ts'],
   },
   {
     name: 'the cookie is set again under a former token',

@@ -26,7 +26,7 @@ if (chosen.length === 0) throw new Error(`No mutation's name has "${asked}" in i
 
 const folder = mkdtempSync(join(tmpdir(), 'coatcheck-mutations-'))
 process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
-process.once('SIGINT', () => process.exit(130))
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
 copySource()
 const mariadb = await startMariaDB()
 try {
