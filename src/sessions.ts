@@ -45,7 +45,7 @@ export interface SessionsOptions {
   /**
    * How many sessions one user may have at once. `whenFull` says what a sign-in does that is one too many: `'endOldest'`,
    * the default, ends the session that was signed in to longest ago; `'refuse'` fails with ERR_SESSION_LIMIT (403).
-   * Default: as many as they like. However many sign in at the same moment in however many apps, no more stay.
+   * Default: as many as they like. Sessions from before the option was set are not refused, and not counted by `'refuse'`. However many sign in at the same moment in however many apps, no more stay.
    */
   readonly sessionsPerUser?:
     { readonly most: number; readonly whenFull?: 'endOldest' | 'refuse' | undefined } | undefined

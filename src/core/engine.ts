@@ -4,11 +4,11 @@ import type { Codec } from './codec.ts'
 import { byDeadline } from './deadline.ts'
 import type { Encryption } from './encryption.ts'
 import { SessionError, storeUnavailable } from './errors.ts'
-import type { SessionEvents } from './events.ts'
+import type { EndReason, SessionEvents } from './events.ts'
 import { isPlainObject, type Merge } from './merge.ts'
 import type { SessionKey, SessionRecord } from './record.ts'
 import { bagForm, type SessionForm } from './session-form.ts'
-import { refusalOf, type UserLimit } from './sign-in.ts'
+import { isNote, refusalOf, type UserLimit } from './sign-in.ts'
 import type { Lifetime, SessionStore, SessionWrite, TokenKeyedStore, WriteResult } from './store.ts'
 import { Sweeper, type SweepSettings } from './sweeper.ts'
 import { keyOf } from './token.ts'
@@ -107,12 +107,18 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
     if (tokens.length > 1) return this.#loadFirst(form, tokens)
     const token = tokens[0]
     if (token === undefined) return Promise.resolve(this.beginAs(form))
-    return this.find(this.keyOf(token)).then((record) => new UnitOfWork(this, form, record && token, record))
+    return this.find(this.keyOf(token)).then((found) => {
+      const record = sessionIn(found)
+      return new UnitOfWork(this, form, record && token, record)
+    })
   }
 
   async #loadFirst(form: SessionForm, tokens: readonly string[]): Promise<UnitOfWork> {
-    const records = await Promise.all(tokens.map((token) => this.find(this.keyOf(token))))
-    const index = records.findIndex((record) => record !== undefined)
+    const found = await Promise.all(tokens.map((token) => this.find(this.keyOf(token))))
+    const records = found.map(sessionIn)
+    // One that a token from before a rotation leads to only if there is no other.
+    const current = records.findIndex((record) => record && !record.former)
+    const index = current < 0 ? records.findIndex((record) => record !== undefined) : current
     return new UnitOfWork(this, form, tokens[index], records[index])
   }
 
@@ -179,8 +185,8 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
   }
 
   /** @internal */
-  revoke(userId: string, publicId: string): Promise<boolean> {
-    return this.user(userId).revoke(publicId)
+  revoke(userId: string, publicId: string, reason: EndReason): Promise<boolean> {
+    return this.user(userId).end(publicId, reason)
   }
 
   /** @internal */
@@ -261,7 +267,7 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
     const opened = this.open(record)
     if (!opened) return undefined
     try {
-      const data = this.#settings.codec.decode(opened.data)
+      const data = this.#settings.codec.decode(bufferOf(opened.data))
       if (isPlainObject(data) && accepts(data)) return data
       throw new TypeError('it is not the data of a session')
     } catch (cause) {
@@ -314,6 +320,16 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
       ),
     )
   }
+}
+
+/** What is remembered of users lies under keys too, and is no session. */
+function sessionIn(record: SessionRecord | undefined): SessionRecord | undefined {
+  return record && isNote(record) ? undefined : record
+}
+
+/** The same bytes, not copied. Codecs are written for what Node gives. */
+function bufferOf(bytes: Uint8Array): Buffer {
+  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }
 
 function closed(): SessionError {

@@ -155,15 +155,21 @@ export class Line<Request, Answer> {
     if (!this.#settings.readsOnly || calls.length === 1 || nobodyWaits) return this.#fail(calls, cause)
     const middle = Math.ceil(calls.length / 2)
     const halves = [calls.slice(0, middle), calls.slice(middle)] as const
-    const [first, second] = await Promise.all([this.#send(halves[0]), this.#send(halves[1])])
+    const [first, second] = await Promise.all([this.#send(halves[0], true), this.#send(halves[1], true)])
     // If it has answered nothing yet, it is the store that fails, and to ask on would only burden it.
     if (first && second && !answers) return this.#fail(calls, first.cause)
     if (first) await this.#settleFailed(halves[0], first.cause, true)
     if (second) await this.#settleFailed(halves[1], second.cause, true)
   }
 
-  /** @returns why none was answered; `undefined` if they were */
-  async #send(calls: Calls<Request, Answer>): Promise<{ readonly cause: unknown } | undefined> {
+  /**
+   * @param isPart of a batch that failed and is counted already
+   * @returns why none was answered; `undefined` if they were
+   */
+  async #send(
+    calls: Calls<Request, Answer>,
+    isPart = false,
+  ): Promise<{ readonly cause: unknown } | undefined> {
     try {
       const { requests, placeOf } = this.#requestsOf(calls)
       const answers = await this.#settings.send(requests)
@@ -172,7 +178,7 @@ export class Line<Request, Answer> {
       this.#answer(calls, (index) => answers[placeOf?.[index] ?? index]!)
       return undefined
     } catch (cause) {
-      this.#noteFailure(cause, calls)
+      if (!isPart) this.#noteFailure(cause, calls)
       return { cause }
     }
   }

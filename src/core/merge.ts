@@ -53,7 +53,7 @@ export function mergeInto(
       if (Object.keys(mine[key]).length === 0) delete mine[key]
     } else if (isDeepStrictEqual(ours, before)) {
       const held = mine[key]
-      if (Array.isArray(held) && Array.isArray(now)) held.splice(0, Infinity, ...(now as unknown[]))
+      if (Array.isArray(held) && Array.isArray(now)) replaceItems(held, now)
       else if (Object.hasOwn(theirs, key)) mine[key] = now
       else delete mine[key]
     } else if (resolve && !isDeepStrictEqual(ours, now)) {
@@ -62,6 +62,12 @@ export function mergeInto(
       else mine[key] = merged
     }
   }
+}
+
+/** One by one: as arguments of one call, a hundred thousand items are too many. */
+function replaceItems(array: unknown[], items: readonly unknown[]): void {
+  array.length = 0
+  for (const item of items) array.push(item)
 }
 
 function own(data: Data, key: string): unknown {

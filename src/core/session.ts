@@ -66,7 +66,7 @@ export interface Session {
    * step: the token from before never leads to a signed-in session (ASVS 5, 7.2.4).
    *
    * A sign-in does not outlive `revokeAll`: if that came after this request began, the commit fails and nothing is
-   * signed in.
+   * signed in. The session that it was made on ends with that, as it does where a limit refuses it.
    *
    * @param userId your id of the user; a number is kept as its decimal text, at most 255 bytes
    * @throws ERR_SESSION_USER_ID if it is empty or too long; by the commit, ERR_SESSION_REVOKED (401), and

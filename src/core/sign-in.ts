@@ -81,8 +81,8 @@ export async function refusalOf(
 ): Promise<SessionError | undefined> {
   if (await wasRevoked(notes, signIn, precision)) return signInRevoked()
   if (limit?.whenFull === 'endOldest') await endOldest(user, limit)
-  if (limit?.whenFull === 'refuse' && !(await takesPlace(notes, signIn, user, limit)))
-    return tooManySessions(limit.most)
+  if (limit?.whenFull !== 'refuse' || signIn.wasTheirs) return undefined
+  if (!(await takesPlace(notes, signIn, user, limit))) return tooManySessions(limit.most)
   return undefined
 }
 

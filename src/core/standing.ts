@@ -34,7 +34,7 @@ export class Standing {
   touched = false
   headersOut = false
   /** When the session was found, by the store's clock; where it was not, when this began, by this process's. */
-  readAt: number | undefined
+  readonly readAt: number | undefined
   readonly begunAt: number
   #nextPublicId: string | undefined
 
@@ -98,7 +98,6 @@ export class Standing {
   reload(fresh: SessionRecord, key: SessionKey): void {
     this.former ||= fresh.former !== undefined
     this.record = fresh.former ? asItWas(fresh, key) : fresh
-    this.readAt = fresh.readAt
     this.userId = this.record.userId
     this.tokens.unplan()
     this.signedIn = false

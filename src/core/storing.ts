@@ -206,7 +206,7 @@ export class Storing {
     write: ContentWrite,
     record = recordAfter(write, this.#standing.record, this.#standing.publicId),
   ): Promise<void> {
-    if (this.#standing.signedIn) await this.#stand(record)
+    if (this.#standing.signedIn) await this.#stand(record, write.type === 'insert')
     this.#standing.record = record
     if (write.type !== 'update') this.#standing.tokens.store()
     this.#unanswered = undefined
@@ -221,21 +221,27 @@ export class Storing {
   }
 
   /**
-   * Ends what was just stored if it may not stay. Nobody has been told its token; nor is anybody where the store does not
-   * answer, so there it may lie until the commit is tried again.
+   * Ends what was just stored if it may not stay. Nobody has been told its token. Where the store does not answer, a session
+   * that was there before stays, with all that is in it, until the commit is tried again; a new one would only be in the way.
    */
-  async #stand({ publicId, userId, key }: SessionRecord): Promise<void> {
-    const refusal = await this.#context.refusalOf({
+  async #stand({ publicId, userId, key }: SessionRecord, isNew: boolean): Promise<void> {
+    // It is not told if this fails: what is told already is that the sign-in failed.
+    const remove = () => this.#context.write({ type: 'remove', key }).catch(() => undefined)
+    const signIn = {
       userId: userId!,
       publicId,
+      wasTheirs: this.#standing.record?.userId === userId,
       readAt: this.#standing.readAt,
       begunAt: this.#standing.begunAt,
+    }
+    const refusal = await this.#context.refusalOf(signIn).catch(async (error: unknown) => {
+      if (isNew) await remove()
+      throw error
     })
     if (!refusal) return
     this.#beforeMerge = undefined
     this.#standing.becomeEmpty()
-    // It is not told if this fails: what is told already is that the sign-in failed.
-    await this.#context.write({ type: 'remove', key }).catch(() => undefined)
+    await remove()
     throw refusal
   }
 
@@ -280,8 +286,8 @@ export class Storing {
       // As in `signIn`: a session of its own.
       if (fresh.former) return false
     } else {
-      // Nothing that began before a sign-in writes into what came of it.
-      if (fresh.userId !== base.userId) return false
+      // Nothing that began before a sign-in writes into what came of it, be it the same user's.
+      if (fresh.userId !== base.userId || isAfterSignIn(fresh)) return false
       this.#standing.userId = fresh.userId
     }
     if (fresh.former) {
@@ -307,4 +313,9 @@ export class Storing {
     this.#standing.userId = userId
     this.#standing.signedIn = true
   }
+}
+
+/** Whether the rotation that it was found across was a sign-in. */
+function isAfterSignIn({ former, authenticatedAt }: SessionRecord): boolean {
+  return former !== undefined && former.authenticatedAt !== authenticatedAt
 }

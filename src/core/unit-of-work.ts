@@ -195,6 +195,11 @@ export class UnitOfWork implements SessionWork {
       const text = userIdText(userId)
       this.#standing.assertAvailable()
       this.#standing.decrypt()
+      // An ending that failed, and that nobody waited for, comes first: the commit would end the new session with it.
+      if (this.#endPlanned) {
+        await this.#remove(this.#endPlanned)
+        this.#standing.becomeEmpty()
+      }
       // What another user left in the session is theirs.
       const another = this.#standing.userId !== undefined && this.#standing.userId !== text
       if (another) await this.#remove('signOut')
@@ -276,27 +281,44 @@ export class UnitOfWork implements SessionWork {
     if (record) {
       try {
         const result = await this.#context.write({ type: 'remove', key: record.key })
-        if (result === 'done') this.#context.announce('destroyed', { ...referenceTo(record), reason })
-        else await this.#removeMoved(record)
+        if (result === 'done') this.#standing.tokens.end()
+        const ended = result === 'done' ? record : await this.#removeMoved(record, reason)
+        if (ended) this.#context.announce('destroyed', { ...referenceTo(ended), reason })
       } catch (error) {
         // If the handler did not wait for it, the commit tries again and fails with it.
         this.#endPlanned = reason
         throw error
       }
-      this.#standing.tokens.end()
       this.#standing.record = undefined
     }
     this.#endPlanned = undefined
   }
 
-  /** Ended already, or under a new key since a parallel request rotated it: there too it ends. */
-  async #removeMoved({ key, userId, publicId }: SessionRecord): Promise<void> {
-    if (userId !== undefined) return void (await this.#context.revoke(userId, publicId))
+  /**
+   * Ended already, or under a new key since a parallel request rotated it: there too it ends.
+   * @returns what it ended and is still to be told of
+   */
+  async #removeMoved(
+    { key, userId, publicId }: SessionRecord,
+    reason: EndReason,
+  ): Promise<SessionRecord | undefined> {
+    const { tokens } = this.#standing
+    if (userId !== undefined) {
+      await this.#context.revoke(userId, publicId, reason)
+      tokens.end()
+      return undefined
+    }
     for (let from = key, attempt = 1; attempt <= mostAttempts; attempt++) {
       const moved = await this.#context.find(from)
-      // An anonymous session that somebody signed in on meanwhile is another's.
-      if (!moved || moved.userId !== undefined) return
-      if ((await this.#context.write({ type: 'remove', key: moved.key })) === 'done') return
+      // An anonymous session that somebody signed in on meanwhile is another's, and so is the cookie that this brings.
+      if (moved?.userId !== undefined) {
+        tokens.forget()
+        return undefined
+      }
+      if (!moved || (await this.#context.write({ type: 'remove', key: moved.key })) === 'done') {
+        tokens.end()
+        return moved
+      }
       from = moved.key
     }
     throw changedTooOften(mostAttempts)

@@ -1,5 +1,5 @@
 import type { SessionError } from './errors.ts'
-import type { SessionEvents } from './events.ts'
+import type { EndReason, SessionEvents } from './events.ts'
 import type { Merge } from './merge.ts'
 import type { SessionKey, SessionRecord } from './record.ts'
 import type { Lifetime, SessionWrite, WriteResult } from './store.ts'
@@ -8,6 +8,8 @@ import type { Lifetime, SessionWrite, WriteResult } from './store.ts'
 export interface SignIn {
   readonly userId: string
   readonly publicId: string
+  /** Whether the session was this user's already: then it is not one more. */
+  readonly wasTheirs: boolean
   /** When its request found the session, by the store's clock; `undefined` if there was none to find. */
   readonly readAt: number | undefined
   /** When its request began, by `performance.now()`; only looked at where `readAt` does not tell. */
@@ -27,7 +29,7 @@ export interface WorkContext {
   /** Moves a record's expiry. `data` is what it holds. */
   touch(record: SessionRecord, data: Uint8Array, lifetime: Lifetime): Promise<WriteResult>
   /** Ends a user's session, whatever its key is by now; false if there is none. */
-  revoke(userId: string, publicId: string): Promise<boolean>
+  revoke(userId: string, publicId: string, reason: EndReason): Promise<boolean>
   /** Why a sign-in that was just stored may not stay; `undefined` if it may. Ends what has to give way to it. */
   refusalOf(signIn: SignIn): Promise<SessionError | undefined>
   /** Does what changes one session after what this process is already doing to it. */

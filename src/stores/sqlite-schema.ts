@@ -53,7 +53,7 @@ const expiry = `CAST(min(${now} + ?, created_at + ?) AS INTEGER)`
 
 const content = `user_id = ?, data = ?, version = version + 1, seen_at = ${now}, expires_at = ${expiry}`
 
-/** What the key from before a rotation found is kept no longer than it may be found. */
+/** What the key from before a rotation found is dropped by the first update after it may no longer be found. */
 const forgetFormer = ['key', 'data']
   .map((name) => `former_${name} = CASE WHEN former_until > ${now} THEN former_${name} END`)
   .join(', ')

@@ -212,6 +212,19 @@ describe('a store is not taken to be away', () => {
     expect(await asks()).toBe(true)
   })
 
+  test('for a batch and its halves, which are one failure', async () => {
+    for (let round = 0; round < 2; round++) {
+      const calls = [find(`a ${round}`), find(`b ${round}`)]
+      await turn()
+      for (let sent = store.finds.length - 1; sent < store.finds.length; sent++) {
+        store.finds[sent]!.fail(down)
+        await turn()
+      }
+      await Promise.all(calls.map(({ failed }) => failed))
+    }
+    expect(await asks()).toBe(true)
+  })
+
   test('for a damaged row that fails whatever shares a batch with it', async () => {
     for (let round = 0; round < 5; round++) {
       const good = batcher.find(key(`good ${round}`))

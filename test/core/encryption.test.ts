@@ -495,3 +495,12 @@ test('sessions that are not encrypted are stored as the codec made them, byte by
   expect(Buffer.from((await rowOf(store, token)).data).toString()).toBe('{"n":1}')
   expect(encode).toHaveBeenCalledOnce()
 })
+
+test('a codec that reads what Node gives reads it with encryption, too', async () => {
+  const codec: Codec = {
+    encode: (data) => Buffer.from(JSON.stringify(data)),
+    decode: (bytes) => JSON.parse(bytes.toString()) as Record<string, unknown>,
+  }
+  const sessions = memorySessions({ codec, encryption: key })
+  expect(await readData(sessions, await storedSession(sessions, { n: 1 }))).toEqual({ n: 1 })
+})

@@ -158,3 +158,12 @@ function leaves(value: unknown, path = ''): string[] {
     return [`${path}=${JSON.stringify(value)}`]
   return Object.entries(value).flatMap(([key, item]) => leaves(item, `${path}.${key}`))
 }
+
+test('an array of 300,000 items is taken over like any other', () => {
+  const [before, now] = [[1], Array.from({ length: 300_000 }, (_, index) => index)]
+  const mine: Data = { list: [1] }
+  const { list } = mine
+  mergeInto(mine, { list: [1] }, { list: before }, { list: now })
+  expect(mine.list).toBe(list)
+  expect(list).toHaveLength(300_000)
+})

@@ -133,6 +133,53 @@ describe('a request with the token from before a rotation', () => {
     expect((await sessions.load(token)).authenticatedAt).toEqual(first)
   })
 
+  test('changes nothing, and learns nothing, of what came of a later proof by the same user', async () => {
+    const sessions = memorySessions()
+    const token = await storedSession(sessions, { email: 'ada@example.com' }, 'ada')
+    const first = (await sessions.load(token)).authenticatedAt
+    await expect.poll(() => Date.now()).toBeGreaterThan(first!.getTime())
+    const inFlight = await sessions.load(token)
+    const stepUp = await sessions.load(token)
+    await bag(stepUp).signIn('ada')
+    bag(stepUp).secret = 'after'
+    const after = await committedToken(stepUp)
+    for (const late of [inFlight, await sessions.load(token)]) {
+      bag(late).email = 'eve@example.com'
+      await expect(
+        bag(late).update((session) => (session as { secret?: string }).secret),
+      ).rejects.toMatchObject({
+        code: 'ERR_SESSION_GONE',
+      })
+    }
+    expect(await readData(sessions, after)).toEqual({ email: 'ada@example.com', secret: 'after' })
+  })
+
+  test('gives way to the one from after it, where the browser sends both', async () => {
+    const sessions = memorySessions()
+    const before = await storedSession(sessions, { n: 1 })
+    const login = await sessions.load(before)
+    await bag(login).signIn('ada')
+    const after = await committedToken(login)
+    for (const tokens of [
+      [before, after],
+      [after, before],
+    ] as const) {
+      const work = await sessions.load(...tokens)
+      expect([work.userId, work.isFormer]).toEqual(['ada', false])
+    }
+  })
+
+  test('leaves the cookie of somebody who signed in meanwhile alone, though it ends what it saw', async () => {
+    const sessions = memorySessions()
+    const token = await storedSession(sessions, { n: 1 })
+    const [ending, login] = [await sessions.load(token), await sessions.load(token)]
+    await bag(login).signIn('ada')
+    const after = await committedToken(login)
+    await bag(ending).destroy()
+    expect(ending.outcome.action).toBe('keep')
+    expect((await sessions.load(after)).userId).toBe('ada')
+  })
+
   test('that ends the session ends it', async () => {
     for (const end of ['destroy', 'signOut', 'regenerate'] as const) {
       const { sessions, before, after } = await raised()

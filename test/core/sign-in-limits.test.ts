@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto'
 import { describe, expect, test, vi } from 'vitest'
 import type { SessionStore, SessionWrite } from 'coatcheck'
 import { bag, committedToken, memorySessions, readData, storedSession, WatchedStore } from './works.ts'
@@ -80,6 +81,24 @@ describe('revokeAll reaches a sign-in', () => {
       }
     } finally {
       vi.useRealTimers()
+    }
+  })
+
+  test('that began before it, though the session was read afresh in between', async () => {
+    const sessions = memorySessions()
+    const work = await sessions.load(await storedSession(sessions, { cart: 1 }))
+    await sessions.user('ada').revokeAll()
+    await bag(work).reload()
+    await bag(work).signIn('ada')
+    await expect(work.commit()).rejects.toMatchObject({ code: 'ERR_SESSION_REVOKED' })
+  })
+
+  test('whose note no token leads to, not even one that somebody works out', async () => {
+    const sessions = memorySessions()
+    await sessions.user('ada').revokeAll()
+    const token = `note.revoked.${hash('sha256', 'ada', 'base64url')}`
+    for (const work of [await sessions.load(token), await sessions.load(token, token)]) {
+      expect([work.isNew, { ...bag(work) }]).toEqual([true, {}])
     }
   })
 
@@ -192,6 +211,31 @@ describe('sessionsPerUser', () => {
     await bag(await sessions.load(rotated)).signOut()
     expect((await sessions.load(await login(sessions))).userId).toBe('ada')
     expect(await sessions.user('ada').list()).toHaveLength(1)
+  })
+
+  test('leaves those alone who were there before it was set, also when they prove again who they are', async () => {
+    const store = new WatchedStore()
+    const before = memorySessions({ store })
+    const tokens = [await login(before), await login(before)]
+    const sessions = memorySessions({ store, sessionsPerUser: { most: 1, whenFull: 'refuse' } })
+    for (const token of tokens) {
+      const work = await sessions.load(token)
+      await bag(work).signIn('ada')
+      expect((await sessions.load(await committedToken(work))).userId).toBe('ada')
+    }
+    expect(await sessions.user('ada').list()).toHaveLength(2)
+  })
+
+  test('does not count a sign-in that failed because the store did', async () => {
+    const store = new WatchedStore()
+    const sessions = memorySessions({ store, sessionsPerUser: { most: 1 } })
+    const phone = await login(sessions)
+    const { list } = store
+    store.list = () => Promise.reject(new Error('connection reset'))
+    expect(await login(sessions)).toBe('ERR_SESSION_STORE_UNAVAILABLE')
+    store.list = list
+    expect((await sessions.user('ada').list()).length).toBe(1)
+    expect((await sessions.load(phone)).userId).toBe('ada')
   })
 
   test('counts neither anonymous sessions nor those of others', async () => {

@@ -301,3 +301,16 @@ test('an ending that fails while it looks for a session that was rotated meanwhi
   await ending.commit()
   expect((await sessions.load(rotating.id)).isNew).toBe(true)
 })
+
+test('a sign-in after an ending that failed is not ended with it', async () => {
+  const { store, sessions, token, cause } = await failingStore()
+  const work = await sessions.load(token)
+  store.down = cause
+  await expect(bag(work).signOut()).rejects.toMatchObject({ code: 'ERR_SESSION_STORE_UNAVAILABLE' })
+  store.down = undefined
+  await bag(work).signIn('ada')
+  await work.commit()
+  expect(work.outcome.action).toBe('issue')
+  expect((await sessions.load(work.id)).userId).toBe('ada')
+  expect((await sessions.load(token)).isNew).toBe(true)
+})

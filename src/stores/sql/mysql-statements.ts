@@ -24,7 +24,7 @@ const expiresAt = `LEAST(${now} + ?, created_at + ?)`
 const moveExpiry = `expires_at = ${expiresAt}, sweep_at = LEAST(sweep_at, expires_at)`
 const columns =
   'session_key, public_id, user_id, authenticated_at, data, version, created_at, seen_at, expires_at'
-/** What the key from before a rotation found is kept no longer than it may be found. */
+/** What the key from before a rotation found is dropped by the first update after it may no longer be found. */
 const forgetFormer = ['key', 'data']
   .map((name) => `former_${name} = IF(former_until > ${now}, former_${name}, NULL)`)
   .join(', ')
