@@ -181,8 +181,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'what began before a sign-in is merged into it',
     file: storing,
-    find: '      if (fresh.userId !== base.userId) return false\n',
-    replace: '',
+    find: 'if (fresh.userId !== base.userId || isAfterSignIn(fresh)) return false',
+    replace: 'if (fresh.version < 0 && isAfterSignIn(fresh)) return false',
     tests: ['test/core/concurrency.test.ts', properties],
   },
   {
