@@ -206,7 +206,7 @@ export class Storing {
     write: ContentWrite,
     record = recordAfter(write, this.#standing.record, this.#standing.publicId),
   ): Promise<void> {
-    if (this.#standing.signedIn) await this.#stand(record, write.type === 'insert')
+    if (this.#standing.signedIn) await this.#stand(record)
     this.#standing.record = record
     if (write.type !== 'update') this.#standing.tokens.store()
     this.#unanswered = undefined
@@ -221,27 +221,23 @@ export class Storing {
   }
 
   /**
-   * Ends what was just stored if it may not stay. Nobody has been told its token. Where the store does not answer, a session
-   * that was there before stays, with all that is in it, until the commit is tried again; a new one would only be in the way.
+   * Ends what was just stored if it may not stay. Nobody has been told its token; nor is anybody where the store does not
+   * answer, so there it may lie until the commit is tried again. Not removed then: a removal that arrives late would end
+   * what that goes on from.
    */
-  async #stand({ publicId, userId, key }: SessionRecord, isNew: boolean): Promise<void> {
-    // It is not told if this fails: what is told already is that the sign-in failed.
-    const remove = () => this.#context.write({ type: 'remove', key }).catch(() => undefined)
-    const signIn = {
+  async #stand({ publicId, userId, key }: SessionRecord): Promise<void> {
+    const refusal = await this.#context.refusalOf({
       userId: userId!,
       publicId,
       wasTheirs: this.#standing.record?.userId === userId,
       readAt: this.#standing.readAt,
       begunAt: this.#standing.begunAt,
-    }
-    const refusal = await this.#context.refusalOf(signIn).catch(async (error: unknown) => {
-      if (isNew) await remove()
-      throw error
     })
     if (!refusal) return
     this.#beforeMerge = undefined
     this.#standing.becomeEmpty()
-    await remove()
+    // It is not told if this fails: what is told already is that the sign-in failed.
+    await this.#context.write({ type: 'remove', key }).catch(() => undefined)
     throw refusal
   }
 

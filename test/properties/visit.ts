@@ -284,12 +284,20 @@ export class Visit {
       ? !this.#signingIn &&
         (history.mayHaveEnded(life) ||
           history.mayHaveLost(life, this.#rotated) ||
-          (this.#base === undefined && life.logins.length > 0))
+          (this.#base === undefined && life.logins.length > 0) ||
+          life.logins.some((login) => this.#mayHaveCome(login)))
       : !content
     if (this.#pending.length > 0 || this.#signingIn)
       history.check('I8', right, () => `what ${this.#name} changed was dropped`)
     this.#gone = life !== undefined
     this.#abandon()
+  }
+
+  /** Whether somebody else may have signed in, or proved again who they are, since this request found its session. */
+  #mayHaveCome(login: Login): boolean {
+    return (
+      login !== this.#login && login.started !== undefined && (login.acknowledged ?? Infinity) > this.#found
+    )
   }
 
   #failed(error: unknown): void {
