@@ -160,7 +160,7 @@ export const mutations: readonly Mutation[] = [
     name: 'an ended session begins again with a late commit',
     file: storing,
     find: 'if (!this.#standing.signedIn) {',
-    replace: "if (!this.#standing.signedIn && hindrance === 'storedBefore') {",
+    replace: 'if (!this.#standing.signedIn && this.#standing.headersOut) {',
     tests: ['test/core/ending.test.ts', properties],
   },
   {
