@@ -82,7 +82,7 @@ export interface SessionsOptions {
    * sessions, putting an earlier state of a session back under its own key, even an ended one's, changing its publicId and its times
    * (`authenticatedAt` too), and what `sessions.user(id)` counts, lists and remembers.
    * @example
-   * encryption: [process.env.SESSION_KEY, process.env.OLD_SESSION_KEY]
+   * encryption: [process.env.SESSION_ENCRYPTION_KEY, process.env.OLD_SESSION_ENCRYPTION_KEY]
    */
   readonly encryption?: EncryptionKey | undefined | readonly (EncryptionKey | undefined)[]
   /** The most that one session's encoded data may take, in bytes; encryption adds 37 that do not count. Default 65,536. */
@@ -207,6 +207,7 @@ function resolveTouchAfter(touchAfter: Duration | undefined, idle: number): numb
 function resolveRotationGrace(grace: Duration | false | undefined, idle: number): number {
   if (grace === false) return 0
   if (grace === undefined) return Math.min(defaultRotationGrace, idle)
+  if (grace === 0) throw optionError('rotationGrace: false is no grace at all.')
   const value = milliseconds('rotationGrace', grace)
   // Whoever has the old token has what the session was, so this is for seconds.
   if (value > 300_000) throw optionError('rotationGrace is for requests on their way: at most 5m.')

@@ -110,7 +110,7 @@ export function signInRevoked(): SessionError {
 export function tooManySessions(most: number): SessionError {
   return new SessionError(
     'ERR_SESSION_LIMIT',
-    `This user has ${most} live sessions, and sessionsPerUser allows no more. One has to be ended first: sessions.user(id).list() names them.`,
+    `This user has as many live sessions as sessionsPerUser allows: ${most}. One has to be ended first: sessions.user(id).list() names them.`,
     { status: 403 },
   )
 }

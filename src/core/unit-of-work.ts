@@ -267,7 +267,10 @@ export class UnitOfWork implements SessionWork {
       const { session } = this
       return session ? this.#storing.storeChange(session, change) : Promise.resolve(undefined)
     })
-    if (!result) throw sessionGone('This session has ended, so nothing was changed in it.')
+    if (!result)
+      throw sessionGone(
+        'This session has ended, or somebody signed in on it meanwhile, so nothing was changed in it.',
+      )
     return result.value
   }
 
