@@ -150,7 +150,7 @@ function secretOf(given: unknown): KeyObject {
   const bytes = bytesOf(given)
   if (bytes.length !== keyLength) {
     throw optionError(
-      `encryption needs keys of ${keyLength} bytes, texts being read as base64, and one has ${bytes.length}. \`openssl rand -base64 32\` prints a good one.`,
+      `encryption needs keys of ${keyLength} bytes, and one has ${bytes.length} (texts are read as base64). \`openssl rand -base64 32\` prints a good one.`,
     )
   }
   return createSecretKey(bytes)
