@@ -43,6 +43,11 @@ export const jsonCodec: Codec = {
   },
 }
 
+/** The same bytes, not copied, as what Node gives: codecs are written for that. */
+export function bufferOf(bytes: Uint8Array): Buffer {
+  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+}
+
 /** Levels beneath the session itself: it keeps the walks here, and those of whoever reads the data later, off the stack's end. */
 const deepest = 1_000
 

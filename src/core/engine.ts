@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events'
 import { type BatchSettings, Batcher, defaultBatching } from './batcher.ts'
-import type { Codec } from './codec.ts'
+import { bufferOf, type Codec } from './codec.ts'
 import { byDeadline } from './deadline.ts'
 import type { Encryption } from './encryption.ts'
 import { SessionError, storeUnavailable } from './errors.ts'
@@ -12,7 +12,7 @@ import { isNote, refusalOf, type UserLimit } from './sign-in.ts'
 import type { Lifetime, SessionStore, SessionWrite, TokenKeyedStore, WriteResult } from './store.ts'
 import { Sweeper, type SweepSettings } from './sweeper.ts'
 import { keyOf } from './token.ts'
-import { Turns } from './turns.ts'
+import { KeyedTurns } from './turns.ts'
 import { UnitOfWork } from './unit-of-work.ts'
 import { type UserId, userIdText } from './user-id.ts'
 import { UserSessions } from './user-sessions.ts'
@@ -53,7 +53,7 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
   readonly #sweeper: Sweeper | undefined
   readonly #warnedAt = new Map<string, number>()
   readonly #corruptKeys = new Set<SessionKey>()
-  readonly #turns = new Map<SessionKey, Turns>()
+  readonly #turns = new KeyedTurns()
   #closing: Promise<void> | undefined
 
   constructor(settings: EngineSettings) {
@@ -200,14 +200,8 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
   }
 
   /** @internal */
-  async inTurn<Result>(key: SessionKey, act: () => Promise<Result>): Promise<Result> {
-    const turns = this.#turns.get(key) ?? new Turns()
-    this.#turns.set(key, turns)
-    try {
-      return await turns.take(act)
-    } finally {
-      if (!turns.pending) this.#turns.delete(key)
-    }
+  inTurn<Result>(key: SessionKey, act: () => Promise<Result>): Promise<Result> {
+    return this.#turns.take(key, act)
   }
 
   /** @internal Asks the store; its failure becomes a typed error and an event. */
@@ -325,11 +319,6 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
 /** What is remembered of users lies under keys too, and is no session. */
 function sessionIn(record: SessionRecord | undefined): SessionRecord | undefined {
   return record && isNote(record) ? undefined : record
-}
-
-/** The same bytes, not copied. Codecs are written for what Node gives. */
-function bufferOf(bytes: Uint8Array): Buffer {
-  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }
 
 function closed(): SessionError {

@@ -19,3 +19,19 @@ export class Turns {
     return this.#last
   }
 }
+
+/** Turns for each of many things, known by their keys, and for none longer than somebody waits. */
+export class KeyedTurns {
+  readonly #turns = new Map<string, Turns>()
+
+  /** Acts when all that was asked before for this key is done. */
+  async take<Result>(key: string, act: () => Promise<Result>): Promise<Result> {
+    const turns = this.#turns.get(key) ?? new Turns()
+    this.#turns.set(key, turns)
+    try {
+      return await turns.take(act)
+    } finally {
+      if (!turns.pending) this.#turns.delete(key)
+    }
+  }
+}

@@ -97,11 +97,6 @@ export class UnitOfWork implements SessionWork {
     return this.#standing.touchDue
   }
 
-  /** Whether the commit has something to store although the handler never opens the session. */
-  get dueUnopened(): boolean {
-    return this.#standing.dueUnopened
-  }
-
   /** Whether no stored session was found. */
   get isNew(): boolean {
     return this.#standing.record === undefined

@@ -14,7 +14,7 @@ import type {
   UpdateWrite,
   WriteResult,
 } from '../core/store.ts'
-import { Turns } from '../core/turns.ts'
+import { KeyedTurns } from '../core/turns.ts'
 import { type ForeignRecord, readForeign, unreadableForeign, writeForeign } from './foreign-session.ts'
 
 /** Node's kind of callback. Stores call it with no error or a falsy one when all went well. */
@@ -44,7 +44,7 @@ export interface ExpressSessionStore {
 }
 
 /** By the app's store, so that two middlewares on one store take turns with each other too. */
-const turnsByStore = new WeakMap<ExpressSessionStore, Map<string, Turns>>()
+const turnsByStore = new WeakMap<ExpressSessionStore, KeyedTurns>()
 
 /**
  * Presents a store that was written for express-session as one of ours.
@@ -65,14 +65,14 @@ const turnsByStore = new WeakMap<ExpressSessionStore, Map<string, Turns>>()
 export class ForeignStore implements TokenKeyedStore {
   readonly keyedBy = 'token'
   readonly #store: ExpressSessionStore
-  readonly #turns: Map<string, Turns>
+  readonly #turns: KeyedTurns
   #connected = true
   /** Whether there was a keepsake in any session yet. */
   #keepsSome = false
 
   constructor(store: ExpressSessionStore) {
     this.#store = store
-    this.#turns = turnsByStore.get(store) ?? new Map<string, Turns>()
+    this.#turns = turnsByStore.get(store) ?? new KeyedTurns()
     turnsByStore.set(store, this.#turns)
     store.on?.('connect', () => (this.#connected = true))
     store.on?.('disconnect', () => (this.#connected = false))
@@ -93,7 +93,7 @@ export class ForeignStore implements TokenKeyedStore {
   }
 
   write(writes: readonly SessionWrite[]): Promise<WriteResult[]> {
-    return Promise.all(writes.map((write) => this.#inTurn(write.key, () => this.#carryOut(write))))
+    return Promise.all(writes.map((write) => this.#turns.take(write.key, () => this.#carryOut(write))))
   }
 
   /** @throws (by the promise) ERR_SESSION_STORE_LISTING, if the store cannot list sessions with their ids */
@@ -226,20 +226,6 @@ export class ForeignStore implements TokenKeyedStore {
     if (!store.all) throw cannotList()
     const sessions = (await answerOf((callback) => store.all!(callback))) ?? []
     return entriesOf(sessions).map(([token, session]) => readForeign(token as SessionKey, session))
-  }
-
-  async #inTurn(key: string, act: () => Promise<WriteResult>): Promise<WriteResult> {
-    const turns = this.#turns.get(key) ?? new Turns()
-    this.#turns.set(key, turns)
-    let result: WriteResult
-    try {
-      await turns.take(async () => {
-        result = await act()
-      })
-    } finally {
-      if (!turns.pending) this.#turns.delete(key)
-    }
-    return result!
   }
 }
 

@@ -1,4 +1,4 @@
-import type { Codec } from '../core/codec.ts'
+import { bufferOf, type Codec } from '../core/codec.ts'
 import { SessionError } from '../core/errors.ts'
 
 /** JSON as express-session's stores write it: what it has no word for is left out. */
@@ -67,9 +67,4 @@ function isTooDeep(json: Uint8Array): boolean {
     else if (byte === closing || byte === closingArray) depth--
   }
   return depth > deepest
-}
-
-/** The same bytes, not copied. */
-function bufferOf(bytes: Uint8Array): Buffer {
-  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }
