@@ -8,6 +8,8 @@ declare module 'coatcheck' {
   interface SessionData {
     /** The name of the user whose session it is. */
     canary?: string
+    /** The same, from before the user signed in. */
+    visitor?: string
   }
 }
 
@@ -18,7 +20,8 @@ const sessions = createSessions({
     { uri: process.env['DATABASE_URL']!, connectionLimit: number('POOL', 10) },
     { statementTimeout: number('STATEMENT_TIMEOUT', 1_000) },
   ),
-  secret: 'the same secret in every app of this test',
+  secret: (process.env['SECRETS'] ?? 'the same secret in every app of this test').split(','),
+  ...(process.env['ENCRYPTION'] !== undefined && { encryption: process.env['ENCRYPTION'] }),
   storeLimits: { deadline: number('DEADLINE', 2_000), queue: number('QUEUE', 10_000) },
   sizeLimit: number('SIZE_LIMIT', 65_536),
 })
@@ -29,9 +32,18 @@ sessions.on('storeError', ({ code }) => {
 })
 
 const app = express()
+app.use((_req, res, next) => {
+  // Else a client that is never idle keeps its connection, and with it this process, for ever.
+  if (!server.listening) res.set('connection', 'close')
+  next()
+})
 app.get('/pulse', (_req, res) => void res.json(faults))
 app.use(session(sessions))
 
+app.post('/visit/:user', (req, res) => {
+  req.session.visitor = req.params.user
+  res.json({ canary: req.session.visitor })
+})
 app.post('/sign-in/:user', async (req, res) => {
   await req.session.signIn(req.params.user)
   req.session.canary = req.params.user
@@ -50,6 +62,15 @@ app.post('/filler/:bytes', (req, res) => {
   Object.assign(req.session, { filler: 'x'.repeat(Number(req.params.bytes)) })
   res.json({ canary: req.session.canary })
 })
+app.post('/rotate', async (req, res) => {
+  await req.session.rotate()
+  res.json(req.session)
+})
+app.post('/sign-out', async (req, res) => {
+  const { canary } = req.session
+  await req.session.signOut()
+  res.json({ canary })
+})
 app.get('/data', (req, res) => void res.json(req.session))
 
 const answerWithError: ErrorRequestHandler = (error: unknown, _req, res, next) => {
@@ -59,12 +80,11 @@ const answerWithError: ErrorRequestHandler = (error: unknown, _req, res, next) =
 }
 app.use(answerWithError)
 
-const server = app.listen(0, '127.0.0.1', () => {
+const server = app.listen(number('PORT', 0), '127.0.0.1', () => {
   const address = server.address() as { port: number }
   console.log(`listening ${address.port}`)
 })
 
 process.once('SIGTERM', () => {
   server.close(() => void sessions.close())
-  server.closeAllConnections()
 })

@@ -24,8 +24,8 @@ try {
 }
 
 const table = [
-  '| fault | runs | acknowledged writes | lost | foreign canaries | untyped errors | typed errors |',
-  '| --- | --: | --: | --: | --: | --: | --: |',
+  '| fault | runs | acknowledged writes | lost | ended tokens | came back | foreign canaries | untyped errors | typed errors | no answer |',
+  '| --- | --: | --: | --: | --: | --: | --: | --: | --: | --: |',
   ...outcomes.map((outcome) =>
     [
       '',
@@ -33,9 +33,12 @@ const table = [
       outcome.runs,
       outcome.acknowledged.toLocaleString('en'),
       outcome.lost,
+      outcome.ended.toLocaleString('en'),
+      outcome.cameBack,
       outcome.foreign,
       outcome.untyped,
       errorsOf(outcome).toLocaleString('en'),
+      outcome.unanswered.toLocaleString('en'),
       '',
     ].join(' | '),
   ),
@@ -47,7 +50,8 @@ if (form === 'long') {
   const [from, to] = [before.indexOf(begin), before.indexOf(end)]
   await writeFile(page, `${before.slice(0, from)}${begin}\n\n${text}\n${before.slice(to)}`)
 }
-const isRight = ({ lost, foreign, untyped }: Outcome): boolean => lost + foreign + untyped === 0
+const isRight = ({ lost, cameBack, foreign, untyped }: Outcome): boolean =>
+  lost + cameBack + foreign + untyped === 0
 if (!outcomes.every(isRight)) process.exitCode = 1
 
 function note(outcome: Outcome): void {

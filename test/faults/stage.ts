@@ -1,19 +1,35 @@
 import { randomBytes } from 'node:crypto'
+import { createSessions } from 'coatcheck'
+import { MySQLStore } from 'coatcheck/mysql'
 import { type Connection, createConnection } from 'mysql2/promise'
 import { type App, startApp } from '../servers/apps.ts'
 import { type DatabaseServer, startMariaDB } from '../servers/mariadb.ts'
 import { type FaultProxy, faultProxyTo } from './proxy.ts'
+import type { Stored } from './visitors.ts'
 
 /** A database of its own, several apps on it, and a network between them that can fail. */
 export interface Stage {
   readonly database: Required<DatabaseServer>
   readonly proxy: FaultProxy
-  readonly apps: readonly App[]
   /** The apps' addresses. */
   readonly urls: readonly string[]
+  /** Ends an app's process and starts another one in its place, at the same address. */
+  restart(url: string, how?: Restart): Promise<void>
+  /** Looks into the database, past the apps and the proxy. */
+  readonly stored: Stored
   /** A connection of a user who may do everything, not by way of the proxy. */
   owner(): Promise<Connection>
   end(): Promise<void>
+}
+
+/** How one process of an app follows another. */
+export interface Restart {
+  /** What ends the one. By default SIGTERM: it answers what it has begun. */
+  readonly signal?: NodeJS.Signals
+  /** What the other one finds in its environment besides. */
+  readonly env?: Readonly<Record<string, string>>
+  /** Another program than before. */
+  readonly program?: string
 }
 
 export interface StageOptions {
@@ -51,18 +67,32 @@ export async function setStage({
   await first.query(`GRANT ALL ON ${name}.* TO app@'127.0.0.1'`)
   await first.end()
   const proxy = await faultProxyTo(`mysql://app:${password}@${url.host}/${name}`)
-  const starting = Array.from({ length: apps }, () =>
-    startApp('test/faults/app.ts', { DATABASE_URL: proxy.url, ...env }),
-  )
-  const started = await Promise.all(starting)
+  const start = (more: Readonly<Record<string, string>> = {}, program = 'test/faults/app.ts'): Promise<App> =>
+    startApp(program, { DATABASE_URL: proxy.url, ...env, ...more })
+  const running = new Map<string, App>()
+  for (const app of await Promise.all(Array.from({ length: apps }, () => start()))) running.set(app.url, app)
+  // It asks nothing before it is asked.
+  const sessions = createSessions({
+    store: new MySQLStore(url.href),
+    secret: 'any: no cookie is read with it',
+    sweep: false,
+    ...(env['ENCRYPTION'] !== undefined && { encryption: env['ENCRYPTION'] }),
+  })
   return {
     database,
     proxy,
-    apps: started,
-    urls: started.map((app) => app.url),
+    urls: [...running.keys()],
     owner,
+    async restart(app, { signal, env: more, program } = {}) {
+      await running.get(app)!.stop(signal)
+      running.set(app, await start({ ...more, PORT: new URL(app).port }, program))
+    },
+    async stored(user) {
+      return (await sessions.user(user).list()).map(({ data }) => data as Readonly<Record<string, unknown>>)
+    },
     async end() {
-      await Promise.all(started.map((app) => app.stop()))
+      await sessions.close()
+      await Promise.all([...running.values()].map((app) => app.stop()))
       await proxy.close()
       await database.stop()
     },

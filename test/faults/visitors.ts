@@ -8,16 +8,23 @@ export interface Tally {
   acknowledged: number
   /** Of those, how many could not be read back in the end. */
   lost: number
+  /** Tokens that were to lead nowhere any more: those of sessions whose end was answered with 200, and from before a sign-in or a rotation. */
+  ended: number
+  /** Of those, how many led somewhere in the end. */
+  cameBack: number
   /** How often a session held another user's canary. */
   foreign: number
   /** Answers that are neither a success nor an error of ours with its status. */
   untyped: number
+  /** Requests without any answer, as their app was gone. */
+  unanswered: number
   /** Errors of ours, by their codes. */
   readonly typed: Record<string, number>
 }
 
-/** So many writes go into one session, for its data has a limit. Then its visitor begins another. */
-const writesASession = 200
+/** So many writes go into one session. Then its visitor signs out, or leaves, and another one comes. */
+const writesASession = 60
+const roundsToRotation = 5
 
 /** A user with one browser, who writes down what was acknowledged. */
 export class Visitor {
@@ -25,22 +32,47 @@ export class Visitor {
   readonly browser = new Browser()
   readonly acknowledged = new Map<string, string>()
   written = 0
+  /** Nobody knows whether the token in hand is still good: a rotation or a signing out was not answered by a success. */
+  inDoubt = false
+  signedOut = false
+  /** Browsers as they were, whose tokens lead nowhere any more. */
+  readonly ended: Browser[] = []
+  /** As it was before the last rotation: for a while its token finds the session still. */
+  former: Browser | undefined
 }
 
-/** Users who write and read all the time, each at several apps at once, and in the end read back whatever was acknowledged. */
+/** What lies in the database for a user: the data of each session. */
+export type Stored = (user: string) => Promise<readonly Readonly<Record<string, unknown>>[]>
+
+/**
+ * Users who come, sign in, write and read all the time, each at several apps at once, get new tokens and sign out; and in the
+ * end read back whatever was acknowledged.
+ */
 export class Crowd {
-  readonly tally: Tally = { acknowledged: 0, lost: 0, foreign: 0, untyped: 0, typed: {} }
+  readonly tally: Tally = {
+    acknowledged: 0,
+    lost: 0,
+    ended: 0,
+    cameBack: 0,
+    foreign: 0,
+    untyped: 0,
+    unanswered: 0,
+    typed: {},
+  }
   /** The first answers that were neither: for whoever looks for why. */
   readonly strange: string[] = []
   readonly #apps: readonly string[]
+  readonly #stored: Stored
   readonly #visitors: Visitor[] = []
+  readonly #away = new Set<string>()
   readonly #happenings = new EventEmitter()
   #going: Promise<unknown> | undefined
   #ending = false
 
   /** @param apps their addresses */
-  constructor(apps: readonly string[]) {
+  constructor(apps: readonly string[], stored: Stored) {
     this.#apps = apps
+    this.#stored = stored
   }
 
   /** How many errors of ours there were so far. */
@@ -72,10 +104,15 @@ export class Crowd {
   }
 
   /** So many users who are signed in; they do nothing by themselves. */
-  async signedIn(count: number): Promise<Visitor[]> {
-    const visitors = Array.from({ length: count }, () => new Visitor())
-    await Promise.all(visitors.map((visitor) => this.#signIn(visitor)))
-    return visitors
+  signedIn(count: number): Promise<Visitor[]> {
+    return Promise.all(Array.from({ length: count }, () => this.#signIn()))
+  }
+
+  /** Does what takes an app away for a while: requests to it may get no answer. */
+  async without(app: string, act: () => Promise<void>): Promise<void> {
+    this.#away.add(app)
+    await act()
+    this.#away.delete(app)
   }
 
   /** One write more into the session of a user. */
@@ -100,45 +137,111 @@ export class Crowd {
     await this.#going
   }
 
-  /** Lets the users come to an end, and reads back all that was acknowledged, at each app in turn. */
+  /** Has all who are still here read their sessions, until each is answered. */
+  async readAll(): Promise<void> {
+    for (const visitor of this.#visitors) {
+      if (!visitor.signedOut && !visitor.inDoubt) await this.#answered(visitor)
+    }
+  }
+
+  /** Lets the users come to an end, and reads back all that was acknowledged. */
   async settle(): Promise<Tally> {
     await this.end()
     for (const visitor of this.#visitors) {
-      let answer: Answer | undefined
-      while (answer?.status !== 200 && answer?.status !== 401) answer = await this.read(visitor)
-      for (const [name, value] of visitor.acknowledged) if (answer.body[name] !== value) this.tally.lost++
+      if (!visitor.signedOut) await this.#readBack(visitor)
+      for (const browser of visitor.ended) {
+        this.tally.ended++
+        if ((await this.#lookedAt(browser)).status !== 401) this.tally.cameBack++
+      }
     }
     return this.tally
   }
 
-  async #goOn(): Promise<void> {
-    while (!this.#ending) {
-      const [visitor] = await this.signedIn(1)
-      while (visitor!.written < writesASession && !this.#ending) {
-        await Promise.all([this.write(visitor!), this.write(visitor!), this.read(visitor!)])
-      }
+  async #readBack(visitor: Visitor): Promise<void> {
+    // Whoever was not told the newest token cannot ask for the session, but it is there all the same.
+    const found = visitor.inDoubt ? await this.#stored(visitor.user) : [(await this.#answered(visitor)).body]
+    for (const [name, value] of visitor.acknowledged) {
+      if (!found.some((data) => data[name] === value)) this.tally.lost++
     }
   }
 
-  /** Tries until it is done: what an unanswered sign-in left behind is nobody's. */
-  async #signIn(visitor: Visitor): Promise<void> {
-    while (!this.#ending) {
-      visitor.browser.cookies.clear()
-      const answer = await this.ask(visitor, 'POST', `/sign-in/${visitor.user}`)
-      if (answer?.status === 200) break
+  async #answered(visitor: Visitor): Promise<Answer> {
+    for (;;) {
+      const answer = await this.read(visitor)
+      if (answer?.status === 200 || answer?.status === 401) return answer
     }
+  }
+
+  /** What a browser is answered that was copied: no visitor notices. */
+  async #lookedAt(browser: Browser): Promise<Answer> {
+    for (;;) {
+      const answer = await browser.clone().get(this.#anyApp(), '/data')
+      if (answer.status !== 503) return answer
+    }
+  }
+
+  async #goOn(): Promise<void> {
+    for (let visits = 1; !this.#ending; visits++) {
+      const visitor = await this.#signIn()
+      for (let round = 1; !this.#ending && !visitor.inDoubt && visitor.written < writesASession; round++) {
+        const rotation = round % roundsToRotation === 0 ? [this.#rotate(visitor)] : []
+        await Promise.all([this.write(visitor), ...rotation, this.write(visitor), this.read(visitor)])
+      }
+      if (visits % 2 === 0 && !visitor.inDoubt) await this.#signOut(visitor)
+    }
+  }
+
+  /** One more who comes, leaves something in a session, and signs in on it: tries until it is done. What an unanswered one left behind is nobody's. */
+  async #signIn(): Promise<Visitor> {
+    const visitor = new Visitor()
+    const until200 = async (path: string): Promise<void> => {
+      while ((await this.ask(visitor, 'POST', path))?.status !== 200);
+    }
+    await until200(`/visit/${visitor.user}`)
+    const anonymous = visitor.browser.clone()
+    await until200(`/sign-in/${visitor.user}`)
+    visitor.ended.push(anonymous)
     this.#visitors.push(visitor)
+    return visitor
+  }
+
+  async #rotate(visitor: Visitor): Promise<void> {
+    const before = visitor.browser.clone()
+    const answer = await this.ask(visitor, 'POST', '/rotate')
+    if (answer?.status !== 200) {
+      visitor.inDoubt = true
+      return
+    }
+    if (visitor.former) visitor.ended.push(visitor.former)
+    visitor.former = before
+  }
+
+  /** Tries until it is done, if not by the first request, then by one before. */
+  async #signOut(visitor: Visitor): Promise<void> {
+    const before = visitor.browser.clone()
+    while (!visitor.signedOut) {
+      const answer = await this.ask(visitor, 'POST', '/sign-out')
+      visitor.signedOut = answer?.status === 200 || answer?.status === 401
+      visitor.inDoubt ||= !visitor.signedOut
+    }
+    visitor.ended.push(before)
+  }
+
+  #anyApp(): string {
+    return this.#apps[randomInt(this.#apps.length)]!
   }
 
   /** Asks any of the apps as that user, and writes down what the answer was. `undefined`: there was none. */
   async ask(visitor: Visitor, method: 'GET' | 'POST', path: string): Promise<Answer | undefined> {
-    const app = this.#apps[randomInt(this.#apps.length)]!
+    const app = this.#anyApp()
+    const wasAway = this.#away.has(app)
     try {
       const answer = await visitor.browser[method === 'GET' ? 'get' : 'post'](app, path)
       this.#note(visitor, `${method} ${path}`, answer)
       return answer
     } catch (error) {
-      this.#noteStrange(`${method} ${path}: ${String(error)}`)
+      if (wasAway || this.#away.has(app)) this.tally.unanswered++
+      else this.#noteStrange(`${method} ${path}: ${String(error)}`)
       return undefined
     } finally {
       this.#happenings.emit('answer')
@@ -151,7 +254,7 @@ export class Crowd {
       if (canary !== visitor.user) this.tally.foreign++
     } else if (typeof code === 'string' && (status === 503 || code === 'ERR_SESSION_TOO_LARGE')) {
       this.tally.typed[code] = (this.tally.typed[code] ?? 0) + 1
-    } else {
+    } else if (status !== 401 || !visitor.inDoubt) {
       this.#noteStrange(`${asked}: ${status} ${text}`)
     }
   }

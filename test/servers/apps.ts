@@ -11,8 +11,8 @@ export interface App {
   output(): string
   /** Sends it a message, as to a child process of Node's. */
   send(message: string): void
-  /** Ends it as a deployment would, by SIGTERM, and waits until it is gone. May be called twice. */
-  stop(): Promise<AppExit>
+  /** Ends it as a deployment would, by SIGTERM, or by the signal, and waits until it is gone. May be called twice. */
+  stop(signal?: NodeJS.Signals): Promise<AppExit>
 }
 
 export interface AppExit {
@@ -68,8 +68,8 @@ export async function startApp(file: string, env: Record<string, string> = {}): 
     port,
     output: () => written,
     send: (message) => void child.send(message),
-    async stop() {
-      if (child.exitCode === null && child.signalCode === null) child.kill('SIGTERM')
+    async stop(signal = 'SIGTERM') {
+      if (child.exitCode === null && child.signalCode === null) child.kill(signal)
       return closed
     },
   }
