@@ -1,0 +1,17 @@
+import { expect, inject, test } from 'vitest'
+import { crashStores } from './crash-place.ts'
+import { playCrashes } from './crashes.ts'
+
+// A commit is one step of the store's and comes before the answer. So whenever an app dies, a request of it was done or it was
+// not, and a client that got no answer may ask again. Here apps die once in each stretch of a request that looks the
+// same from outside, on our own tables.
+
+test.each(crashStores.filter(({ own }) => own).map((store) => [store.title, store] as const))(
+  'on %s, an app that is killed in the middle of a request leaves nothing half done, and a retry does no harm',
+  { timeout: 600_000 },
+  async (_title, store) => {
+    const outcome = await playCrashes('short', { server: inject('mariadb'), stores: [store] })
+    expect(outcome).toMatchObject({ lost: 0, foreign: 0, untyped: 0, typed: {}, strange: [] })
+    expect(outcome.runs).toBeGreaterThan(30)
+  },
+)

@@ -1,0 +1,148 @@
+// Kills apps in the middle of requests, each at another step, and looks at what they leave behind.
+import assert from 'node:assert/strict'
+import { hash } from 'node:crypto'
+import type { App } from '../servers/apps.ts'
+import { startMariaDB } from '../servers/mariadb.ts'
+import { CrashClient } from './crash-client.ts'
+import { CrashPlace, type CrashStore, crashStores } from './crash-place.ts'
+import { type CrashedRequest, crashedRequests } from './crash-requests.ts'
+import type { Steps } from './crash-steps.ts'
+import type { Outcome } from './scenarios.ts'
+
+/** `'short'`: a kill between any two departures of a request. `'long'`: one at every step. */
+type Form = 'short' | 'long'
+
+type Mutable<Type> = { -readonly [Name in keyof Type]: Type[Name] }
+
+/** Which of the steps between two departures the short form takes. */
+const seed = Number(process.env['COATCHECK_SEED'] ?? 1)
+
+/**
+ * Kills an app at steps of every request.
+ *
+ * @param on the `mysql://` URL of a server, otherwise one is started; and the stores, otherwise all
+ * @returns how many were killed, and what came of it. `lost` are the times that something was not as it must be: a change
+ *   half done, or undone after it was acknowledged, or a retry that did harm
+ */
+export async function playCrashes(
+  form: Form,
+  on: { readonly server?: string; readonly stores?: readonly CrashStore[] } = {},
+): Promise<Outcome> {
+  const outcome: Mutable<Outcome> = {
+    fault: 'app killed (SIGKILL) in the middle of a request, which is then made again',
+    runs: 0,
+    acknowledged: 0,
+    lost: 0,
+    foreign: 0,
+    untyped: 0,
+    typed: {},
+    strange: [],
+  }
+  const own = on.server === undefined ? await startMariaDB() : undefined
+  try {
+    for (const store of on.stores ?? crashStores) {
+      const place = await CrashPlace.open(store, on.server ?? own!.url)
+      try {
+        for (const request of crashedRequests)
+          await new Crashes(place, request, outcome, store.title).play(form)
+      } finally {
+        await place.end()
+      }
+    }
+  } finally {
+    await own?.stop()
+  }
+  return outcome
+}
+
+/** One request in which apps are killed. */
+class Crashes {
+  readonly #place: CrashPlace
+  readonly #request: CrashedRequest
+  readonly #outcome: Mutable<Outcome>
+  readonly #title: string
+  #victim: App | undefined
+
+  constructor(place: CrashPlace, request: CrashedRequest, outcome: Mutable<Outcome>, store: string) {
+    this.#place = place
+    this.#request = request
+    this.#outcome = outcome
+    this.#title = `${store}, ${request.title}`
+  }
+
+  async play(form: Form): Promise<void> {
+    try {
+      const whole = await this.#crashAt(0)
+      assert.ok(whole)
+      // How many steps there are differs a little from time to time.
+      for (const step of form === 'short' ? betweenDepartures(whole, this.#title) : upwards())
+        if (await this.#crashAt(step)) break
+    } finally {
+      await this.#victim?.stop()
+    }
+  }
+
+  /**
+   * Has an app killed at that step, and checks what it left.
+   * @returns how the request went if it had no such step: the app is still there
+   */
+  async #crashAt(step: number): Promise<Steps | undefined> {
+    await this.#place.clear()
+    if (!this.#victim) await this.#warmUp()
+    const client = this.#client()
+    await client.begin()
+    const versions = await this.#place.versions()
+    await client.ask(this.#victim!.url, step)
+    const steps = await stepsOf(this.#victim!)
+    if (!steps) {
+      const { signal, code } = await this.#victim!.stop()
+      this.#victim = undefined
+      assert.equal(signal, 'SIGKILL', `the app ended by itself (${code})`)
+      this.#outcome.runs++
+    }
+    try {
+      await this.#request.check(client)
+      await this.#place.assertSound(versions)
+    } catch (error) {
+      this.#outcome.lost++
+      const strange = `${this.#title}, killed at step ${step}: ${(error as Error).stack}`
+      if (this.#outcome.strange.length < 5) this.#outcome.strange = [...this.#outcome.strange, strange]
+    }
+    return steps
+  }
+
+  /** Gets an app that has done the same before: its statements are prepared, so what a kill comes between is the request's own. */
+  async #warmUp(): Promise<void> {
+    this.#victim = await this.#place.victim()
+    const client = this.#client()
+    await client.begin()
+    await client.ask(this.#victim.url, 0)
+  }
+
+  #client(): CrashClient {
+    return new CrashClient(this.#place, this.#request, this.#outcome)
+  }
+}
+
+/** How the last request went in an app; `undefined` if that was its end. */
+async function stepsOf({ url }: App): Promise<Steps | undefined> {
+  try {
+    return (await (await fetch(`${url}/steps`)).json()) as Steps
+  } catch {
+    return undefined
+  }
+}
+
+/** One step between each departure and the next, and after the last, where the seed says. Before the first nothing has happened. */
+function betweenDepartures({ taken, departures }: Steps, title: string): number[] {
+  return departures.flatMap((begin, index) => {
+    const end = departures[index + 1] ?? taken
+    if (end === begin) return []
+    const random = hash('sha256', `${seed} ${title} ${index}`, 'buffer').readUInt32BE()
+    return [begin + 1 + (random % (end - begin))]
+  })
+}
+
+function* upwards(): Generator<number> {
+  for (let step = 1; ; step++) yield step
+}
