@@ -19,6 +19,10 @@ export type RequestSession = Partial<SessionData> & Omit<Session, keyof SessionD
 
 type Callback = (error?: unknown) => void
 
+/** What `change` of `update` may return: no promise. In place of one stands a text, because the compiler's message shows it. */
+export type Synchronous<Result> =
+  Result extends PromiseLike<unknown> ? 'change must not be async: await before update()' : Result
+
 /** What a session in hand asks of the request that it belongs to. */
 export interface SessionWork {
   readonly id: string
@@ -110,7 +114,7 @@ export interface Session {
    * @example
    * const views = await req.session.update((session) => (session.views = (session.views ?? 0) + 1))
    */
-  update<Result>(change: (session: RequestSession) => Result): Promise<Result>
+  update<Result>(change: (session: RequestSession) => Synchronous<Result>): Promise<Result>
 
   /** Moves the expiry with the commit, even if it is not yet due. */
   touch(): RequestSession
