@@ -101,18 +101,27 @@ test('an explicit save of a session that has ended says so', async () => {
   await expect(bag(work).save()).rejects.toMatchObject({ code: 'ERR_SESSION_GONE', status: 401 })
 })
 
-test.each([Number.NaN, Infinity, 1e21, 1.5, '', '\ud800', {}, null, undefined])(
-  'no user is named %s',
-  async (userId) => {
-    const sessions = memorySessions()
-    await expect(bag(sessions.begin()).signIn(userId as never)).rejects.toMatchObject({
-      code: 'ERR_SESSION_USER_ID',
-    })
-    expect(() => sessions.user(userId as never)).toThrow(
-      expect.objectContaining({ code: 'ERR_SESSION_USER_ID' }),
-    )
-  },
-)
+test.each<[unknown, string]>([
+  [Number.NaN, 'is NaN, which is no whole number'],
+  [Infinity, 'is Infinity, which is no whole number'],
+  [1e21, 'is 1e\\+21, which is no whole number that is exact'],
+  [1.5, 'is 1.5, which is no whole number'],
+  ['', 'is empty: perhaps nobody was found'],
+  ['\ud800', 'is not well-formed'],
+  ['é'.repeat(128), 'is 256 bytes long'],
+  [{}, 'is of the type object'],
+  [Symbol('ada'), 'is of the type symbol'],
+  [null, 'is null: perhaps nobody was found'],
+  [undefined, 'is undefined: perhaps nobody was found'],
+])('no user is named %s, and the error says what was given and what to give', async (userId, fault) => {
+  const sessions = memorySessions()
+  const error = expect.objectContaining({
+    code: 'ERR_SESSION_USER_ID',
+    message: expect.stringMatching(new RegExp(`${fault}.* Give the user's own: a text of 1`)),
+  }) as Error
+  await expect(bag(sessions.begin()).signIn(userId as never)).rejects.toThrow(error)
+  expect(() => sessions.user(userId as never)).toThrow(error)
+})
 
 test('a sign-in that nobody awaited and that fails is the failure of the commit', async () => {
   const work = memorySessions().begin()
