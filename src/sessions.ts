@@ -17,8 +17,9 @@ export interface SessionsOptions {
   /** Where sessions are kept: `new MySQLStore(url)`, `new SQLiteStore(file)`, `new MemoryStore()`, or one of your own. */
   readonly store: SessionStore
   /**
-   * Signs the cookies: random text of 16 bytes at least. In a list the first signs and all verify, so that a
-   * secret can be replaced without signing anybody out; unset ones after the first are skipped.
+   * Signs the cookies: 32 random bytes that every app has, as `openssl rand -base64 32` prints them. Less than 16 bytes are
+   * refused. In a list the first signs and all verify, so that a secret can be replaced without signing anybody out; unset
+   * ones after the first are skipped.
    */
   readonly secret: Secret | undefined | readonly (Secret | undefined)[]
   /** How the cookie is made. The default is the safest that works wherever the request came by. */
