@@ -1,4 +1,5 @@
 import { createSecretKey, KeyObject, randomBytes } from 'node:crypto'
+import { encryptionUnavailable } from '../core/encryption.ts'
 import { SessionEngine } from '../core/engine.ts'
 import { optionError, SessionError, shown } from '../core/errors.ts'
 import { defaultRotationGrace, type Duration, milliseconds } from '../core/lifetime.ts'
@@ -95,6 +96,7 @@ const optionNames = [
 
 /** @throws TypeError with express-session's own words, or ERR_SESSION_OPTION */
 export function resolveOptions(options: SessionOptions): ResolvedOptions {
+  if ('encryption' in options) throw encryptionUnavailable()
   const { genid } = options
   if (genid !== undefined && genid !== null && typeof genid !== 'function')
     throw new TypeError('genid option must be a function')
