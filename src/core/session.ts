@@ -235,9 +235,31 @@ function fill(session: Session, data: Record<string, unknown>): void {
   }
 }
 
-/** The data of a session as a plain object. */
+/**
+ * The data of a session as a plain object.
+ * @throws ERR_SESSION_DATA if a getter among it fails
+ */
 export function dataOf(session: Session): Record<string, unknown> {
-  return { ...(session as unknown as Record<string, unknown>) }
+  const data = session as unknown as Record<string, unknown>
+  try {
+    return { ...data }
+  } catch (cause) {
+    const name = Object.keys(data).find((each) => fails(() => data[each]))
+    throw new SessionError(
+      'ERR_SESSION_DATA',
+      `req.session${name === undefined ? '' : `.${name}`} holds a getter that fails, so what it gives cannot be stored. Store the value itself, or mend the getter.`,
+      { cause },
+    )
+  }
+}
+
+function fails(work: () => unknown): boolean {
+  try {
+    work()
+    return false
+  } catch {
+    return true
+  }
 }
 
 /** Puts other data into a session, in place. */

@@ -189,6 +189,32 @@ test('a header of blanks is trimmed in time that grows no faster than it', () =>
   expect(cookieValues(header, 'sid')).toEqual(['1', '2'])
 })
 
+test("a getter of the session itself that fails is an error that names it, with the app's own as its cause", async () => {
+  const cause = new Error('no prices today')
+  const sessions = memorySessions()
+  const work = await sessions.load(await storedSession(sessions, { cart: ['coat'] }))
+  const total = {
+    get: () => {
+      throw cause
+    },
+    enumerable: true,
+  }
+  const told = {
+    code: 'ERR_SESSION_DATA',
+    message: expect.stringMatching(/^req\.session\.total holds/),
+    cause,
+  }
+  const update = bag(work).update(
+    (session) => void Object.defineProperty(session, 'total', { ...total, configurable: true }),
+  )
+  await expect(update).rejects.toMatchObject(told)
+  expect({ ...bag(work) }).toEqual({ cart: ['coat'] })
+  Object.defineProperty(bag(work), 'total', total)
+  await expect(bag(work).save()).rejects.toMatchObject(told)
+  await expect(work.commit()).rejects.toMatchObject(told)
+  expect(await readData(sessions, work.id)).toEqual({ cart: ['coat'] })
+})
+
 test.each([
   ['a hole in an array', { list: Object.assign([1], { length: 3 }) }, /list\[1\]/],
   ['a toJSON that gives a Map', { value: { toJSON: () => new Map([[1, 2]]) } }, /value holds a Map/],
