@@ -3,6 +3,7 @@
 -- The store makes them by itself on first use. Run this file instead where the app's own database
 -- user may not create tables (SELECT, INSERT, UPDATE and DELETE are enough then), and pass
 -- { createTable: false } to the store. It may be run again without harm.
+-- For another table name, replace coatcheck_sessions throughout.
 --
 -- Times are milliseconds since 1970 in UTC. `session_key` is a hash: no cookie can be made of it.
 

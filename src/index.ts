@@ -5,7 +5,7 @@ export type { EndReason, SessionEvents, SessionReference } from './core/events.t
 export type { Duration } from './core/lifetime.ts'
 export type { Merge, MergeConflict } from './core/merge.ts'
 export type { FormerContent, SessionKey, SessionRecord } from './core/record.ts'
-export type { RequestSession, Session, SessionData } from './core/session.ts'
+export type { RequestSession, Session, SessionData, Synchronous } from './core/session.ts'
 export type {
   InsertWrite,
   Lifetime,

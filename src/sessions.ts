@@ -1,6 +1,6 @@
 import { defaultBatching } from './core/batcher.ts'
 import { type Codec, jsonCodec } from './core/codec.ts'
-import { Encryption, type EncryptionKey } from './core/encryption.ts'
+import { Encryption, type EncryptionKey, encryptionUnavailable } from './core/encryption.ts'
 import { type EngineSettings, SessionEngine } from './core/engine.ts'
 import { optionError, refuseUnknownOptions, shown } from './core/errors.ts'
 import { defaultRotationGrace, type Duration, milliseconds } from './core/lifetime.ts'
@@ -17,8 +17,9 @@ export interface SessionsOptions {
   /** Where sessions are kept: `new MySQLStore(url)`, `new SQLiteStore(file)`, `new MemoryStore()`, or one of your own. */
   readonly store: SessionStore
   /**
-   * Signs the cookies: random text of 16 bytes at least. In a list the first signs and all verify, so that a
-   * secret can be replaced without signing anybody out; unset ones after the first are skipped.
+   * Signs the cookies: 32 random bytes that every app has, as `openssl rand -base64 32` prints them. Less than 16 bytes are
+   * refused. In a list the first signs and all verify, so that a secret can be replaced without signing anybody out; unset
+   * ones after the first are skipped.
    */
   readonly secret: Secret | undefined | readonly (Secret | undefined)[]
   /** How the cookie is made. The default is the safest that works wherever the request came by. */
@@ -64,7 +65,7 @@ export interface SessionsOptions {
    * Encrypts what sessions hold before a store gets it: with AES-256-GCM, under 32 random bytes that every app has, as
    * `openssl rand -base64 32` prints them. In a list the first key encrypts and all decrypt; unset ones after the first are
    * skipped. `'plain'` in the list stands for data that is not encrypted: first, nothing is encrypted yet; later, what was
-   * stored so is still read. Default: nothing is encrypted.
+   * stored so is still read. The store must be in coatcheck's own layout. Default: nothing is encrypted.
    *
    * Nobody is signed out by a change of keys if each step is in all apps before the next is in any:
    *
@@ -255,9 +256,7 @@ function resolveEncryption(options: SessionsOptions): Encryption | undefined {
   if (!('encryption' in options)) return undefined
   const encryption = new Encryption(options.encryption)
   if ((options.store as Partial<TokenKeyedStore>).keyedBy === 'token') {
-    throw optionError(
-      "encryption needs a store in coatcheck's own layout: this one keeps sessions as the JSON that older libraries read. Leave encryption out, or move to coatcheck's own table first.",
-    )
+    throw encryptionUnavailable()
   }
   return encryption
 }

@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process'
 import { copyFile, cp, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { betterSQLiteFor, installInto, nodeProgram } from './package/nodes.ts'
@@ -59,9 +59,24 @@ function project(name: string): string {
 
 test('the package holds what its users need and nothing of the workshop', () => {
   for (const path of packed) {
-    expect(path).toMatch(/^(dist\/.+\.(js|d\.ts)(\.map)?|schema\/.+\.sql|package\.json|[A-Z]+(\.md)?)$/)
+    expect(path).toMatch(
+      /^(dist\/.+\.(js|d\.ts)(\.map)?|schema\/.+\.sql|docs\/[a-z]+\.(md|svg)|package\.json|[A-Z]+(\.md)?)$/,
+    )
   }
   expect(packed).toEqual(expect.arrayContaining(['LICENSE', 'README.md', 'CHANGELOG.md', 'schema/mysql.sql']))
+})
+
+test('every document that a document of the package links to is in the package', async () => {
+  const links: string[] = []
+  for (const document of packed.filter((path) => path.endsWith('.md'))) {
+    const text = await readFile(join(root, document), 'utf8')
+    // Links to tests and sources lead into the repository, and the picture of the demo is too large for every installation.
+    for (const [, link] of text.matchAll(/\]\(([^)#:]+\.(?:md|svg))(?:#[^)]*)?\)/g)) {
+      links.push(join(dirname(document), link!))
+    }
+  }
+  expect(links).toContain('docs/migrating.md')
+  expect(packed).toEqual(expect.arrayContaining(links))
 })
 
 describe.each(versions)('on Node %s', (version) => {

@@ -16,6 +16,15 @@ export const origins: Readonly<Record<AppName, string>> = {
   api: `http://api.${domain}:${ports.api}`,
 }
 
+/** What to do where others listen on the ports of these apps. */
+export function portsTaken(names: readonly AppName[]): string {
+  const taken = names.map((name) => ports[name]).join(', ')
+  const variables = names.map((name) => `PORT_${name.toUpperCase()}`).join(', ')
+  return names.length === 1
+    ? `Port ${taken} is taken. Stop what listens there, or choose another by ${variables}.`
+    : `The ports ${taken} are taken, perhaps by this demo: if it runs already, use that or end it. Or choose others by ${variables}.`
+}
+
 function portFrom(variable: string, fallback: number): number {
   const text = process.env[variable] || String(fallback)
   const port = Number(text)

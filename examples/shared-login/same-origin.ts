@@ -1,4 +1,5 @@
 import type { RequestHandler } from 'express'
+import { origins } from './addresses.ts'
 
 /**
  * Refuses changes that another site's page asks for in the visitor's name (cross-site request forgery). SameSite=Lax
@@ -8,7 +9,12 @@ import type { RequestHandler } from 'express'
 export function onlyFrom(isTrusted: (origin: string) => boolean): RequestHandler {
   return (req, res, next) => {
     const changes = !['GET', 'HEAD', 'OPTIONS'].includes(req.method)
-    if (!changes || isTrusted(req.get('origin') ?? '')) next()
-    else res.status(403).json({ error: 'This request did not come from a page that is trusted here.' })
+    const origin = req.get('origin')
+    if (!changes || (origin !== undefined && isTrusted(origin))) return next()
+    const error =
+      origin === undefined
+        ? `This request does not say from which page it comes. Browsers do; with curl, add -H 'Origin: ${Object.values(origins).find(isTrusted)}'.`
+        : `This request comes from a page of ${origin}, which is not trusted here.`
+    res.status(403).json({ error })
   }
 }

@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { styleText } from 'node:util'
 import { SessionError } from 'coatcheck'
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express'
-import { ports, type AppName } from './addresses.ts'
+import { ports, portsTaken, type AppName } from './addresses.ts'
 import { html } from './html.ts'
 import { page } from './page.ts'
 import { sessions } from './sessions.ts'
@@ -65,16 +65,12 @@ export function showErrors(app: AppName): ErrorRequestHandler {
 export function serve(name: AppName, app: Express): void {
   const server = app.listen(ports[name], '127.0.0.1', (error) => {
     if (error === undefined) return void process.send?.({ ready: true })
-    const message =
-      (error as NodeJS.ErrnoException).code === 'EADDRINUSE'
-        ? `Port ${ports[name]} is taken. Stop what listens there, or choose another by PORT_${name.toUpperCase()}.`
-        : `The ${name} app cannot listen: ${error.message}.`
-    // The launcher tells it, once; an app that was started by hand tells it itself.
-    if (process.send) process.send({ failed: message }, () => process.exit(1))
-    else {
-      console.error(message)
-      process.exit(1)
-    }
+    const taken = (error as NodeJS.ErrnoException).code === 'EADDRINUSE'
+    const message = taken ? portsTaken([name]) : `The ${name} app cannot listen: ${error.message}.`
+    // The launcher tells it, once for all apps, and ends them; an app that was started by hand tells it itself.
+    if (process.send) return void process.send(taken ? { taken } : { failed: message })
+    console.error(message)
+    process.exit(1)
   })
 
   let stopping = false

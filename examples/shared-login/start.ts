@@ -13,7 +13,8 @@ process.on('SIGTERM', () => void end(0))
 
 try {
   const database = await tryDatabase()
-  await Promise.all(names.map(start))
+  const taken = (await Promise.all(names.map(start))).filter((name) => name !== undefined)
+  if (taken.length > 0) throw new Error((await import('./addresses.ts')).portsTaken(taken))
   if (!ending) await welcome(database)
 } catch (error) {
   await fail((error as Error).message)
@@ -33,9 +34,9 @@ async function tryDatabase(): Promise<string> {
   return host + pathname
 }
 
-/** Resolves when the app listens; rejects with its reason if it cannot. */
-async function start(name: AppName): Promise<void> {
-  if (ending) return
+/** Resolves when the app listens, or with its name if its port is taken; rejects with its reason if it cannot for another. */
+async function start(name: AppName): Promise<AppName | undefined> {
+  if (ending) return undefined
   const child = fork(join(import.meta.dirname, `${name}.ts`))
   children.set(name, child)
   child.once('exit', (code, signal) => {
@@ -47,8 +48,9 @@ async function start(name: AppName): Promise<void> {
         `The ${name} app ended unexpectedly (${signal ?? `exit code ${code}`}), so the others end too.`,
       )
   })
-  const [message] = (await once(child, 'message')) as [{ failed?: string }]
+  const [message] = (await once(child, 'message')) as [{ taken?: true; failed?: string }]
   if (message.failed !== undefined) throw new Error(message.failed)
+  return message.taken && name
 }
 
 /** One line that says what is wrong, and the end. */

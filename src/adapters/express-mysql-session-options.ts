@@ -1,4 +1,5 @@
 import type { PoolOptions } from 'mysql2'
+import { encryptionUnavailable } from '../core/encryption.ts'
 import { optionError } from '../core/errors.ts'
 import type { MySQLColumns } from '../stores/mysql.ts'
 
@@ -66,8 +67,9 @@ export function resolveOptions(options: MySQLStoreOptions = {}, connectionGiven:
   } as ResolvedOptions
 }
 
-/** @throws ERR_SESSION_OPTION that names an unknown column */
-export function refuseUnknownColumns(options: MySQLStoreOptions): void {
+/** @throws ERR_SESSION_OPTION that names an unknown column, or says that there is no encryption */
+export function validateOptions(options: MySQLStoreOptions): void {
+  if ('encryption' in options) throw encryptionUnavailable()
   for (const name of Object.keys(options.schema?.columnNames ?? {})) {
     if (Object.hasOwn(defaultOptions.schema.columnNames, name)) continue
     throw optionError(

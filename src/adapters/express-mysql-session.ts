@@ -8,9 +8,9 @@ import {
   defaultOptions,
   driverOptions,
   type MySQLStoreOptions,
-  refuseUnknownColumns,
   type ResolvedOptions,
   resolveOptions,
+  validateOptions,
 } from './express-mysql-session-options.ts'
 
 export type { MySQLStoreOptions, ResolvedOptions } from './express-mysql-session-options.ts'
@@ -246,7 +246,7 @@ function expressMySQLSession(session: { readonly Store: unknown }): MySQLStoreCo
     }
 
     validateOptions(options: MySQLStoreOptions): void {
-      refuseUnknownColumns(options)
+      validateOptions(options)
     }
 
     override createSession(request: object, data: object) {

@@ -67,9 +67,11 @@ interface Loss {
   /** Grows from its end, on the way back to where the walk began: where nothing is lost, no path is ever made. */
   path: string
   readonly what: string
+  /** What the app's own code threw there. */
+  readonly cause?: unknown
 }
 
-function lossError({ path, what }: Loss, cause?: unknown): SessionError {
+function lossError({ path, what, ...thrown }: Loss, cause = thrown.cause): SessionError {
   return new SessionError(
     'ERR_SESSION_DATA',
     `req.session${path} holds ${what}, which JSON cannot store. Store a text, number, plain object or array instead, or give createSessions a codec that keeps it.`,
@@ -77,14 +79,17 @@ function lossError({ path, what }: Loss, cause?: unknown): SessionError {
   )
 }
 
-/** Finds what failed in the walk, or in JSON.stringify after it. */
+/** Finds what failed in JSON.stringify, after the walk; or it is the session's own toJSON. */
 function describe(data: object, cause: unknown): SessionError {
-  const failing = { path: '', what: 'a value whose toJSON or getter fails' }
   try {
-    return lossError(findLoss(data, []) ?? failing, cause)
+    return lossError(findLoss(data, []) ?? failing(), cause)
   } catch {
-    return lossError(failing, cause)
+    return lossError(failing(), cause)
   }
+}
+
+function failing(cause?: unknown): Loss {
+  return { path: '', what: 'a value whose toJSON or getter fails', cause }
 }
 
 /** Walks what JSON would write. */
@@ -135,8 +140,7 @@ function toJSONOf(value: unknown): ((name: string) => unknown) | undefined {
 function findLossInArray(items: readonly unknown[], ancestors: object[]): Loss | undefined {
   // By index: a hole has no key.
   for (let index = 0; index < items.length; index++) {
-    const item = items[index]
-    const loss = item === undefined ? { path: '', what: 'undefined in an array' } : findLoss(item, ancestors)
+    const loss = findLossAt(items, index, ancestors)
     if (loss) return beneath(`[${index}]`, loss)
   }
   return undefined
@@ -144,10 +148,20 @@ function findLossInArray(items: readonly unknown[], ancestors: object[]): Loss |
 
 function findLossInObject(value: object, ancestors: object[]): Loss | undefined {
   for (const key of Object.keys(value)) {
-    const loss = findLoss((value as Record<string, unknown>)[key], ancestors)
+    const loss = findLossAt(value, key, ancestors)
     if (loss) return beneath(`.${key}`, loss)
   }
   return undefined
+}
+
+function findLossAt(holder: object, name: string | number, ancestors: object[]): Loss | undefined {
+  try {
+    const value = (holder as Record<string | number, unknown>)[name]
+    if (value === undefined && Array.isArray(holder)) return { path: '', what: 'undefined in an array' }
+    return findLoss(value, ancestors)
+  } catch (cause) {
+    return failing(cause)
+  }
 }
 
 function beneath(step: string, loss: Loss): Loss {

@@ -6,7 +6,7 @@ import {
   KeyObject,
   randomBytes,
 } from 'node:crypto'
-import { optionError, shown } from './errors.ts'
+import { optionError, type SessionError, shown } from './errors.ts'
 import type { SessionRecord } from './record.ts'
 import type { SessionWrite } from './store.ts'
 
@@ -43,6 +43,13 @@ interface Key {
   /** The version and the key's id. */
   readonly header: Buffer
   readonly secret: KeyObject
+}
+
+/** Where sessions stay readable to older libraries. It is refused there: ignored, it would leave them plain. */
+export function encryptionUnavailable(): SessionError {
+  return optionError(
+    "encryption needs createSessions, with a store in coatcheck's own layout: here sessions are kept as the JSON that older libraries read. Leave encryption out, or move over first, as docs/migrating.md of the coatcheck package tells.",
+  )
 }
 
 /** Encrypts the data of records on their way to the store, and decrypts it on its way back. */

@@ -19,6 +19,10 @@ export type RequestSession = Partial<SessionData> & Omit<Session, keyof SessionD
 
 type Callback = (error?: unknown) => void
 
+/** What `change` of `update` may return: no promise. In place of one stands a text, because the compiler's message shows it. */
+export type Synchronous<Result> =
+  Result extends PromiseLike<unknown> ? 'change must not be async: await before update()' : Result
+
 /** What a session in hand asks of the request that it belongs to. */
 export interface SessionWork {
   readonly id: string
@@ -110,7 +114,7 @@ export interface Session {
    * @example
    * const views = await req.session.update((session) => (session.views = (session.views ?? 0) + 1))
    */
-  update<Result>(change: (session: RequestSession) => Result): Promise<Result>
+  update<Result>(change: (session: RequestSession) => Synchronous<Result>): Promise<Result>
 
   /** Moves the expiry with the commit, even if it is not yet due. */
   touch(): RequestSession
@@ -231,9 +235,31 @@ function fill(session: Session, data: Record<string, unknown>): void {
   }
 }
 
-/** The data of a session as a plain object. */
+/**
+ * The data of a session as a plain object.
+ * @throws ERR_SESSION_DATA if a getter among it fails
+ */
 export function dataOf(session: Session): Record<string, unknown> {
-  return { ...(session as unknown as Record<string, unknown>) }
+  const data = session as unknown as Record<string, unknown>
+  try {
+    return { ...data }
+  } catch (cause) {
+    const name = Object.keys(data).find((each) => fails(() => data[each]))
+    throw new SessionError(
+      'ERR_SESSION_DATA',
+      `req.session${name === undefined ? '' : `.${name}`} holds a getter that fails, so what it gives cannot be stored. Store the value itself, or mend the getter.`,
+      { cause },
+    )
+  }
+}
+
+function fails(work: () => unknown): boolean {
+  try {
+    work()
+    return false
+  } catch {
+    return true
+  }
 }
 
 /** Puts other data into a session, in place. */

@@ -51,6 +51,9 @@ export function publicIdOf(token: string): string {
 const given = Buffer.alloc(signatureLength)
 const expected = Buffer.alloc(signatureLength)
 
+/** Bytes. Less than that is found by trying, even if it is random; 32 random ones are what every text of ours asks for. */
+export const shortestSecret = 16
+
 /** What secrets may be given as. Left-out ones (an unset environment variable) are skipped, but for the first. */
 export type Secret = string | Uint8Array
 
@@ -63,7 +66,7 @@ export class Signer {
 
   /**
    * @param secrets key objects are taken as they are
-   * @throws ERR_SESSION_OPTION if there is no first secret, or one is shorter than 16 bytes
+   * @throws ERR_SESSION_OPTION if there is no first secret, or one is shorter than `shortestSecret`
    */
   constructor(secrets: Secret | readonly (Secret | KeyObject | undefined)[]) {
     const given = Array.isArray(secrets)
@@ -71,7 +74,7 @@ export class Signer {
       : [secrets as Secret]
     if (!given[0]) {
       throw optionError(
-        'secret is missing: give a random text of 32 characters or more, the same in every app, such as process.env.SESSION_SECRET. In a list the first one signs, so it must be set.',
+        'secret is missing; is its environment variable set? Give 32 random bytes, the same in every app, such as `openssl rand -base64 32` prints, by process.env.SESSION_SECRET. In a list the first one signs, so it must be set.',
       )
     }
     this.#keys = given.filter((secret) => secret !== undefined && !isEmpty(secret)).map(secretKey)
@@ -111,9 +114,9 @@ function secretKey(secret: unknown): HmacKey {
     throw optionError('secret must be a text, a Buffer, or a list of those.')
   }
   const bytes = Buffer.from(secret as string)
-  if (bytes.length < 16) {
+  if (bytes.length < shortestSecret) {
     throw optionError(
-      'secret is too short: whoever holds one cookie could find it by trying. Use 32 random characters or more, for example from `openssl rand -base64 32`.',
+      'secret is too short, with less than 16 bytes: whoever holds one cookie could find it by trying. Give 32 random bytes, such as `openssl rand -base64 32` prints.',
     )
   }
   return new HmacKey(bytes)

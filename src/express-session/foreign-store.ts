@@ -225,7 +225,7 @@ export class ForeignStore implements TokenKeyedStore {
     const store = this.#store
     if (!store.all) throw cannotList()
     const sessions = (await answerOf((callback) => store.all!(callback))) ?? []
-    return entriesOf(sessions).map(([token, session]) => readForeign(token as SessionKey, session))
+    return entriesOf(sessions).map(([token, session]) => readable(token as SessionKey, session))
   }
 }
 

@@ -1,11 +1,12 @@
 import { createSecretKey, KeyObject, randomBytes } from 'node:crypto'
+import { encryptionUnavailable } from '../core/encryption.ts'
 import { SessionEngine } from '../core/engine.ts'
 import { optionError, SessionError, shown } from '../core/errors.ts'
 import { defaultRotationGrace, type Duration, milliseconds } from '../core/lifetime.ts'
 import type { SessionRecord } from '../core/record.ts'
 import type { Lifetime, SessionStore } from '../core/store.ts'
 import { defaultSweep } from '../core/sweeper.ts'
-import { createToken, type Secret, Signer } from '../core/token.ts'
+import { createToken, type Secret, shortestSecret, Signer } from '../core/token.ts'
 import { Cookie, type CookieAttributes } from './cookie.ts'
 import { ExpressStore } from './express-store.ts'
 import { type ExpressSessionStore, ForeignStore, type NativeStore, nativeStore } from './foreign-store.ts'
@@ -95,6 +96,7 @@ const optionNames = [
 
 /** @throws TypeError with express-session's own words, or ERR_SESSION_OPTION */
 export function resolveOptions(options: SessionOptions): ResolvedOptions {
+  if ('encryption' in options) throw encryptionUnavailable()
   const { genid } = options
   if (genid !== undefined && genid !== null && typeof genid !== 'function')
     throw new TypeError('genid option must be a function')
@@ -238,10 +240,10 @@ function keyFrom(secret: HmacKey): KeyObject {
       : ArrayBuffer.isView(secret)
         ? Buffer.from(secret.buffer, secret.byteOffset, secret.byteLength)
         : Buffer.from(secret)
-  if (bytes.length < 16) {
+  if (bytes.length < shortestSecret) {
     warnOnce(
       'COATCHECK_SHORT_SECRET',
-      'The session secret is shorter than 16 bytes: whoever holds one cookie could find it by trying. Put a longer one first in the list, such as the output of `openssl rand -base64 32`, and keep this one behind it until its cookies have expired.',
+      'The session secret is shorter than 16 bytes: whoever holds one cookie could find it by trying. Put 32 random bytes first in the list, such as `openssl rand -base64 32` prints, and keep this one behind it until its cookies have expired.',
     )
   }
   return createSecretKey(bytes)

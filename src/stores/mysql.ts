@@ -82,7 +82,8 @@ export interface MySQLStoreOptions {
  * connection, which is then all that the store has: it cannot be replaced, so the store does not heal when it is lost, and while one
  * of its statements hangs the others wait behind it, each until its `statementTimeout`. A pool that
  * the store made is closed by `close()`; what you passed in stays open. The constructor does not
- * connect: an unreachable database shows on first use, as `ERR_SESSION_STORE_UNAVAILABLE` (503).
+ * connect: an unreachable database shows on first use, as `ERR_SESSION_STORE_UNAVAILABLE` (503), and so does a table that is
+ * not there and may not be made (`ERR_SESSION_MISSING_TABLE`), or lacks a column (`ERR_SESSION_WRONG_TABLE`).
  *
  * A read is one statement however many sessions it is for, a change is one more. All are prepared. Changes of many sessions
  * share statements; one that fails fails only what was in it, and a value that the database refuses only its own session.
@@ -193,6 +194,10 @@ export class MySQLStore implements SessionStore {
   #typed(doing: string, error: unknown): SessionError {
     if (numberOf(error) === errorNumber.missingTable) {
       return new SessionError('ERR_SESSION_MISSING_TABLE', this.#layout.missingTable, { cause: error })
+    }
+    if (numberOf(error) === errorNumber.unknownColumn) {
+      const message = `${this.#layout.wrongTable} The database says: ${(error as Error).message}.`
+      return new SessionError('ERR_SESSION_WRONG_TABLE', message, { cause: error })
     }
     if (this.#causalReads && numberOf(error) === errorNumber.syntax) {
       return new SessionError('ERR_SESSION_OPTION', causalReadsRefused, { cause: error })

@@ -73,7 +73,7 @@ interface FormerRow extends Row {
  *
  * Errors: `ERR_SESSION_STORE_UNAVAILABLE` when the file stays locked for longer than `busyTimeout` or
  * cannot be read or written, `ERR_SESSION_MISSING_TABLE` with `createTable: false` and no table,
- * `ERR_SESSION_CLOSED` after `close()`.
+ * `ERR_SESSION_WRONG_TABLE` for a table that lacks a column, `ERR_SESSION_CLOSED` after `close()`.
  *
  * @example
  * import { SQLiteStore } from 'coatcheck/sqlite'
@@ -301,6 +301,13 @@ export class SQLiteStore implements SessionStore {
       return new SessionError(
         'ERR_SESSION_MISSING_TABLE',
         `There is no table "${this.#table}". Run schema/sqlite.sql of this package on the file, or leave createTable on.`,
+        { cause: error },
+      )
+    }
+    if (error instanceof Error && /no such column|has no column named/.test(error.message)) {
+      return new SessionError(
+        'ERR_SESSION_WRONG_TABLE',
+        `The table "${this.#table}" lacks a column of this version's. If an earlier build of coatcheck made it, drop it, which ends its sessions, and run schema/sqlite.sql of this package on the file; if it is not coatcheck's, give SQLiteStore another table. The database says: ${error.message}.`,
         { cause: error },
       )
     }

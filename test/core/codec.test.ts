@@ -70,12 +70,23 @@ describe('JSON, the default codec', () => {
     expect(dataErrorOf({ nested }).message).toContain('nesting')
   })
 
-  test('refuses a getter or toJSON that throws, and keeps the cause', () => {
+  test('refuses a getter or toJSON that throws, names where it stands, and keeps the cause', () => {
     const cause = new Error('no')
     const thrower = () => {
       throw cause
     }
-    expect(dataErrorOf({ here: { toJSON: thrower } }).cause).toBe(cause)
+    const failing = Object.defineProperty({ fine: 1 }, 'total', { get: thrower, enumerable: true })
+    for (const [data, path] of [
+      [{ here: { toJSON: thrower } }, 'req.session.here'],
+      [{ here: [1, { toJSON: thrower }] }, 'req.session.here[1]'],
+      [{ here: [failing] }, 'req.session.here[0].total'],
+      [failing, 'req.session.total'],
+      [{ toJSON: thrower }, 'req.session'],
+    ] as const) {
+      const error = dataErrorOf(data)
+      expect(error.message).toMatch(`${path} holds a value whose toJSON or getter fails`)
+      expect(error.cause).toBe(cause)
+    }
   })
 
   test('refuses a getter that fails only when it is looked at again', () => {

@@ -10,11 +10,13 @@ import {
   type SessionStore,
   type SessionWrite,
 } from 'coatcheck'
+import session, { type SessionOptions } from 'coatcheck/express'
+import expressMySQLSession from 'coatcheck/express-mysql-session'
 import { MySQLStore } from 'coatcheck/mysql'
 import { SQLiteStore } from 'coatcheck/sqlite'
 import { describe, expect, test, vi } from 'vitest'
 import { keyOf } from '../../dist/core/token.js'
-import { bag, committedToken, memorySessions, readData, storedSession } from './works.ts'
+import { bag, committedToken, memorySessions, readData, secret, storedSession } from './works.ts'
 
 const key = randomBytes(32)
 const otherKey = randomBytes(32)
@@ -474,6 +476,18 @@ describe('encryption is refused at start-up', () => {
         message: expect.stringMatching(/coatcheck's own layout/) as string,
       }),
     )
+  })
+
+  test('in the forms of express-session and express-mysql-session, even by an unset variable', () => {
+    const MySQLStore = expressMySQLSession(session)
+    const error = expect.objectContaining({
+      code: 'ERR_SESSION_OPTION',
+      message: expect.stringMatching(/encryption needs createSessions.*docs\/migrating\.md/) as string,
+    }) as Error
+    for (const encryption of [key.toString('base64'), undefined]) {
+      expect(() => session({ secret, store: new MemoryStore(), encryption } as SessionOptions)).toThrow(error)
+      expect(() => new MySQLStore({ database: 'shop', encryption } as object)).toThrow(error)
+    }
   })
 
   test('and no message shows a key', () => {

@@ -101,18 +101,27 @@ test('an explicit save of a session that has ended says so', async () => {
   await expect(bag(work).save()).rejects.toMatchObject({ code: 'ERR_SESSION_GONE', status: 401 })
 })
 
-test.each([Number.NaN, Infinity, 1e21, 1.5, '', '\ud800', {}, null, undefined])(
-  'no user is named %s',
-  async (userId) => {
-    const sessions = memorySessions()
-    await expect(bag(sessions.begin()).signIn(userId as never)).rejects.toMatchObject({
-      code: 'ERR_SESSION_USER_ID',
-    })
-    expect(() => sessions.user(userId as never)).toThrow(
-      expect.objectContaining({ code: 'ERR_SESSION_USER_ID' }),
-    )
-  },
-)
+test.each<[unknown, string]>([
+  [Number.NaN, 'is NaN, which is no whole number'],
+  [Infinity, 'is Infinity, which is no whole number'],
+  [1e21, 'is 1e\\+21, which is no whole number that is exact'],
+  [1.5, 'is 1.5, which is no whole number'],
+  ['', 'is empty: perhaps nobody was found'],
+  ['\ud800', 'is not well-formed'],
+  ['é'.repeat(128), 'is 256 bytes long'],
+  [{}, 'is of the type object'],
+  [Symbol('ada'), 'is of the type symbol'],
+  [null, 'is null: perhaps nobody was found'],
+  [undefined, 'is undefined: perhaps nobody was found'],
+])('no user is named %s, and the error says what was given and what to give', async (userId, fault) => {
+  const sessions = memorySessions()
+  const error = expect.objectContaining({
+    code: 'ERR_SESSION_USER_ID',
+    message: expect.stringMatching(new RegExp(`${fault}.* Give the user's own: a text of 1`)),
+  }) as Error
+  await expect(bag(sessions.begin()).signIn(userId as never)).rejects.toThrow(error)
+  expect(() => sessions.user(userId as never)).toThrow(error)
+})
 
 test('a sign-in that nobody awaited and that fails is the failure of the commit', async () => {
   const work = memorySessions().begin()
@@ -178,6 +187,32 @@ test('a header of blanks is trimmed in time that grows no faster than it', () =>
   // Counted, not timed: a quadratic scan of this would not come back within the test's time limit.
   const header = `sid=1; a${' '.repeat(4_000_000)}b=1; sid=\t2 `
   expect(cookieValues(header, 'sid')).toEqual(['1', '2'])
+})
+
+test("a getter of the session itself that fails is an error that names it, with the app's own as its cause", async () => {
+  const cause = new Error('no prices today')
+  const sessions = memorySessions()
+  const work = await sessions.load(await storedSession(sessions, { cart: ['coat'] }))
+  const total = {
+    get: () => {
+      throw cause
+    },
+    enumerable: true,
+  }
+  const told = {
+    code: 'ERR_SESSION_DATA',
+    message: expect.stringMatching(/^req\.session\.total holds/),
+    cause,
+  }
+  const update = bag(work).update(
+    (session) => void Object.defineProperty(session, 'total', { ...total, configurable: true }),
+  )
+  await expect(update).rejects.toMatchObject(told)
+  expect({ ...bag(work) }).toEqual({ cart: ['coat'] })
+  Object.defineProperty(bag(work), 'total', total)
+  await expect(bag(work).save()).rejects.toMatchObject(told)
+  await expect(work.commit()).rejects.toMatchObject(told)
+  expect(await readData(sessions, work.id)).toEqual({ cart: ['coat'] })
 })
 
 test.each([

@@ -19,10 +19,14 @@ const wrong: [string, Record<string, unknown>, RegExp][] = [
   ['an unknown option of sweep', { sweep: { interval: 1 } }, /sweep has no option "interval".*every, batch/],
   ['no store', { store: undefined }, /store is missing.*MySQLStore.*MemoryStore/],
   ['a store that is none', { store: { get() {}, set() {} } }, /store lacks find, write, list/],
-  ['no secret', { secret: undefined }, /secret is missing.*SESSION_SECRET/],
+  ['no secret', { secret: undefined }, /secret is missing.*32 random bytes.*openssl rand.*SESSION_SECRET/],
   ['an empty list of secrets', { secret: [] }, /secret is missing/],
   ['a first secret that is unset', { secret: [undefined, secret] }, /secret is missing.*first one signs/],
-  ['a short secret', { secret: 'keyboard cat' }, /secret is too short.*openssl rand/],
+  [
+    'a short secret',
+    { secret: 'keyboard cat' },
+    /secret is too short.*less than 16 bytes.*32 random bytes.*openssl rand/,
+  ],
   ['a secret that is a number', { secret: 123_456_789_012_345 }, /secret must be a text, a Buffer/],
   [
     'an idle time that is no duration',

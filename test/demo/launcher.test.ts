@@ -25,6 +25,15 @@ describe('what stands in the way of the demo is one clear line and exit code 1',
     }
   })
 
+  test('all taken ports at once, as by a second start', async () => {
+    const demo = await startDemo()
+    const [accounts, shop, api] = [demo.accounts, demo.shop, demo.api].map((url) => new URL(url).port)
+    const ended = await startInVain({ PORT_ACCOUNTS: accounts!, PORT_SHOP: shop!, PORT_API: api! })
+    const ports = `The ports ${accounts}, ${shop}, ${api} are taken`
+    expect(ended).toEqual(line(new RegExp(`${ports}.*by PORT_ACCOUNTS, PORT_SHOP, PORT_API\\.`)))
+    expect(await demo.stop()).toBe(0)
+  })
+
   test('a port that is none', async () => {
     expect(await startInVain({ PORT_SHOP: 'shop' })).toEqual(line(/PORT_SHOP must be a port .* not "shop"/))
   })

@@ -1,11 +1,12 @@
 import { once } from 'node:events'
 import { createServer, type IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { MemoryStore } from 'coatcheck'
+import { jsonCodec, MemoryStore } from 'coatcheck'
 import session from 'coatcheck/express'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { createToken, keyOf, Signer } from '../../dist/core/token.js'
 import { plainJson } from '../../dist/express-session/stored-text.js'
+import { ExpressRecord } from '../../dist/stores/sql/mysql-express-record.js'
 
 const secret = 'thirty-two characters of a secret'
 const token = createToken()
@@ -66,6 +67,26 @@ describe.each(Object.entries(stores))('on %s, a row with', (_store, open) => {
       [expect.stringMatching(/^connect\.sid=[^;]+; Path=\/; HttpOnly$/)],
     ])
   })
+})
+
+test('a row of express-mysql-session with a user in it, nested too deep for JSON.stringify, is there and unreadable', () => {
+  const text = `{"cookie":{},"name":${deep},"coatcheck":{"userId":"ada","publicId":"public","createdAt":1}}`
+  const row = {
+    id_bytes: Buffer.from('id'),
+    data_bytes: Buffer.from(text),
+    expires_at: 2,
+    fingerprint: 3,
+    read_at: 1_500,
+  }
+  // As it is up to Node 24: newer ones go as deep as JSON.parse does.
+  const stringify = vi.spyOn(JSON, 'stringify').mockImplementation(() => {
+    throw new RangeError('Maximum call stack size exceeded')
+  })
+  onTestFinished(() => stringify.mockRestore())
+  const record = new ExpressRecord(row as unknown as ConstructorParameters<typeof ExpressRecord>[0])
+  expect(record).toMatchObject({ key: 'id', userId: 'ada', publicId: 'public' })
+  expect(() => plainJson.decode(record.data)).toThrow('1000 levels')
+  expect(() => jsonCodec.decode(record.data)).toThrow('never stored')
 })
 
 test('as deep as a session may be nested, it is stored and read, and no deeper', () => {

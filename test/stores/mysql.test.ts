@@ -176,6 +176,40 @@ describe('the tables of MySQLStore', () => {
     expect(error.message).toContain('schema/mysql.sql')
   })
 
+  it.each([
+    ['sweep_at', (store: MySQLStore) => store.removeExpired(1)],
+    ['former_key', (store: MySQLStore) => store.find([newKey()])],
+    ['authenticated_at', (store: MySQLStore) => store.list({ limit: 1 })],
+  ])('of an earlier build, without %s, are an error that says what to do', async (column, use) => {
+    const url = await databaseBySchema()
+    await openPool(url).query(`ALTER TABLE coatcheck_sessions DROP COLUMN ${column}`)
+    const error = await rejectionOf(use(openStore(url)))
+    expect(error).toMatchObject({ code: 'ERR_SESSION_WRONG_TABLE', status: 500 })
+    expect(error.message).toMatch(
+      new RegExp(`coatcheck_sessions lacks a column.* drop it.* schema/mysql.sql.*'${column}'`),
+    )
+    await openPool(url).query('DROP TABLE coatcheck_sessions')
+    await runSchema(url)
+    await stored(openStore(url))
+  })
+
+  it('of express-mysql-session, named without its layout, are an error that names the layout', async () => {
+    const url = await freshDatabase()
+    await openStore(url, { layout: 'express-mysql-session' }).find([newKey()])
+    const error = await rejectionOf(openStore(url, { table: 'sessions' }).find([newKey()]))
+    expect(error).toMatchObject({ code: 'ERR_SESSION_WRONG_TABLE' })
+    expect(error.message).toContain("layout: 'express-mysql-session'")
+  })
+
+  it('with other columns than express-mysql-session makes are an error that says how to name them', async () => {
+    const url = await freshDatabase()
+    const layout = 'express-mysql-session'
+    await openStore(url, { layout, columns: { data: 'content' } }).find([newKey()])
+    const error = await rejectionOf(openStore(url, { layout }).find([newKey()]))
+    expect(error).toMatchObject({ code: 'ERR_SESSION_WRONG_TABLE' })
+    expect(error.message).toMatch(/give them \(columns\).*'data'/)
+  })
+
   it('are tried for again on the next use after a failure', async () => {
     const url = await freshDatabase()
     const user = await urlOfUser(url, 'SELECT, INSERT, UPDATE, DELETE')

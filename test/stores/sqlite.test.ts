@@ -59,6 +59,13 @@ const connections: Record<string, (file: string) => SQLiteDatabase> = {
   'a connection of better-sqlite3 that reads bigints': (file) => new BetterSQLite(file).defaultSafeIntegers(),
 }
 
+/** The schema as it was before there was `column`: without it, and without what indexes it. */
+function withoutColumn(sql: string, column: string): string {
+  return sql
+    .replace(new RegExp(`^ *${column} .*\n`, 'm'), '')
+    .replace(new RegExp(`^CREATE INDEX .*_${column}".*\n`, 'm'), '')
+}
+
 storeSuite('SQLiteStore on a file', {
   describe,
   it,
@@ -277,6 +284,32 @@ describe('the table of SQLiteStore', () => {
         code: 'ERR_SESSION_MISSING_TABLE',
         message: expect.stringMatching(/"coatcheck_sessions".*schema\/sqlite\.sql/),
       })
+    }
+  })
+
+  it.each([
+    ['authenticated_at', { createTable: true }],
+    ['authenticated_at', { createTable: false }],
+    ['former_key', { createTable: true }],
+    ['former_key', { createTable: false }],
+  ])('of an earlier build, without %s, is an error that says what to do (%o)', async (column, options) => {
+    for (const connect of Object.values(connections)) {
+      const file = await newFile()
+      const made = new DatabaseSync(file)
+      made.exec(withoutColumn(await readFile(schema, 'utf8'), column))
+      made.close()
+      const database = connect(file)
+      leftovers.push(async () => void database.close())
+      const store = storeAt(database, options)
+      const uses = column === 'former_key' ? [] : [store.write([insertOf()]), store.list({ limit: 1 })]
+      for (const use of [store.find([newKey()]), ...uses]) {
+        await expect(use).rejects.toMatchObject({
+          code: 'ERR_SESSION_WRONG_TABLE',
+          message: expect.stringMatching(
+            new RegExp(`"coatcheck_sessions" lacks a column.* drop it.* schema/sqlite.sql.*${column}`),
+          ),
+        })
+      }
     }
   })
 

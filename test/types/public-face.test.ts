@@ -7,6 +7,7 @@ import {
   type SessionReference,
   type Sessions,
   type SitePolicy,
+  type Synchronous,
   type UnitOfWork,
 } from 'coatcheck'
 import { expectTypeOf, test } from 'vitest'
@@ -74,6 +75,23 @@ test('methods take a callback, or return a promise', () => {
     session.publicId = 'x'
   }
   expectTypeOf(call).toBeFunction()
+})
+
+test('update() takes a change that returns anything but a promise', () => {
+  const call = () => {
+    expectTypeOf(session.update(() => 4)).toEqualTypeOf<Promise<number>>()
+    expectTypeOf(session.update(() => {})).toEqualTypeOf<Promise<void>>()
+    expectTypeOf(session.update((): unknown => 4)).toEqualTypeOf<Promise<unknown>>()
+    // @ts-expect-error it may run again, so it must not wait
+    void session.update(async () => 4)
+    // @ts-expect-error nor return a promise
+    void session.update((inHand) => inHand.save())
+    // @ts-expect-error not even now and then
+    void session.update(({ userId }) => (userId === undefined ? 4 : Promise.resolve(4)))
+  }
+  expectTypeOf(call).toBeFunction()
+  const wrap = <Result>(change: (inHand: RequestSession) => Synchronous<Result>) => session.update(change)
+  expectTypeOf(wrap<number>).returns.toEqualTypeOf<Promise<number>>()
 })
 
 test("a user's sessions are listed as read-only descriptions", () => {

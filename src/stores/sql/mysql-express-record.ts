@@ -37,7 +37,7 @@ export class ExpressRecord implements SessionRecord {
     this.userId = keepsake?.userId
     this.authenticatedAt = keepsake?.authenticatedAt
     this.version = Number(row['fingerprint']) + (keepsake ? keepsakeBit : 0)
-    this.data = keepsake ? Buffer.from(JSON.stringify({ ...session, coatcheck: undefined })) : this.stored
+    this.data = (keepsake && textWithoutKeepsake(session)) ?? this.stored
     Object.defineProperty(
       this,
       'publicId',
@@ -163,6 +163,18 @@ function sessionIn(bytes: Uint8Array): Record<string, unknown> | undefined {
   try {
     const value: unknown = JSON.parse(utf8.decode(bytes))
     return isObject(value) && !Array.isArray(value) ? value : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/**
+ * `undefined` for a session that is nested too deep for JSON.stringify, which on Node before 26 JSON.parse is not. Of what is stored
+ * its data then is all, and the engine takes that for corrupt.
+ */
+function textWithoutKeepsake(session: object | undefined): Buffer | undefined {
+  try {
+    return Buffer.from(JSON.stringify({ ...session, coatcheck: undefined }))
   } catch {
     return undefined
   }

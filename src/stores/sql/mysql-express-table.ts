@@ -17,6 +17,7 @@ const userBatch = 500
 export class ExpressTable implements MySQLLayout {
   readonly keyedBy = 'token'
   readonly missingTable: string
+  readonly wrongTable: string
   readonly #client: MySQLClient
   readonly #sql: ExpressStatements
   readonly #writer: ExpressWriter
@@ -26,6 +27,7 @@ export class ExpressTable implements MySQLLayout {
     this.#sql = sql
     this.#writer = new ExpressWriter(client, sql, (keys) => this.#records(keys))
     this.missingTable = `The table ${table} is not in the database. Name the one that express-mysql-session uses (table), or leave out createTable: false and let a user who may create tables start the app once.`
+    this.wrongTable = `The table ${table} lacks a column of express-mysql-session's. If its columns have other names, give them (columns); if it is another table, name the one that express-mysql-session uses (table).`
   }
 
   async find(keys: readonly SessionKey[]): Promise<(SessionRecord | undefined)[]> {

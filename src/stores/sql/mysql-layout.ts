@@ -17,6 +17,8 @@ export interface MySQLLayout {
   makeTable(): Promise<void>
   /** What a missing table means here, and what to do about it. */
   readonly missingTable: string
+  /** What a table that lacks a column means here, and what to do about it. */
+  readonly wrongTable: string
 }
 
 /** Whether the server says that the user may not do this to tables. */

@@ -21,6 +21,7 @@ const migrationSeconds = 60
 export class OwnTable implements MySQLLayout {
   readonly keyedBy = undefined
   readonly missingTable: string
+  readonly wrongTable: string
   readonly #client: MySQLClient
   readonly #table: string
   readonly #sql: MySQLStatements
@@ -33,6 +34,8 @@ export class OwnTable implements MySQLLayout {
     this.#sql = sql
     this.#writer = new MySQLWriter(client, sql)
     this.missingTable = `The table ${table} or coatcheck_migrations is not in the database. Run schema/mysql.sql of the coatcheck package, or leave out createTable: false and let a user who may create tables start the app once.`
+    // It may be the table of another library, whose sessions must not be dropped in haste.
+    this.wrongTable = `The table ${table} lacks a column of this version's. If an earlier build of coatcheck made it, drop it, which ends its sessions, and run schema/mysql.sql of the coatcheck package. If it is another library's, give MySQLStore another table, or layout: 'express-mysql-session' if it is that one's.`
   }
 
   async find(keys: readonly SessionKey[]): Promise<(SessionRecord | undefined)[]> {
