@@ -36,6 +36,7 @@ describe('revokeAll reaches a sign-in', () => {
       let revoked: Promise<unknown> | undefined
       const slowed: SessionStore = {
         find: (keys) => before(() => store.find(keys)),
+        findFormer: (keys) => store.findFormer(keys),
         write: (writes: readonly SessionWrite[]) => before(() => store.write(writes)),
         list: (query) => store.list(query),
         removeByUser: (...user) => store.removeByUser(...user),

@@ -46,6 +46,21 @@ test('an ExpressStore lists sessions, and not what coatcheck remembers of users'
   expect(await store.length()).toBe(1)
 })
 
+test('an ExpressStore finds nothing of a sign-in by the id from before it', async () => {
+  const { inner, store } = opened()
+  const sessions = createSessions({ store: inner, secret: 'a secret of enough characters', sweep: false })
+  const work = sessions.begin()
+  Object.assign(work.session!, { cart: 1 })
+  await work.commit()
+  const before = work.id
+  expect(await store.get(before)).toEqual({ cart: 1 })
+  const login = await sessions.load(before)
+  await login.session!.signIn('ada')
+  await login.commit()
+  expect(await store.get(before)).toBeUndefined()
+  expect(await store.get(login.id)).toEqual({ cart: 1 })
+})
+
 test('an ExpressStore answers by promises', async () => {
   const { store, records } = opened()
   expect(await store.get('id')).toBeUndefined()

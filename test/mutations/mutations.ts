@@ -150,6 +150,13 @@ export const mutations: readonly Mutation[] = [
     tests: ['test/core/hardening.test.ts', 'test/core/sign-in.test.ts', 'test/http/exchange.test.ts'],
   },
   {
+    name: 'a token from before a rotation goes before one of after it',
+    file: 'src/core/engine.ts',
+    find: 'current.some(sessionIn)',
+    replace: 'current.every(sessionIn)',
+    tests: ['test/core/rotation-grace.test.ts'],
+  },
+  {
     name: 'a merge takes theirs',
     file: 'src/core/merge.ts',
     find: '} else if (isDeepStrictEqual(ours, before)) {',
