@@ -11,7 +11,7 @@ import type { SessionKey, SessionRecord } from './record.ts'
  * - **Time is the store's own clock** (the database's, where it has one): `createdAt`, `seenAt`,
  *   `expiresAt` and `readAt` all come from it. Callers hand in durations, never moments.
  * - **Expired is absent.** A record whose `expiresAt` is not later than the store's clock is not
- *   found, not listed and not written to, whether or not it was swept yet.
+ *   found, not listed and not written to, whether or not it was swept yet. An insert takes its place.
  * - **Nothing is half done.** Each write takes effect whole or not at all, and its result is
  *   durable when the promise resolves.
  * - **A rejected promise** means that the store could not answer, never that a session is absent.
@@ -89,7 +89,10 @@ export interface SessionContent {
 /** One change to one record. `SessionStore` says what holds for all. */
 export type SessionWrite = InsertWrite | UpdateWrite | TouchWrite | RotateWrite | RemoveWrite
 
-/** Creates a record with version 1. Never overwrites: `exists` if the key is taken, by an expired record too. */
+/**
+ * Creates a record with version 1. Never overwrites a live one: `exists` if that has the key. An expired one is replaced as a
+ * whole: nothing that it held is left, nor its former key.
+ */
 export interface InsertWrite extends SessionContent {
   readonly type: 'insert'
   readonly key: SessionKey
@@ -118,7 +121,8 @@ export interface TouchWrite {
 
 /**
  * An `update` that also moves the record from `key` to `newKey` in the same step: at no moment
- * do both keys lead to the same content, or neither to any. `publicId` and `createdAt` stay. `exists` if `newKey` is taken.
+ * do both keys lead to the same content, or neither to any. `publicId` and `createdAt` stay. `exists` if `newKey` is taken; it
+ * may be so too while an expired record has it, for a new key is one that nobody had before.
  */
 export interface RotateWrite extends SessionContent {
   readonly type: 'rotate'

@@ -151,7 +151,9 @@ export class MemoryStore implements SessionStore {
   }
 
   #insert(write: InsertWrite, now: number): WriteResult {
-    if (this.#byKey.has(write.key)) return 'exists'
+    if (this.#live(write.key, now)) return 'exists'
+    const expired = this.#byKey.get(write.key)
+    if (expired) this.#remove(expired)
     if (this.#byKey.size >= this.#maxSessions) this.#makeRoom(now)
     const entry: Entry = {
       sequence: ++this.#lastSequence,

@@ -233,7 +233,8 @@ export class SQLiteStore implements SessionStore {
     switch (write.type) {
       case 'insert': {
         const life = Math.min(write.lifetime.idle, write.lifetime.absolute ?? Infinity)
-        const values = [key, write.publicId, write.userId ?? null, Number(write.signedIn), write.data, life]
+        const { publicId, userId = null, signedIn, data } = write
+        const values = [key, publicId, userId, Number(signedIn), data, life, key]
         return this.#run(this.#sql.insert, ...values) === 1 ? 'done' : 'exists'
       }
       case 'update': {

@@ -89,9 +89,16 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'an insert writes over what is there',
     file: memory,
-    find: "    if (this.#byKey.has(write.key)) return 'exists'\n",
+    find: "    if (this.#live(write.key, now)) return 'exists'\n",
     replace: '',
     tests: memoryTests,
+  },
+  {
+    name: 'an expired record keeps its key from a new one',
+    file: memory,
+    find: "if (this.#live(write.key, now)) return 'exists'",
+    replace: "if (this.#byKey.has(write.key)) return 'exists'",
+    tests: ['test/stores/memory.test.ts'],
   },
   {
     name: 'removeByUser misses one',

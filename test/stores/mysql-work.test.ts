@@ -3,6 +3,7 @@ import { createSessions, type SessionKey, type SessionWrite } from 'coatcheck'
 import { MySQLStore } from 'coatcheck/mysql'
 import type { Pool, RowDataPacket } from 'mysql2/promise'
 import { describe, expect, it } from 'vitest'
+import { insertOne } from '../../dist/stores/sql/mysql-insert.js'
 import { freshDatabase } from '../servers/databases.ts'
 import { insert, lifetime, newKey, openPool, openStore, stored, storedMany, update } from './mysql-subject.ts'
 
@@ -150,6 +151,23 @@ describe('batches of changes in MySQLStore', () => {
     expect((await store.find(writes.map(({ key }) => key))).map((record) => record?.version)).toEqual([
       1, 1, 1,
     ])
+  })
+
+  it('insert in place of an expired record also where the sweep is faster to remove it', async () => {
+    const pool = openPool(await freshDatabase())
+    await pool.query('CREATE TABLE taken (id INT PRIMARY KEY)')
+    await pool.query('INSERT INTO taken VALUES (1)')
+    const sweptMeanwhile = async () => {
+      await pool.query('DELETE FROM taken')
+      return 0
+    }
+    expect(await insertOne(() => pool.query('INSERT INTO taken VALUES (1)'), sweptMeanwhile)).toBe('done')
+    expect(
+      await insertOne(
+        () => pool.query('INSERT INTO taken VALUES (1)'),
+        async () => 0,
+      ),
+    ).toBe('exists')
   })
 
   it('carry more data than fits in one statement, and more than a text column would', async () => {
