@@ -204,9 +204,8 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
 
   /** @internal */
   refusalOf(signIn: SignIn): Promise<SessionError | undefined> {
-    const notes = { store: this.#settings.store, context: this }
     const precision = this.tokensAreKeys ? precisionOfOldTables : 0
-    return refusalOf(notes, signIn, this.user(signIn.userId), {
+    return refusalOf(this, signIn, this.user(signIn.userId), {
       limit: this.#settings.sessionsPerUser,
       precision,
     })

@@ -98,7 +98,7 @@ export const mutations: readonly Mutation[] = [
     file: memory,
     find: "if (this.#live(write.key, now)) return 'exists'",
     replace: "if (this.#byKey.has(write.key)) return 'exists'",
-    tests: ['test/stores/memory.test.ts'],
+    tests: ['test/stores/memory.test.ts', 'test/core/sign-in-limits.test.ts'],
   },
   {
     name: 'removeByUser misses one',
@@ -251,14 +251,14 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'a sign-in does not look at what was revoked',
     file: signIn,
-    find: 'if (await wasRevoked(notes, signIn, precision)) return signInRevoked()',
+    find: 'if (await wasRevoked(context, signIn, precision)) return signInRevoked()',
     replace: 'if (precision < 0) return signInRevoked()',
     tests: ['test/core/sign-in-limits.test.ts', properties],
   },
   {
     name: 'a revocation is not noted',
     file: 'src/core/user-sessions.ts',
-    find: '    await rememberRevocation({ store: this.#store, context: this.#context }, this.#userId, except)\n',
+    find: '    await rememberRevocation(this.#context, this.#userId, except)\n',
     replace: '',
     tests: ['test/core/sign-in-limits.test.ts', properties],
   },
