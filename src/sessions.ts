@@ -40,7 +40,7 @@ export interface SessionsOptions {
   /**
    * For how long the token from before a rotation still leads to the session, so that requests which the browser sent
    * before it had the new one find it. They see the session as it was before the rotation, and never more; what
-   * they change of it is stored in the session. `false`: not at all. Default `'10s'`.
+   * they change of it is stored in the session. `false`: not at all, also not after a rotation by another app. Default `'10s'`.
    */
   readonly rotationGrace?: Duration | false | undefined
   /**
@@ -101,8 +101,9 @@ export interface SessionsOptions {
      */
     readonly deadline?: Duration | undefined
     /**
-     * So many reads may wait for the store and so many changes, those counted that came in the same moment; one more fails
-     * at once with ERR_SESSION_STORE_BUSY (503). Give less to turn away early what could not be served in time. Default 10,000.
+     * So many reads may wait for the store, so many that look for a token from before a rotation, and so many changes, those
+     * counted that came in the same moment; one more fails at once with ERR_SESSION_STORE_BUSY (503). Give less to turn
+     * away early what could not be served in time. Default 10,000.
      */
     readonly queue?: number | undefined
   }
@@ -112,7 +113,9 @@ const optionNames = [
   'store', 'secret', 'cookie', 'lifetime', 'touchAfter', 'rotationGrace', 'sessionsPerUser', 'merge', 'codec',
   'encryption', 'sizeLimit', 'sites', 'sweep', 'storeLimits',
 ] as const // prettier-ignore
-const storeMethods = ['find', 'write', 'list', 'removeByUser', 'removeExpired', 'close'] as const
+const storeMethods = [
+  'find', 'findFormer', 'write', 'list', 'removeByUser', 'removeExpired', 'close',
+] as const // prettier-ignore
 
 /** Sessions with the rules by which they meet browsers. Made by `createSessions`. */
 export class Sessions extends SessionEngine {

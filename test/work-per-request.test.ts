@@ -71,9 +71,13 @@ afterEach(() => {
 })
 
 /** What the app does, by the path. */
-function handle(request: { readonly url: string; readonly session: { visits?: number } }): string {
+function handle(request: {
+  readonly url: string
+  readonly session: { visits?: number; destroy(): Promise<void> }
+}): string {
   if (request.url === '/unopened') return ''
   const { session } = request
+  if (request.url === '/end') void session.destroy()
   if (request.url === '/change') session.visits = (session.visits ?? 0) + 1
   return String(session.visits)
 }
@@ -141,6 +145,15 @@ describe('in the database', () => {
     expect(await counted(alone('/read'))).toMatchObject({ statements: 50, ...nothingWritten })
     expect(await counted(alone('/unopened'))).toMatchObject({ statements: 50, ...nothingWritten })
     expect(await counted(alone('/change'))).toMatchObject({ statements: 100, ...nothingWritten, updates: 50 })
+  })
+
+  test('one with a token that leads nowhere costs one more: it may be from before a rotation', async () => {
+    const ended = await request('/change')
+    await request('/end', ended)
+    const work = await counted(async () => {
+      for (let index = 0; index < 50; index++) await request('/read', ended)
+    })
+    expect(work).toMatchObject({ statements: 100, ...nothingWritten })
   })
 
   test('1,000 requests at 64 connections that each change a session share statements too', async () => {

@@ -24,6 +24,7 @@ export const defaultBatching: BatchSettings = {
  */
 export class Batcher {
   readonly #finds: Line<SessionKey, SessionRecord | undefined>
+  readonly #formerFinds: Line<SessionKey, SessionRecord | undefined>
   readonly #writes: Line<SessionWrite, WriteResult>
 
   /**
@@ -35,14 +36,18 @@ export class Batcher {
     fault: (doing: string, cause: unknown) => unknown = (_doing, cause) => cause,
   ) {
     const shared = { ...defaultBatching, ...settings }
-    this.#finds = new Line({
-      ...shared,
-      // Reading is harmless, so it can be shared, and done again.
-      readsOnly: true,
-      keyOf: (key) => key,
-      send: (keys) => store.find(keys),
-      fault: (cause) => fault('reading a session', cause),
-    })
+    const lineOf = (find: SessionStore['find']) =>
+      new Line<SessionKey, SessionRecord | undefined>({
+        ...shared,
+        // Reading is harmless, so it can be shared, and done again.
+        readsOnly: true,
+        keyOf: (key) => key,
+        send: find,
+        fault: (cause) => fault('reading a session', cause),
+      })
+    this.#finds = lineOf((keys) => store.find(keys))
+    // Its own: whoever comes with a live token waits for no other's dead one.
+    this.#formerFinds = lineOf((keys) => store.findFormer(keys))
     this.#writes = new Line({
       ...shared,
       readsOnly: false,
@@ -61,6 +66,11 @@ export class Batcher {
     return this.#finds.ask(key)
   }
 
+  /** @throws (by the promise) as `find` */
+  findFormer(key: SessionKey): Promise<SessionRecord | undefined> {
+    return this.#formerFinds.ask(key)
+  }
+
   /** @throws (by the promise) as `find`; whether it took effect is unknown then, but for ERR_SESSION_STORE_BUSY */
   write(write: SessionWrite): Promise<WriteResult> {
     return this.#writes.ask(write)
@@ -68,6 +78,6 @@ export class Batcher {
 
   /** Resolves when all that was asked has been answered. */
   async idle(): Promise<void> {
-    await Promise.all([this.#finds.idle(), this.#writes.idle()])
+    await Promise.all([this.#finds.idle(), this.#formerFinds.idle(), this.#writes.idle()])
   }
 }

@@ -61,7 +61,7 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
     this.#settings = settings
     this.#form = bagForm(settings)
     this.tokensAreKeys = (settings.store as Partial<TokenKeyedStore>).keyedBy === 'token'
-    this.rotationGrace = settings.rotationGrace
+    this.rotationGrace = this.tokensAreKeys ? 0 : settings.rotationGrace
     this.merge = settings.merge
     this.#batcher = new Batcher(settings.store, settings.batching, (doing, cause) =>
       this.#fault(doing, cause),
@@ -107,18 +107,21 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
     if (tokens.length > 1) return this.#loadFirst(form, tokens)
     const token = tokens[0]
     if (token === undefined) return Promise.resolve(this.beginAs(form))
-    return this.find(this.keyOf(token)).then((found) => {
+    return this.follow(this.keyOf(token)).then((found) => {
       const record = sessionIn(found)
       return new UnitOfWork(this, form, record && token, record)
     })
   }
 
   async #loadFirst(form: SessionForm, tokens: readonly string[]): Promise<UnitOfWork> {
-    const found = await Promise.all(tokens.map((token) => this.find(this.keyOf(token))))
+    const keys = tokens.map((token) => this.keyOf(token))
+    const current = await Promise.all(keys.map((key) => this.find(key)))
+    // What a token from before a rotation leads to only if there is no other.
+    const found = current.some(sessionIn)
+      ? current
+      : await Promise.all(keys.map((key) => this.#findFormer(key)))
     const records = found.map(sessionIn)
-    // One that a token from before a rotation leads to only if there is no other.
-    const current = records.findIndex((record) => record && !record.former)
-    const index = current < 0 ? records.findIndex((record) => record !== undefined) : current
+    const index = records.findIndex((record) => record !== undefined)
     return new UnitOfWork(this, form, tokens[index], records[index])
   }
 
@@ -172,6 +175,16 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
   }
 
   /** @internal */
+  async follow(key: SessionKey): Promise<SessionRecord | undefined> {
+    return (await this.find(key)) ?? this.#findFormer(key)
+  }
+
+  #findFormer(key: SessionKey): Promise<SessionRecord | undefined> {
+    if (this.#closing) return Promise.reject(closed())
+    return this.rotationGrace > 0 ? this.#batcher.findFormer(key) : Promise.resolve(undefined)
+  }
+
+  /** @internal */
   write(write: SessionWrite): Promise<WriteResult> {
     if (this.#closing) return Promise.reject(closed())
     const { encryption } = this.#settings
@@ -191,9 +204,8 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
 
   /** @internal */
   refusalOf(signIn: SignIn): Promise<SessionError | undefined> {
-    const notes = { store: this.#settings.store, context: this }
     const precision = this.tokensAreKeys ? precisionOfOldTables : 0
-    return refusalOf(notes, signIn, this.user(signIn.userId), {
+    return refusalOf(this, signIn, this.user(signIn.userId), {
       limit: this.#settings.sessionsPerUser,
       precision,
     })

@@ -23,7 +23,7 @@ export interface SessionRecord {
   readonly expiresAt: number
   /** When this copy was read. */
   readonly readAt: number
-  /** What it held before its last rotation: only on a record that was found by the key from before it. */
+  /** What it held before its last rotation: only on a record that `findFormer` gave, by the key from before it. */
   readonly former?: FormerContent
 }
 

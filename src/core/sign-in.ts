@@ -3,7 +3,7 @@ import { mostAttempts } from './attempts.ts'
 import { changedTooOften, type SessionError, signInRevoked, tooManySessions } from './errors.ts'
 import type { EndReason } from './events.ts'
 import type { SessionKey, SessionRecord } from './record.ts'
-import type { Lifetime, SessionStore } from './store.ts'
+import type { Lifetime } from './store.ts'
 import type { SignIn, WorkContext } from './work-context.ts'
 
 /** How many sessions one user may have at once. */
@@ -18,12 +18,6 @@ export interface UserLimit {
 interface SessionsOfUser {
   records(): Promise<readonly SessionRecord[]>
   end(publicId: string, reason: EndReason): Promise<boolean>
-}
-
-/** Where it is remembered. */
-interface Notes {
-  readonly store: SessionStore
-  readonly context: WorkContext
 }
 
 /** A note about a user. */
@@ -52,17 +46,17 @@ const noteName = 'note'
 
 /** Remembers that all sessions of a user end now. Call it before they are removed. */
 export async function rememberRevocation(
-  notes: Notes,
+  context: WorkContext,
   userId: string,
   except: string | undefined,
 ): Promise<void> {
   const lifetime = { idle: longestSignIn, absolute: undefined }
   for (let attempt = 1; attempt <= mostAttempts; attempt++) {
-    const key = noteKey(notes, 'revoked', userId)
-    const note = await notes.context.find(key)
+    const key = noteKey(context, 'revoked', userId)
+    const note = await context.find(key)
     // Who is spared now may have been among those that were ended before.
     const before = note && (said(note).text === except ? said(note).before : note.seenAt)
-    if (await takeNote(notes, key, note, { text: except ?? '', before }, lifetime)) return
+    if (await takeNote(context, key, note, { text: except ?? '', before }, lifetime)) return
   }
   throw changedTooOften(mostAttempts)
 }
@@ -74,24 +68,24 @@ export async function rememberRevocation(
  * then asks what is remembered. So whichever comes first, one of the two finds the other.
  */
 export async function refusalOf(
-  notes: Notes,
+  context: WorkContext,
   signIn: SignIn,
   user: SessionsOfUser,
   { limit, precision }: SignInRules,
 ): Promise<SessionError | undefined> {
-  if (await wasRevoked(notes, signIn, precision)) return signInRevoked()
+  if (await wasRevoked(context, signIn, precision)) return signInRevoked()
   if (limit?.whenFull === 'endOldest') await endOldest(user, limit)
   if (limit?.whenFull !== 'refuse' || signIn.wasTheirs) return undefined
-  if (!(await takesPlace(notes, signIn, user, limit))) return tooManySessions(limit.most)
+  if (!(await takesPlace(context, signIn, user, limit))) return tooManySessions(limit.most)
   return undefined
 }
 
 async function wasRevoked(
-  notes: Notes,
+  context: WorkContext,
   { userId, publicId, readAt, begunAt }: SignIn,
   precision: number,
 ): Promise<boolean> {
-  const note = await notes.context.find(noteKey(notes, 'revoked', userId))
+  const note = await context.find(noteKey(context, 'revoked', userId))
   if (!note) return false
   const { text: spared, before } = said(note)
   const revokedAt = spared === publicId ? before : note.seenAt
@@ -119,15 +113,15 @@ async function endOldest(user: SessionsOfUser, { most }: UserLimit): Promise<voi
  * was faster. The places are read before the sessions: whoever holds one was stored before that, so it is listed if it lives.
  */
 async function takesPlace(
-  notes: Notes,
+  context: WorkContext,
   { userId, publicId }: SignIn,
   user: SessionsOfUser,
   { most, longestLife }: UserLimit,
 ): Promise<boolean> {
-  const keys = Array.from({ length: most }, (_, place) => noteKey(notes, `place${place}`, userId))
+  const keys = Array.from({ length: most }, (_, place) => noteKey(context, `place${place}`, userId))
   const lifetime = { idle: longestLife, absolute: undefined }
   for (let attempt = 1; attempt <= mostAttempts; attempt++) {
-    const places = await Promise.all(keys.map((key) => notes.context.find(key)))
+    const places = await Promise.all(keys.map((key) => context.find(key)))
     const live = new Set((await user.records()).map((record) => record.publicId))
     if (places.some((place) => place && said(place).text === publicId)) return true
     const free = keys.flatMap((key, index) => {
@@ -136,14 +130,14 @@ async function takesPlace(
     })
     if (free.length === 0) return false
     const { key, place } = free[Math.floor(Math.random() * free.length)]!
-    if (await takeNote(notes, key, place, { text: publicId }, lifetime)) return true
+    if (await takeNote(context, key, place, { text: publicId }, lifetime)) return true
   }
   throw changedTooOften(mostAttempts)
 }
 
 /** @returns false if another was faster */
 async function takeNote(
-  { context, store }: Notes,
+  context: WorkContext,
   key: SessionKey,
   before: SessionRecord | undefined,
   note: Note,
@@ -158,14 +152,11 @@ async function takeNote(
       ? { type: 'update', version: before.version, ...content }
       : { type: 'insert', publicId: noteName, signedIn: false, ...content },
   )
-  // An expired one is in the way until it is swept.
-  if (!before && result === 'exists')
-    await context.asking('removing expired sessions', () => store.removeExpired(1_000))
   return result === 'done'
 }
 
 /** Where a note about a user lies. Stores that know sessions by their tokens get a text that no token of ours can be. */
-function noteKey({ context }: Notes, what: string, userId: string): SessionKey {
+function noteKey(context: WorkContext, what: string, userId: string): SessionKey {
   return context.keyOf(`${noteName}.${what}.${hash('sha256', userId, 'base64url')}`)
 }
 

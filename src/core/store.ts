@@ -5,13 +5,13 @@ import type { SessionKey, SessionRecord } from './record.ts'
  *
  * The contract, for all methods:
  *
- * - **Batches.** `find` and `write` take many at once and answer in the order asked. The engine
+ * - **Batches.** `find`, `findFormer` and `write` take many at once and answer in the order asked. The engine
  *   never names one key twice in a call. An empty batch is answered with `[]`, without asking the
  *   database.
  * - **Time is the store's own clock** (the database's, where it has one): `createdAt`, `seenAt`,
  *   `expiresAt` and `readAt` all come from it. Callers hand in durations, never moments.
  * - **Expired is absent.** A record whose `expiresAt` is not later than the store's clock is not
- *   found, not listed and not written to, whether or not it was swept yet.
+ *   found, not listed and not written to, whether or not it was swept yet. An insert takes its place.
  * - **Nothing is half done.** Each write takes effect whole or not at all, and its result is
  *   durable when the promise resolves.
  * - **A rejected promise** means that the store could not answer, never that a session is absent.
@@ -21,11 +21,18 @@ import type { SessionKey, SessionRecord } from './record.ts'
  * `storeSuite` of `coatcheck/testing` against the real database to check an implementation.
  */
 export interface SessionStore {
-  /**
-   * Reads records by key. Absent and expired ones are `undefined`. For as long as a rotation said, the key from before
-   * it finds the record too: that copy has the record's new `key`, and `former` besides.
-   */
+  /** Reads records by key. Absent and expired ones are `undefined`, and so is what was rotated to another key. */
   find(keys: readonly SessionKey[]): Promise<(SessionRecord | undefined)[]>
+
+  /**
+   * Reads records by the key from before their last rotation, for as long as that said: each as it is now, under its new
+   * `key`, and with `former`. All others are `undefined`.
+   *
+   * Apart from `find`, and asked only for keys that it did not find, so that a key which leads nowhere keeps no other
+   * waiting. Every store has it, for a store that left it out, or a wrapper that forgot it, would drop requests on their way
+   * without a word. One that cannot find a record so, as no `TokenKeyedStore` can, answers with `undefined` for each.
+   */
+  findFormer(keys: readonly SessionKey[]): Promise<(SessionRecord | undefined)[]>
 
   /**
    * Carries out writes. Each stands alone: one that finds its record `stale` does not touch its neighbours.
@@ -58,8 +65,8 @@ export interface SessionStore {
  * A store that knows sessions by their tokens as they are, as older session libraries do. The engine hands such a
  * store tokens in place of keys: to live beside apps of those libraries, which look for the tokens there.
  * Whoever can read its database can use the sessions in it. `version` is any number there that is another one after
- * each change of the content, such as a hash of it, because those libraries keep no count. A token from before a rotation finds
- * nothing there: those libraries would take what it finds for the session itself.
+ * each change of the content, such as a hash of it, because those libraries keep no count. `findFormer` finds nothing there, and
+ * is not asked: those libraries would take what it finds for the session itself.
  */
 export interface TokenKeyedStore extends SessionStore {
   readonly keyedBy: 'token'
@@ -82,7 +89,10 @@ export interface SessionContent {
 /** One change to one record. `SessionStore` says what holds for all. */
 export type SessionWrite = InsertWrite | UpdateWrite | TouchWrite | RotateWrite | RemoveWrite
 
-/** Creates a record with version 1. Never overwrites: `exists` if the key is taken, by an expired record too. */
+/**
+ * Creates a record with version 1. Never overwrites a live one: `exists` if that has the key. An expired one is replaced as a
+ * whole: nothing that it held is left, nor its former key.
+ */
 export interface InsertWrite extends SessionContent {
   readonly type: 'insert'
   readonly key: SessionKey
@@ -111,7 +121,8 @@ export interface TouchWrite {
 
 /**
  * An `update` that also moves the record from `key` to `newKey` in the same step: at no moment
- * do both keys lead to the same content, or neither to any. `publicId` and `createdAt` stay. `exists` if `newKey` is taken.
+ * do both keys lead to the same content, or neither to any. `publicId` and `createdAt` stay. `exists` if `newKey` is taken; it
+ * may be so too while an expired record has it, for a new key is one that nobody had before.
  */
 export interface RotateWrite extends SessionContent {
   readonly type: 'rotate'
@@ -121,8 +132,8 @@ export interface RotateWrite extends SessionContent {
   /** Whether the user has just proved who they are: `authenticatedAt` is then this moment, else it stays. */
   readonly signedIn: boolean
   /**
-   * For so many milliseconds `find` gives the record for `key` too, with what it held before as its `former`. Only `find`
-   * does: to all else the record is not there under that key. Of several rotations only the last counts. 0: not at all.
+   * For so many milliseconds `findFormer` gives the record for `key`, with what it held before as its `former`. To all else
+   * the record is not there under that key. Of several rotations only the last counts. 0: not at all.
    */
   readonly grace: number
   readonly lifetime: Lifetime

@@ -275,7 +275,7 @@ export class Storing {
   /** Takes in what others stored since; false if the session has ended, or is another's by now. */
   async #takeInFresh(): Promise<boolean> {
     const base = this.#standing.record!
-    const found = await this.#context.find(base.key)
+    const found = await this.#context.follow(base.key)
     if (!found) return false
     const fresh = this.#context.open(found) ?? found
     if (this.#standing.signedIn) {

@@ -240,7 +240,7 @@ export class UnitOfWork implements SessionWork {
     return this.#turns.take(async () => {
       this.#standing.assertAvailable()
       const key = this.#standing.record?.key
-      const fresh = key && (await this.#context.find(key))
+      const fresh = key && (await this.#context.follow(key))
       if (!fresh) {
         throw sessionGone('There is no stored session to reload: it has ended, or was never saved.')
       }
@@ -307,7 +307,7 @@ export class UnitOfWork implements SessionWork {
       return undefined
     }
     for (let from = key, attempt = 1; attempt <= mostAttempts; attempt++) {
-      const moved = await this.#context.find(from)
+      const moved = await this.#context.follow(from)
       // An anonymous session that somebody signed in on meanwhile is another's, and so is the cookie that this brings.
       if (moved?.userId !== undefined) {
         tokens.forget()

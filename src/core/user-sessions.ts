@@ -94,7 +94,7 @@ export class UserSessions {
     options: { readonly except?: { readonly publicId: string } | string } = {},
   ): Promise<number> {
     const except = typeof options.except === 'object' ? options.except.publicId : options.except
-    await rememberRevocation({ store: this.#store, context: this.#context }, this.#userId, except)
+    await rememberRevocation(this.#context, this.#userId, except)
     const ended = new Set<string>()
     let count = 0
     // Looked at again until none is left: one that moves to a new key meanwhile may be where the store has looked already.

@@ -18,13 +18,16 @@ export interface SignIn {
 
 /** What work on sessions needs of the engine. */
 export interface WorkContext {
-  /** For how many milliseconds the token from before a rotation still leads to what the session was then. */
+  /** For how many milliseconds the token from before a rotation still leads to what the session was then. 0: not at all. */
   readonly rotationGrace: number
   /** The app's own word on what two requests changed at the same time. */
   readonly merge: Merge | undefined
   /** What the store knows a token's session by. */
   keyOf(token: string): SessionKey
+  /** The record that has this key now. */
   find(key: SessionKey): Promise<SessionRecord | undefined>
+  /** The record that has this key now, or else, within the grace, the one that had it before its last rotation; that has `former`. */
+  follow(key: SessionKey): Promise<SessionRecord | undefined>
   write(write: SessionWrite): Promise<WriteResult>
   /** Moves a record's expiry. `data` is what it holds. */
   touch(record: SessionRecord, data: Uint8Array, lifetime: Lifetime): Promise<WriteResult>

@@ -92,6 +92,11 @@ export class ForeignStore implements TokenKeyedStore {
     return Promise.all(keys.map((key) => this.#read(key)))
   }
 
+  /** Nothing, as in every `TokenKeyedStore`. */
+  async findFormer(keys: readonly SessionKey[]): Promise<undefined[]> {
+    return keys.map(() => undefined)
+  }
+
   write(writes: readonly SessionWrite[]): Promise<WriteResult[]> {
     return Promise.all(writes.map((write) => this.#turns.take(write.key, () => this.#carryOut(write))))
   }

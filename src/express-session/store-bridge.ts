@@ -152,9 +152,6 @@ export class StoreBridge {
       if (wasRead) {
         if (!fresh) return
         this.#merge(session, known.record!, fresh)
-      } else if (!fresh) {
-        // An expired record is in the way of the new one until it is swept.
-        await asking('removing expired sessions', () => this.#store.removeExpired(1_000))
       }
       known.record = fresh
       await jitter(attempt)

@@ -72,9 +72,19 @@ export class MemoryStore implements SessionStore {
     const now = Date.now()
     return keys.map((key) => {
       const entry = this.#live(key, now)
-      if (entry === undefined) return this.#findFormer(key, now)
+      if (entry === undefined) return undefined
       this.#used(entry)
       return recordOf(entry, now)
+    })
+  }
+
+  async findFormer(keys: readonly SessionKey[]): Promise<(SessionRecord | undefined)[]> {
+    const now = Date.now()
+    return keys.map((key) => {
+      const entry = this.#byFormerKey.get(key)
+      if (!entry?.former || entry.former.until <= now || entry.expiresAt <= now) return undefined
+      const { userId, authenticatedAt, data } = entry.former
+      return { ...recordOf(entry, now), former: { userId, authenticatedAt, data: Buffer.from(data) } }
     })
   }
 
@@ -141,7 +151,9 @@ export class MemoryStore implements SessionStore {
   }
 
   #insert(write: InsertWrite, now: number): WriteResult {
-    if (this.#byKey.has(write.key)) return 'exists'
+    if (this.#live(write.key, now)) return 'exists'
+    const expired = this.#byKey.get(write.key)
+    if (expired) this.#remove(expired)
     if (this.#byKey.size >= this.#maxSessions) this.#makeRoom(now)
     const entry: Entry = {
       sequence: ++this.#lastSequence,
@@ -199,13 +211,6 @@ export class MemoryStore implements SessionStore {
   #live(key: SessionKey, now: number): Entry | undefined {
     const entry = this.#byKey.get(key)
     return entry !== undefined && entry.expiresAt > now ? entry : undefined
-  }
-
-  #findFormer(key: SessionKey, now: number): SessionRecord | undefined {
-    const entry = this.#byFormerKey.get(key)
-    if (!entry?.former || entry.former.until <= now || entry.expiresAt <= now) return undefined
-    const { userId, authenticatedAt, data } = entry.former
-    return { ...recordOf(entry, now), former: { userId, authenticatedAt, data: Buffer.from(data) } }
   }
 
   #forgetFormer(entry: Entry): void {

@@ -138,6 +138,11 @@ export class MySQLStore implements SessionStore {
     return this.#do('reading sessions', () => this.#layout.find(keys))
   }
 
+  async findFormer(keys: readonly SessionKey[]): Promise<(SessionRecord | undefined)[]> {
+    if (keys.length === 0) return []
+    return this.#do('reading sessions', () => this.#layout.findFormer(keys))
+  }
+
   async write(writes: readonly SessionWrite[]): Promise<(WriteResult | Error)[]> {
     if (writes.length === 0) return []
     const results = await this.#do(writing, async () =>

@@ -78,11 +78,11 @@ export function statements(table: string) {
       WHERE former_key IN (${'?, '.repeat(keys - 1)}?) AND former_until > ${now} AND expires_at > ${now}`,
     /** Key. */
     version: `SELECT version FROM "${table}" WHERE session_key = ? AND expires_at > ${now}`,
-    /** Key, public id, user id, 1 if the user has just signed in, data, lifetime. */
-    insert: `INSERT INTO "${table}"
+    /** Key, public id, user id, 1 if the user has just signed in, data, lifetime; key. Replaces an expired record, as a whole. */
+    insert: `INSERT OR REPLACE INTO "${table}"
       (session_key, public_id, user_id, authenticated_at, data, version, created_at, seen_at, expires_at)
-      VALUES (?, ?, ?, CASE ? WHEN 1 THEN ${now} END, ?, 1, ${now}, ${now}, CAST(${now} + ? AS INTEGER))
-      ON CONFLICT (session_key) DO NOTHING`,
+      SELECT ?, ?, ?, CASE ? WHEN 1 THEN ${now} END, ?, 1, ${now}, ${now}, CAST(${now} + ? AS INTEGER)
+      WHERE NOT EXISTS (SELECT 1 FROM "${table}" WHERE session_key = ? AND expires_at > ${now})`,
     /** User id, data, idle, absolute; key, version. */
     update: `UPDATE "${table}" SET ${content}, ${forgetFormer} WHERE session_key = ? AND version = ? AND expires_at > ${now}`,
     /** Idle, absolute; key. */

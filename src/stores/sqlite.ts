@@ -109,26 +109,14 @@ export class SQLiteStore implements SessionStore {
   }
 
   async find(keys: readonly SessionKey[]): Promise<(SessionRecord | undefined)[]> {
-    if (keys.length === 0) return []
-    const records = new Map<SessionKey, SessionRecord>()
-    await this.#attempt('reading sessions', () => {
-      for (const part of parts(keys, largestBatch)) {
-        const values = padded(part).map(bytesOf)
-        for (const row of this.#rows<Row>(this.#sql.find(values.length), ...values)) {
-          const record = recordOf(row)
-          records.set(record.key, record)
-        }
-      }
-      for (const part of parts(
-        keys.filter((key) => !records.has(key)),
-        largestBatch,
-      )) {
-        const values = padded(part).map(bytesOf)
-        for (const row of this.#rows<FormerRow>(this.#sql.findFormer(values.length), ...values)) {
-          records.set(keyOf(row.former_key), formerRecordOf(row))
-        }
-      }
-    })
+    const rows = await this.#rowsOf<Row>(keys, this.#sql.find)
+    const records = new Map(rows.map((row) => [keyOf(row.session_key), recordOf(row)]))
+    return keys.map((key) => records.get(key))
+  }
+
+  async findFormer(keys: readonly SessionKey[]): Promise<(SessionRecord | undefined)[]> {
+    const rows = await this.#rowsOf<FormerRow>(keys, this.#sql.findFormer)
+    const records = new Map(rows.map((row) => [keyOf(row.former_key), formerRecordOf(row)]))
     return keys.map((key) => records.get(key))
   }
 
@@ -173,6 +161,16 @@ export class SQLiteStore implements SessionStore {
     this.#closed = true
     this.#prepared.clear()
     if (this.#opened) this.#database.close()
+  }
+
+  async #rowsOf<Result>(keys: readonly SessionKey[], sql: (size: number) => string): Promise<Result[]> {
+    if (keys.length === 0) return []
+    return this.#attempt('reading sessions', () =>
+      parts(keys, largestBatch).flatMap((part) => {
+        const values = padded(part).map(bytesOf)
+        return this.#rows<Result>(sql(values.length), ...values)
+      }),
+    )
   }
 
   /** Tries `work` until no other connection is in its way. It runs without a break, so nothing else of this process comes between. */
@@ -235,7 +233,8 @@ export class SQLiteStore implements SessionStore {
     switch (write.type) {
       case 'insert': {
         const life = Math.min(write.lifetime.idle, write.lifetime.absolute ?? Infinity)
-        const values = [key, write.publicId, write.userId ?? null, Number(write.signedIn), write.data, life]
+        const { publicId, userId = null, signedIn, data } = write
+        const values = [key, publicId, userId, Number(signedIn), data, life, key]
         return this.#run(this.#sql.insert, ...values) === 1 ? 'done' : 'exists'
       }
       case 'update': {

@@ -51,6 +51,11 @@ export class CommandedStore implements SessionStore {
     return this.#store.find(keys)
   }
 
+  async findFormer(keys: readonly SessionKey[]): Promise<(SessionRecord | undefined)[]> {
+    this.#failIf(this.down.has('find'))
+    return this.#store.findFormer(keys)
+  }
+
   async write(writes: readonly SessionWrite[]): Promise<WriteResult[]> {
     this.writes.push(...writes)
     await this.#pass('write')

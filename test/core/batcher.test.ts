@@ -187,6 +187,31 @@ describe('a batch of finds that fails', () => {
   })
 })
 
+describe('a find by the key from before a rotation', () => {
+  test('goes with all others of its turn, each key once', async () => {
+    const found = ['a', 'b', 'a'].map((name) => batcher.findFormer(key(name)))
+    await turn()
+    expect(store.formerFinds.map(({ requests }) => requests)).toEqual([['a', 'b']])
+    store.formerFinds[0]!.answer([undefined, recordOf(key('c'))])
+    expect((await Promise.all(found)).map((record) => record?.key)).toEqual([undefined, 'c', undefined])
+  })
+
+  test('keeps no other find waiting, nor they it, however many there are', async () => {
+    const lanes = await makeBusy()
+    void batcher.findFormer(key('busy'))
+    await turn()
+    expect(store.formerFinds).toHaveLength(1)
+    for (let calls = 1; calls <= lanes; calls++) {
+      void batcher.findFormer(key(`busy ${calls}`))
+      await turn()
+    }
+    expect(store.formerFinds).toHaveLength(lanes)
+    store.finds[0]!.answer([undefined])
+    await turn()
+    expect(store.finds).toHaveLength(lanes + 1)
+  })
+})
+
 describe('a write', () => {
   test('is one of a key in a batch: a second one goes in the next, and takes nobody along', async () => {
     const results = ['a', 'b', 'a', 'c'].map((name) => batcher.write(removal(name)))
@@ -256,6 +281,8 @@ describe('a write', () => {
 test('idle comes when all that was asked has been answered', async () => {
   await makeBusy()
   await makeWritesBusy()
+  void batcher.findFormer(key('a'))
+  await turn()
   let isIdle = false
   const idle = batcher.idle().then(() => (isIdle = true))
   for (let index = 0; index < store.finds.length; index++) {
@@ -268,6 +295,8 @@ test('idle comes when all that was asked has been answered', async () => {
     store.writes[index]!.answer(store.writes[index]!.requests.map(() => 'done'))
     await turn()
   }
+  expect(isIdle).toBe(false)
+  store.formerFinds[0]!.answer([undefined])
   await idle
   expect(isIdle).toBe(true)
 })

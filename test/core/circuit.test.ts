@@ -51,6 +51,21 @@ async function failThree(cause: unknown = down): Promise<void> {
 }
 
 describe('a store that failed several times in a row', () => {
+  test('at finding by the key from before a rotation is still asked for all else', async () => {
+    for (const name of ['a', 'b', 'c']) {
+      const found = batcher.findFormer(key(name))
+      await turn()
+      store.formerFinds.at(-1)!.fail(down)
+      await expect(found).rejects.toBe(down)
+    }
+    await expect(batcher.findFormer(key('d'))).rejects.toMatchObject(away)
+    expect(faults).toEqual([down, down, expect.objectContaining({ cause: down }), down])
+    const found = batcher.find(key('d'))
+    await turn()
+    store.finds[0]!.answer([recordOf(key('d'))])
+    expect(await found).toMatchObject({ key: 'd' })
+  })
+
   test('is not asked: calls are refused at once, by an error that says so', async () => {
     await failThree()
     await expect(batcher.find(key('d'))).rejects.toMatchObject({

@@ -230,7 +230,7 @@ describe('a request', () => {
     await bag(late).reload()
     expect({ ...bag(late) }).toEqual({ canary })
     expect(await readData(sessions, after)).toEqual({ canary, admin: true, late: 1 })
-    const { former } = (await store.find([keyOf(before)]))[0]!
+    const { former } = (await store.findFormer([keyOf(before)]))[0]!
     expect(Buffer.from(former!.data).toString('latin1')).not.toContain('canary')
     expect(told).toEqual([])
   })

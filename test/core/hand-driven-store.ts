@@ -9,10 +9,15 @@ interface Asked<Request, Answer> {
 /** A store that answers when, and what, the test says: to see what is asked of it, and in which company. */
 export class HandDrivenStore implements SessionStore {
   readonly finds: Asked<SessionKey, SessionRecord | undefined>[] = []
+  readonly formerFinds: Asked<SessionKey, SessionRecord | undefined>[] = []
   readonly writes: Asked<SessionWrite, WriteResult | Error>[] = []
 
   find(keys: readonly SessionKey[]): Promise<(SessionRecord | undefined)[]> {
     return asked(this.finds, keys)
+  }
+
+  findFormer(keys: readonly SessionKey[]): Promise<(SessionRecord | undefined)[]> {
+    return asked(this.formerFinds, keys)
   }
 
   write(writes: readonly SessionWrite[]): Promise<(WriteResult | Error)[]> {

@@ -18,7 +18,7 @@ const wrong: [string, Record<string, unknown>, RegExp][] = [
   ],
   ['an unknown option of sweep', { sweep: { interval: 1 } }, /sweep has no option "interval".*every, batch/],
   ['no store', { store: undefined }, /store is missing.*MySQLStore.*MemoryStore/],
-  ['a store that is none', { store: { get() {}, set() {} } }, /store lacks find, write, list/],
+  ['a store that is none', { store: { get() {}, set() {} } }, /store lacks find, findFormer, write, list/],
   ['no secret', { secret: undefined }, /secret is missing.*32 random bytes.*openssl rand.*SESSION_SECRET/],
   ['an empty list of secrets', { secret: [] }, /secret is missing/],
   ['a first secret that is unset', { secret: [undefined, secret] }, /secret is missing.*first one signs/],

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { keyOf } from '../../dist/core/token.js'
 import { bag, committedToken, memorySessions, readData, storedSession, WatchedStore } from './works.ts'
 
 /** A session that Ada is signed in with, raised to an administrator's rights with a rotation. */
@@ -254,6 +255,88 @@ describe('a request with the token from before a rotation', () => {
     bag(late).touch()
     await late.commit()
     expect((await sessions.user('ada').list())[0]!.expiresAt).toEqual(expiresAt)
+  })
+})
+
+describe('the store is asked for what a token led to before a rotation', () => {
+  /** A session that was rotated with a grace, and what was asked since. */
+  async function moved(options: Parameters<typeof memorySessions>[0] = {}) {
+    const store = new WatchedStore()
+    const token = await storedSession(memorySessions({ store }), { n: 1 })
+    const rotating = await memorySessions({ store }).load(token)
+    await bag(rotating).rotate()
+    const after = await committedToken(rotating)
+    store.finds.length = 0
+    return { store, before: token, after, sessions: memorySessions({ store, ...options }) }
+  }
+
+  test('only if it leads nowhere now', async () => {
+    const { store, sessions, before, after } = await moved()
+    expect((await sessions.load(after)).isFormer).toBe(false)
+    expect(store.formerFinds).toEqual([])
+    expect((await sessions.load(before)).isFormer).toBe(true)
+    expect([store.finds, store.formerFinds]).toEqual([[keyOf(after), keyOf(before)], [keyOf(before)]])
+  })
+
+  test('only if no other token of the request leads to a session as it is now', async () => {
+    const { store, sessions, before, after } = await moved()
+    for (const tokens of [
+      [before, after],
+      [after, before],
+    ] as const) {
+      const work = await sessions.load(...tokens)
+      expect([work.id, work.isFormer]).toEqual([after, false])
+    }
+    expect(store.formerFinds).toEqual([])
+    const work = await sessions.load('nowhere', before)
+    expect([work.id, work.isFormer]).toEqual([before, true])
+    expect(store.formerFinds).toEqual([keyOf('nowhere'), keyOf(before)])
+  })
+
+  test('never without a grace', async () => {
+    const { store, sessions, before } = await moved({ rotationGrace: false })
+    for (const tokens of [[before], [before, 'nowhere']]) {
+      expect((await sessions.load(...tokens)).isNew).toBe(true)
+    }
+    expect(store.formerFinds).toEqual([])
+  })
+
+  test('never where it knows sessions by their tokens', async () => {
+    const store = Object.assign(new WatchedStore(), { keyedBy: 'token' as const })
+    const sessions = memorySessions({ store })
+    const before = await storedSession(sessions, { n: 1 })
+    const rotating = await sessions.load(before)
+    await bag(rotating).rotate()
+    await rotating.commit()
+    for (const tokens of [[before], [before, 'nowhere']]) {
+      expect((await sessions.load(...tokens)).isNew).toBe(true)
+    }
+    expect(store.formerFinds).toEqual([])
+  })
+
+  test('and if it fails at that, the request fails, and it is told once', async () => {
+    const { store, sessions, before, after } = await moved()
+    const told: string[] = []
+    sessions.on('storeError', ({ code }) => told.push(code))
+    store.findFormer = () => Promise.reject(new Error('connection reset'))
+    for (const tokens of [[before], [before, 'nowhere']]) {
+      told.length = 0
+      await expect(sessions.load(...tokens)).rejects.toMatchObject({
+        code: 'ERR_SESSION_STORE_UNAVAILABLE',
+        status: 503,
+      })
+      expect(told).toEqual(['ERR_SESSION_STORE_UNAVAILABLE'])
+    }
+    expect(await readData(sessions, after)).toEqual({ n: 1 })
+  })
+
+  test('in time: if it never answers, the request fails, and no other does', async () => {
+    const { store, sessions, before, after } = await moved({ storeLimits: { deadline: '20ms' } })
+    sessions.on('storeError', () => undefined)
+    store.findFormer = () => new Promise(() => undefined)
+    const late = sessions.load(before)
+    await expect(late).rejects.toMatchObject({ code: 'ERR_SESSION_STORE_TIMEOUT', status: 503 })
+    expect(await readData(sessions, after)).toEqual({ n: 1 })
   })
 })
 

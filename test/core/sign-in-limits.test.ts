@@ -36,6 +36,7 @@ describe('revokeAll reaches a sign-in', () => {
       let revoked: Promise<unknown> | undefined
       const slowed: SessionStore = {
         find: (keys) => before(() => store.find(keys)),
+        findFormer: (keys) => store.findFormer(keys),
         write: (writes: readonly SessionWrite[]) => before(() => store.write(writes)),
         list: (query) => store.list(query),
         removeByUser: (...user) => store.removeByUser(...user),
@@ -91,6 +92,23 @@ describe('revokeAll reaches a sign-in', () => {
     await bag(work).reload()
     await bag(work).signIn('ada')
     await expect(work.commit()).rejects.toMatchObject({ code: 'ERR_SESSION_REVOKED' })
+  })
+
+  test('though an expired note is in its way, and the sweep is far from removing it', async () => {
+    vi.useFakeTimers({ toFake: ['Date', 'performance'] })
+    try {
+      const store = new WatchedStore()
+      store.removeExpired = async () => 0
+      const sessions = memorySessions({ store })
+      await sessions.user('ada').revokeAll()
+      vi.advanceTimersByTime(2 * 86_400_000)
+      const work = sessions.begin()
+      await bag(work).signIn('ada')
+      await sessions.user('ada').revokeAll()
+      await expect(work.commit()).rejects.toMatchObject({ code: 'ERR_SESSION_REVOKED' })
+    } finally {
+      vi.useRealTimers()
+    }
   })
 
   test('whose note no token leads to, not even one that somebody works out', async () => {

@@ -51,6 +51,7 @@ export async function readData(sessions: Sessions, token: string): Promise<Recor
 /** A MemoryStore that keeps a list of what was asked of it, and fails while `down` is set. */
 export class WatchedStore implements SessionStore {
   readonly finds: SessionKey[] = []
+  readonly formerFinds: SessionKey[] = []
   readonly writes: SessionWrite[] = []
   down: unknown
   /** Called before writes are carried out. */
@@ -62,6 +63,12 @@ export class WatchedStore implements SessionStore {
     this.#assertUp()
     this.finds.push(...keys)
     return this.#store.find(keys)
+  }
+
+  async findFormer(keys: readonly SessionKey[]) {
+    this.#assertUp()
+    this.formerFinds.push(...keys)
+    return this.#store.findFormer(keys)
   }
 
   async write(writes: readonly SessionWrite[]): Promise<WriteResult[]> {

@@ -46,6 +46,35 @@ test('an ExpressStore lists sessions, and not what coatcheck remembers of users'
   expect(await store.length()).toBe(1)
 })
 
+test('an ExpressStore finds nothing of a sign-in by the id from before it', async () => {
+  const { inner, store } = opened()
+  const sessions = createSessions({ store: inner, secret: 'a secret of enough characters', sweep: false })
+  const work = sessions.begin()
+  Object.assign(work.session!, { cart: 1 })
+  await work.commit()
+  const before = work.id
+  expect(await store.get(before)).toEqual({ cart: 1 })
+  const login = await sessions.load(before)
+  await login.session!.signIn('ada')
+  await login.commit()
+  expect(await store.get(before)).toBeUndefined()
+  expect(await store.get(login.id)).toEqual({ cart: 1 })
+})
+
+test('an ExpressStore begins a session under the id of one that has expired and was not swept', async () => {
+  vi.useFakeTimers({ toFake: ['Date'] })
+  const { inner, store, records } = opened({ sweep: false })
+  vi.spyOn(inner, 'removeExpired').mockResolvedValue(0)
+  await store.set('id', session({ a: 1 }))
+  const [before] = await records()
+  vi.advanceTimersByTime(minute)
+  expect(await store.get('id')).toBeUndefined()
+  await store.set('id', session({ b: 2 }))
+  expect(await store.get('id')).toMatchObject({ b: 2 })
+  const [after] = await records()
+  expect(after!.publicId).not.toBe(before!.publicId)
+})
+
 test('an ExpressStore answers by promises', async () => {
   const { store, records } = opened()
   expect(await store.get('id')).toBeUndefined()

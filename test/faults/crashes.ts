@@ -33,8 +33,11 @@ export async function playCrashes(
     runs: 0,
     acknowledged: 0,
     lost: 0,
+    ended: 0,
+    cameBack: 0,
     foreign: 0,
     untyped: 0,
+    unanswered: 0,
     typed: {},
     strange: [],
   }

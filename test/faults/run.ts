@@ -2,6 +2,7 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { format, resolveConfig } from 'prettier'
+import { playCrashes } from './crashes.ts'
 import { type Outcome, play, playAlone, playDiskFull, scenarios } from './scenarios.ts'
 import { setStage } from './stage.ts'
 
@@ -16,6 +17,7 @@ try {
   for (const scenario of scenarios) {
     note(scenario.stage ? await playAlone(scenario, form) : await play(stage, scenario, form))
   }
+  note(await playCrashes(form))
   const diskFull = await playDiskFull(form)
   if (typeof diskFull === 'string') notDone = `\n\nNot done: disk full (${diskFull}).`
   else note(diskFull)

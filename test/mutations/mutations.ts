@@ -89,9 +89,16 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'an insert writes over what is there',
     file: memory,
-    find: "    if (this.#byKey.has(write.key)) return 'exists'\n",
+    find: "    if (this.#live(write.key, now)) return 'exists'\n",
     replace: '',
     tests: memoryTests,
+  },
+  {
+    name: 'an expired record keeps its key from a new one',
+    file: memory,
+    find: "if (this.#live(write.key, now)) return 'exists'",
+    replace: "if (this.#byKey.has(write.key)) return 'exists'",
+    tests: ['test/stores/memory.test.ts', 'test/core/sign-in-limits.test.ts'],
   },
   {
     name: 'removeByUser misses one',
@@ -148,6 +155,13 @@ export const mutations: readonly Mutation[] = [
     find: 'new UnitOfWork(this, form, record && token, record)',
     replace: 'new UnitOfWork(this, form, token, record)',
     tests: ['test/core/hardening.test.ts', 'test/core/sign-in.test.ts', 'test/http/exchange.test.ts'],
+  },
+  {
+    name: 'a token from before a rotation goes before one of after it',
+    file: 'src/core/engine.ts',
+    find: 'current.some(sessionIn)',
+    replace: 'current.every(sessionIn)',
+    tests: ['test/core/rotation-grace.test.ts'],
   },
   {
     name: 'a merge takes theirs',
@@ -237,14 +251,14 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'a sign-in does not look at what was revoked',
     file: signIn,
-    find: 'if (await wasRevoked(notes, signIn, precision)) return signInRevoked()',
+    find: 'if (await wasRevoked(context, signIn, precision)) return signInRevoked()',
     replace: 'if (precision < 0) return signInRevoked()',
     tests: ['test/core/sign-in-limits.test.ts', properties],
   },
   {
     name: 'a revocation is not noted',
     file: 'src/core/user-sessions.ts',
-    find: '    await rememberRevocation({ store: this.#store, context: this.#context }, this.#userId, except)\n',
+    find: '    await rememberRevocation(this.#context, this.#userId, except)\n',
     replace: '',
     tests: ['test/core/sign-in-limits.test.ts', properties],
   },

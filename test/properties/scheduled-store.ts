@@ -26,11 +26,11 @@ export class ScheduledStore implements SessionStore {
   }
 
   find(keys: readonly SessionKey[]): Promise<(SessionRecord | undefined)[]> {
-    return this.#there(`find ${keys.map(shortened).join()}`, async () => {
-      const records = await this.#store.find(keys)
-      for (const record of records) if (record) this.#witness(record)
-      return records
-    })
+    return this.#found('find', keys)
+  }
+
+  findFormer(keys: readonly SessionKey[]): Promise<(SessionRecord | undefined)[]> {
+    return this.#found('findFormer', keys)
   }
 
   write(writes: readonly SessionWrite[]) {
@@ -52,6 +52,14 @@ export class ScheduledStore implements SessionStore {
   }
 
   async close(): Promise<void> {}
+
+  #found(how: 'find' | 'findFormer', keys: readonly SessionKey[]): Promise<(SessionRecord | undefined)[]> {
+    return this.#there(`${how} ${keys.map(shortened).join()}`, async () => {
+      const records = await this.#store[how](keys)
+      for (const record of records) if (record) this.#witness(record)
+      return records
+    })
+  }
 
   async #there<Answer>(what: string, act: () => Promise<Answer>): Promise<Answer> {
     const asked = await this.#schedule.turn(this.#app, what, true)

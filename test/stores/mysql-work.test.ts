@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto'
-import type { SessionWrite } from 'coatcheck'
+import { createSessions, type SessionKey, type SessionWrite } from 'coatcheck'
 import { MySQLStore } from 'coatcheck/mysql'
 import type { Pool, RowDataPacket } from 'mysql2/promise'
 import { describe, expect, it } from 'vitest'
+import { insertOne } from '../../dist/stores/sql/mysql-insert.js'
 import { freshDatabase } from '../servers/databases.ts'
 import { insert, lifetime, newKey, openPool, openStore, stored, storedMany, update } from './mysql-subject.ts'
 
@@ -18,6 +19,8 @@ describe('the statements of MySQLStore, counted at the server', () => {
 
     expect(await statements(() => store.find([keys[0]!]))).toBe(1)
     expect(await statements(() => store.find(keys))).toBe(1)
+    expect(await statements(() => store.find([...keys.slice(1), newKey()]))).toBe(1)
+    expect(await statements(() => store.findFormer([newKey()]))).toBe(1)
     expect(await statements(() => store.write([update(keys[0]!, 2)]))).toBe(1)
     expect(await statements(() => store.write([insert(newKey())]))).toBe(1)
     expect(await statements(() => store.write([{ type: 'touch', key: keys[0]!, data, lifetime }]))).toBe(1)
@@ -58,6 +61,51 @@ describe('the statements of MySQLStore, counted at the server', () => {
     expect(grown).toBeGreaterThan(0)
     expect(grown).toBeLessThanOrEqual(4 * 7)
   })
+})
+
+/** Answers for keys from before a rotation when it is told to. */
+class HeldStore extends MySQLStore {
+  readonly asked: (readonly SessionKey[])[] = []
+  readonly #held = Promise.withResolvers<void>()
+
+  override find(keys: readonly SessionKey[]) {
+    this.asked.push(keys)
+    return super.find(keys)
+  }
+
+  override async findFormer(keys: readonly SessionKey[]) {
+    await this.#held.promise
+    return super.findFormer(keys)
+  }
+
+  letGo(): void {
+    this.#held.resolve()
+  }
+}
+
+it('a token that leads nowhere keeps no live one waiting that MySQLStore reads with it', async () => {
+  const store = new HeldStore(await freshDatabase())
+  const sessions = createSessions({ store, secret: 'only for these tests', sweep: false })
+  const tokens = await Promise.all(
+    [1, 2, 3, 4].map(async (number) => {
+      const work = sessions.begin()
+      Object.assign(work.session!, { number })
+      await work.commit()
+      return work.id
+    }),
+  )
+  const ending = await sessions.load(tokens[0]!)
+  await ending.session!.destroy()
+  store.asked.length = 0
+
+  const [dead, ...live] = tokens.map((token) => sessions.load(token))
+  const found = (await Promise.all(live)).map(({ session }) => ({ ...session }))
+  expect(found).toEqual([{ number: 2 }, { number: 3 }, { number: 4 }])
+  // All of them were read together.
+  expect(store.asked.map((keys) => keys.length)).toEqual([tokens.length])
+  store.letGo()
+  expect((await dead!).isNew).toBe(true)
+  await sessions.close()
 })
 
 describe('batches of changes in MySQLStore', () => {
@@ -103,6 +151,23 @@ describe('batches of changes in MySQLStore', () => {
     expect((await store.find(writes.map(({ key }) => key))).map((record) => record?.version)).toEqual([
       1, 1, 1,
     ])
+  })
+
+  it('insert in place of an expired record also where the sweep is faster to remove it', async () => {
+    const pool = openPool(await freshDatabase())
+    await pool.query('CREATE TABLE taken (id INT PRIMARY KEY)')
+    await pool.query('INSERT INTO taken VALUES (1)')
+    const sweptMeanwhile = async () => {
+      await pool.query('DELETE FROM taken')
+      return 0
+    }
+    expect(await insertOne(() => pool.query('INSERT INTO taken VALUES (1)'), sweptMeanwhile)).toBe('done')
+    expect(
+      await insertOne(
+        () => pool.query('INSERT INTO taken VALUES (1)'),
+        async () => 0,
+      ),
+    ).toBe('exists')
   })
 
   it('carry more data than fits in one statement, and more than a text column would', async () => {

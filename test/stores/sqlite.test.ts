@@ -105,6 +105,7 @@ for (const [what, connect] of Object.entries(connections)) {
 function bound(store: SQLiteStore) {
   return {
     find: store.find.bind(store),
+    findFormer: store.findFormer.bind(store),
     write: store.write.bind(store),
     list: store.list.bind(store),
     removeByUser: store.removeByUser.bind(store),

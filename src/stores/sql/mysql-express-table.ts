@@ -35,6 +35,11 @@ export class ExpressTable implements MySQLLayout {
     return keys.map((key) => records.get(key))
   }
 
+  /** Nothing, as in every `TokenKeyedStore`. */
+  async findFormer(keys: readonly SessionKey[]): Promise<undefined[]> {
+    return keys.map(() => undefined)
+  }
+
   write(writes: readonly SessionWrite[]): Promise<(WriteResult | Error)[]> {
     return this.#writer.write(writes)
   }

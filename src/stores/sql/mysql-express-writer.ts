@@ -13,9 +13,10 @@ import { assertFits, fingerprintIn, hasKeepsake, mayBeThere, storedText } from '
 import type { ExpressRecord } from './mysql-express-record.ts'
 import type { ExpressStatements } from './mysql-express-statements.ts'
 import { ExpressUpdates } from './mysql-express-updates.ts'
+import { doneOrExists, insertOne } from './mysql-insert.ts'
 import { assertTaken } from './mysql-packet.ts'
 import { carryOut, type Results, singly } from './mysql-parts.ts'
-import { change, errorNumber, numberOf } from './mysql-pool.ts'
+import { change } from './mysql-pool.ts'
 import type { MySQLClient, MySQLValue } from './mysql-pool.ts'
 import { byBytes, byLifetime, lifetimeValues, never } from './mysql-writer.ts'
 
@@ -84,9 +85,11 @@ export class ExpressWriter {
     return carryOut(portions.values(), results, async (part) => {
       await assertTaken(this.#client, part[0]!.data)
       const values = part.flatMap((write) => insertValues(write, undefined))
-      const sent = change(this.#client, this.#sql.insert(part.length), values)
+      const insert = () => change(this.#client, this.#sql.insert(part.length), values)
+      let result: WriteResult = 'done'
       // Of several, it is not known whose key is taken; then they go one by one.
-      const result = part.length === 1 ? await doneOrExists(sent) : await sent.then(() => 'done' as const)
+      if (part.length > 1) await insert()
+      else result = await insertOne(insert, () => this.#removeExpired(part[0]!))
       for (const { key } of part) results.set(key, result)
     })
   }
@@ -96,7 +99,12 @@ export class ExpressWriter {
     const { userId, publicId } = write
     const [key, idle, end, text] = insertValues(write, { userId, publicId, createdAt: 0 })
     const values = [key, idle, end, withoutMoment(text)]
-    return doneOrExists(change(this.#client, this.#sql.insertCreatedNow, values))
+    const insert = () => change(this.#client, this.#sql.insertCreatedNow, values)
+    return insertOne(insert, () => this.#removeExpired(write))
+  }
+
+  #removeExpired({ key }: InsertWrite): Promise<number> {
+    return change(this.#client, this.#sql.removeThoseExpired(1), [Buffer.from(key)])
   }
 
   async #updateAll(writes: readonly UpdateWrite[], results: Results): Promise<void> {
@@ -198,16 +206,6 @@ export class ExpressWriter {
     if ((await change(this.#client, this.#sql.remove, [Buffer.from(key)])) === 1) return 'done'
     await change(this.#client, this.#sql.removeWhateverItsAge, [Buffer.from(key)])
     return 'gone'
-  }
-}
-
-async function doneOrExists(sent: Promise<unknown>): Promise<'done' | 'exists'> {
-  try {
-    await sent
-    return 'done'
-  } catch (error) {
-    if (numberOf(error) === errorNumber.duplicateKey) return 'exists'
-    throw error
   }
 }
 

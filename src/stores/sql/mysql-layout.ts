@@ -9,6 +9,7 @@ import { errorNumber, numberOf } from './mysql-pool.ts'
 export interface MySQLLayout {
   readonly keyedBy: 'token' | undefined
   find(keys: readonly SessionKey[]): Promise<(SessionRecord | undefined)[]>
+  findFormer(keys: readonly SessionKey[]): Promise<(SessionRecord | undefined)[]>
   write(writes: readonly SessionWrite[]): Promise<(WriteResult | Error)[]>
   list(query: ListQuery): Promise<Page<SessionRecord>>
   removeByUser(userId: string, except?: string): Promise<number>

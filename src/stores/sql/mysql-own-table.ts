@@ -1,3 +1,4 @@
+import type { RowDataPacket } from 'mysql2'
 import { optionError } from '../../core/errors.ts'
 import type { SessionKey, SessionRecord } from '../../core/record.ts'
 import type { ListQuery, Page, SessionWrite, WriteResult } from '../../core/store.ts'
@@ -8,7 +9,7 @@ import type { MySQLLayout } from './mysql-layout.ts'
 import { underLock } from './mysql-lock.ts'
 import { change, errorNumber, numberOf, select } from './mysql-pool.ts'
 import type { MySQLClient } from './mysql-pool.ts'
-import { bytesOfKey, formerRecordOf, recordOf } from './mysql-record.ts'
+import { bytesOfKey, formerKeyOfRow, formerRecordOf, keyOfRow, recordOf } from './mysql-record.ts'
 import { migrationsTable, mysqlMigrations } from './mysql-statements.ts'
 import type { MySQLStatements } from './mysql-statements.ts'
 import { sweepOwnTable } from './mysql-own-sweep.ts'
@@ -40,25 +41,24 @@ export class OwnTable implements MySQLLayout {
 
   async find(keys: readonly SessionKey[]): Promise<(SessionRecord | undefined)[]> {
     const records = new Map<SessionKey, SessionRecord>()
-    for (const part of parts(keys, largestBatch)) {
-      const values = padded(part).map(bytesOfKey)
-      for (const row of await select(this.#client, this.#sql.find(values.length), values)) {
-        const record = recordOf(row)
-        records.set(record.key, record)
-      }
-    }
-    if (records.size < keys.length) {
-      const missing = keys.filter((key) => !records.has(key))
-      for (const part of parts(missing, largestBatch)) await this.#findFormer(part, records)
-    }
+    for (const row of await this.#rowsOf(keys, this.#sql.find)) records.set(keyOfRow(row), recordOf(row))
     return keys.map((key) => records.get(key))
   }
 
-  async #findFormer(keys: readonly SessionKey[], records: Map<SessionKey, SessionRecord>): Promise<void> {
-    const values = padded(keys).map(bytesOfKey)
-    for (const row of await select(this.#client, this.#sql.findFormer(values.length), values)) {
-      records.set((row['former_key'] as Buffer).toString('hex') as SessionKey, formerRecordOf(row))
+  async findFormer(keys: readonly SessionKey[]): Promise<(SessionRecord | undefined)[]> {
+    const records = new Map<SessionKey, SessionRecord>()
+    for (const row of await this.#rowsOf(keys, this.#sql.findFormer))
+      records.set(formerKeyOfRow(row), formerRecordOf(row))
+    return keys.map((key) => records.get(key))
+  }
+
+  async #rowsOf(keys: readonly SessionKey[], sql: (size: number) => string): Promise<RowDataPacket[]> {
+    const rows: RowDataPacket[] = []
+    for (const part of parts(keys, largestBatch)) {
+      const values = padded(part).map(bytesOfKey)
+      rows.push(...(await select(this.#client, sql(values.length), values)))
     }
+    return rows
   }
 
   write(writes: readonly SessionWrite[]): Promise<(WriteResult | Error)[]> {

@@ -44,6 +44,10 @@ export function keyOfRow(row: RowDataPacket): SessionKey {
   return (row['session_key'] as Buffer).toString('hex') as SessionKey
 }
 
+export function formerKeyOfRow(row: RowDataPacket): SessionKey {
+  return (row['former_key'] as Buffer).toString('hex') as SessionKey
+}
+
 export function bytesOfKey(key: string): Buffer {
   return Buffer.from(key, 'hex')
 }

@@ -10,6 +10,7 @@ import type {
   WriteResult,
 } from '../../core/store.ts'
 import { largestBatch, nextPowerOfTwo, padded, parts, partsByPowersOfTwo } from './batch-size.ts'
+import { insertOne } from './mysql-insert.ts'
 import { assertTaken, mostBytes } from './mysql-packet.ts'
 import { carryOut, type Results, singly } from './mysql-parts.ts'
 import { change, errorNumber, numberOf, select } from './mysql-pool.ts'
@@ -71,14 +72,11 @@ export class MySQLWriter {
       ...insertedContent(write),
       Math.min(...lifetimeValues(write.lifetime)),
     ])
+    const insert = () => change(this.#client, this.#sql.insert(writes.length), values)
     let result: WriteResult = 'done'
-    try {
-      await change(this.#client, this.#sql.insert(writes.length), values)
-    } catch (error) {
-      // Of several, the others are not taken.
-      if (numberOf(error) !== errorNumber.duplicateKey || writes.length > 1) throw error
-      result = 'exists'
-    }
+    // Of several, it is not known whose key is taken; then they go one by one.
+    if (writes.length > 1) await insert()
+    else result = await insertOne(insert, () => this.#removeExpired(writes[0]!))
     for (const { key } of writes) results.set(key, result)
   }
 
@@ -185,6 +183,10 @@ export class MySQLWriter {
     // A second touch in one millisecond changes nothing, and a pool without FOUND_ROWS does not count it.
     const live = touched === writes.length ? undefined : await this.#versions(writes)
     for (const { key } of writes) results.set(key, live === undefined || live.has(key) ? 'done' : 'gone')
+  }
+
+  #removeExpired({ key }: InsertWrite): Promise<number> {
+    return change(this.#client, this.#sql.removeThoseExpired(1), [bytesOfKey(key)])
   }
 
   async #remove({ key }: RemoveWrite): Promise<WriteResult> {

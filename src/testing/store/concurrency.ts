@@ -3,6 +3,7 @@ import {
   anHour,
   assertVersion,
   content,
+  expired,
   find,
   inserted,
   insertOf,
@@ -46,6 +47,16 @@ export function concurrencyTests(test: Test): void {
     )
     oneDoneAndTheRest(results, 'exists')
     assert.equal(textOf(await present(stores.store, key)), `${results.indexOf('done')}`)
+  })
+
+  test("of parallel inserts onto an expired record's key exactly one is done, the rest find that it exists", async (stores) => {
+    const { key } = await expired(stores.store)
+    const results = await atOnce(stores, (store, index) =>
+      write(store, insertOf({ key, data: content(`${index}`) })),
+    )
+    oneDoneAndTheRest(results, 'exists')
+    assert.equal(textOf(await present(stores.store, key)), `${results.indexOf('done')}`)
+    assert.equal(await stores.store.removeExpired(10), 0)
   })
 
   test('of parallel rotations of one version exactly one is done, the rest are gone', async (stores) => {

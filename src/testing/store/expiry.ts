@@ -3,15 +3,18 @@ import {
   aMoment,
   anHour,
   assertMoment,
+  assertVersion,
   content,
   expired,
   find,
+  findFormer,
   hour,
   inserted,
   insertOf,
   minute,
   newKey,
   present,
+  textOf,
   until,
   write,
 } from './subject.ts'
@@ -20,9 +23,7 @@ import { rotationOf, updateOf } from './writes.ts'
 
 /** Idle and absolute limits, by the store's clock. */
 export function expiryTests(test: Test): void {
-  test('an expired record is absent for every method, but its key stays taken until it is swept', async ({
-    store,
-  }) => {
+  test('an expired record is absent for every method', async ({ store }) => {
     const insert = await expired(store, { userId: 'ada' })
     const record = { ...(await inserted(store)), key: insert.key }
     const rotation = rotationOf(record)
@@ -37,11 +38,50 @@ export function expiryTests(test: Test): void {
     )
     assert.equal(await write(store, rotation), 'gone')
     assert.equal(await find(store, rotation.newKey), undefined)
-    assert.equal(await write(store, insertOf({ key: insert.key })), 'exists')
-    assert.equal(await find(store, insert.key), undefined)
-    assert.equal(await store.removeExpired(10), 1)
     assert.equal(await write(store, insertOf({ key: insert.key })), 'done')
     await present(store, insert.key)
+  })
+
+  test('an insert takes the place of an expired record, of which nothing is left', async (subject) => {
+    const { store, other } = subject
+    const before = await inserted(store, { userId: 'ada' })
+    const rotation = { ...rotationOf(before), signedIn: true, grace: hour, lifetime: aMoment }
+    assert.equal(await write(store, rotation), 'done')
+    await until('the record expires', async () => (await find(store, rotation.newKey)) === undefined)
+
+    const insert = insertOf({ key: rotation.newKey, userId: 'bob', signedIn: true, data: content('new') })
+    assert.equal(await write(other, insert), 'done')
+    const record = await present(store, insert.key)
+    assert.deepEqual(
+      [record.publicId, record.userId, record.authenticatedAt, textOf(record)],
+      [insert.publicId, 'bob', record.createdAt, 'new'],
+    )
+    assertVersion(subject, record, 1)
+    assert.ok(record.createdAt > before.createdAt, 'it begins anew')
+    assert.equal(record.seenAt, record.createdAt)
+    assertMoment(subject, record.expiresAt, record.createdAt + hour)
+    assert.equal(await findFormer(store, before.key), undefined)
+    assert.deepEqual((await store.list({ userId: 'ada', limit: 10 })).items, [])
+    assert.equal((await store.list({ limit: 10 })).items.length, 1)
+
+    assert.equal(await write(store, insertOf({ key: insert.key })), 'exists')
+    assert.equal(await store.removeExpired(10), 0)
+    assert.equal((await present(store, insert.key)).publicId, insert.publicId)
+  })
+
+  test('in a batch of inserts only those find that their key exists where a live record has it', async ({
+    store,
+  }) => {
+    const live = await inserted(store, { userId: 'ada' })
+    const gone = [await expired(store), await expired(store, { userId: 'ada' })]
+    const keys = [newKey(), gone[0]!.key, live.key, gone[1]!.key, newKey()]
+    const inserts = keys.map((key) => insertOf({ key, data: content('new') }))
+    assert.deepEqual(await store.write(inserts), ['done', 'done', 'exists', 'done', 'done'])
+    assert.deepEqual(
+      (await store.find(keys)).map((record) => record && textOf(record)),
+      ['new', 'new', '', 'new', 'new'],
+    )
+    assert.equal((await present(store, live.key)).publicId, live.publicId)
   })
 
   test('removing an expired record finds none', async ({ store }) => {
@@ -49,11 +89,16 @@ export function expiryTests(test: Test): void {
     assert.equal(await write(store, { type: 'remove', key }), 'gone')
   })
 
-  test('a rotation onto the key of an expired record is refused', async ({ store }) => {
+  test('a rotation onto the key of an expired record moves the record there, or finds that it exists', async ({
+    store,
+  }) => {
     const { key } = await expired(store)
     const record = await inserted(store)
-    assert.equal(await write(store, rotationOf(record, key)), 'exists')
-    await present(store, record.key)
+    const result = await write(store, rotationOf(record, key))
+    assert.ok(result === 'done' || result === 'exists', result)
+    const [here, there] = result === 'exists' ? [record.key, key] : [key, record.key]
+    assert.equal((await present(store, here)).publicId, record.publicId)
+    assert.equal(await find(store, there), undefined)
   })
 
   test('the shorter of the two limits holds for a new record', async (subject) => {

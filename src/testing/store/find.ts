@@ -51,6 +51,7 @@ export function findTests(test: Test, keyedBy: 'token' | undefined): void {
 
   test('empty batches are answered with empty batches', async ({ store }) => {
     assert.deepEqual(await store.find([]), [])
+    assert.deepEqual(await store.findFormer([]), [])
     assert.deepEqual(await store.write([]), [])
   })
 

@@ -94,6 +94,12 @@ export async function find(store: SessionStore, key: SessionKey): Promise<Sessio
   return records[0]
 }
 
+export async function findFormer(store: SessionStore, key: SessionKey): Promise<SessionRecord | undefined> {
+  const records = await store.findFormer([key])
+  assert.equal(records.length, 1)
+  return records[0]
+}
+
 export async function present(store: SessionStore, key: SessionKey): Promise<SessionRecord> {
   const record = await find(store, key)
   assert.ok(record, 'the record is found')
