@@ -265,7 +265,8 @@ export class Storing {
     this.#standing.touched = false
     const lifetime = this.#form.lifetime(this.#standing.session)
     try {
-      await this.#context.touch(record, data, lifetime)
+      // Then a parallel request has moved or ended it, and no response of this one may bring its token back to the browser.
+      if ((await this.#context.touch(record, data, lifetime)) === 'gone') this.#standing.former = true
     } catch {
       // Not in this request again: the store has just shown that it is not well.
     }

@@ -102,6 +102,8 @@ export class Exchange {
    * @throws (by the promise) what `UnitOfWork.commit` throws; the response must then be an error
    */
   finish(): ResponseChanges | undefined | Promise<ResponseChanges | undefined> {
+    // Finds out whether the token to be signed anew still leads to the session: a parallel request may have replaced it.
+    if (this.#renew) this.work.touch()
     const commit = this.#commit()
     return commit ? commit.then(() => this.#changes()) : this.#changes()
   }

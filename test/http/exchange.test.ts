@@ -1,4 +1,11 @@
-import { createSessions, MemoryStore, SessionError, type Sessions, type SessionsOptions } from 'coatcheck'
+import {
+  createSessions,
+  MemoryStore,
+  SessionError,
+  type Sessions,
+  type SessionsOptions,
+  type UnitOfWork,
+} from 'coatcheck'
 import { describe, expect, test, vi } from 'vitest'
 import { keyOf, Signer } from '../../dist/core/token.js'
 import { Exchange, type ExchangeContext } from '../../dist/http/exchange.js'
@@ -175,6 +182,22 @@ describe('a cookie of an older secret', () => {
     bag(exchange.work).late = 1
     await app.sessions.user('ada').revokeAll()
     expect(await exchange.finish()).toBeUndefined()
+  })
+
+  test.each<[string, (work: UnitOfWork) => Promise<void>]>([
+    ['rotated', (work) => bag(work).rotate()],
+    ['signed in', (work) => bag(work).signIn('ada')],
+    ['signed out', (work) => bag(work).signOut()],
+  ])('is not renewed by a request that read nothing if one beside it %s meanwhile', async (_what, act) => {
+    const store = new MemoryStore()
+    const cookie = await signedIn(host({ store, secret: oldSecret }))
+    const app = host({ store, secret: [secret, oldSecret] })
+    const slow = await app.begin(cookie)
+    const other = await app.begin(cookie)
+    await act(other.work)
+    expect(await other.finish()).toBeDefined()
+    // The browser has got the other's cookie by now, and this would take its place.
+    expect(await slow.finish()).toBeUndefined()
   })
 
   test('that leads nowhere is not renewed', async () => {
