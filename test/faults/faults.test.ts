@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { play, playAlone, playDiskFull, scenarios } from './scenarios.ts'
+import { playDiskFull } from './disk-full.ts'
+import { play, playAlone } from './play.ts'
+import { scenarios } from './scenarios.ts'
 import { setStage, type Stage } from './stage.ts'
 
 // Nothing that was acknowledged is lost, nobody sees what is another's, every error is typed, and all works again by itself.

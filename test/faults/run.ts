@@ -2,8 +2,10 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { format, resolveConfig } from 'prettier'
-import { playCrashes } from './crashes.ts'
-import { type Outcome, play, playAlone, playDiskFull, scenarios } from './scenarios.ts'
+import { playCrashes } from '../crashes/crashes.ts'
+import { playDiskFull } from './disk-full.ts'
+import { type Outcome, play, playAlone } from './play.ts'
+import { scenarios } from './scenarios.ts'
 import { setStage } from './stage.ts'
 
 const page = join(import.meta.dirname, '../../docs/faults.md')

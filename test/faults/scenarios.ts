@@ -1,80 +1,10 @@
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
 import { randomBytes, randomInt } from 'node:crypto'
-import { mkdtemp, open, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { promisify } from 'node:util'
 import type { Connection, RowDataPacket } from 'mysql2/promise'
-import { clockOffBy } from '../servers/faketime.ts'
-import { makeNextVersion } from './next-version.ts'
-import { setStage, type Stage, type StageOptions } from './stage.ts'
-import { Crowd, type Tally } from './visitors.ts'
-
-interface Runs {
-  readonly short: number
-  readonly long: number
-}
-
-/** A fault, and how it is brought about. */
-export interface Scenario {
-  readonly fault: string
-  /** How often it happens within `npm test`, and in `npm run test:faults`. */
-  readonly runs: Runs
-  /** Where it needs another stage than the one for all. */
-  readonly stage?: StageOptions
-  /** Brings the fault about once, under load, waits until it was felt, and ends it. That all works again is seen to elsewhere. */
-  happen(stage: Stage, crowd: Crowd, round: number): Promise<void>
-}
-
-export interface Outcome extends Tally {
-  readonly fault: string
-  readonly runs: number
-  /** The first answers that were not as they should be. */
-  readonly strange: readonly string[]
-}
-
-/** Goes through a fault so many times under load, waits after each until all works again, and reads everything back. */
-export async function play(
-  stage: Stage,
-  { fault, runs: times, happen }: Scenario,
-  form: keyof Runs,
-): Promise<Outcome> {
-  const runs = times[form]
-  const crowd = new Crowd(stage.urls, stage.stored)
-  crowd.start(8)
-  try {
-    await crowd.acknowledgesMore(50)
-    for (let round = 0; round < runs; round++) {
-      await happen(stage, crowd, round)
-      await crowd.acknowledgesMore(50)
-    }
-    const tally = await crowd.settle()
-    await Promise.all(stage.urls.map((url) => works(stage, url)))
-    return { fault, runs, strange: crowd.strange, ...tally }
-  } finally {
-    stage.proxy.pass()
-    await crowd.end()
-  }
-}
-
-/** Waits until this app by itself writes again. */
-async function works({ stored }: Stage, url: string): Promise<void> {
-  const crowd = new Crowd([url], stored)
-  crowd.start(1)
-  await crowd.acknowledgesMore(1)
-  await crowd.end()
-}
-
-/** Plays one that needs a stage of its own. */
-export async function playAlone(scenario: Scenario, form: keyof Runs): Promise<Outcome> {
-  const stage = await setStage(scenario.stage)
-  try {
-    return await play(stage, scenario, form)
-  } finally {
-    await stage.end()
-  }
-}
+import { appScenarios } from './app-scenarios.ts'
+import type { Runs, Scenario } from './play.ts'
+import { asOwner, type Stage } from './stage.ts'
+import type { Crowd } from './visitors.ts'
 
 /** Those that are noticed by silence only take a second or two each. */
 const slow: Runs = { short: 2, long: 10 }
@@ -238,150 +168,8 @@ export const scenarios: readonly Scenario[] = [
       assert.equal((await crowd.ask(visitor!, 'POST', `/filler/${room}`))?.status, 200)
     },
   },
-  {
-    fault: 'an app killed (SIGKILL) and started again',
-    runs: { short: 3, long: 30 },
-    async happen({ urls, restart }, crowd, round) {
-      const url = urls[round % urls.length]!
-      await crowd.without(url, () => restart(url, { signal: 'SIGKILL' }))
-    },
-  },
-  {
-    fault: 'an app stopped (SIGTERM) and started again',
-    runs: { short: 3, long: 30 },
-    async happen({ urls, restart }, crowd, round) {
-      const url = urls[round % urls.length]!
-      await crowd.without(url, () => restart(url))
-    },
-  },
-  {
-    fault:
-      'two versions at once: the next one, whose table has a column more, comes app by app and goes again',
-    runs: { short: 1, long: 5 },
-    stage: {},
-    async happen({ owner, restart, stored, urls }, crowd) {
-      const next = await makeNextVersion()
-      const [newer, older] = urls as [string, string]
-      await crowd.without(newer, () => restart(newer, { program: next.program }))
-      await crowd.acknowledgesMore(50)
-      const there = new Crowd([newer], stored)
-      const [visitor] = await there.signedIn(1)
-      for (const path of ['/data/from/older', '/rotate']) await visitor!.browser.post(older, path)
-      assert.equal((await visitor!.browser.get(newer, '/data')).body['from'], 'older')
-      await asOwner(owner, async (connection) => {
-        const [rows] = await connection.execute<RowDataPacket[]>(
-          'SELECT made_by FROM coatcheck_sessions WHERE user_id = ?',
-          [visitor!.user],
-        )
-        assert.deepEqual(
-          rows.map((row) => String(row['made_by'])),
-          ['next'],
-        )
-      })
-      for (const url of urls.slice(1)) {
-        await crowd.without(url, () => restart(url, { program: next.program }))
-        await crowd.acknowledgesMore(20)
-      }
-      for (const url of urls) await crowd.without(url, () => restart(url))
-      await next.remove()
-    },
-  },
-  {
-    fault: 'secret changed, app by app: both, both the other way around, the new one only',
-    runs: { short: 1, long: 5 },
-    stage: { env: { SECRETS: secretOf(0) } },
-    async happen({ urls, restart }, crowd, round) {
-      const [before, after] = [secretOf(round), secretOf(round + 1)]
-      const restartAll = async (...secrets: readonly string[]): Promise<void> => {
-        for (const url of urls) {
-          await crowd.without(url, () => restart(url, { env: { SECRETS: secrets.join(',') } }))
-          await crowd.acknowledgesMore(20)
-        }
-      }
-      const [idle] = await crowd.signedIn(1)
-      const old = idle!.browser.clone()
-      await restartAll(before, after)
-      await restartAll(after, before)
-      assert.equal((await old.clone().get(urls[0]!, '/data')).status, 200)
-      // Each that comes while both are good gets its token signed with the new one.
-      await crowd.readAll()
-      await restartAll(after)
-      assert.equal((await old.get(urls[0]!, '/data')).status, 401)
-    },
-  },
-  {
-    fault: 'clocks of the apps off by ten minutes, and by a day, either way',
-    runs: { short: 2, long: 10 },
-    stage: {},
-    async happen({ urls, restart }, crowd, round) {
-      const offsets = round % 2 === 0 ? ['+10m', '-1d'] : ['-10m', '+1d']
-      for (const [index, offset] of offsets.entries()) {
-        const env = await clockOffBy(offset)
-        assert(env, 'libfaketime is needed (Debian: apt-get install faketime)')
-        await crowd.without(urls[index]!, () => restart(urls[index]!, { env }))
-        await crowd.acknowledgesMore(50)
-      }
-    },
-  },
+  ...appScenarios,
 ]
-
-function secretOf(year: number): string {
-  return `the secret of every app of this test in year ${year}`
-}
-
-const run = promisify(execFile)
-
-/**
- * The database on a disk that gets full.
- * @returns what came of it; a text if no small disk can be made here: why
- */
-export async function playDiskFull(form: keyof Runs): Promise<Outcome | string> {
-  const disk = await mkdtemp(join(tmpdir(), 'coatcheck-disk-'))
-  try {
-    await run('mount', ['-t', 'tmpfs', '-o', 'size=256m', 'tmpfs', disk])
-  } catch (error) {
-    await rm(disk, { recursive: true })
-    return `no small disk can be mounted here: ${String((error as { stderr?: string }).stderr).trim()}`
-  }
-  try {
-    return await playAlone(diskFull(disk), form)
-  } finally {
-    await run('umount', [disk])
-    await rm(disk, { recursive: true })
-  }
-}
-
-const diskFull = (disk: string): Scenario => ({
-  fault: 'disk full',
-  runs: { short: 1, long: 5 },
-  stage: { parent: disk },
-  async happen({ owner }, crowd) {
-    const [reader] = await crowd.signedIn(1)
-    const growing = await crowd.signedIn(200)
-    const file = join(disk, 'filler')
-    await fill(file)
-    // Until the table has to grow.
-    const before = crowd.errors
-    while (crowd.errors === before) await crowd.ask(growing.pop()!, 'POST', '/filler/60000')
-    assert.equal((await crowd.read(reader!))?.status, 200)
-    await rm(file)
-    // As a statement that failed is undone, this server may need room, and where it gets none, spoil an index (1034): its administrator makes them anew.
-    await asOwner(owner, async (connection) => {
-      await connection.query('ALTER TABLE coatcheck_sessions FORCE')
-    })
-  },
-})
-
-async function fill(path: string): Promise<void> {
-  const file = await open(path, 'w')
-  try {
-    for (;;) await file.write(Buffer.alloc(64 * 1024))
-  } catch (error) {
-    assert.equal((error as NodeJS.ErrnoException).code, 'ENOSPC')
-  } finally {
-    await file.close()
-  }
-}
 
 function* cutAtEveryByte(data: Buffer): Generator<Buffer> {
   for (let length = 0; length < data.length; length++) yield data.subarray(0, length)
@@ -425,18 +213,6 @@ async function corrupt(
     await store(stored)
   })
   assert.equal(await told(url!, 'ERR_SESSION_CORRUPT'), corruptBefore + 1)
-}
-
-async function asOwner(
-  owner: Stage['owner'],
-  work: (connection: Connection) => Promise<void>,
-): Promise<void> {
-  const connection = await owner()
-  try {
-    await work(connection)
-  } finally {
-    await connection.end()
-  }
 }
 
 async function status(connection: Connection, name: string): Promise<number> {

@@ -102,3 +102,16 @@ export async function setStage({
 function isOwn(server: DatabaseServer): server is Required<DatabaseServer> {
   return server.pid !== undefined && server.crash !== undefined && server.restart !== undefined
 }
+
+/** Does work on a connection of a user who may do everything. */
+export async function asOwner(
+  owner: Stage['owner'],
+  work: (connection: Connection) => Promise<void>,
+): Promise<void> {
+  const connection = await owner()
+  try {
+    await work(connection)
+  } finally {
+    await connection.end()
+  }
+}

@@ -150,6 +150,13 @@ export const mutations: readonly Mutation[] = [
     tests: ['test/core/token.test.ts', 'test/http/exchange.test.ts'],
   },
   {
+    name: 'a token is signed anew without a look at whether it still leads anywhere',
+    file: 'src/http/exchange.ts',
+    find: 'if (this.#renew) this.work.touch()',
+    replace: '',
+    tests: ['test/http/exchange.test.ts'],
+  },
+  {
     name: 'an unknown token is taken on',
     file: 'src/core/engine.ts',
     find: 'new UnitOfWork(this, form, record && token, record)',

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { type Answer, Browser } from '../shared/browser.ts'
-import type { CrashPlace } from './crash-place.ts'
-import type { Crash, CrashedRequest, View } from './crash-requests.ts'
-import type { Tally } from './visitors.ts'
+import type { CrashPlace } from './place.ts'
+import type { Crash, CrashedRequest, View } from './requests.ts'
+import type { Tally } from '../faults/visitors.ts'
 
 /** A user with two devices, on one of which an app is killed under a request. Asks nobody but the app that is well, otherwise. */
 export class CrashClient implements Crash {

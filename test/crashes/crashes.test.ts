@@ -1,5 +1,5 @@
 import { expect, inject, test } from 'vitest'
-import { crashStores } from './crash-place.ts'
+import { crashStores } from './place.ts'
 import { playCrashes } from './crashes.ts'
 
 // A commit is one step of the store's and comes before the answer. So whenever an app dies, a request of it was done or it was

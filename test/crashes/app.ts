@@ -5,8 +5,8 @@ import { createSessions } from 'coatcheck'
 import session from 'coatcheck/express'
 import type { SQLiteDatabase, SQLiteValue } from 'coatcheck/sqlite'
 import express from 'express'
-import { mostSessions } from './crash-requests.ts'
-import { count, counted, departs, watchNetwork } from './crash-steps.ts'
+import { mostSessions } from './requests.ts'
+import { count, counted, departs, watchNetwork } from './steps.ts'
 
 const store = await openStore(process.env['STORE']!, process.env['WHERE']!)
 const options = {

@@ -62,7 +62,7 @@ export class CrashPlace {
     const where = kind.kind === 'sqlite' ? join(folder, 'sessions.db') : await freshDatabase(server)
     // Half the time that an app takes to start, it would compile what the one before compiled.
     const env = { STORE: kind.kind, WHERE: where, NODE_COMPILE_CACHE: join(folder, 'compiled') }
-    const start = () => startApp('test/faults/crash-app.ts', env)
+    const start = () => startApp('test/crashes/app.ts', env)
     const place = new CrashPlace(kind, where, await start(), start, folder)
     await place.#bystander.post(place.url, '/begin/bystander')
     ;[place.#bystanderId] = (await place.versions()).keys()

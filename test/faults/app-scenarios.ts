@@ -1,0 +1,100 @@
+import assert from 'node:assert/strict'
+import type { RowDataPacket } from 'mysql2/promise'
+import { clockOffBy } from '../servers/faketime.ts'
+import { makeNextVersion } from './next-version.ts'
+import type { Scenario } from './play.ts'
+import { asOwner } from './stage.ts'
+import { Crowd } from './visitors.ts'
+
+/** What happens to the apps themselves. */
+export const appScenarios: readonly Scenario[] = [
+  {
+    fault: 'an app killed (SIGKILL) and started again',
+    runs: { short: 3, long: 30 },
+    async happen({ urls, restart }, crowd, round) {
+      const url = urls[round % urls.length]!
+      await crowd.without(url, () => restart(url, { signal: 'SIGKILL' }))
+    },
+  },
+  {
+    fault: 'an app stopped (SIGTERM) and started again',
+    runs: { short: 3, long: 30 },
+    async happen({ urls, restart }, crowd, round) {
+      const url = urls[round % urls.length]!
+      await crowd.without(url, () => restart(url))
+    },
+  },
+  {
+    fault:
+      'two versions at once: the next one, whose table has a column more, comes app by app and goes again',
+    runs: { short: 1, long: 5 },
+    stage: {},
+    async happen({ owner, restart, stored, urls }, crowd) {
+      const next = await makeNextVersion()
+      const [newer, older] = urls as [string, string]
+      await crowd.without(newer, () => restart(newer, { program: next.program }))
+      await crowd.acknowledgesMore(50)
+      const there = new Crowd([newer], stored)
+      const [visitor] = await there.signedIn(1)
+      for (const path of ['/data/from/older', '/rotate']) await visitor!.browser.post(older, path)
+      assert.equal((await visitor!.browser.get(newer, '/data')).body['from'], 'older')
+      await asOwner(owner, async (connection) => {
+        const [rows] = await connection.execute<RowDataPacket[]>(
+          'SELECT made_by FROM coatcheck_sessions WHERE user_id = ?',
+          [visitor!.user],
+        )
+        assert.deepEqual(
+          rows.map((row) => String(row['made_by'])),
+          ['next'],
+        )
+      })
+      for (const url of urls.slice(1)) {
+        await crowd.without(url, () => restart(url, { program: next.program }))
+        await crowd.acknowledgesMore(20)
+      }
+      for (const url of urls) await crowd.without(url, () => restart(url))
+      await next.remove()
+    },
+  },
+  {
+    fault: 'secret changed, app by app: both, both the other way around, the new one only',
+    runs: { short: 1, long: 5 },
+    stage: { env: { SECRETS: secretOf(0) } },
+    async happen({ urls, restart }, crowd, round) {
+      const [before, after] = [secretOf(round), secretOf(round + 1)]
+      const restartAll = async (...secrets: readonly string[]): Promise<void> => {
+        for (const url of urls) {
+          await crowd.without(url, () => restart(url, { env: { SECRETS: secrets.join(',') } }))
+          await crowd.acknowledgesMore(20)
+        }
+      }
+      const [idle] = await crowd.signedIn(1)
+      const old = idle!.browser.clone()
+      await restartAll(before, after)
+      await restartAll(after, before)
+      assert.equal((await old.clone().get(urls[0]!, '/data')).status, 200)
+      // Each that comes while both are good gets its token signed with the new one.
+      await crowd.readAll()
+      await restartAll(after)
+      assert.equal((await old.get(urls[0]!, '/data')).status, 401)
+    },
+  },
+  {
+    fault: 'clocks of the apps off by ten minutes, and by a day, either way',
+    runs: { short: 2, long: 10 },
+    stage: {},
+    async happen({ urls, restart }, crowd, round) {
+      const offsets = round % 2 === 0 ? ['+10m', '-1d'] : ['-10m', '+1d']
+      for (const [index, offset] of offsets.entries()) {
+        const env = await clockOffBy(offset)
+        assert(env, 'libfaketime is needed (Debian: apt-get install faketime)')
+        await crowd.without(urls[index]!, () => restart(urls[index]!, { env }))
+        await crowd.acknowledgesMore(50)
+      }
+    },
+  },
+]
+
+function secretOf(year: number): string {
+  return `the secret of every app of this test in year ${year}`
+}
