@@ -178,7 +178,7 @@ describe('the tables of MySQLStore', () => {
 
   it.each([
     ['sweep_at', (store: MySQLStore) => store.removeExpired(1)],
-    ['former_key', (store: MySQLStore) => store.find([newKey()])],
+    ['former_key', (store: MySQLStore) => store.findFormer([newKey()])],
     ['authenticated_at', (store: MySQLStore) => store.list({ limit: 1 })],
   ])('of an earlier build, without %s, are an error that says what to do', async (column, use) => {
     const url = await databaseBySchema()

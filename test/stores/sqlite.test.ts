@@ -302,8 +302,11 @@ describe('the table of SQLiteStore', () => {
       const database = connect(file)
       leftovers.push(async () => void database.close())
       const store = storeAt(database, options)
-      const uses = column === 'former_key' ? [] : [store.write([insertOf()]), store.list({ limit: 1 })]
-      for (const use of [store.find([newKey()]), ...uses]) {
+      const uses =
+        column === 'former_key'
+          ? [store.findFormer([newKey()])]
+          : [store.find([newKey()]), store.write([insertOf()]), store.list({ limit: 1 })]
+      for (const use of uses) {
         await expect(use).rejects.toMatchObject({
           code: 'ERR_SESSION_WRONG_TABLE',
           message: expect.stringMatching(
