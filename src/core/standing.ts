@@ -24,8 +24,10 @@ export class Standing {
   /** Whose it is, or will be with the next commit. */
   userId: string | undefined
   state: 'open' | 'ended' | 'gone' | 'left' = 'open'
-  /** The session has got another token by a parallel request, or has ended: what is seen of it here is what it was before. */
+  /** The session has got another token by a parallel request: what is seen of it here is what it was before. */
   former: boolean
+  /** A touch found nothing under the browser's token: it is not to be set again. */
+  replaced = false
   regenerated = false
   /** The content was stored here. */
   saved = false

@@ -266,7 +266,7 @@ export class Storing {
     const lifetime = this.#form.lifetime(this.#standing.session)
     try {
       // Then a parallel request has moved or ended it, and no response of this one may bring its token back to the browser.
-      if ((await this.#context.touch(record, data, lifetime)) === 'gone') this.#standing.former = true
+      if ((await this.#context.touch(record, data, lifetime)) === 'gone') this.#standing.replaced = true
     } catch {
       // Not in this request again: the store has just shown that it is not well.
     }

@@ -82,9 +82,9 @@ export class UnitOfWork implements SessionWork {
     return this.#standing.tokens.action
   }
 
-  /** Whether the session was found by a token from before a rotation. The browser is told nothing then. */
+  /** Whether the session was found by a token from before a rotation, or has lost its token since. The browser is told nothing then. */
   get isFormer(): boolean {
-    return this.#standing.former
+    return this.#standing.former || this.#standing.replaced
   }
 
   /** Whether this is the token that the session was found by. */

@@ -200,6 +200,22 @@ describe('a cookie of an older secret', () => {
     expect(await slow.finish()).toBeUndefined()
   })
 
+  test('brings back nothing of a session that ended, whoever signs in after its touch has found that out', async () => {
+    const store = new MemoryStore()
+    const cookie = await signedIn(host({ store, secret: oldSecret }))
+    const app = host({ store, secret: [secret, oldSecret] })
+    const slow = await app.begin(cookie)
+    bag(slow.work).old = 'of the ended session'
+    await slow.work.commit()
+    const other = await app.begin(cookie)
+    await bag(other.work).signOut()
+    bag(slow.work).touch()
+    await bag(slow.work).save()
+    await bag(slow.work).signIn('ada')
+    const fresh = kept(await slow.finish())
+    expect({ ...bag((await app.begin(fresh)).work) }).toEqual({})
+  })
+
   test('that leads nowhere is not renewed', async () => {
     const app = host({ secret: [secret, oldSecret] })
     const stale = new Signer(oldSecret).sign('leads nowhere')
