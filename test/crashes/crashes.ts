@@ -8,6 +8,7 @@ import { CrashPlace, type CrashStore, crashStores } from './place.ts'
 import { type CrashedRequest, crashedRequests } from './requests.ts'
 import type { Steps } from './steps.ts'
 import type { Outcome } from '../faults/play.ts'
+import { emptyTally } from '../faults/visitors.ts'
 
 /** `'short'`: a kill between any two departures of a request. `'long'`: one at every step. */
 type Form = 'short' | 'long'
@@ -31,15 +32,8 @@ export async function playCrashes(
   const outcome: Mutable<Outcome> = {
     fault: 'app killed (SIGKILL) in the middle of a request, which is then made again',
     runs: 0,
-    acknowledged: 0,
-    lost: 0,
-    ended: 0,
-    cameBack: 0,
-    foreign: 0,
-    untyped: 0,
-    unanswered: 0,
-    typed: {},
     strange: [],
+    ...emptyTally(),
   }
   const own = on.server === undefined ? await startMariaDB() : undefined
   try {

@@ -22,6 +22,19 @@ export interface Tally {
   readonly typed: Record<string, number>
 }
 
+export function emptyTally(): Tally {
+  return {
+    acknowledged: 0,
+    lost: 0,
+    ended: 0,
+    cameBack: 0,
+    foreign: 0,
+    untyped: 0,
+    unanswered: 0,
+    typed: {},
+  }
+}
+
 /** So many writes go into one session. Then its visitor signs out, or leaves, and another one comes. */
 const writesASession = 60
 const roundsToRotation = 5
@@ -49,16 +62,7 @@ export type Stored = (user: string) => Promise<readonly Readonly<Record<string, 
  * end read back whatever was acknowledged.
  */
 export class Crowd {
-  readonly tally: Tally = {
-    acknowledged: 0,
-    lost: 0,
-    ended: 0,
-    cameBack: 0,
-    foreign: 0,
-    untyped: 0,
-    unanswered: 0,
-    typed: {},
-  }
+  readonly tally = emptyTally()
   /** The first answers that were neither: for whoever looks for why. */
   readonly strange: string[] = []
   readonly #apps: readonly string[]
