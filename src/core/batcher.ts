@@ -78,6 +78,8 @@ export class Batcher {
 
   /** Resolves when all that was asked has been answered. */
   async idle(): Promise<void> {
-    await Promise.all([this.#finds.idle(), this.#formerFinds.idle(), this.#writes.idle()])
+    await Promise.all([this.#finds.idle(), this.#writes.idle()])
+    // Last, for what was not found, or not there to be written, is asked for there.
+    await this.#formerFinds.idle()
   }
 }

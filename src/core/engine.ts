@@ -119,7 +119,7 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
     // What a token from before a rotation leads to only if there is no other.
     const found = current.some(sessionIn)
       ? current
-      : await Promise.all(keys.map((key) => this.#findFormer(key)))
+      : await Promise.all(keys.map((key) => this.#findWithinGrace(key)))
     const records = found.map(sessionIn)
     const index = records.findIndex((record) => record !== undefined)
     return new UnitOfWork(this, form, tokens[index], records[index])
@@ -176,12 +176,16 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
 
   /** @internal */
   async follow(key: SessionKey): Promise<SessionRecord | undefined> {
-    return (await this.find(key)) ?? this.#findFormer(key)
+    return (await this.find(key)) ?? this.#findWithinGrace(key)
   }
 
-  #findFormer(key: SessionKey): Promise<SessionRecord | undefined> {
-    if (this.#closing) return Promise.reject(closed())
-    return this.rotationGrace > 0 ? this.#batcher.findFormer(key) : Promise.resolve(undefined)
+  /** @internal Never the first step: a load that `find` let begin goes on while the sessions close. */
+  findFormer(key: SessionKey): Promise<SessionRecord | undefined> {
+    return this.#batcher.findFormer(key)
+  }
+
+  #findWithinGrace(key: SessionKey): Promise<SessionRecord | undefined> {
+    return this.rotationGrace > 0 ? this.findFormer(key) : Promise.resolve(undefined)
   }
 
   /** @internal */

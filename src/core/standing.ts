@@ -26,8 +26,8 @@ export class Standing {
   state: 'open' | 'ended' | 'gone' | 'left' = 'open'
   /** The session has got another token by a parallel request: what is seen of it here is what it was before. */
   former: boolean
-  /** A touch found nothing under the browser's token: it is not to be set again. */
-  replaced = false
+  /** A touch that was to show that the browser's token is still good did not: it is not to be set again. */
+  unconfirmed = false
   regenerated = false
   /** The content was stored here. */
   saved = false

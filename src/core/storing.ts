@@ -265,10 +265,11 @@ export class Storing {
     this.#standing.touched = false
     const lifetime = this.#form.lifetime(this.#standing.session)
     try {
-      // Then a parallel request has moved or ended it, and no response of this one may bring its token back to the browser.
-      if ((await this.#context.touch(record, data, lifetime)) === 'gone') this.#standing.replaced = true
+      // Gone: a parallel request has moved or ended it, and no response of this one may bring its token back to the browser.
+      if ((await this.#context.touch(record, data, lifetime)) === 'gone') this.#standing.unconfirmed = true
     } catch {
       // Not in this request again: the store has just shown that it is not well.
+      this.#standing.unconfirmed = true
     }
     this.#standing.record &&= { ...this.#standing.record, seenAt: this.#standing.record.readAt }
   }

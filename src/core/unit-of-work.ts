@@ -82,9 +82,9 @@ export class UnitOfWork implements SessionWork {
     return this.#standing.tokens.action
   }
 
-  /** Whether the session was found by a token from before a rotation, or has lost its token since. The browser is told nothing then. */
+  /** Whether the session was found by a token from before a rotation, or may have lost its token since. The browser is told nothing then. */
   get isFormer(): boolean {
-    return this.#standing.former || this.#standing.replaced
+    return this.#standing.former || this.#standing.unconfirmed
   }
 
   /** Whether this is the token that the session was found by. */
@@ -307,7 +307,7 @@ export class UnitOfWork implements SessionWork {
       return undefined
     }
     for (let from = key, attempt = 1; attempt <= mostAttempts; attempt++) {
-      const moved = await this.#context.follow(from)
+      const moved = await this.#context.findFormer(from)
       // An anonymous session that somebody signed in on meanwhile is another's, and so is the cookie that this brings.
       if (moved?.userId !== undefined) {
         tokens.forget()

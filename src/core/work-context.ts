@@ -28,6 +28,8 @@ export interface WorkContext {
   find(key: SessionKey): Promise<SessionRecord | undefined>
   /** The record that has this key now, or else, within the grace, the one that had it before its last rotation; that has `former`. */
   follow(key: SessionKey): Promise<SessionRecord | undefined>
+  /** The record that had this key before its last rotation, whatever grace this app gives: the app that rotated it gave one. */
+  findFormer(key: SessionKey): Promise<SessionRecord | undefined>
   write(write: SessionWrite): Promise<WriteResult>
   /** Moves a record's expiry. `data` is what it holds. */
   touch(record: SessionRecord, data: Uint8Array, lifetime: Lifetime): Promise<WriteResult>

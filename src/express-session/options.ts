@@ -52,7 +52,7 @@ export interface SessionOptions {
   readonly lifetime?: { readonly idle?: Duration; readonly absolute?: Duration | false } | undefined
   /**
    * Reading a session moves its expiry only when this long has passed since that was last stored. Default: a tenth of
-   * its idle lifetime on stores of coatcheck's; on stores of express-session's kind, every request moves it.
+   * its idle lifetime on stores of coatcheck's; on stores of express-session's kind, or if `rolling`, every request moves it.
    */
   readonly touchAfter?: Duration | undefined
   /** Requests that get no session at all. */
@@ -198,6 +198,8 @@ function resolveTouchAfter(
   }
   if (native?.touches === false) return () => Infinity
   if (foreign) return () => (foreign.canTouch ? -Infinity : Infinity)
+  // The session lives as long as the cookie that each response sets; and none sets one that a parallel request has replaced.
+  if (options.rolling) return () => -Infinity
   return ({ seenAt, expiresAt }) => (expiresAt - seenAt) / 10
 }
 

@@ -349,6 +349,19 @@ test('without a grace, the old token is void at once', async () => {
   expect((await sessions.load(token)).isNew).toBe(true)
 })
 
+test('an app without a grace ends an anonymous session too that one with a grace has moved meanwhile', async () => {
+  const store = new WatchedStore()
+  const withGrace = memorySessions({ store })
+  const token = await storedSession(withGrace, { n: 1 })
+  const ending = await memorySessions({ store, rotationGrace: false }).load(token)
+  const rotating = await withGrace.load(token)
+  await bag(rotating).rotate()
+  const after = await committedToken(rotating)
+  await bag(ending).destroy()
+  expect(ending.outcome.action).toBe('clear')
+  expect((await withGrace.load(after)).isNew).toBe(true)
+})
+
 test('increments under the old token and the new one are all counted', async () => {
   const sessions = memorySessions()
   const token = await storedSession(sessions, { n: 0 }, 'ada')

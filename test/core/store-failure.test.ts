@@ -161,6 +161,30 @@ describe('closing', () => {
     expect(work.outcome.action).toBe('issue')
   })
 
+  test('waits for a load that has yet to ask for what its token led to before a rotation', async () => {
+    const { store, sessions, token } = await failingStore()
+    const rotating = await sessions.load(token)
+    await bag(rotating).rotate()
+    await rotating.commit()
+    const find = store.find.bind(store)
+    let release: () => void = () => undefined
+    const released = new Promise<void>((resolve) => (release = resolve))
+    const reached = new Promise<void>((atStore) => {
+      store.find = async (keys) => {
+        atStore()
+        await released
+        return find(keys)
+      }
+    })
+    const loading = sessions.load(token)
+    await reached
+    const closing = sessions.close()
+    release()
+    expect((await loading).isFormer).toBe(true)
+    await closing
+    expect(store.closed).toBe(1)
+  })
+
   test('makes whatever needs the store a typed 503', async () => {
     const { sessions, token } = await failingStore()
     const work = await sessions.load(token)

@@ -200,6 +200,18 @@ describe('a cookie of an older secret', () => {
     expect(await slow.finish()).toBeUndefined()
   })
 
+  test('is not renewed while the store does not say whether it is still good', async () => {
+    const store = new WatchedStore()
+    const cookie = await signedIn(host({ store, secret: oldSecret }))
+    const app = host({ store, secret: [secret, oldSecret] })
+    app.sessions.on('storeError', () => undefined)
+    const exchange = await app.begin(cookie)
+    store.down = new Error('down')
+    expect(await exchange.finish()).toBeUndefined()
+    store.down = undefined
+    expect(kept(await (await app.begin(cookie)).finish())).not.toBe(cookie)
+  })
+
   test('brings back nothing of a session that ended, whoever signs in after its touch has found that out', async () => {
     const store = new MemoryStore()
     const cookie = await signedIn(host({ store, secret: oldSecret }))
