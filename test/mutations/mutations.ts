@@ -157,6 +157,29 @@ export const mutations: readonly Mutation[] = [
     tests: ['test/http/exchange.test.ts'],
   },
   {
+    name: 'a token is signed anew although the store did not say that it still leads anywhere',
+    file: 'src/core/storing.ts',
+    find: `      // Not in this request again: the store has just shown that it is not well.
+      this.#standing.unconfirmed = true
+`,
+    replace: '',
+    tests: ['test/http/exchange.test.ts'],
+  },
+  {
+    name: '`rolling` sets a token again without a look at whether it still leads anywhere',
+    file: 'src/express-session/options.ts',
+    find: 'if (options.rolling) return () => -Infinity',
+    replace: '',
+    tests: ['test/drop-in/express-session-options.test.ts'],
+  },
+  {
+    name: 'an ending in an app without a grace does not follow a session that another app moved',
+    file: 'src/core/engine.ts',
+    find: 'return this.#batcher.findFormer(key)',
+    replace: 'return this.rotationGrace > 0 ? this.#batcher.findFormer(key) : Promise.resolve(undefined)',
+    tests: ['test/core/rotation-grace.test.ts'],
+  },
+  {
     name: 'an unknown token is taken on',
     file: 'src/core/engine.ts',
     find: 'new UnitOfWork(this, form, record && token, record)',
