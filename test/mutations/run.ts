@@ -49,7 +49,7 @@ try {
 
 /** The tests import the package by its name, which in the copy is the copy. */
 function copySource(): void {
-  for (const part of ['src', 'test', 'package.json', 'tsconfig.json', 'vitest.config.ts']) {
+  for (const part of ['src', 'test', 'docs', 'package.json', 'tsconfig.json', 'vitest.config.ts']) {
     cpSync(join(root, part), join(folder, part), { recursive: true })
   }
   cpSync(join(root, 'schema'), join(folder, 'schema'), { recursive: true })
