@@ -11,7 +11,8 @@ test.each(crashStores.filter(({ own }) => own).map((store) => [store.title, stor
   { timeout: 600_000 },
   async (_title, store) => {
     const outcome = await playCrashes('short', { server: inject('mariadb'), stores: [store] })
-    expect(outcome).toMatchObject({ lost: 0, foreign: 0, untyped: 0, typed: {}, strange: [] })
+    expect(outcome).toMatchObject({ lost: 0, foreign: 0, untyped: 0, strange: [] })
+    expect(outcome.typed).toEqual({})
     expect(outcome.runs).toBeGreaterThan(30)
   },
 )

@@ -13,7 +13,7 @@ export const appScenarios: readonly Scenario[] = [
     runs: { short: 3, long: 30 },
     async happen({ urls, restart }, crowd, round) {
       const url = urls[round % urls.length]!
-      await crowd.without(url, () => restart(url, { signal: 'SIGKILL' }))
+      await crowd.without(url, 'killed', () => restart(url, { signal: 'SIGKILL' }))
     },
   },
   {
@@ -21,7 +21,7 @@ export const appScenarios: readonly Scenario[] = [
     runs: { short: 3, long: 30 },
     async happen({ urls, restart }, crowd, round) {
       const url = urls[round % urls.length]!
-      await crowd.without(url, () => restart(url))
+      await crowd.without(url, 'stopped', () => restart(url))
     },
   },
   {
@@ -32,7 +32,7 @@ export const appScenarios: readonly Scenario[] = [
     async happen({ owner, restart, stored, urls }, crowd) {
       const next = await makeNextVersion()
       const [newer, older] = urls as [string, string]
-      await crowd.without(newer, () => restart(newer, { program: next.program }))
+      await crowd.without(newer, 'stopped', () => restart(newer, { program: next.program }))
       await crowd.acknowledgesMore(50)
       const there = new Crowd([newer], stored)
       const [visitor] = await there.signedIn(1)
@@ -49,10 +49,10 @@ export const appScenarios: readonly Scenario[] = [
         )
       })
       for (const url of urls.slice(1)) {
-        await crowd.without(url, () => restart(url, { program: next.program }))
+        await crowd.without(url, 'stopped', () => restart(url, { program: next.program }))
         await crowd.acknowledgesMore(20)
       }
-      for (const url of urls) await crowd.without(url, () => restart(url))
+      for (const url of urls) await crowd.without(url, 'stopped', () => restart(url))
       await next.remove()
     },
   },
@@ -64,7 +64,7 @@ export const appScenarios: readonly Scenario[] = [
       const [before, after] = [secretOf(round), secretOf(round + 1)]
       const restartAll = async (...secrets: readonly string[]): Promise<void> => {
         for (const url of urls) {
-          await crowd.without(url, () => restart(url, { env: { SECRETS: secrets.join(',') } }))
+          await crowd.without(url, 'stopped', () => restart(url, { env: { SECRETS: secrets.join(',') } }))
           await crowd.acknowledgesMore(20)
         }
       }
@@ -73,8 +73,12 @@ export const appScenarios: readonly Scenario[] = [
       await restartAll(before, after)
       await restartAll(after, before)
       assert.equal((await old.clone().get(urls[0]!, '/data')).status, 200)
+      await crowd.end()
       // Each that comes while both are good gets its token signed with the new one.
       await crowd.readAll()
+      // Later they would be refused for their signatures.
+      await crowd.lookAtEnded()
+      crowd.start()
       await restartAll(after)
       assert.equal((await old.get(urls[0]!, '/data')).status, 401)
     },
@@ -88,7 +92,7 @@ export const appScenarios: readonly Scenario[] = [
       for (const [index, offset] of offsets.entries()) {
         const env = await clockOffBy(offset)
         assert(env, 'libfaketime is needed (Debian: apt-get install faketime)')
-        await crowd.without(urls[index]!, () => restart(urls[index]!, { env }))
+        await crowd.without(urls[index]!, 'stopped', () => restart(urls[index]!, { env }))
         await crowd.acknowledgesMore(50)
       }
     },

@@ -51,7 +51,7 @@ app.post('/sign-in/:user', async (req, res) => {
 })
 // Whoever has no session is told so, and writes nothing.
 app.use((req, res, next) => {
-  if (req.session.canary === undefined) res.status(401).json({})
+  if (req.session.canary === undefined) res.status(401).json({ visitor: req.session.visitor })
   else next()
 })
 app.post('/data/:name/:value', (req, res) => {

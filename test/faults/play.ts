@@ -32,13 +32,14 @@ export async function play(
 ): Promise<Outcome> {
   const runs = times[form]
   const crowd = new Crowd(stage.urls, stage.stored)
-  crowd.start(8)
+  crowd.start()
   try {
     await crowd.acknowledgesMore(50)
     for (let round = 0; round < runs; round++) {
       await happen(stage, crowd, round)
       await crowd.acknowledgesMore(50)
     }
+    await crowd.signsOutMore(1)
     const tally = await crowd.settle()
     await Promise.all(stage.urls.map((url) => works(stage, url)))
     return { fault, runs, strange: crowd.strange, ...tally }

@@ -15,10 +15,10 @@ export interface FaultProxy {
   pass(): void
   /** Nothing arrives any more, either way, also on new connections. None is closed. */
   blackhole(): void
-  /** The connections of now are gone at the server's end, and the client is not told: they stay silent. New ones work. */
-  loseServerEnd(): void
-  /** Resets the connections of now, at both ends. */
-  reset(): void
+  /** The connections of now are gone at the server's end, and the client is not told: they stay silent. New ones work. Gives how many there were. */
+  loseServerEnd(): number
+  /** Resets the connections of now, at both ends. Gives how many there were. */
+  reset(): number
   /** Everything takes so many milliseconds longer, each way. */
   delay(milliseconds: number): void
   /** Cuts the connection on which the next bytes go, as soon as so many have gone: in the middle of a packet. Resolves when that has happened. */
@@ -126,13 +126,17 @@ export async function faultProxyTo(databaseUrl: string): Promise<FaultProxy> {
       passes = new Promise((resolve) => (letPass = resolve))
     },
     loseServerEnd() {
-      for (const way of ways) {
+      const hit = [...ways].filter(({ lost }) => !lost)
+      for (const way of hit) {
         way.lost = true
         way.far.resetAndDestroy()
       }
+      return hit.length
     },
     reset() {
+      const hit = [...ways].filter(({ lost }) => !lost).length
       for (const way of ways) cut(way)
+      return hit
     },
     delay(milliseconds) {
       lateness = milliseconds

@@ -8,9 +8,11 @@ export interface Tally {
   acknowledged: number
   /** Of those, how many could not be read back in the end. */
   lost: number
-  /** Tokens that were to lead nowhere any more: those of sessions whose end was answered with 200, and from before a sign-in or a rotation. */
+  /** Signings out that were answered with success. */
+  signedOut: number
+  /** Tokens that were to lead nowhere any more: those of sessions whose end was answered with 200, and from before two others. */
   ended: number
-  /** Of those, how many led somewhere in the end. */
+  /** Of those, how many led somewhere later. */
   cameBack: number
   /** How often a session held another user's canary. */
   foreign: number
@@ -26,6 +28,7 @@ export function emptyTally(): Tally {
   return {
     acknowledged: 0,
     lost: 0,
+    signedOut: 0,
     ended: 0,
     cameBack: 0,
     foreign: 0,
@@ -35,23 +38,34 @@ export function emptyTally(): Tally {
   }
 }
 
-/** So many writes go into one session. Then its visitor signs out, or leaves, and another one comes. */
-const writesASession = 60
-const roundsToRotation = 5
+/** After so many rounds at most a visitor signs out, or leaves, and another one comes. */
+const mostRounds = 8
+const roundsToRotation = 2
+
+/** How an app is taken away: in the middle of what it does, or once it has answered all that it has begun. */
+export type Departure = 'killed' | 'stopped'
 
 /** A user with one browser, who writes down what was acknowledged. */
 export class Visitor {
   readonly user = `user-${randomUUID()}`
   readonly browser = new Browser()
   readonly acknowledged = new Map<string, string>()
+  /** Names of writes without an answer, to apps that leave nothing half done: those were never begun. */
+  readonly neverBegun = new Set<string>()
   written = 0
   /** Nobody knows whether the token in hand is still good: a rotation or a signing out was not answered by a success. */
   inDoubt = false
   signedOut = false
   /** Browsers as they were, whose tokens lead nowhere any more. */
   readonly ended: Browser[] = []
-  /** As it was before the last rotation: for a while its token finds the session still. */
+  /** As it was before the last new token: for a while its token finds what the session was then. */
   former: Browser | undefined
+
+  /** The browser got a new token. */
+  gotToken(before: Browser): void {
+    if (this.former) this.ended.push(this.former)
+    this.former = before
+  }
 }
 
 /** What lies in the database for a user: the data of each session. */
@@ -68,7 +82,7 @@ export class Crowd {
   readonly #apps: readonly string[]
   readonly #stored: Stored
   readonly #visitors: Visitor[] = []
-  readonly #away = new Set<string>()
+  readonly #away = new Map<string, Departure>()
   readonly #happenings = new EventEmitter()
   #going: Promise<unknown> | undefined
   #ending = false
@@ -85,7 +99,7 @@ export class Crowd {
   }
 
   /** Begins to write and read, as so many users. */
-  start(users: number): void {
+  start(users = 8): void {
     this.#ending = false
     this.#going = Promise.all(Array.from({ length: users }, () => this.#goOn()))
   }
@@ -112,9 +126,15 @@ export class Crowd {
     return Promise.all(Array.from({ length: count }, () => this.#signIn()))
   }
 
+  /** Waits until so many more have signed out. */
+  signsOutMore(count: number): Promise<void> {
+    const enough = this.tally.signedOut + count
+    return this.until(() => this.tally.signedOut >= enough)
+  }
+
   /** Does what takes an app away for a while: requests to it may get no answer. */
-  async without(app: string, act: () => Promise<void>): Promise<void> {
-    this.#away.add(app)
+  async without(app: string, departure: Departure, act: () => Promise<void>): Promise<void> {
+    this.#away.set(app, departure)
     await act()
     this.#away.delete(app)
   }
@@ -123,7 +143,8 @@ export class Crowd {
   async write(visitor: Visitor): Promise<Answer | undefined> {
     const name = `w${visitor.written++}`
     const value = String(randomInt(1_000_000))
-    const answer = await this.ask(visitor, 'POST', `/data/${name}/${value}`)
+    const { answer, departed } = await this.#ask(visitor, 'POST', `/data/${name}/${value}`)
+    if (departed === 'stopped') visitor.neverBegun.add(name)
     if (answer?.status === 200) {
       visitor.acknowledged.set(name, value)
       this.tally.acknowledged++
@@ -141,7 +162,7 @@ export class Crowd {
     await this.#going
   }
 
-  /** Has all who are still here read their sessions, until each is answered. */
+  /** In between: has all who have not signed out read their sessions, until each is answered. */
   async readAll(): Promise<void> {
     for (const visitor of this.#visitors) {
       if (!visitor.signedOut && !visitor.inDoubt) await this.#answered(visitor)
@@ -153,12 +174,20 @@ export class Crowd {
     await this.end()
     for (const visitor of this.#visitors) {
       if (!visitor.signedOut) await this.#readBack(visitor)
-      for (const browser of visitor.ended) {
+    }
+    await this.lookAtEnded()
+    return this.tally
+  }
+
+  /** Looks where those tokens lead that are to lead nowhere by now, and were not looked at yet. */
+  async lookAtEnded(): Promise<void> {
+    for (const visitor of this.#visitors) {
+      for (const browser of visitor.ended.splice(0)) {
+        const { status, body } = await this.#lookedAt(browser)
         this.tally.ended++
-        if ((await this.#lookedAt(browser)).status !== 401) this.tally.cameBack++
+        if (status !== 401 || body['visitor'] !== undefined) this.tally.cameBack++
       }
     }
-    return this.tally
   }
 
   async #readBack(visitor: Visitor): Promise<void> {
@@ -167,6 +196,12 @@ export class Crowd {
     for (const [name, value] of visitor.acknowledged) {
       if (!found.some((data) => data[name] === value)) this.tally.lost++
     }
+    for (const name of visitor.neverBegun) {
+      if (found.some((data) => name in data))
+        this.#noteStrange(`${name} is stored by an app that gave no answer`)
+    }
+    // An answer's has been looked at when it came.
+    if (visitor.inDoubt) this.tally.foreign += found.filter(({ canary }) => canary !== visitor.user).length
   }
 
   async #answered(visitor: Visitor): Promise<Answer> {
@@ -187,24 +222,26 @@ export class Crowd {
   async #goOn(): Promise<void> {
     for (let visits = 1; !this.#ending; visits++) {
       const visitor = await this.#signIn()
-      for (let round = 1; !this.#ending && !visitor.inDoubt && visitor.written < writesASession; round++) {
+      const rounds = randomInt(mostRounds) + 1
+      for (let round = 1; !this.#ending && !visitor.inDoubt && round <= rounds; round++) {
         const rotation = round % roundsToRotation === 0 ? [this.#rotate(visitor)] : []
         await Promise.all([this.write(visitor), ...rotation, this.write(visitor), this.read(visitor)])
       }
-      if (visits % 2 === 0 && !visitor.inDoubt) await this.#signOut(visitor)
+      if (visits % 2 === 1 && !visitor.inDoubt) await this.#signOut(visitor)
     }
   }
 
   /** One more who comes, leaves something in a session, and signs in on it: tries until it is done. What an unanswered one left behind is nobody's. */
   async #signIn(): Promise<Visitor> {
     const visitor = new Visitor()
-    const until200 = async (path: string): Promise<void> => {
-      while ((await this.ask(visitor, 'POST', path))?.status !== 200);
+    const triesOf = async (path: string): Promise<number> => {
+      for (let tries = 1; ; tries++) if ((await this.ask(visitor, 'POST', path))?.status === 200) return tries
     }
-    await until200(`/visit/${visitor.user}`)
+    await triesOf(`/visit/${visitor.user}`)
     const anonymous = visitor.browser.clone()
-    await until200(`/sign-in/${visitor.user}`)
-    visitor.ended.push(anonymous)
+    const tries = await triesOf(`/sign-in/${visitor.user}`)
+    // What an unanswered one left behind is nobody's, but for its grace the token from before it leads to what was there before it.
+    if (tries === 1) visitor.gotToken(anonymous)
     this.#visitors.push(visitor)
     return visitor
   }
@@ -212,22 +249,21 @@ export class Crowd {
   async #rotate(visitor: Visitor): Promise<void> {
     const before = visitor.browser.clone()
     const answer = await this.ask(visitor, 'POST', '/rotate')
-    if (answer?.status !== 200) {
-      visitor.inDoubt = true
-      return
-    }
-    if (visitor.former) visitor.ended.push(visitor.former)
-    visitor.former = before
+    if (answer?.status === 200) visitor.gotToken(before)
+    else visitor.inDoubt = true
   }
 
-  /** Tries until it is done, if not by the first request, then by one before. */
+  /** Reads back what can be read no more then, and tries until it is done, if not by the first request, then by one before. */
   async #signOut(visitor: Visitor): Promise<void> {
+    await this.#readBack(visitor)
     const before = visitor.browser.clone()
     while (!visitor.signedOut) {
       const answer = await this.ask(visitor, 'POST', '/sign-out')
       visitor.signedOut = answer?.status === 200 || answer?.status === 401
       visitor.inDoubt ||= !visitor.signedOut
     }
+    this.tally.signedOut++
+    if (visitor.former) visitor.ended.push(visitor.former)
     visitor.ended.push(before)
   }
 
@@ -237,16 +273,26 @@ export class Crowd {
 
   /** Asks any of the apps as that user, and writes down what the answer was. `undefined`: there was none. */
   async ask(visitor: Visitor, method: 'GET' | 'POST', path: string): Promise<Answer | undefined> {
+    return (await this.#ask(visitor, method, path)).answer
+  }
+
+  /** @returns the answer, or if there was none how the app was taken away */
+  async #ask(
+    visitor: Visitor,
+    method: 'GET' | 'POST',
+    path: string,
+  ): Promise<{ readonly answer?: Answer; readonly departed?: Departure | undefined }> {
     const app = this.#anyApp()
-    const wasAway = this.#away.has(app)
+    const wasAway = this.#away.get(app)
     try {
       const answer = await visitor.browser[method === 'GET' ? 'get' : 'post'](app, path)
       this.#note(visitor, `${method} ${path}`, answer)
-      return answer
+      return { answer }
     } catch (error) {
-      if (wasAway || this.#away.has(app)) this.tally.unanswered++
+      const departed = wasAway ?? this.#away.get(app)
+      if (departed) this.tally.unanswered++
       else this.#noteStrange(`${method} ${path}: ${String(error)}`)
-      return undefined
+      return { departed }
     } finally {
       this.#happenings.emit('answer')
     }
