@@ -61,6 +61,7 @@ export const appScenarios: readonly Scenario[] = [
     runs: { short: 1, long: 5 },
     stage: { env: { SECRETS: secretOf(0) } },
     async happen({ urls, restart }, crowd, round) {
+      crowd.tokensAreSignedAnew = true
       const [before, after] = [secretOf(round), secretOf(round + 1)]
       const restartAll = async (...secrets: readonly string[]): Promise<void> => {
         for (const url of urls) {
