@@ -23,4 +23,25 @@ export function mergeRecords(
   // Of a session that has ended there is nothing to agree on.
   const resolve = fresh && context.merge
   mergeInto(session as unknown as Data, plain, form.visible(before), form.visible(theirs), resolve)
+  form.mergeRest?.(session, before, theirs)
+}
+
+/** Puts data that was encoded back into the session, in place, so that references which a handler holds into it stay good. */
+export function restore(
+  context: WorkContext,
+  form: SessionForm,
+  session: Session,
+  record: SessionRecord,
+): void {
+  const wanted = context.decode(record) ?? {}
+  let held: Data
+  try {
+    held = context.decode({ ...record, data: context.encode(form.dataOf(session)) }) ?? {}
+  } catch {
+    // What is in hand cannot even be encoded: it has nothing to say.
+    return form.refill(session, wanted)
+  }
+  const visible = form.visible(held)
+  mergeInto(session as unknown as Data, visible, visible, form.visible(wanted))
+  form.mergeRest?.(session, held, wanted)
 }

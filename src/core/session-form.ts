@@ -18,6 +18,8 @@ export interface SessionForm {
   dataOf(session: Session): Data
   /** Of what was stored, the app's own data: what is compared and merged. */
   visible(data: Data): Data
+  /** Takes in, beside the app's own data, what others changed in the rest from `before` to `theirs`, unless this session changed it too. */
+  mergeRest?(session: Session, before: Data, theirs: Data): void
   /** Whether data that was read can be a session at all. */
   accepts(data: Data): boolean
   /** Whether the session holds something that the record does not. `encoded` is what `dataOf` gives, encoded. */

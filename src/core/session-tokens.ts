@@ -52,10 +52,9 @@ export class SessionTokens {
     this.#planned = undefined
   }
 
-  /** This unit of work ended the stored session. */
+  /** This unit of work ended a stored session. */
   end(): void {
     this.#ended = true
-    this.forget()
   }
 
   /** What the browser must be told of all that was stored so far: derived, so that it cannot be forgotten. */

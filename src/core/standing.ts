@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import type { ContentWrite } from './content-write.ts'
 import type { SessionError } from './errors.ts'
 import type { SessionKey, SessionRecord } from './record.ts'
 import type { Session } from './session.ts'
@@ -29,6 +30,10 @@ export class Standing {
   /** A touch that was to show that the browser's token is still good did not: it is not to be set again. */
   unconfirmed = false
   regenerated = false
+  /** Writes of the content in hand without an answer: each was carried out, or was not. */
+  unanswered: readonly ContentWrite[] | undefined
+  /** The session, found by a former token, whose data this goes on with in a session of its own: only if it has not ended until that is stored. */
+  carried: SessionRecord | undefined
   /** The content was stored here. */
   saved = false
   /** The user has proved who they are, which is still to be stored. */
@@ -120,6 +125,15 @@ export class Standing {
     this.#nextPublicId = undefined
     this.userId = undefined
     this.signedIn = false
+    this.unanswered = undefined
+    this.carried = undefined
+  }
+
+  /** Goes on with the data in hand in a session of its own, beside the one that a parallel request has moved. */
+  carryOn(): void {
+    const { record } = this
+    this.becomeNew()
+    this.carried = record
   }
 
   becomeEmpty(): void {
@@ -139,7 +153,8 @@ export class Standing {
     if (this.state !== 'open' || typeof this.tokens.current !== 'string') return undefined
     if (!this.record) return this.#isWorthKeeping() ? 'insert' : undefined
     if (this.tokens.planned) return 'rotate'
-    if (this.userId !== this.record.userId) return 'update'
+    // What was perhaps stored may be what the handler has undone since.
+    if (this.userId !== this.record.userId || this.unanswered) return 'update'
     if (this.#form.keepsUnchanged && !this.saved) return 'update'
     if (this.session && this.#form.differs(this.session, data, this.record)) return 'update'
     return this.touchDue ? 'touch' : undefined

@@ -1,7 +1,7 @@
 import { jitter, mostAttempts } from './attempts.ts'
 import { type ContentWrite, recordAfter, referenceTo } from './content-write.ts'
 import { changedTooOften, headersSent } from './errors.ts'
-import { mergeRecords } from './merge-records.ts'
+import { mergeRecords, restore } from './merge-records.ts'
 import type { SessionRecord } from './record.ts'
 import type { RequestSession } from './session.ts'
 import type { SessionForm } from './session-form.ts'
@@ -12,15 +12,29 @@ import type { WorkContext } from './work-context.ts'
 /** Why there is still something to store after a write; `'storedBefore'`: an earlier one, whose answer was lost, had stored it. */
 type Hindrance = Exclude<WriteResult, 'done'> | 'storedBefore'
 
+/** What an update gave, and what the session holds by it. */
+interface Changed<Result> {
+  readonly value: Result
+  readonly held: Uint8Array
+}
+
+/** Where the session is by now: in hand, or not there any more, or with somebody else, under a token that is not this request's. */
+type Whereabouts = 'here' | 'ended' | 'moved'
+
 /** Brings the store in line with how a session stands: writes, and where others were faster, merges and writes again. */
 export class Storing {
   readonly #context: WorkContext
   readonly #form: SessionForm
   readonly #standing: Standing
   /** What was seen and held here when something was stored into a session that had got another token. */
-  #beforeMerge: { readonly seen: SessionRecord; readonly held: Uint8Array } | undefined
-  /** The token that a write was to store, while no answer says whether it did. */
-  #unanswered: string | undefined
+  #beforeMerge:
+    | {
+        readonly seen: SessionRecord
+        readonly held: Uint8Array
+        /** What an `update` made of what was held. */
+        readonly changed?: Uint8Array
+      }
+    | undefined
 
   constructor(context: WorkContext, form: SessionForm, standing: Standing) {
     this.#context = context
@@ -30,9 +44,17 @@ export class Storing {
 
   /** @param encoded what the session holds, where that was encoded in this very moment */
   async store(encoded?: Uint8Array): Promise<void> {
-    const hindrance = await this.#write(encoded ?? this.#standing.encoded())
+    const isNow = !this.#standing.carried
+    if (!isNow) await this.#dropWhatEnded()
+    const hindrance = await this.#write((isNow && encoded) || this.#standing.encoded())
     // Others are at this session too: those of this process go on one after the other, not all in each other's way.
     if (hindrance) await this.#inTurn(() => this.#storeAgain(hindrance))
+  }
+
+  /** Finds out what became of writes without an answer, if there are any: before what goes on from them gets another token, or ends. */
+  async settle(): Promise<void> {
+    const { unanswered } = this.#standing
+    if (unanswered && !(await this.#storedBefore(unanswered))) this.#standing.unanswered = undefined
   }
 
   async #storeAgain(first: Hindrance): Promise<void> {
@@ -56,14 +78,19 @@ export class Storing {
     change: (session: RequestSession) => Result,
   ): Promise<{ readonly value: Result } | undefined> {
     return this.#inTurn(async () => {
+      if (this.#standing.carried) await this.#dropWhatEnded()
+      let seen: Changed<Result> | undefined
       try {
         for (let attempt = 1; attempt <= mostAttempts; attempt++) {
           if (this.#standing.state !== 'open') return undefined
           const before = this.#standing.encoded()
-          const value = this.#changed(session, change, before)
-          const hindrance = await this.#writeChange(before)
-          if (!hindrance) return { value }
+          const changed = this.#changed(session, change, before)
+          // What it made of what came after a rotation is not for a request with the token from before that.
+          if (!this.#beforeMerge) seen = changed
+          const hindrance = await this.#writeChange(changed.held, before)
+          if (!hindrance) return { value: seen!.value }
           if (!(await this.#giveWay(hindrance))) return undefined
+          if (this.#beforeMerge) this.#beforeMerge = { ...this.#beforeMerge, changed: seen!.held }
           await jitter(attempt)
         }
       } finally {
@@ -73,14 +100,18 @@ export class Storing {
     })
   }
 
-  /** @param before what to put back into the session if what it holds now is not what was stored */
-  async #writeChange(before: Uint8Array): Promise<Hindrance | undefined> {
+  /**
+   * @param data what the session holds
+   * @param before what to put back into it if that is not what was stored
+   */
+  async #writeChange(data: Uint8Array, before: Uint8Array): Promise<Hindrance | undefined> {
     const { signedIn } = this.#standing
     try {
-      return await this.#write(this.#standing.encoded(), before)
+      return await this.#write(data, before)
     } catch (error) {
       // Who goes on with the session must not store later what was worked out from data that is old by then.
       if (this.#standing.signedIn === signedIn) this.#putBack(before)
+      if (this.#standing.unanswered?.at(-1)?.type === 'update') this.#standing.unanswered = undefined
       throw error
     }
   }
@@ -94,10 +125,11 @@ export class Storing {
     session: RequestSession,
     change: (session: RequestSession) => Result,
     before: Uint8Array,
-  ): Result {
+  ): Changed<Result> {
     try {
       const value = change(session)
-      if (typeof (value as { then?: unknown } | null | undefined)?.then !== 'function') return value
+      if (typeof (value as { then?: unknown } | null | undefined)?.then !== 'function')
+        return { value, held: this.#standing.encoded() }
     } catch (error) {
       this.#putBack(before)
       throw error
@@ -109,11 +141,8 @@ export class Storing {
   }
 
   #putBack(data: Uint8Array): void {
-    if (this.#standing.session)
-      this.#form.refill(
-        this.#standing.session,
-        this.#context.decode({ ...this.#standing.record!, data }) ?? {},
-      )
+    const { session, record } = this.#standing
+    if (session) restore(this.#context, this.#form, session, { ...record!, data })
   }
 
   /**
@@ -130,27 +159,33 @@ export class Storing {
     this.#standing.assertAvailable()
     if (this.#standing.headersOut && decision !== 'update') throw headersSent()
     const write = this.#contentWrite(decision, data)
-    const token = this.#standing.tokens.current
-    const again = write.type !== 'update' && this.#unanswered === token
-    if (write.type !== 'update') this.#unanswered = token
+    const { publicId, unanswered } = this.#standing
+    this.#standing.unanswered = unanswered ? [...unanswered, write] : [write]
     const result = await this.#context.write(write)
+    // Another session has begun meanwhile, without waiting for this one.
+    if (this.#standing.publicId !== publicId) return undefined
     if (result === 'done') {
       await this.#stored(write)
       return undefined
     }
     if (undo) this.#putBack(undo)
-    if (again && (await this.#storedBefore(write))) return 'storedBefore'
-    this.#unanswered = undefined
+    if (unanswered && (await this.#storedBefore(unanswered))) return 'storedBefore'
+    this.#standing.unanswered = undefined
     return result
   }
 
-  /** Goes on from what an earlier write of the same token stored, if it did although its answer never came. */
-  async #storedBefore(write: ContentWrite): Promise<boolean> {
-    const found = await this.#context.find(this.#context.keyOf(this.#standing.tokens.current))
+  /** Goes on from what writes without an answer stored, if one of them did. */
+  async #storedBefore(unanswered: readonly ContentWrite[]): Promise<boolean> {
+    const { record, session } = this.#standing
+    const write = unanswered.at(-1)!
+    const key = write.type === 'update' ? write.key : this.#context.keyOf(this.#standing.tokens.current)
+    const found = await this.#context.find(key)
     if (found?.publicId !== this.#standing.publicId) return false
     const stored = this.#context.open(found) ?? found
-    if (this.#standing.session && this.#standing.record)
-      mergeRecords(this.#context, this.#form, this.#standing.session, this.#standing.record, stored)
+    const isOurs = unanswered.some((each) => isResultOf(each, stored))
+    // Under the same token it may be anybody's.
+    if (write.type === 'update' && !isOurs) return false
+    if (!isOurs && session && record) mergeRecords(this.#context, this.#form, session, record, stored)
     await this.#stored(write, stored)
     return true
   }
@@ -159,14 +194,16 @@ export class Storing {
   async #giveWay(hindrance: Hindrance): Promise<boolean> {
     if (hindrance === 'storedBefore') return true
     if (hindrance === 'exists') this.#standing.tokens.plan()
-    else if (!(await this.#takeInFresh())) {
+    else {
+      const whereabouts = await this.#takeInFresh()
+      if (whereabouts === 'here') return true
       if (!this.#standing.signedIn) {
         this.#standing.state = 'gone'
         this.#standing.record = undefined
         this.#standing.tokens.forget()
         return false
       }
-      this.#startAnew()
+      this.#startAnew(whereabouts)
     }
     return true
   }
@@ -209,7 +246,8 @@ export class Storing {
     if (this.#standing.signedIn) await this.#stand(record)
     this.#standing.record = record
     if (write.type !== 'update') this.#standing.tokens.store()
-    this.#unanswered = undefined
+    this.#standing.unanswered = undefined
+    this.#standing.carried = undefined
     this.#standing.touched = false
     this.#standing.saved = true
     this.#standing.signedIn = false
@@ -247,8 +285,9 @@ export class Storing {
     if (!before || !this.#standing.record) return
     this.#beforeMerge = undefined
     const { key, authenticatedAt } = before.seen
-    this.#standing.record = { ...this.#standing.record, key, authenticatedAt, data: before.held }
-    this.#putBack(before.held)
+    const data = before.changed ?? before.held
+    this.#standing.record = { ...this.#standing.record, key, authenticatedAt, data }
+    this.#putBack(data)
   }
 
   /** What a request with a former token took in, and then did not store, it never saw. */
@@ -274,18 +313,18 @@ export class Storing {
     this.#standing.record &&= { ...this.#standing.record, seenAt: this.#standing.record.readAt }
   }
 
-  /** Takes in what others stored since; false if the session has ended, or is another's by now. */
-  async #takeInFresh(): Promise<boolean> {
+  /** Takes in what others stored since, unless the session has ended, or is another's by now. */
+  async #takeInFresh(): Promise<Whereabouts> {
     const base = this.#standing.record!
     const found = await this.#context.follow(base.key)
-    if (!found) return false
+    if (!found) return 'ended'
     const fresh = this.#context.open(found) ?? found
     if (this.#standing.signedIn) {
       // As in `signIn`: a session of its own.
-      if (fresh.former) return false
+      if (fresh.former) return 'moved'
     } else {
       // Nothing that began before a sign-in writes into what came of it, be it the same user's.
-      if (fresh.userId !== base.userId || isAfterSignIn(fresh)) return false
+      if (fresh.userId !== base.userId || isAfterSignIn(fresh)) return 'moved'
       this.#standing.userId = fresh.userId
     }
     if (fresh.former) {
@@ -295,25 +334,43 @@ export class Storing {
     }
     if (this.#standing.session) mergeRecords(this.#context, this.#form, this.#standing.session, base, fresh)
     this.#standing.record = fresh
-    return true
+    return 'here'
   }
 
   /**
-   * The session ended while somebody signed in on it. The sign-in stands, on a session of its own that
-   * holds only what this request put there: nothing of an ended session comes back.
+   * The session ended, or moved, while somebody signed in on it. The sign-in stands, on a session of its own. Nothing of an
+   * ended one comes back: then that holds only what this request put there.
    */
-  #startAnew(): void {
-    const userId = this.#standing.userId
-    if (this.#standing.session && this.#standing.record) {
-      mergeRecords(this.#context, this.#form, this.#standing.session, this.#standing.record, undefined)
-    }
+  #startAnew(whereabouts: 'ended' | 'moved'): void {
+    const { userId, record } = this.#standing
+    if (whereabouts === 'ended') this.#dropAllBut(record)
     this.#standing.becomeNew()
     this.#standing.userId = userId
     this.#standing.signedIn = true
+  }
+
+  /** What is carried over from a session that a parallel request moved is dropped if it has ended since. */
+  async #dropWhatEnded(): Promise<void> {
+    const { carried } = this.#standing
+    if (carried && (await this.#context.follow(carried.key))) return
+    this.#dropAllBut(carried)
+    this.#standing.carried = undefined
+  }
+
+  /** Leaves in hand what this request put there, and nothing of the session that it began from. */
+  #dropAllBut(base: SessionRecord | undefined): void {
+    const { session } = this.#standing
+    if (session && base) mergeRecords(this.#context, this.#form, session, base, undefined)
   }
 }
 
 /** Whether the rotation that it was found across was a sign-in. */
 function isAfterSignIn({ former, authenticatedAt }: SessionRecord): boolean {
   return former !== undefined && former.authenticatedAt !== authenticatedAt
+}
+
+/** Whether a record, as it was just found, is what this write made of it. */
+function isResultOf(write: ContentWrite, { version, userId, data }: SessionRecord): boolean {
+  const isNext = write.type === 'insert' || version !== write.version
+  return isNext && userId === write.userId && Buffer.compare(data, write.data) === 0
 }

@@ -12,6 +12,14 @@ import { Turns } from './turns.ts'
 import { type UserId, userIdText } from './user-id.ts'
 import type { WorkContext } from './work-context.ts'
 
+/** The session of that publicId ends, for that reason. */
+interface Ending {
+  readonly publicId: string
+  /** As it was last known; `undefined`: it was never stored. */
+  readonly record: SessionRecord | undefined
+  readonly reason: EndReason
+}
+
 /**
  * One request's work on one session: what it found, what it changed, and the commit that stores it.
  * The session is parsed when it is first opened, and stored only if there is something to store.
@@ -20,8 +28,8 @@ export class UnitOfWork implements SessionWork {
   readonly #context: WorkContext
   readonly #form: SessionForm
   readonly #standing: Standing
-  /** Why the session ends with the commit, if it does. */
-  #endPlanned: EndReason | undefined
+  /** What the commit has to end: because that was planned, or because it has failed before. */
+  #ending: Ending | undefined
   readonly #turns = new Turns()
   #storingMade: Storing | undefined
 
@@ -87,6 +95,11 @@ export class UnitOfWork implements SessionWork {
     return this.#standing.former || this.#standing.unconfirmed
   }
 
+  /** Whether the session is left as it is stored, and nothing is told of it. */
+  get isLeft(): boolean {
+    return this.#standing.state === 'left'
+  }
+
   /** Whether this is the token that the session was found by. */
   leadsFrom(token: string): boolean {
     return token === this.#standing.tokens.client
@@ -114,14 +127,10 @@ export class UnitOfWork implements SessionWork {
    *   ERR_SESSION_TOO_LARGE; nothing is stored then, or, if the store did not answer, perhaps all of it
    */
   commit(): Promise<void> | undefined {
-    if (this.#endPlanned) {
-      const reason = this.#endPlanned
-      this.end()
-      return this.#turns.take(() => this.#remove(reason))
-    }
     const { pending } = this.#turns
     // Something that the handler did not wait for: its failure is the commit's.
-    if (pending) return pending.then(() => this.#storeInTurn())
+    if (pending) return this.#commitAfter(pending)
+    if (this.#ending) return this.#finishEnding(this.#ending).then(() => this.commit())
     if (!this.#standing.session)
       return this.#standing.state === 'open' && this.#standing.dueUnopened ? this.#storeInTurn() : undefined
     let data: Uint8Array
@@ -136,6 +145,34 @@ export class UnitOfWork implements SessionWork {
       : this.#turns.take(() => this.#storing.store(data))
   }
 
+  async #commitAfter(pending: Promise<unknown>): Promise<void> {
+    const planned = this.#ending
+    try {
+      await pending
+    } catch (error) {
+      // What is to end ends, whatever else has failed.
+      if (planned) await this.#finishEnding(planned).catch(() => undefined)
+      throw error
+    }
+    await this.commit()
+  }
+
+  #finishEnding(ending: Ending): Promise<void> {
+    // Unless another session has begun since, nothing is left to be stored.
+    if (this.#isCurrent(ending)) this.#leaveAs('ended')
+    return this.#turns.take(() => this.#remove(ending))
+  }
+
+  #isCurrent({ publicId }: Ending): boolean {
+    return publicId === this.#standing.publicId
+  }
+
+  /** The ending of the session in hand. */
+  #endingFor(reason: EndReason): Ending {
+    const { publicId, record } = this.#standing
+    return { publicId, record, reason }
+  }
+
   /** Made when there is something to store, as in most requests there is not. */
   get #storing(): Storing {
     return (this.#storingMade ??= new Storing(this.#context, this.#form, this.#standing))
@@ -147,14 +184,17 @@ export class UnitOfWork implements SessionWork {
 
   /** Ends the session with the commit. */
   end(): void {
-    this.#standing.state = 'ended'
-    this.#standing.session = undefined
-    this.#endPlanned ??= 'destroy'
+    this.#leaveAs('ended')
+    this.#ending ??= this.#endingFor('destroy')
   }
 
   /** Leaves the session as it is stored: this work stores nothing of it. */
   leave(): void {
-    this.#standing.state = 'left'
+    this.#leaveAs('left')
+  }
+
+  #leaveAs(state: 'ended' | 'left'): void {
+    this.#standing.state = state
     this.#standing.session = undefined
   }
 
@@ -189,18 +229,20 @@ export class UnitOfWork implements SessionWork {
     return this.#turns.take(async () => {
       const text = userIdText(userId)
       this.#standing.assertAvailable()
+      await this.#storing.settle()
       this.#standing.decrypt()
-      // An ending that failed, and that nobody waited for, comes first: the commit would end the new session with it.
-      if (this.#endPlanned) {
-        await this.#remove(this.#endPlanned)
-        this.#standing.becomeEmpty()
+      // An ending that failed, and that nobody waited for, comes first: nothing of that session goes on.
+      if (this.#ending) {
+        const goesOn = !this.#isCurrent(this.#ending)
+        await this.#remove(this.#ending)
+        if (!goesOn) this.#standing.becomeEmpty()
       }
       // What another user left in the session is theirs.
       const another = this.#standing.userId !== undefined && this.#standing.userId !== text
-      if (another) await this.#remove('signOut')
+      if (another) await this.#remove(this.#endingFor('signOut'))
       if (another || this.#standing.state === 'gone') this.#standing.becomeEmpty()
       // A session of its own: a third token for that one could reach the browser after the second, and end up with neither.
-      else if (this.#standing.former) this.#standing.becomeNew()
+      else if (this.#standing.former) this.#standing.carryOn()
       this.#standing.userId = text
       this.#standing.signedIn = true
       this.#standing.tokens.plan()
@@ -209,7 +251,7 @@ export class UnitOfWork implements SessionWork {
 
   signOut(): Promise<void> {
     return this.#turns.take(async () => {
-      await this.#remove('signOut')
+      await this.#remove(this.#endingFor('signOut'))
       this.#standing.becomeEmpty()
     })
   }
@@ -217,6 +259,7 @@ export class UnitOfWork implements SessionWork {
   rotate(): Promise<void> {
     return this.#turns.take(async () => {
       this.#standing.assertAvailable()
+      await this.#storing.settle()
       this.#standing.decrypt()
       // One that has just got a new token needs no other.
       if (this.#standing.record && !this.#standing.former) this.#standing.tokens.plan()
@@ -225,20 +268,22 @@ export class UnitOfWork implements SessionWork {
 
   regenerate(): Promise<void> {
     return this.#turns.take(async () => {
-      await this.#remove('regenerate')
+      await this.#remove(this.#endingFor('regenerate'))
       this.startNew()
     })
   }
 
   destroy(): Promise<void> {
-    this.#standing.state = 'ended'
-    this.#standing.session = undefined
-    return this.#turns.take(() => this.#remove('destroy'))
+    // Another session may have begun by the time that it is its turn.
+    const ending = this.#endingFor('destroy')
+    this.#leaveAs('ended')
+    return this.#turns.take(() => this.#remove(ending))
   }
 
   reload(): Promise<void> {
     return this.#turns.take(async () => {
       this.#standing.assertAvailable()
+      await this.#storing.settle()
       const key = this.#standing.record?.key
       const fresh = key && (await this.#context.follow(key))
       if (!fresh) {
@@ -273,23 +318,30 @@ export class UnitOfWork implements SessionWork {
     this.#standing.touched = true
   }
 
-  async #remove(reason: EndReason): Promise<void> {
-    this.#standing.assertAvailable()
-    const record = this.#standing.record
-    if (record) {
-      try {
-        const result = await this.#context.write({ type: 'remove', key: record.key })
-        if (result === 'done') this.#standing.tokens.end()
-        const ended = result === 'done' ? record : await this.#removeMoved(record, reason)
-        if (ended) this.#context.announce('destroyed', { ...referenceTo(ended), reason })
-      } catch (error) {
-        // If the handler did not wait for it, the commit tries again and fails with it.
-        this.#endPlanned = reason
-        throw error
-      }
-      this.#standing.record = undefined
+  async #remove(ending: Ending): Promise<void> {
+    let { record } = ending
+    try {
+      this.#standing.assertAvailable()
+      if (this.#isCurrent(ending)) await this.#storing.settle()
+      if (this.#isCurrent(ending)) record = this.#standing.record
+      if (record) await this.#removeStored(record, ending.reason)
+    } catch (error) {
+      // If the handler did not wait for it, the commit tries again and fails with it.
+      this.#ending = { ...ending, record }
+      throw error
     }
-    this.#endPlanned = undefined
+    if (record && this.#isCurrent(ending)) {
+      this.#standing.record = undefined
+      this.#standing.tokens.forget()
+    }
+    if (this.#ending?.publicId === ending.publicId) this.#ending = undefined
+  }
+
+  async #removeStored(record: SessionRecord, reason: EndReason): Promise<void> {
+    const result = await this.#context.write({ type: 'remove', key: record.key })
+    if (result === 'done') this.#standing.tokens.end()
+    const ended = result === 'done' ? record : await this.#removeMoved(record, reason)
+    if (ended) this.#context.announce('destroyed', { ...referenceTo(ended), reason })
   }
 
   /**
@@ -309,10 +361,7 @@ export class UnitOfWork implements SessionWork {
     for (let from = key, attempt = 1; attempt <= mostAttempts; attempt++) {
       const moved = await this.#context.findFormer(from)
       // An anonymous session that somebody signed in on meanwhile is another's, and so is the cookie that this brings.
-      if (moved?.userId !== undefined) {
-        tokens.forget()
-        return undefined
-      }
+      if (moved?.userId !== undefined) return undefined
       if (!moved || (await this.#context.write({ type: 'remove', key: moved.key })) === 'done') {
         tokens.end()
         return moved

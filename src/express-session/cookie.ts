@@ -100,3 +100,15 @@ export class Cookie {
 function remaining(moment: Date | boolean | null): number | null {
   return moment instanceof Date ? moment.valueOf() - Date.now() : (moment as null)
 }
+
+interface HasCookie {
+  readonly cookie?: unknown
+}
+
+/** Takes over a `maxAge` that others gave the session, unless this request gave it one too. */
+export function mergeCookie(session: HasCookie, base: HasCookie, theirs: HasCookie): void {
+  const [mine, before, now] = [session.cookie, base.cookie, theirs.cookie] as (Partial<Cookie> | undefined)[]
+  if (!mine || !now || mine.originalMaxAge !== before?.originalMaxAge) return
+  if (now.originalMaxAge === before?.originalMaxAge) return
+  mine.maxAge = now.originalMaxAge ?? null
+}

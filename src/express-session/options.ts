@@ -198,8 +198,6 @@ function resolveTouchAfter(
   }
   if (native?.touches === false) return () => Infinity
   if (foreign) return () => (foreign.canTouch ? -Infinity : Infinity)
-  // The session lives as long as the cookie that each response sets; and none sets one that a parallel request has replaced.
-  if (options.rolling) return () => -Infinity
   return ({ seenAt, expiresAt }) => (expiresAt - seenAt) / 10
 }
 

@@ -4,7 +4,7 @@ import type { Session as CoreSession, SessionWork } from '../core/session.ts'
 import type { Lifetime } from '../core/store.ts'
 import type { UnitOfWork } from '../core/unit-of-work.ts'
 import type { CookiePolicy } from '../http/exchange.ts'
-import { Cookie, type CookieAttributes } from './cookie.ts'
+import { Cookie, type CookieAttributes, mergeCookie } from './cookie.ts'
 import type { ResolvedOptions } from './options.ts'
 import { fillOwnData, ownData, Session } from './session.ts'
 import { plainJson, sameButForCookie } from './stored-text.ts'
@@ -53,6 +53,10 @@ export class RequestForm implements SessionForm, CookiePolicy {
 
   visible(data: Data): Data {
     return ownData(data)
+  }
+
+  mergeRest(session: CoreSession, before: Data, theirs: Data): void {
+    mergeCookie(session as unknown as Session, before, theirs)
   }
 
   accepts(data: Data): boolean {

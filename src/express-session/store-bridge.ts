@@ -10,7 +10,7 @@ import type { Lifetime, SessionStore, TokenKeyedStore, WriteResult } from '../co
 import { isNote } from '../core/sign-in.ts'
 import { keyOf } from '../core/token.ts'
 import { Turns } from '../core/turns.ts'
-import type { Cookie } from './cookie.ts'
+import { type Cookie, mergeCookie } from './cookie.ts'
 import { ownData } from './session.ts'
 
 /** A session as stores hand it over: the data, with the `cookie` as it was stored. */
@@ -247,12 +247,4 @@ async function asking<Answer>(doing: string, ask: () => Promise<Answer>): Promis
   } catch (error) {
     throw storeUnavailable(doing, error)
   }
-}
-
-/** Takes over a `maxAge` that others gave the session, unless this request gave it one too. */
-function mergeCookie(session: StoredSession, base: StoredSession, theirs: StoredSession): void {
-  const [mine, before, now] = [session.cookie, base.cookie, theirs.cookie] as (Partial<Cookie> | undefined)[]
-  if (!mine || !now || mine.originalMaxAge !== before?.originalMaxAge) return
-  if (now.originalMaxAge === before?.originalMaxAge) return
-  mine.maxAge = now.originalMaxAge ?? null
 }

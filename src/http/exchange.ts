@@ -102,8 +102,8 @@ export class Exchange {
    * @throws (by the promise) what `UnitOfWork.commit` throws; the response must then be an error
    */
   finish(): ResponseChanges | undefined | Promise<ResponseChanges | undefined> {
-    // Finds out whether the token to be signed anew still leads to the session: a parallel request may have replaced it.
-    if (this.#renew) this.work.touch()
+    // Finds out whether the token that is to be set again still leads to the session: a parallel request may have replaced it.
+    if (this.#setsAgain()) this.work.touch()
     const commit = this.#commit()
     return commit ? commit.then(() => this.#changes()) : this.#changes()
   }
@@ -127,8 +127,8 @@ export class Exchange {
 
   #setsAgain(): boolean {
     const { cookie } = this.#context
-    // Another response brings the browser the token that came after this one.
-    if (this.work.isFormer) return false
+    // Another response brings the browser the token that came after this one; or the handler wants none of this session.
+    if (this.work.isFormer || this.work.isLeft) return false
     return this.#renew || cookie.rolling === true || cookie.moves?.(this.work) === true
   }
 

@@ -39,6 +39,27 @@ describe('a request with the token from before a rotation', () => {
     expect({ ...bag(late) }).toEqual({ cart: { coat: 1 } })
   })
 
+  test('that updates it goes on from what the update made of what it saw', async () => {
+    const { sessions, before, after } = await raised()
+    const current = await sessions.load(after)
+    bag(current).n = 10
+    await current.commit()
+    const late = await sessions.load(before)
+    const given = await bag(late).update((session) => {
+      const held = session as { n?: number; admin?: boolean }
+      held.n = (held.n ?? 0) + 1
+      return [held.n, held.admin]
+    })
+    expect([given, { ...bag(late) }]).toEqual([[1, undefined], { cart: { coat: 1 }, n: 1 }])
+    expect(await readData(sessions, after)).toEqual({ cart: { coat: 1 }, admin: true, n: 11 })
+    ;(bag(late).cart as Record<string, number>).hat = 1
+    await late.commit()
+    expect(await readData(sessions, after)).toEqual({ cart: { coat: 1, hat: 1 }, admin: true, n: 11 })
+    bag(late).n = 5
+    await late.commit()
+    expect(await readData(sessions, after)).toMatchObject({ admin: true, n: 5 })
+  })
+
   test('that was loaded before the rotation and commits after it loses nothing either, and learns nothing', async () => {
     const sessions = memorySessions()
     const token = await storedSession(sessions, { n: 1 }, 'ada')

@@ -104,6 +104,41 @@ describe('signing in', () => {
     expect([read.userId, { ...bag(read) }]).toEqual(['ada', {}])
   })
 
+  test('that is sent twice keeps what the visitor had, in either answer', async () => {
+    for (const loaded of ['before the first commits', 'after it']) {
+      const sessions = memorySessions()
+      const token = await storedSession(sessions, { cart: ['coat'] })
+      const first = await sessions.load(token)
+      const early = await sessions.load(token)
+      await bag(first).signIn('ada')
+      if (loaded === 'before the first commits') await bag(early).signIn('ada')
+      await first.commit()
+      const second = loaded === 'after it' ? await sessions.load(token) : early
+      if (loaded === 'after it') await bag(second).signIn('ada')
+      bag(second).welcome = true
+      const after = await committedToken(second)
+      expect((await sessions.load(after)).userId, loaded).toBe('ada')
+      expect(await readData(sessions, after), loaded).toEqual({ cart: ['coat'], welcome: true })
+    }
+  })
+
+  test.each(['before it ends', 'after it has ended'])(
+    'by a token from before a rotation, %s, brings back nothing of the session',
+    async (when) => {
+      const sessions = memorySessions()
+      const before = await storedSession(sessions, { secret: 1 }, 'ada')
+      const rotating = await sessions.load(before)
+      await bag(rotating).rotate()
+      await rotating.commit()
+      const late = await sessions.load(before)
+      bag(late).mine = 1
+      if (when === 'before it ends') await bag(late).signIn('ada')
+      await sessions.user('ada').revoke(rotating.publicId)
+      if (when === 'after it has ended') await bag(late).signIn('ada')
+      expect(await readData(sessions, await committedToken(late))).toEqual({ mine: 1 })
+    },
+  )
+
   test('that nobody waited for is stored by the commit', async () => {
     const sessions = memorySessions()
     const work = sessions.begin()

@@ -1,23 +1,13 @@
-import { type SessionError, SessionError as SessionErrorClass } from 'coatcheck'
+import { SessionError } from 'coatcheck'
 import { describe, expect, test, vi } from 'vitest'
-import { bag, memorySessions, readData, storedSession, WatchedStore } from './works.ts'
-
-async function failingStore() {
-  const store = new WatchedStore()
-  const sessions = memorySessions({ store })
-  const token = await storedSession(sessions, { a: 1 }, 'ada')
-  const told: SessionError[] = []
-  sessions.on('storeError', (error) => told.push(error))
-  const cause = new Error('connection refused')
-  return { store, sessions, token, told, cause }
-}
+import { bag, failingStore, memorySessions, readData, storedSession, WatchedStore } from './works.ts'
 
 describe('a store that fails', () => {
   test('is a typed 503 and an event, never a session that is empty', async () => {
     const { store, sessions, token, told, cause } = await failingStore()
     store.down = cause
     const error: unknown = await sessions.load(token).catch((reason: unknown) => reason)
-    expect(error).toBeInstanceOf(SessionErrorClass)
+    expect(error).toBeInstanceOf(SessionError)
     expect(error).toMatchObject({ code: 'ERR_SESSION_STORE_UNAVAILABLE', status: 503, cause })
     expect((error as Error).message).toContain('connection refused')
     expect(told).toEqual([error])
@@ -91,7 +81,7 @@ describe('a store that fails', () => {
 
   test('may reject with a typed error of its own, which stays what it is', async () => {
     const { store, sessions, token, told } = await failingStore()
-    store.down = new SessionErrorClass(
+    store.down = new SessionError(
       'ERR_SESSION_MISSING_TABLE',
       'The table sessions is missing: run the schema.',
     )
@@ -117,7 +107,7 @@ describe('work that began while the store was unavailable', () => {
   test('reads as empty and refuses to be stored, with the error from then', async () => {
     const { store, sessions } = await failingStore()
     store.writes.length = 0
-    const unavailable = new SessionErrorClass('ERR_SESSION_STORE_UNAVAILABLE', 'down', { status: 503 })
+    const unavailable = new SessionError('ERR_SESSION_STORE_UNAVAILABLE', 'down', { status: 503 })
     const work = sessions.begin(unavailable)
     expect({ ...bag(work) }).toEqual({})
     expect(work.commit()).toBeUndefined()
@@ -223,73 +213,6 @@ test('listing, ending all and sweeping fail in time too on a store that never an
   await expect(sessions.user('ada').revokeAll()).rejects.toMatchObject(late)
   await expect.poll(() => told.length).toBeGreaterThan(2)
   await sessions.close()
-})
-
-describe('an answer that is lost on its way back', () => {
-  /** Does what it is asked to, but of these next writes nobody hears. */
-  function losing(store: WatchedStore, ...types: readonly string[]): void {
-    const left = [...types]
-    const { write } = store
-    store.write = async (writes) => {
-      const results = await write.call(store, writes)
-      if (writes[0]!.type !== left[0]) return results
-      left.shift()
-      throw new Error('connection reset')
-    }
-  }
-
-  test('to a rotation: the next attempt gives the browser the token that was stored', async () => {
-    const { store, sessions, token } = await failingStore()
-    const work = await sessions.load(token)
-    bag(work).b = 2
-    await bag(work).rotate()
-    losing(store, 'rotate')
-    await expect(work.commit()).rejects.toMatchObject({ code: 'ERR_SESSION_STORE_UNAVAILABLE' })
-    bag(work).flash = 'try again'
-    await work.commit()
-    expect(work.outcome.action).toBe('issue')
-    const read = await sessions.load(work.id)
-    expect([read.isFormer, { ...bag(read) }]).toEqual([false, { a: 1, b: 2, flash: 'try again' }])
-  })
-
-  test('to a sign-in: it is one session, that keeps what it was', async () => {
-    for (const existing of [true, false]) {
-      const { store, sessions } = await failingStore()
-      const work = existing
-        ? await sessions.load(await storedSession(sessions, { cart: 1 }))
-        : sessions.begin()
-      bag(work).cart = 1
-      await bag(work).signIn('bob')
-      losing(store, existing ? 'rotate' : 'insert')
-      await expect(work.commit()).rejects.toMatchObject({ code: 'ERR_SESSION_STORE_UNAVAILABLE' })
-      await work.commit()
-      expect((await sessions.user('bob').list()).map(({ data }) => data)).toEqual([{ cart: 1 }])
-      expect(await readData(sessions, work.id)).toEqual({ cart: 1 })
-    }
-  })
-
-  test('to a sign-in that was revoked meanwhile: it is refused all the same', async () => {
-    const { store, sessions } = await failingStore()
-    const work = sessions.begin()
-    await bag(work).signIn('bob')
-    losing(store, 'insert')
-    await expect(work.commit()).rejects.toMatchObject({ code: 'ERR_SESSION_STORE_UNAVAILABLE' })
-    await sessions.user('bob').revokeAll()
-    await expect(work.commit()).rejects.toMatchObject({ code: 'ERR_SESSION_REVOKED' })
-    expect(await sessions.user('bob').list()).toEqual([])
-  })
-
-  test('to an update(fn): the commit that follows takes back no increment of others', async () => {
-    const { store, sessions, token } = await failingStore()
-    const increment = (session: object) => void ((session as { a: number }).a += 1)
-    const work = await sessions.load(token)
-    losing(store, 'update')
-    await expect(bag(work).update(increment)).rejects.toMatchObject({ code: 'ERR_SESSION_STORE_UNAVAILABLE' })
-    for (let count = 0; count < 3; count++) await bag(await sessions.load(token)).update(increment)
-    bag(work).flash = 'try again'
-    await work.commit()
-    expect(await readData(sessions, token)).toEqual({ a: 5, flash: 'try again' })
-  })
 })
 
 test('a store that fails while it is asked what was revoked loses no session: the sign-in can be tried again', async () => {

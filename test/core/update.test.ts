@@ -62,6 +62,22 @@ describe('session.update()', () => {
     expect(await readData(sessions, token)).toEqual({ n: 11, log: ['a', 'theirs', 'mine'], mine: 1 })
   })
 
+  test('leaves what a handler holds of the session a part of it, whoever interferes', async () => {
+    const sessions = memorySessions()
+    const token = await storedSession(sessions, { cart: { coat: 1 }, list: ['a'], n: 1 })
+    const work = await sessions.load(token)
+    const { cart, list } = bag(work) as unknown as { cart: Record<string, number>; list: string[] }
+    const other = await sessions.load(token)
+    bag(other).theirs = true
+    await other.commit()
+    await bag(work).update(increment)
+    cart.hat = 1
+    list.push('b')
+    await work.commit()
+    const expected = { cart: { coat: 1, hat: 1 }, list: ['a', 'b'], n: 2, theirs: true }
+    expect(await readData(sessions, token)).toEqual(expected)
+  })
+
   test('that throws leaves the session as it was, and stores nothing', async () => {
     const store = new WatchedStore()
     const sessions = memorySessions({ store })

@@ -2,6 +2,7 @@ import {
   createSessions,
   MemoryStore,
   type Session,
+  type SessionError,
   type SessionKey,
   type Sessions,
   type SessionsOptions,
@@ -99,5 +100,28 @@ export class WatchedStore implements SessionStore {
 
   #assertUp(): void {
     if (this.down !== undefined) throw this.down
+  }
+}
+
+/** A store that fails when the test says so, with a session of Ada's in it, and what was told of its faults. */
+export async function failingStore() {
+  const store = new WatchedStore()
+  const sessions = memorySessions({ store })
+  const token = await storedSession(sessions, { a: 1 }, 'ada')
+  const told: SessionError[] = []
+  sessions.on('storeError', (error) => told.push(error))
+  const cause = new Error('connection refused')
+  return { store, sessions, token, told, cause }
+}
+
+/** Does what it is asked to, but of these next writes nobody hears. */
+export function losing(store: WatchedStore, ...types: readonly string[]): void {
+  const left = [...types]
+  const { write } = store
+  store.write = async (writes) => {
+    const results = await write.call(store, writes)
+    if (writes[0]!.type !== left[0]) return results
+    left.shift()
+    throw new Error('connection reset')
   }
 }

@@ -1,8 +1,7 @@
-import { MemoryStore } from 'coatcheck'
 import cookieParser from 'cookie-parser'
 import { sign } from 'cookie-signature'
 import { describe } from 'vitest'
-import type { Handler, SessionOptions } from './express-session-types.ts'
+import type { Handler } from './express-session-types.ts'
 import { deprecationsOf, secret, sideBySide, thrownBy } from './sides.ts'
 import { routes } from './visited.ts'
 
@@ -59,6 +58,21 @@ describe('`secret`', () => {
       ours: ['views: 2', ['connect.sid=#1; Path=/; HttpOnly']],
       reason: 'old signatures are renewed',
     },
+  )
+
+  sideBySide(
+    'a list: an answer that leaves the session alone sets no cookie, whichever secret signed it',
+    async (side) => {
+      const store = side.store()
+      const leave: Handler = (request, response) => {
+        request.session = null as unknown as typeof request.session
+        response.end()
+      }
+      const before = await side.serve({ store, secret: 'an older secret' }, count)
+      const after = await side.serve({ store, secret: ['the newest secret', 'an older secret'] }, leave)
+      return (await after.get('/', { cookie: await before.get('/') })).cookies
+    },
+    { both: [] },
   )
 
   sideBySide(
@@ -517,37 +531,6 @@ describe('`rolling`', () => {
       return (await app.get('/look', { cookie: await app.get('/') })).cookies
     },
     { both: ['connect.sid=#1; Path=/; HttpOnly'] },
-  )
-
-  sideBySide(
-    'true: a slow answer beside one that regenerates the session, where the store of coatcheck is one of its own',
-    async (side) => {
-      const [arrived, regenerated] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
-      const store = side.name === 'coatcheck/express' ? new MemoryStore() : side.store()
-      const app = await side.serve(
-        { rolling: true, store: store as SessionOptions['store'] },
-        routes({
-          '/': count,
-          '/regenerate': (request, response) => request.session.regenerate(() => response.end()),
-          '/slow': async (_request, response) => {
-            arrived.resolve()
-            await regenerated.promise
-            response.end()
-          },
-        }),
-      )
-      const first = await app.get('/')
-      const slow = app.get('/slow', { cookie: first })
-      await arrived.promise
-      const quick = await app.get('/regenerate', { cookie: first })
-      regenerated.resolve()
-      return [quick.cookies, (await slow).cookies]
-    },
-    {
-      theirs: [['connect.sid=#2; Path=/; HttpOnly'], ['connect.sid=#1; Path=/; HttpOnly']],
-      ours: [['connect.sid=#2; Path=/; HttpOnly'], []],
-      reason: 'ended sessions never come back',
-    },
   )
 
   sideBySide(

@@ -150,11 +150,11 @@ export const mutations: readonly Mutation[] = [
     tests: ['test/core/token.test.ts', 'test/http/exchange.test.ts'],
   },
   {
-    name: 'a token is signed anew without a look at whether it still leads anywhere',
+    name: 'a token is set again without a look at whether it still leads anywhere',
     file: 'src/http/exchange.ts',
-    find: 'if (this.#renew) this.work.touch()',
+    find: 'if (this.#setsAgain()) this.work.touch()',
     replace: '',
-    tests: ['test/http/exchange.test.ts'],
+    tests: ['test/http/exchange.test.ts', 'test/drop-in/beside-others.test.ts'],
   },
   {
     name: 'a token is signed anew although the store did not say that it still leads anywhere',
@@ -164,13 +164,6 @@ export const mutations: readonly Mutation[] = [
 `,
     replace: '',
     tests: ['test/http/exchange.test.ts'],
-  },
-  {
-    name: '`rolling` sets a token again without a look at whether it still leads anywhere',
-    file: 'src/express-session/options.ts',
-    find: 'if (options.rolling) return () => -Infinity',
-    replace: '',
-    tests: ['test/drop-in/express-session-options.test.ts'],
   },
   {
     name: 'an ending in an app without a grace does not follow a session that another app moved',

@@ -1,0 +1,94 @@
+import { SessionError } from 'coatcheck'
+import { describe, expect, test } from 'vitest'
+import { bag, failingStore, memorySessions, readData, type WatchedStore } from './works.ts'
+
+const unavailable = { code: 'ERR_SESSION_STORE_UNAVAILABLE', status: 503 }
+
+/** Fails the next write of this kind, which is not carried out. */
+function failNext(store: WatchedStore, type: string): void {
+  store.beforeWrite = async ([write]) => {
+    if (write!.type !== type) return
+    store.beforeWrite = undefined
+    throw new Error('connection refused')
+  }
+}
+
+describe('what a handler did not wait for and failed fails the commit', () => {
+  test('also a sign-out with a save after it', async () => {
+    const { store, sessions, token } = await failingStore()
+    const work = await sessions.load(token)
+    failNext(store, 'remove')
+    void bag(work).signOut()
+    void bag(work).save()
+    await expect(work.commit()).rejects.toMatchObject(unavailable)
+    await work.commit()
+    expect((await sessions.load(token)).isNew).toBe(true)
+  })
+
+  test('also the first of two changes', async () => {
+    const { store, sessions, token } = await failingStore()
+    const work = await sessions.load(token)
+    failNext(store, 'update')
+    void bag(work).update((session) => void Object.assign(session, { first: 1 }))
+    void bag(work).update((session) => void Object.assign(session, { second: 1 }))
+    await expect(work.commit()).rejects.toMatchObject(unavailable)
+    expect(await readData(sessions, token)).toEqual({ a: 1, second: 1 })
+  })
+
+  test('also an ending in a request that began while the store was away', async () => {
+    for (const end of ['destroy', 'signOut', 'regenerate'] as const) {
+      const work = memorySessions().begin(
+        new SessionError(unavailable.code as 'ERR_SESSION_STORE_UNAVAILABLE', 'down', unavailable),
+      )
+      void bag(work)[end]()
+      await Promise.resolve()
+      await expect(work.commit(), end).rejects.toMatchObject(unavailable)
+    }
+  })
+})
+
+test('a sign-in that nobody waited for is stored although the ending before it failed at first', async () => {
+  const { store, sessions, token } = await failingStore()
+  const work = await sessions.load(token)
+  failNext(store, 'remove')
+  await expect(bag(work).regenerate()).rejects.toMatchObject(unavailable)
+  void bag(work).signIn('bob')
+  await work.commit()
+  expect(work.outcome.action).toBe('issue')
+  expect((await sessions.load(work.id)).userId).toBe('bob')
+  expect((await sessions.load(token)).isNew).toBe(true)
+})
+
+describe('a session that begins in place of one whose ending', () => {
+  test.each(['failed', 'nobody waited for'])('%s does not let that live', async (how) => {
+    const { store, sessions, token } = await failingStore()
+    const work = await sessions.load(token)
+    failNext(store, 'remove')
+    const failures: unknown[] = []
+    const ending = bag(work)
+      .destroy()
+      .catch((error: unknown) => failures.push(error))
+    if (how === 'failed') await ending
+    work.startNew()
+    bag(work).flash = 'signed out'
+    if (how === 'nobody waited for') await work.commit()!.catch((error: unknown) => failures.push(error))
+    expect(failures).toContainEqual(expect.objectContaining(unavailable))
+    await work.commit()
+    expect((await sessions.load(token)).isNew).toBe(true)
+    expect(work.outcome.action).toBe('issue')
+    expect(await readData(sessions, work.id)).toEqual({ flash: 'signed out' })
+  })
+
+  test('waits for its turn ends that, and is stored', async () => {
+    const { sessions, token } = await failingStore()
+    const work = await sessions.load(token)
+    bag(work).late = 1
+    void bag(work).save()
+    void bag(work).destroy()
+    work.startNew()
+    bag(work).flash = 'signed out'
+    await work.commit()
+    expect((await sessions.load(token)).isNew).toBe(true)
+    expect(await readData(sessions, work.id)).toEqual({ flash: 'signed out' })
+  })
+})
