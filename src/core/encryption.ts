@@ -25,7 +25,7 @@ export type EncryptionKey = string | Uint8Array | KeyObject
  * AES-256-GCM may meet at most 2^32 random nonces under one key (NIST SP 800-38D, section 8.3), which a busy site would have
  * used up within weeks. So each session key has an encryption key of its own, derived with HKDF-Expand (RFC 5869, section 2.3;
  * the step before it is for keys that are not uniformly random, section 3.3). That also binds the data to its record: under
- * another session key it cannot be decrypted. The first 9 bytes and the user go in as additional authenticated data.
+ * another session key it cannot be decrypted. The first 9 bytes, the publicId and the user go in as additional authenticated data.
  */
 const version = 0xc1
 const keyLength = 32
@@ -34,7 +34,7 @@ const nonceEnd = 21
 const tagLength = 16
 
 /** Which record data belongs to. */
-type Owner = Pick<SessionRecord, 'key' | 'userId'>
+type Owner = Pick<SessionRecord, 'key' | 'publicId' | 'userId'>
 
 /** What the codec made or is to read. All other bytes are as a store has them: whatever lies there, it is decrypted first. */
 class PlainData extends Uint8Array {}
@@ -98,11 +98,11 @@ export class Encryption {
     return new PlainData(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.byteLength)
   }
 
-  /** The write as the store is to carry it out. */
-  sealed(write: SessionWrite): SessionWrite {
+  /** The write as the store is to carry it out, on the session of that publicId. */
+  sealed(write: SessionWrite, publicId: string): SessionWrite {
     if (write.type === 'touch' || write.type === 'remove') return write
     const key = write.type === 'rotate' ? write.newKey : write.key
-    return { ...write, data: this.seal(write.data, { key, userId: write.userId }) }
+    return { ...write, data: this.seal(write.data, { key, publicId, userId: write.userId }) }
   }
 
   /** The data as the store is to have it. What is no session's own, or comes from the store, stays as it is. */
@@ -149,8 +149,10 @@ function derivedKey(secret: KeyObject, { key }: Owner): Buffer {
   return createHmac('sha256', secret).update(`coatcheck session data ${key}\x01`).digest()
 }
 
-function authenticated(header: Buffer, { userId }: Owner): Buffer {
-  return userId === undefined ? header : Buffer.concat([header, Buffer.from(`user ${userId}`)])
+function authenticated(header: Buffer, { publicId, userId }: Owner): Buffer {
+  // The first has a length, so no two owners are written alike.
+  const owner = `session ${publicId.length} ${publicId}${userId === undefined ? '' : ` user ${userId}`}`
+  return Buffer.concat([header, Buffer.from(owner)])
 }
 
 function secretOf(given: unknown): KeyObject {

@@ -189,10 +189,10 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
   }
 
   /** @internal */
-  write(write: SessionWrite): Promise<WriteResult> {
+  write(write: SessionWrite, publicId?: string): Promise<WriteResult> {
     if (this.#closing) return Promise.reject(closed())
     const { encryption } = this.#settings
-    return this.#batcher.write(encryption ? encryption.sealed(write) : write)
+    return this.#batcher.write(encryption && publicId ? encryption.sealed(write, publicId) : write)
   }
 
   /** @internal */

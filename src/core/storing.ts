@@ -161,7 +161,7 @@ export class Storing {
     const write = this.#contentWrite(decision, data)
     const { publicId, unanswered } = this.#standing
     this.#standing.unanswered = unanswered ? [...unanswered, write] : [write]
-    const result = await this.#context.write(write)
+    const result = await this.#context.write(write, publicId)
     // Another session has begun meanwhile, without waiting for this one.
     if (this.#standing.publicId !== publicId) return undefined
     if (result === 'done') {
@@ -317,7 +317,8 @@ export class Storing {
   async #takeInFresh(): Promise<Whereabouts> {
     const base = this.#standing.record!
     const found = await this.#context.follow(base.key)
-    if (!found) return 'ended'
+    // That of another session lies there only if somebody put it there.
+    if (found?.publicId !== base.publicId) return 'ended'
     const fresh = this.#context.open(found) ?? found
     if (this.#standing.signedIn) {
       // As in `signIn`: a session of its own.

@@ -30,7 +30,8 @@ export interface WorkContext {
   follow(key: SessionKey): Promise<SessionRecord | undefined>
   /** The record that had this key before its last rotation, whatever grace this app gives: the app that rotated it gave one. */
   findFormer(key: SessionKey): Promise<SessionRecord | undefined>
-  write(write: SessionWrite): Promise<WriteResult>
+  /** @param publicId the session's, where content is stored that may have to be encrypted for it */
+  write(write: SessionWrite, publicId?: string): Promise<WriteResult>
   /** Moves a record's expiry. `data` is what it holds. */
   touch(record: SessionRecord, data: Uint8Array, lifetime: Lifetime): Promise<WriteResult>
   /** Ends a user's session, whatever its key is by now; false if there is none. */

@@ -289,6 +289,27 @@ describe('somebody who can write to the database', () => {
     expect(await found(sessions, own, told)).toEqual(signedOut)
   })
 
+  test.each(['comes later', 'is under way'])(
+    'puts nothing into a session by giving it a former key of their own, when their request %s',
+    async (when) => {
+      const { store, sessions } = encrypted()
+      const victim = await storedSession(sessions, { cart: 1 })
+      const own = await storedSession(sessions, { planted: 1 })
+      const early = await sessions.load(own)
+      bag(early).planted = 2
+      const [theirs, record] = [await rowOf(store, victim), await rowOf(store, own)]
+      const former = { userId: undefined, authenticatedAt: undefined, data: record.data }
+      await store.write([{ type: 'remove', key: record.key }])
+      store.findFormer = async (keys) =>
+        keys.map((key) => (key === record.key ? { ...theirs, former } : undefined))
+      const late = when === 'comes later' ? await sessions.load(own) : early
+      bag(late).planted = 3
+      await late.commit()
+      expect(late.isFormer).toBe(false)
+      expect(await readData(sessions, victim)).toEqual({ cart: 1 })
+    },
+  )
+
   test.each<[string, string | undefined, string | undefined]>([
     ['another user', 'mallory', 'ada'],
     ['no user', 'mallory', undefined],
