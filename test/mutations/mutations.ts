@@ -218,8 +218,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'what began before a sign-in is merged into it',
     file: storing,
-    find: 'if (fresh.userId !== base.userId || isAfterSignIn(fresh)) return false',
-    replace: 'if (fresh.version < 0 && isAfterSignIn(fresh)) return false',
+    find: "if (fresh.userId !== base.userId || isAfterSignIn(fresh)) return 'moved'",
+    replace: "if (fresh.version < 0 && isAfterSignIn(fresh)) return 'moved'",
     tests: ['test/core/concurrency.test.ts', properties],
   },
   {
@@ -239,8 +239,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'update(fn) is not undone before it runs again',
     file: storing,
-    find: '    if (undo) this.#putBack(undo)\n    if (again',
-    replace: '    if (again',
+    find: '    if (undo) this.#putBack(undo)\n',
+    replace: '',
     tests: ['test/core/update.test.ts', properties],
   },
   {
@@ -248,7 +248,7 @@ export const mutations: readonly Mutation[] = [
     file: storing,
     find: '      if (this.#standing.signedIn === signedIn) this.#putBack(before)\n',
     replace: '',
-    tests: ['test/core/store-failure.test.ts', properties],
+    tests: ['test/core/lost-answers.test.ts', properties],
   },
   {
     name: 'a write whose answer was lost is not found again',
@@ -260,8 +260,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'an ending that failed is not tried again',
     file: work,
-    find: '        this.#endPlanned = reason\n        throw error',
-    replace: '        throw error',
+    find: '      this.#ending = { ...ending, record }\n',
+    replace: '',
     tests: ['test/core/store-failure.test.ts', properties],
   },
   {
@@ -364,7 +364,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'the cookie is set again under a former token',
     file: 'src/http/exchange.ts',
-    find: '    if (this.work.isFormer) return false\n',
+    find: 'if (this.work.isFormer || this.work.isLeft) return false',
     replace: '',
     tests: ['test/http/exchange.test.ts', 'test/adapters/cookies.test.ts'],
   },
