@@ -109,7 +109,8 @@ export interface Session {
    * increments, in however many processes, give N.
    *
    * @param change may run several times, so it does nothing but change the session it is given; not async
-   * @returns what the last run of `change` returned
+   * @returns what the last run of `change` returned; where the request came with a token from before a rotation, what the last
+   *   one on the session as it was before that returned
    * @throws what `change` throws, the session then being as before; ERR_SESSION_GONE, ERR_SESSION_CONFLICT, and as `save`
    * @example
    * const views = await req.session.update((session) => (session.views = (session.views ?? 0) + 1))
