@@ -4,16 +4,18 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { SessionStore } from 'coatcheck'
-import { afterEach, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, describe, expect, test } from 'vitest'
 import { freshDatabase } from '../servers/databases.ts'
 import { begin, hour, type Jar, realTime, sessionsOn } from './acts.ts'
+import type { Checks, Invariant } from './facts.ts'
 import { History } from './history.ts'
 import { type PlaceName, places } from './places.ts'
 import { allRecords, everything, storedView } from './play.ts'
 import type { Part, Played } from './process-app.ts'
-import { apps, type Focus, type Program, programs } from './program.ts'
-import { holds, runs, timeout } from './replay.ts'
+import { apps, type Focus, type Program, programs, shown } from './program.ts'
+import { holds, isReplay, runs, timeout } from './replay.ts'
 import type { StoreTraits } from './store-traits.ts'
+import { Tally } from './tally.ts'
 import { viewOf } from './visit.ts'
 
 const cleanUps: (() => Promise<unknown>)[] = []
@@ -27,6 +29,9 @@ async function newFile(): Promise<string> {
   cleanUps.push(() => rm(folder, { recursive: true, force: true }))
   return join(folder, 'sessions.db')
 }
+
+const tally = new Tally()
+afterAll(() => tally.print())
 
 const focus: Focus = {
   actions: [
@@ -42,18 +47,34 @@ const changes: Focus = {
   arrivals: [20, 60],
 }
 
+/**
+ * What is tried, of what, and the invariants that each is there for. I9 is not among them: it is checked only where a login
+ * that was revoked is still to be seen, and that is a matter of moments here. I10 needs a store that counts.
+ */
+const properties: readonly (readonly [string, Focus, readonly Invariant[]])[] = [
+  ['lose no change of each other', changes, ['I1', 'I5', 'I6', 'I8']],
+  ['keep what they acknowledged, and nothing that was ended', focus, ['I2', 'I3', 'I4', 'I7', 'I11']],
+]
+
 describe.each(Object.keys(places) as PlaceName[])('three processes on one database of %s', (name) => {
-  test.each([
-    ['lose no change of each other', changes],
-    ['keep what they acknowledged, and nothing that was ended', focus],
-  ])(`%s (${runs(6)} programs)`, { timeout }, async (_, made) => {
+  test.each(properties)(`%s (${runs(6)} programs)`, { timeout }, async (_, made, about) => {
     const { open, traits } = places[name]
     const where = name === 'sqlite' ? await newFile() : await freshDatabase()
     const store = open(where)
     cleanUps.push(() => store.close())
     const children = Array.from({ length: apps }, () => startApp(name, where))
-    const property = holds(programs(made), 6, (program) => play(program, store, traits, children))
+    const own = new Tally()
+    const property = holds(
+      programs(made),
+      6,
+      async (program) => {
+        const checks = await play(program, store, traits, children)
+        for (const counts of [own, tally]) counts.add(name, checks)
+      },
+      { shown, again: 'The same program again, which processes come through in another order each time' },
+    )
     await expect(property).resolves.toBeUndefined()
+    expect(own.neverChecked(name, isReplay ? [] : about), 'never checked').toEqual([])
   })
 })
 
@@ -73,7 +94,7 @@ async function play(
   store: SessionStore,
   traits: StoreTraits,
   children: readonly ChildProcess[],
-): Promise<void> {
+): Promise<Checks> {
   // Also what is remembered: in whole seconds, a revocation of the program before would reach logins of this one.
   await Promise.all((await everything(store)).map(({ key }) => store.write([{ type: 'remove', key }])))
   const history = new History({ ...traits, absolute: hour })
@@ -92,6 +113,7 @@ async function play(
   for (const record of records) history.witness(record)
   history.atTheEnd(records.map(storedView), realTime.now)
   if (history.violations.length > 0) throw new Error([...new Set(history.violations)].join('\n'))
+  return history.checks
 }
 
 /** Every token that any process was given, now that all is known. While they played, none knew what another had ended. */
