@@ -13,7 +13,7 @@ const isNightly = process.env['COATCHECK_FUZZ'] === 'nightly'
 const firstSeed = Number(process.env['COATCHECK_SEED'] ?? (isNightly ? Date.now() % 2 ** 31 : 1))
 
 /** Between two slices the event loop turns: Vitest takes a worker that it hears nothing of for a minute for lost. */
-const runsInSlice = 2_000
+export const runsInSlice = 2_000
 
 // Far beyond what it takes, also on a busy machine: it ends a hang.
 vi.setConfig({ testTimeout: (isNightly ? 12 * 60 : 10) * 60_000 })
@@ -24,6 +24,10 @@ export interface Counts {
   readonly nightly: number
 }
 
+export function countOf({ ci, nightly }: Counts): number {
+  return isNightly ? nightly : ci
+}
+
 /**
  * A test that `check` passes on inputs by the thousand. Let it throw by `assert`: `expect` takes longer than what is tried.
  *
@@ -31,11 +35,11 @@ export interface Counts {
  * would hang does not come back within the test's time limit.
  */
 export function fuzz<Input>(
-  { ci, nightly }: Counts,
+  counts: Counts,
   inputs: fc.Arbitrary<Input>,
   check: (input: Input) => void | Promise<void>,
 ): () => Promise<void> {
-  const count = isNightly ? nightly : ci
+  const count = countOf(counts)
   return async () => {
     let slowest: { readonly input: Input; readonly milliseconds: number } | undefined
     const property = fc.asyncProperty(inputs, async (input) => {
