@@ -10,6 +10,9 @@ import type { Steps } from './steps.ts'
 import type { Outcome } from '../faults/play.ts'
 import { emptyTally } from '../faults/visitors.ts'
 
+/** What it is called in docs/faults.md. */
+export const crashFault = 'app killed (SIGKILL) in the middle of a request, which is then made again'
+
 /** `'short'`: a kill between any two departures of a request. `'long'`: one at every step. */
 type Form = 'short' | 'long'
 
@@ -30,7 +33,7 @@ export async function playCrashes(
   on: { readonly server?: string; readonly stores?: readonly CrashStore[] } = {},
 ): Promise<Outcome> {
   const outcome: Mutable<Outcome> = {
-    fault: 'app killed (SIGKILL) in the middle of a request, which is then made again',
+    fault: crashFault,
     runs: 0,
     strange: [],
     ...emptyTally(),

@@ -9,6 +9,9 @@ import { asOwner } from './stage.ts'
 
 const run = promisify(execFile)
 
+/** What it is called in docs/faults.md. */
+export const diskFullFault = 'disk full'
+
 /**
  * The database on a disk that gets full.
  * @returns what came of it; a text if no small disk can be made here: why
@@ -30,7 +33,7 @@ export async function playDiskFull(form: keyof Runs): Promise<Outcome | string> 
 }
 
 const diskFull = (disk: string): Scenario => ({
-  fault: 'disk full',
+  fault: diskFullFault,
   runs: { short: 1, long: 5 },
   stage: { parent: disk },
   async happen({ owner }, crowd) {

@@ -1,6 +1,7 @@
 import { createSessions, type Sessions, type SessionStore } from 'coatcheck'
 import { bag, committedToken, secret } from '../core/works.ts'
-import type { Canary, History, Ticket } from './history.ts'
+import type { Canary, Ticket } from './facts.ts'
+import type { History } from './history.ts'
 import type { Arrival, Program } from './program.ts'
 import { viewOf, Visit } from './visit.ts'
 

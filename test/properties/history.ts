@@ -1,156 +1,101 @@
 import type { SessionRecord } from 'coatcheck'
-import type { StoreTraits } from './subjects.ts'
-
-/** Those of SAFETY: what must hold whatever happens in whichever order. */
-export const invariants = {
-  I1: 'no update is lost',
-  I2: 'what has ended stays ended',
-  I3: 'an ending is seen everywhere at once',
-  I4: 'no token from before a login leads into it',
-  I5: 'what was told stored is read, and nothing goes back',
-  I6: 'nobody sees what is not theirs',
-  I7: 'no session outlives its absolute lifetime, and no touch shortens it',
-  I8: 'acknowledged is stored, rejected is the old state or the whole new one',
-  I9: 'a revocation reaches a login that began before it',
-  I10: 'reading writes nothing but touches',
-  I11: 'what was not ended works once all is well again',
-} as const
-
-export type Invariant = keyof typeof invariants
-
-/** What a session held when it was looked at. */
-export interface View {
-  readonly publicId: string
-  readonly userId: string | undefined
-  readonly data: Readonly<Record<string, unknown>>
-}
-
-/** What one request changed. `base` is the user that its session had, and moments are by the schedule's count. */
-interface Change {
-  readonly kind: 'set' | 'same' | 'delete' | 'increment'
-  readonly name: string
-  base: string | undefined
-  started: number
-  /** When its last attempt was over; `undefined` while it may still be stored. */
-  over: number | undefined
-  /** When it was told that it is stored. */
-  acknowledged: number | undefined
-}
-
-/** One proof of who somebody is. */
-export interface Login {
-  readonly id: string
-  readonly user: string
-  /** When its request had found its session, or that there is none. */
-  readonly began: number
-  started: number | undefined
-  acknowledged: number | undefined
-}
-
-/** All that is known of one session, by what apps were told. */
-export interface Life {
-  readonly publicId: string
-  readonly browser: number
-  /** Whether it is one of those that the program began with, so that all of its history is known. */
-  readonly whole: boolean
-  /** Everyone who was, or may have become, its user. */
-  readonly users: Set<string>
-  readonly logins: Login[]
-  readonly changes: Change[]
-  /** Attempts at giving it another token; those that were told done; requests that tried, and told no browser yet. */
-  rotations: number
-  rotated: number
-  untold: number
-  /** Somebody began to end it. */
-  endStarted: boolean
-  ended: { readonly at: number; readonly base: string | undefined } | undefined
-  /** What was seen in it, and since when. */
-  readonly seen: Map<string, number>
-  readonly counted: { readonly count: number; readonly at: number }[]
-}
-
-/** A token that a browser was given, and what it may lead to: this one session, in this one login. */
-export interface Ticket {
-  readonly token: string
-  readonly life: Life
-  readonly login: Login | undefined
-  readonly user: string | undefined
-  /** `rotations` of its session as it was given; `undefined` if another rotation was under way. */
-  readonly rotations: number | undefined
-  /** `rotated` of its session as it was given. */
-  readonly rotated: number
-}
-
-interface Revocation {
-  readonly user: string
-  readonly except: string | undefined
-  readonly started: number
-  acknowledged: number | undefined
-}
-
-/** All that apps were told. */
-export interface Facts {
-  readonly lives: Map<string, Life>
-  readonly logins: Map<string, Login>
-  readonly revocations: Revocation[]
-  /** What did not hold, by what one app could know. */
-  readonly violations: string[]
-}
-
-/** The values that a request stores tell whose they are. */
-export interface Canary {
-  readonly browser: number
-  readonly as: string | undefined
-}
+import {
+  type Account,
+  type Canary,
+  type Change,
+  type Excuse,
+  type Facts,
+  type Invariant,
+  invariants,
+  type Life,
+  type Login,
+  type Revocation,
+  type Ticket,
+  type View,
+  type Violation,
+} from './facts.ts'
+import type { StoreTraits } from './store-traits.ts'
 
 /**
  * Keeps what apps were told, in plain data, and judges by it what they see. It knows nothing of how sessions are kept:
  * only that what is acknowledged holds, what failed may hold or not, and what overlaps may come in either order.
  */
 export class History {
-  readonly violations: string[]
   readonly checks: Record<string, number> = {}
   readonly lives: Map<string, Life>
   readonly revocations: Revocation[]
+  readonly #alone: boolean
+  readonly #violations: Violation[] = []
   readonly #records = new Map<string, Pick<SessionRecord, 'createdAt' | 'version'>>()
   readonly #logins: Map<string, Login>
   readonly #store: StoreTraits & { readonly absolute: number }
 
-  constructor(store: StoreTraits & { readonly absolute: number }, facts: Partial<Facts> = {}) {
+  /** @param before what there was before one app began, which is then not told what others do meanwhile */
+  constructor(store: StoreTraits & { readonly absolute: number }, before?: Facts) {
     this.#store = store
-    this.lives = facts.lives ?? new Map<string, Life>()
-    this.#logins = facts.logins ?? new Map<string, Login>()
-    this.revocations = facts.revocations ?? []
-    this.violations = facts.violations ?? []
+    this.#alone = before !== undefined
+    this.lives = before?.lives ?? new Map<string, Life>()
+    this.#logins = before?.logins ?? new Map<string, Login>()
+    this.revocations = before?.revocations ?? []
+  }
+
+  get violations(): string[] {
+    return this.#violations.map(({ text }) => text)
   }
 
   get facts(): Facts {
-    const { lives, revocations, violations } = this
-    return { lives, logins: this.#logins, revocations, violations }
+    return { lives: this.lives, logins: this.#logins, revocations: this.revocations }
+  }
+
+  get account(): Account {
+    return { facts: this.facts, violations: this.#violations, checks: this.checks }
   }
 
   /**
-   * Takes in what apps were told that knew nothing of each other. What they found wrong counts only where that does not
-   * depend on what others did.
+   * Takes in what apps were told that knew nothing of each other, and what each of them found wrong that nothing excuses
+   * which the others did.
+   *
+   * By itself an app can judge where a token leads (I4), whose data it shows (I6), whether what it ended or revoked itself
+   * stays away (I3, I9) and what it stored itself stays there (I5), whether errors are named and nothing is stored by
+   * half (I8). That a session is not there, or takes a change no more, is right if another app ended or moved it; that a
+   * sign-in is refused, if another one revoked (I8, I11). The rest is left to who knows all: how much is counted and
+   * which value stands, since others change them too (I1, I5), and what is stored in the end (I1, I2, I7). I10 is seen
+   * by a store that counts, which apps in processes of their own do not have.
    */
-  takeIn(all: readonly Facts[]): void {
-    for (const { lives, logins, revocations, violations } of all) {
-      for (const [id, login] of logins) this.#logins.set(id, login)
-      this.revocations.push(...revocations)
-      this.violations.push(...violations.filter((violation) => /^I[46] /.test(violation)))
-      for (const theirs of lives.values())
+  takeIn(accounts: readonly Account[]): void {
+    for (const { facts, checks } of accounts) {
+      for (const [id, login] of facts.logins) this.#logins.set(id, login)
+      this.revocations.push(...facts.revocations)
+      for (const theirs of facts.lives.values())
         addTo(this.life(theirs.publicId, theirs.browser, theirs.whole), theirs)
+      for (const [invariant, times] of Object.entries(checks)) {
+        this.checks[invariant] = (this.checks[invariant] ?? 0) + times
+      }
     }
+    const found = accounts.flatMap(({ violations }) => violations)
+    this.#violations.push(...found.filter(({ excuse }) => !this.#excuses(excuse)))
     for (const life of this.lives.values()) {
       // An app that ended it did not know that others had moved it too far away to be found.
       if (life.ended?.base === undefined && this.mayHaveLost(life, 0)) life.ended = undefined
     }
   }
 
-  /** Counts a check of an invariant, and remembers that it did not hold. */
-  check(invariant: Invariant, holds: boolean, otherwise: () => string): void {
+  /** Counts a check of an invariant, and remembers that it did not hold: for good if nothing is there to excuse it. */
+  check(invariant: Invariant, holds: boolean, otherwise: () => string, excuse: Excuse = {}): void {
+    if (this.#alone && excuse === 'anything') return
     this.checks[invariant] = (this.checks[invariant] ?? 0) + 1
-    if (!holds) this.violations.push(`${invariant} (${invariants[invariant]}): ${otherwise()}`)
+    if (holds) return
+    this.#violations.push({ text: `${invariant} (${invariants[invariant]}): ${otherwise()}`, excuse })
+  }
+
+  #excuses(excuse: Excuse): boolean {
+    if (excuse === 'anything') return true
+    const [ended, moved] = [excuse.ended, excuse.moved].map((publicId) => this.lives.get(publicId ?? ''))
+    return (
+      (ended !== undefined && this.mayHaveEnded(ended)) ||
+      (moved !== undefined && moved.rotations > 0) ||
+      this.revocations.some(({ user }) => user === excuse.revoked)
+    )
   }
 
   life(publicId: string, browser: number, whole = false): Life {
@@ -278,7 +223,9 @@ export class History {
   }
 
   #checkMayBeGone(life: Life): void {
-    this.check('I11', this.mayHaveEnded(life), () => `${life.publicId}, which nobody ended, is not there`)
+    const { publicId } = life
+    const gone = () => `${publicId}, which nobody ended, is not there`
+    this.check('I11', this.mayHaveEnded(life), gone, { ended: publicId, moved: publicId })
   }
 
   #checkStaysEnded(invariant: 'I2' | 'I3', life: Life, view: View | undefined, started: number): void {
@@ -288,7 +235,9 @@ export class History {
     // login goes on showing what it was before.
     const signedIn = base === undefined && life.logins.some((login) => (login.started ?? at) < at)
     const theirs = signedIn && (invariant === 'I3' || view?.userId !== undefined)
-    this.check(invariant, !view || theirs, () => `${life.publicId}, which was ended, is there`)
+    // A user's session is found wherever others moved it; an anonymous one, or one that they signed in to, is not.
+    const excuse = base === undefined ? { moved: life.publicId } : {}
+    this.check(invariant, !view || theirs, () => `${life.publicId}, which was ended, is there`, excuse)
   }
 
   #checkCanaries(life: Life, { userId, data }: View): void {
@@ -306,10 +255,13 @@ export class History {
     const { data, userId } = view
     const nest = (data['nest'] ?? {}) as Record<string, unknown>
     const must = life.changes.filter((change) => this.#mustBeSeen(life, change, userId, started))
+    // Within its grace a token from before shows what there was before.
+    const excuse = { moved: life.publicId }
     for (const { kind, name } of must) {
-      if (kind === 'set') this.check(invariant, name in data, () => `${name} is lost from ${life.publicId}`)
+      if (kind === 'set')
+        this.check(invariant, name in data, () => `${name} is lost from ${life.publicId}`, excuse)
       if (kind === 'delete')
-        this.check(invariant, !(name in data), () => `${name} is back in ${life.publicId}`)
+        this.check(invariant, !(name in data), () => `${name} is back in ${life.publicId}`, excuse)
     }
     for (const name of new Set([...Object.keys(data), ...Object.keys(nest)])) {
       if (!name.startsWith('own')) continue
@@ -317,8 +269,8 @@ export class History {
       if (!life.seen.has(name)) life.seen.set(name, now)
     }
     for (const [name, since] of life.seen) {
-      if (since < started)
-        this.check('I5', name in data, () => `${name} was seen in ${life.publicId} and is not any more`)
+      const lost = () => `${name} was seen in ${life.publicId} and is not any more`
+      if (since < started) this.check('I5', name in data, lost, excuse)
     }
     if (!life.whole) return
     this.#checkCount(invariant, life, must, Number(data['count'] ?? 0), started, now)
@@ -344,9 +296,12 @@ export class History {
     const least = must.filter(({ kind }) => kind === 'increment').length
     const most = life.changes.filter(({ kind }) => kind === 'increment').length
     const counted = () => `${count} counted in ${life.publicId}, and ${least} to ${most} should be`
-    this.check(invariant, least <= count && count <= most, counted)
+    const excuse = { moved: life.publicId }
+    this.check(invariant, least <= count, counted, excuse)
+    this.check(invariant, count <= most, counted, 'anything')
     const before = Math.max(0, ...life.counted.filter(({ at }) => at < started).map((seen) => seen.count))
-    this.check('I5', count >= before, () => `${before} were counted in ${life.publicId}, then ${count}`)
+    const fell = () => `${before} were counted in ${life.publicId}, then ${count}`
+    this.check('I5', count >= before, fell, excuse)
     life.counted.push({ count, at: now })
   }
 
@@ -355,7 +310,8 @@ export class History {
     const written = life.changes.find((change) => change.kind === 'same' && change.name === name)
     const over = written ? (written.over ?? Infinity) : 0
     const overwritten = must.find(({ kind, started }) => kind === 'same' && started > over)
-    this.check(invariant, !overwritten, () => `${name} stands where ${overwritten?.name} was written later`)
+    const stands = () => `${name} stands where ${overwritten?.name} was written later`
+    this.check(invariant, !overwritten, stands, 'anything')
   }
 }
 

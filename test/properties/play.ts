@@ -3,15 +3,13 @@ import { vi } from 'vitest'
 import { isNote } from '../../dist/core/sign-in.js'
 import { bag } from '../core/works.ts'
 import { Acts, begin, hour, type Jar, sessionsOn } from './acts.ts'
-import { History, type Life, type Ticket, type View } from './history.ts'
+import type { Checks, Life, Ticket, View } from './facts.ts'
+import { History } from './history.ts'
 import { apps, type Program } from './program.ts'
 import { Schedule } from './schedule.ts'
 import { ScheduledStore } from './scheduled-store.ts'
-import type { StoreTraits } from './subjects.ts'
+import type { StoreTraits } from './store-traits.ts'
 import { viewOf } from './visit.ts'
-
-/** Of one that played: how often which invariant was checked. */
-export type Checks = Readonly<Record<string, number>>
 
 /**
  * Plays a program on several apps and a store that they share, one step at a time, and then lets all be well again.
@@ -84,7 +82,13 @@ async function checkTheEnd(store: SessionStore, history: History, schedule: Sche
   history.atTheEnd(records.map(storedView), schedule.now)
 }
 
+/** The sessions in a store. */
 export async function allRecords(store: SessionStore): Promise<SessionRecord[]> {
+  return (await everything(store)).filter((record) => !isNote(record))
+}
+
+/** All that is in a store, also what is remembered of users. */
+export async function everything(store: SessionStore): Promise<SessionRecord[]> {
   const records: SessionRecord[] = []
   let after: string | undefined
   do {
@@ -92,7 +96,7 @@ export async function allRecords(store: SessionStore): Promise<SessionRecord[]> 
     records.push(...page.items)
     after = page.next
   } while (after !== undefined)
-  return records.filter((record) => !isNote(record))
+  return records
 }
 
 export function storedView({ publicId, userId, data }: SessionRecord): View {

@@ -4,16 +4,19 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { SessionStore } from 'coatcheck'
-import { MySQLStore } from 'coatcheck/mysql'
-import { SQLiteStore } from 'coatcheck/sqlite'
-import { afterEach, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, describe, expect, test } from 'vitest'
 import { freshDatabase } from '../servers/databases.ts'
-import { begin, hour, realTime } from './acts.ts'
-import { type Facts, History } from './history.ts'
-import { allRecords, storedView } from './play.ts'
-import type { Part } from './process-app.ts'
-import { apps, type Focus, type Program, programs } from './program.ts'
-import { holds, runs, timeout } from './replay.ts'
+import { begin, hour, type Jar, realTime, sessionsOn } from './acts.ts'
+import type { Checks, Invariant } from './facts.ts'
+import { History } from './history.ts'
+import { type PlaceName, places } from './places.ts'
+import { allRecords, everything, storedView } from './play.ts'
+import type { Part, Played } from './process-app.ts'
+import { apps, type Focus, type Program, programs, shown } from './program.ts'
+import { holds, isReplay, runs, timeout } from './replay.ts'
+import type { StoreTraits } from './store-traits.ts'
+import { Tally } from './tally.ts'
+import { viewOf } from './visit.ts'
 
 const cleanUps: (() => Promise<unknown>)[] = []
 
@@ -21,24 +24,14 @@ afterEach(async () => {
   for (const cleanUp of cleanUps.splice(0).toReversed()) await cleanUp()
 })
 
-interface Place {
-  readonly name: 'sqlite' | 'mysql'
-  where(): Promise<string>
-  open(where: string): SessionStore
+async function newFile(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'coatcheck-properties-'))
+  cleanUps.push(() => rm(folder, { recursive: true, force: true }))
+  return join(folder, 'sessions.db')
 }
 
-const places: readonly Place[] = [
-  {
-    name: 'sqlite',
-    where: async () => {
-      const folder = await mkdtemp(join(tmpdir(), 'coatcheck-properties-'))
-      cleanUps.push(() => rm(folder, { recursive: true, force: true }))
-      return join(folder, 'sessions.db')
-    },
-    open: (where) => new SQLiteStore(where),
-  },
-  { name: 'mysql', where: () => freshDatabase(), open: (where) => new MySQLStore(where) },
-]
+const tally = new Tally()
+afterAll(() => tally.print())
 
 const focus: Focus = {
   actions: [
@@ -54,17 +47,34 @@ const changes: Focus = {
   arrivals: [20, 60],
 }
 
-describe.each(places)('three processes on one database of $name', ({ name, where, open }) => {
-  test.each([
-    ['lose no change of each other', changes],
-    ['keep what they acknowledged, and nothing that was ended', focus],
-  ])(`%s (${runs(6)} programs)`, { timeout }, async (_, made) => {
-    const place = await where()
-    const store = open(place)
+/**
+ * What is tried, of what, and the invariants that each is there for. I9 is not among them: it is checked only where a login
+ * that was revoked is still to be seen, and that is a matter of moments here. I10 needs a store that counts.
+ */
+const properties: readonly (readonly [string, Focus, readonly Invariant[]])[] = [
+  ['lose no change of each other', changes, ['I1', 'I5', 'I6', 'I8']],
+  ['keep what they acknowledged, and nothing that was ended', focus, ['I2', 'I3', 'I4', 'I7', 'I11']],
+]
+
+describe.each(Object.keys(places) as PlaceName[])('three processes on one database of %s', (name) => {
+  test.each(properties)(`%s (${runs(6)} programs)`, { timeout }, async (_, made, about) => {
+    const { open, traits } = places[name]
+    const where = name === 'sqlite' ? await newFile() : await freshDatabase()
+    const store = open(where)
     cleanUps.push(() => store.close())
-    const children = Array.from({ length: apps }, () => startApp(name, place))
-    const property = holds(programs(made), 6, (program) => play(program, store, children))
+    const children = Array.from({ length: apps }, () => startApp(name, where))
+    const own = new Tally()
+    const property = holds(
+      programs(made),
+      6,
+      async (program) => {
+        const checks = await play(program, store, traits, children)
+        for (const counts of [own, tally]) counts.add(name, checks)
+      },
+      { shown, again: 'The same program again, which processes come through in another order each time' },
+    )
     await expect(property).resolves.toBeUndefined()
+    expect(own.neverChecked(name, isReplay ? [] : about), 'never checked').toEqual([])
   })
 })
 
@@ -82,11 +92,12 @@ function startApp(...parameters: readonly string[]): ChildProcess {
 async function play(
   { users, arrivals }: Program,
   store: SessionStore,
+  traits: StoreTraits,
   children: readonly ChildProcess[],
-): Promise<void> {
-  await Promise.all((await allRecords(store)).map(({ key }) => store.write([{ type: 'remove', key }])))
-  const traits = { versionsGrow: true, grace: true, precision: 0, absolute: hour }
-  const history = new History(traits)
+): Promise<Checks> {
+  // Also what is remembered: in whole seconds, a revocation of the program before would reach logins of this one.
+  await Promise.all((await everything(store)).map(({ key }) => store.write([{ type: 'remove', key }])))
+  const history = new History({ ...traits, absolute: hour })
   const jars = await begin({ users }, store, history, realTime)
   const { facts } = history
   const told = children.map(async (child, app) => {
@@ -95,22 +106,45 @@ async function play(
       .filter(({ arrival }) => arrival.app === app)
     return answer(child, { app, arrivals: own, jars, facts })
   })
-  history.takeIn(await Promise.all(told))
+  const parts = await Promise.all(told)
+  history.takeIn(parts.map(({ account }) => account))
+  await checkEveryToken(parts.flatMap(({ jars }) => jars).flat(), store, history)
   const records = await allRecords(store)
   for (const record of records) history.witness(record)
   history.atTheEnd(records.map(storedView), realTime.now)
-  expect([...new Set(history.violations)]).toEqual([])
+  if (history.violations.length > 0) throw new Error([...new Set(history.violations)].join('\n'))
+  return history.checks
 }
 
-/** Has a process play its part, and gives what it was told. */
-async function answer(child: ChildProcess, part: Part): Promise<Facts> {
+/** Every token that any process was given, now that all is known. While they played, none knew what another had ended. */
+async function checkEveryToken(jar: Jar, store: SessionStore, history: History): Promise<void> {
+  const sessions = sessionsOn(store, false)
+  const tickets = new Map(jar.filter((ticket) => ticket !== null).map((ticket) => [ticket.token, ticket]))
+  for (const ticket of tickets.values()) {
+    const started = realTime.now
+    const work = await sessions.load(ticket.token)
+    const { publicId, browser } = ticket.life
+    // How often its session was moved before it, no process could know.
+    const known = { ...ticket, life: history.life(publicId, browser), rotations: undefined }
+    history.seen(known, viewOf(work), started, realTime.now)
+  }
+}
+
+/** Has a process play its part. */
+async function answer(child: ChildProcess, part: Part): Promise<Played> {
+  // Whichever does not come is no longer waited for: a process plays many programs.
+  const waiting = new AbortController()
   const answered = Promise.race([
-    once(child, 'message'),
-    once(child, 'exit').then(([code]) => {
+    once(child, 'message', waiting),
+    once(child, 'exit', waiting).then(([code]) => {
       throw new Error(`An app ended with ${String(code)}.`)
     }),
   ])
   child.send(part)
-  const [facts] = (await answered) as [Facts]
-  return facts
+  try {
+    const [played] = (await answered) as [Played]
+    return played
+  } finally {
+    waiting.abort()
+  }
 }

@@ -76,3 +76,9 @@ export function programs(focus: Focus): fc.Arbitrary<Program> {
     choices: fc.array(fc.record({ pick: fc.nat(30), fate }), { maxLength: 160, size: 'max' }),
   })
 }
+
+/** For people to read. The choices are left out: what came of them is told by whoever goes by them. */
+export function shown({ users, touches, arrivals }: Program): string {
+  const start = `at the start: ${users.map((user) => user ?? 'nobody').join(', ')}${touches ? ', with touches' : ''}`
+  return [start, ...arrivals.map((arrival, index) => `r${index}: ${JSON.stringify(arrival)}`)].join('\n')
+}

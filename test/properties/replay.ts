@@ -7,6 +7,10 @@ const factor = Number(process.env['COATCHECK_RUNS'] ?? 1)
  * looks elsewhere each time.
  */
 const seed = Number(process.env['COATCHECK_SEED'] ?? (factor > 1 ? Date.now() % 2 ** 31 : 1))
+console.info(`COATCHECK_SEED=${seed} COATCHECK_RUNS=${factor}`)
+
+/** Whether one program is played again, and not as many as it takes to meet everything. */
+export const isReplay = path !== undefined
 
 /** How many programs a property is tried on: so many in CI, `COATCHECK_RUNS` times as many where that is set. */
 export function runs(count: number): number {
@@ -15,6 +19,13 @@ export function runs(count: number): number {
 
 /** The bound that ends a hang, for as many runs as these. */
 export const timeout = 120_000 * Math.max(1, factor)
+
+/** How a failure is told. */
+interface Telling<Value> {
+  shown(value: Value): string
+  /** What the numbers that are told bring back. */
+  readonly again?: string
+}
 
 /**
  * Tries `check` on generated values. A failure is made as small as it gets (`COATCHECK_SHRINK=0`: it is not), and tells
@@ -25,7 +36,7 @@ export async function holds<Value>(
   arbitrary: fc.Arbitrary<Value>,
   count: number,
   check: (value: Value) => Promise<void>,
-  shown: (value: Value) => string = (value) => fc.stringify(value),
+  { shown, again = 'Again' }: Telling<Value>,
 ): Promise<void> {
   const result = await fc.check(fc.asyncProperty(arbitrary, check), {
     seed,
@@ -37,9 +48,9 @@ export async function holds<Value>(
   })
   if (!result.failed) return
   const { counterexample, counterexamplePath, errorInstance } = result
-  const again = `COATCHECK_SEED=${seed} COATCHECK_PATH=${counterexamplePath ?? ''}`
+  const variables = `COATCHECK_SEED=${seed} COATCHECK_PATH=${counterexamplePath ?? ''}`
   throw new Error(
-    `After ${result.numRuns} runs and ${result.numShrinks} shrinks. Again, with -t and this test's name: ${again}\n` +
+    `After ${result.numRuns} runs and ${result.numShrinks} shrinks. ${again}, with -t and this test's name: ${variables}\n` +
       `${String(errorInstance)}\n${counterexample ? shown(counterexample[0]) : ''}`,
   )
 }

@@ -3,16 +3,7 @@ import { MySQLStore } from 'coatcheck/mysql'
 import { SQLiteStore } from 'coatcheck/sqlite'
 import { createPool } from 'mysql2/promise'
 import { freshDatabase } from '../servers/databases.ts'
-
-/** By what one store's promises differ from another's. */
-export interface StoreTraits {
-  /** Whether a version is a count; on old tables it is a fingerprint. */
-  readonly versionsGrow: boolean
-  /** Whether the token from before a rotation still finds the session. */
-  readonly grace: boolean
-  /** By how many milliseconds its times may be off. */
-  readonly precision: number
-}
+import { oldTable, ownTable, type StoreTraits } from './store-traits.ts'
 
 /** A store that programs are played on, one after the other. */
 interface OpenedSubject {
@@ -29,18 +20,16 @@ export interface Subject {
   open(): Promise<OpenedSubject>
 }
 
-const own = { versionsGrow: true, grace: true, precision: 0 }
-
 export const subjects: readonly Subject[] = [
   {
     name: 'MemoryStore',
-    traits: own,
+    traits: ownTable,
     share: 100,
     open: async () => ({ empty: async () => new MemoryStore(), close: async () => undefined }),
   },
   {
     name: 'SQLiteStore',
-    traits: own,
+    traits: ownTable,
     share: 40,
     open: async () => {
       let store: SQLiteStore | undefined
@@ -53,10 +42,10 @@ export const subjects: readonly Subject[] = [
       }
     },
   },
-  { name: 'MySQLStore', traits: own, share: 10, open: () => openMySQL('coatcheck_sessions') },
+  { name: 'MySQLStore', traits: ownTable, share: 10, open: () => openMySQL('coatcheck_sessions') },
   {
     name: "MySQLStore on express-mysql-session's table",
-    traits: { versionsGrow: false, grace: false, precision: 2_000 },
+    traits: oldTable,
     share: 10,
     open: () => openMySQL('sessions', 'express-mysql-session'),
   },

@@ -1,6 +1,7 @@
 import type { Session, Sessions, UnitOfWork } from 'coatcheck'
 import { bag } from '../core/works.ts'
-import type { Canary, History, Life, Login, Ticket, View } from './history.ts'
+import type { Canary, Life, Login, Ticket, View } from './facts.ts'
+import type { History } from './history.ts'
 import type { Action } from './program.ts'
 import type { Timing } from './acts.ts'
 
@@ -287,8 +288,10 @@ export class Visit {
           (this.#base === undefined && life.logins.length > 0) ||
           life.logins.some((login) => this.#mayHaveCome(login)))
       : !content
+    // Whatever others did, no sign-in is dropped.
+    const excuse = life && !this.#signingIn ? { ended: life.publicId, moved: life.publicId } : {}
     if (this.#pending.length > 0 || this.#signingIn)
-      history.check('I8', right, () => `what ${this.#name} changed was dropped`)
+      history.check('I8', right, () => `what ${this.#name} changed was dropped`, excuse)
     this.#gone = life !== undefined
     this.#abandon()
   }
@@ -306,8 +309,10 @@ export class Visit {
     for (const { tried } of this.#pending) for (const entry of tried.values()) entry.over = timing.now
     const life = this.#life
     if (code === 'ERR_SESSION_REVOKED') {
-      const revoked = history.revocations.some(({ user }) => user === this.#login?.user)
-      history.check('I11', revoked, () => `${this.#name} was refused, and nobody revoked`)
+      const user = this.#login?.user
+      const revoked = history.revocations.some((revocation) => revocation.user === user)
+      const refused = () => `${this.#name} was refused, and nobody revoked`
+      history.check('I11', revoked, refused, user === undefined ? {} : { revoked: user })
       if (life) life.endStarted = true
       this.#abandon()
       this.#life = this.#base = this.#login = this.#storedLogin = undefined

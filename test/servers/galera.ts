@@ -9,7 +9,7 @@ import { promisify } from 'node:util'
 import { type Connection, createConnection, type RowDataPacket } from 'mysql2/promise'
 import { collectLog, findServer, installServer, ownAccount } from './mariadb.ts'
 import { freePorts } from './ports.ts'
-import { installDebianPackages, say } from './programs.ts'
+import { installDebianPackages } from './programs.ts'
 
 const run = promisify(execFile)
 
@@ -38,15 +38,14 @@ interface Programs {
 
 /**
  * Starts three nodes of a private Galera cluster on this machine: its own programs, or what apt-get brings.
- * @returns `undefined` if this machine has no Galera; the reason is told at the terminal
+ * @throws Error if this machine has no Galera
  */
-export async function startGalera(): Promise<GaleraCluster | undefined> {
+export async function startGalera(): Promise<GaleraCluster> {
   const programs = await findPrograms()
   if (programs) return Cluster.start(programs)
-  say(
-    'There is no Galera on this machine, so what is tested on it is SKIPPED: install it (Debian: apt-get install galera-4 mariadb-server-core mariadb-client-core) and run the tests again.',
+  throw new Error(
+    'There is no Galera on this machine, and nothing was tested. Install it (Debian: apt-get install galera-4 mariadb-server-core mariadb-client-core) and run the tests again.',
   )
-  return undefined
 }
 
 async function findPrograms(): Promise<Programs | undefined> {

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { setImmediate as turn } from 'node:timers/promises'
 import { promisify } from 'node:util'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { SQLiteStore } from 'coatcheck/sqlite'
 import type { SQLiteDatabase } from 'coatcheck/sqlite'
 import { storeSuite } from 'coatcheck/testing'
@@ -23,9 +23,10 @@ import {
 } from '../../dist/testing/store/subject.js'
 
 // It has no types of its own.
-const BetterSQLite = createRequire(import.meta.url)('better-sqlite3') as new (
-  file: string,
-) => SQLiteDatabase & { defaultSafeIntegers(): SQLiteDatabase }
+const BetterSQLite = createRequire(import.meta.url)('better-sqlite3') as {
+  readonly prototype: SQLiteDatabase
+  new (file: string): SQLiteDatabase & { defaultSafeIntegers(): SQLiteDatabase }
+}
 
 const run = promisify(execFile)
 const incrementer = join(import.meta.dirname, 'sqlite-incrementer.ts')
@@ -208,6 +209,36 @@ describe('a file that another connection has locked', () => {
     const [answer] = await Promise.allSettled([write(store, insertOf()), store.close()])
     expect(answer).toMatchObject({ status: 'rejected', reason: { code: 'ERR_SESSION_CLOSED' } })
   })
+})
+
+describe('a file that is opened here', () => {
+  const drivers: Record<string, { readonly prototype: SQLiteDatabase }> = {
+    'node:sqlite': DatabaseSync,
+    'better-sqlite3': BetterSQLite,
+  }
+
+  it.each(Object.entries(drivers))(
+    'by %s is in WAL mode and waits for the disk at each commit, so that what was acknowledged survives a power cut',
+    async (driver, { prototype }) => {
+      const file = await newFile()
+      // Those settings belong to the connection, which the store keeps to itself: what it does first gives it away.
+      const execute = vi.spyOn(prototype, 'exec')
+      // As in older versions of Node.
+      const builtIn = vi.spyOn(process, 'getBuiltinModule')
+      if (driver === 'better-sqlite3') builtIn.mockReturnValue(undefined)
+      try {
+        await inserted(storeAt(file))
+        const [database, ...others] = new Set(execute.mock.contexts as SQLiteDatabase[])
+        expect(others).toEqual([])
+        expect(database!.prepare('PRAGMA journal_mode').all()).toMatchObject([{ journal_mode: 'wal' }])
+        const full = 2
+        expect(database!.prepare('PRAGMA synchronous').all()).toMatchObject([{ synchronous: full }])
+      } finally {
+        builtIn.mockRestore()
+        execute.mockRestore()
+      }
+    },
+  )
 })
 
 describe('a connection that was passed in', () => {
