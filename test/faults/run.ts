@@ -34,7 +34,7 @@ const table = [
     [
       '',
       outcome.fault,
-      outcome.runs,
+      outcome.runs.toLocaleString('en'),
       outcome.acknowledged.toLocaleString('en'),
       outcome.lost,
       outcome.ended.toLocaleString('en'),
