@@ -15,7 +15,13 @@ import type {
   WriteResult,
 } from '../core/store.ts'
 import { KeyedTurns } from '../core/turns.ts'
-import { type ForeignRecord, readForeign, unreadableForeign, writeForeign } from './foreign-session.ts'
+import {
+  type ForeignRecord,
+  readForeign,
+  touchedForeign,
+  unreadableForeign,
+  writeForeign,
+} from './foreign-session.ts'
 
 /** Node's kind of callback. Stores call it with no error or a falsy one when all went well. */
 export type StoreCallback<Value = unknown> = (error?: unknown, value?: Value) => void
@@ -67,8 +73,6 @@ export class ForeignStore implements TokenKeyedStore {
   readonly #store: ExpressSessionStore
   readonly #turns: KeyedTurns
   #connected = true
-  /** Whether there was a keepsake in any session yet. */
-  #keepsSome = false
 
   constructor(store: ExpressSessionStore) {
     this.#store = store
@@ -180,13 +184,16 @@ export class ForeignStore implements TokenKeyedStore {
     return 'done'
   }
 
-  /** Hands the store the session as it was read. One that cannot touch is left alone: there, only storing moves the expiry. */
+  /**
+   * Hands the store the session as it lies there: some put what they are handed in place of what they have, and what this request
+   * has read may be long out of date. One that cannot touch is left alone: there, only storing moves the expiry.
+   */
   async #touch({ key, data }: TouchWrite): Promise<WriteResult> {
+    const found = await this.#read(key)
+    const session = found && touchedForeign(found, data)
+    if (!session) return 'gone'
     const store = this.#store
     if (!store.touch) return 'done'
-    // Some stores put what they are handed in place of what they have.
-    const found = this.#keepsSome ? await this.#read(key) : undefined
-    const session = writeForeign(data, found?.kept ? found : undefined)
     try {
       await answerOf((callback) => store.touch!(key, session, callback))
       return 'done'
@@ -205,10 +212,7 @@ export class ForeignStore implements TokenKeyedStore {
   async #read(key: SessionKey): Promise<ForeignRecord | undefined> {
     try {
       const session = await answerOf((callback) => this.#store.get(key, callback))
-      if (!session) return undefined
-      const record = readable(key, session)
-      this.#keepsSome ||= record.kept
-      return record
+      return session ? readable(key, session) : undefined
     } catch (error) {
       if (isNotFound(error)) return undefined
       // JSON.parse, of a damaged row. To its holder that must be a lost session, not an error on each request.
