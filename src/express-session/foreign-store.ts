@@ -22,6 +22,7 @@ import {
   unreadableForeign,
   writeForeign,
 } from './foreign-session.ts'
+import { withoutToken } from './without-token.ts'
 
 /** Node's kind of callback. Stores call it with no error or a falsy one when all went well. */
 export type StoreCallback<Value = unknown> = (error?: unknown, value?: Value) => void
@@ -195,7 +196,7 @@ export class ForeignStore implements TokenKeyedStore {
     const store = this.#store
     if (!store.touch) return 'done'
     try {
-      await answerOf((callback) => store.touch!(key, session, callback))
+      await this.#ask(key, (callback) => store.touch!(key, session, callback))
       return 'done'
     } catch (error) {
       if (isNotFound(error)) return 'gone'
@@ -211,7 +212,7 @@ export class ForeignStore implements TokenKeyedStore {
 
   async #read(key: SessionKey): Promise<ForeignRecord | undefined> {
     try {
-      const session = await answerOf((callback) => this.#store.get(key, callback))
+      const session = await this.#ask(key, (callback) => this.#store.get(key, callback))
       return session ? readable(key, session) : undefined
     } catch (error) {
       if (isNotFound(error)) return undefined
@@ -223,11 +224,20 @@ export class ForeignStore implements TokenKeyedStore {
 
   async #set(key: SessionKey, data: Uint8Array, keepsake: Keepsake | undefined): Promise<void> {
     const session = writeForeign(data, keepsake)
-    await answerOf((callback) => this.#store.set(key, session, callback))
+    await this.#ask(key, (callback) => this.#store.set(key, session, callback))
   }
 
   async #destroy(key: SessionKey): Promise<void> {
-    await answerOf((callback) => this.#store.destroy(key, callback))
+    await this.#ask(key, (callback) => this.#store.destroy(key, callback))
+  }
+
+  /** Asks the store about one session. What it says of a failure may go to logs and to other visitors, so it must not name the token. */
+  async #ask(key: SessionKey, ask: (callback: StoreCallback) => unknown): Promise<unknown> {
+    try {
+      return await answerOf(ask)
+    } catch (error) {
+      throw withoutToken(error, key)
+    }
   }
 
   async #all(): Promise<ForeignRecord[]> {
