@@ -80,12 +80,14 @@ function isOutage(cause: unknown): boolean {
   return cause.code === 'ERR_SESSION_STORE_UNAVAILABLE' || cause.code === 'ERR_SESSION_STORE_TIMEOUT'
 }
 
-/** Status 503. Nothing of the refused call was sent. */
+/**
+ * Status 503. Nothing of the refused call was sent. What the store said last is its cause and not in its message: it is about
+ * one session, and the message is for all.
+ */
 function storeAway({ failuresToOpen, rest }: CircuitSettings, cause: unknown): SessionError {
-  const reason = cause instanceof Error && cause.message !== '' ? cause.message : String(cause)
   return new SessionError(
     'ERR_SESSION_STORE_UNAVAILABLE',
-    `The session store failed ${failuresToOpen} times in a row, so requests are refused at once, and every ${rest} ms one batch of them tries again. The last failure: ${reason}`,
+    `The session store failed ${failuresToOpen} times in a row, so requests are refused at once, and every ${rest} ms one batch of them tries again. Check that the database is up and reachable.`,
     { cause, status: 503 },
   )
 }

@@ -161,7 +161,7 @@ function noteKey(context: WorkContext, what: string, userId: string): SessionKey
 }
 
 /** Whether a record is a note about a user, and no session. */
-export function isNote({ publicId, key }: SessionRecord): boolean {
+export function isNote({ publicId, key }: Pick<SessionRecord, 'publicId' | 'key'>): boolean {
   return publicId === noteName || key.startsWith(`${noteName}.`)
 }
 

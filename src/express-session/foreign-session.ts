@@ -54,7 +54,7 @@ export function unreadableForeign(key: SessionKey): ForeignRecord {
  * @throws ERR_SESSION_RESERVED_NAME if the data has a `coatcheck` of its own: it would be read back as a keepsake
  */
 export function writeForeign(data: Uint8Array, keepsake?: Keepsake): object {
-  const session = JSON.parse(Buffer.from(data).toString()) as Record<string, unknown>
+  const session = parsed(data) as Record<string, unknown>
   if (Object.hasOwn(session, 'coatcheck')) {
     throw new SessionError(
       'ERR_SESSION_RESERVED_NAME',
@@ -66,6 +66,28 @@ export function writeForeign(data: Uint8Array, keepsake?: Keepsake): object {
     session['coatcheck'] = keepsakeOf(keepsake.userId, keepsake, keepsake.authenticatedAt)
   }
   return session
+}
+
+/**
+ * What such a store is handed to move the expiry of a session: what was just found there, with the cookie that this request
+ * has moved. Where another gave the cookie a new `maxAge` meanwhile, theirs stays as it was stored: it was moved then.
+ *
+ * @param data the session as this request has it
+ * @returns `undefined` if what lies there is no session
+ */
+export function touchedForeign(found: ForeignRecord, data: Uint8Array): object | undefined {
+  const session = parsed(found.data)
+  if (typeof session !== 'object' || session === null) return undefined
+  const { cookie: stored } = session as { cookie?: StoredCookie | null }
+  const { cookie: moved } = parsed(data) as { cookie?: StoredCookie | null }
+  const length = stored?.originalMaxAge
+  const cookie = length === undefined || length === moved?.originalMaxAge ? moved : stored
+  const touched = Buffer.from(JSON.stringify({ ...session, cookie }))
+  return writeForeign(touched, found.kept ? found : undefined)
+}
+
+function parsed(data: Uint8Array): unknown {
+  return JSON.parse(Buffer.from(data).toString())
 }
 
 interface StoredCookie {

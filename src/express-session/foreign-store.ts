@@ -15,7 +15,14 @@ import type {
   WriteResult,
 } from '../core/store.ts'
 import { KeyedTurns } from '../core/turns.ts'
-import { type ForeignRecord, readForeign, unreadableForeign, writeForeign } from './foreign-session.ts'
+import {
+  type ForeignRecord,
+  readForeign,
+  touchedForeign,
+  unreadableForeign,
+  writeForeign,
+} from './foreign-session.ts'
+import { withoutToken } from './without-token.ts'
 
 /** Node's kind of callback. Stores call it with no error or a falsy one when all went well. */
 export type StoreCallback<Value = unknown> = (error?: unknown, value?: Value) => void
@@ -67,8 +74,6 @@ export class ForeignStore implements TokenKeyedStore {
   readonly #store: ExpressSessionStore
   readonly #turns: KeyedTurns
   #connected = true
-  /** Whether there was a keepsake in any session yet. */
-  #keepsSome = false
 
   constructor(store: ExpressSessionStore) {
     this.#store = store
@@ -180,15 +185,18 @@ export class ForeignStore implements TokenKeyedStore {
     return 'done'
   }
 
-  /** Hands the store the session as it was read. One that cannot touch is left alone: there, only storing moves the expiry. */
+  /**
+   * Hands the store the session as it lies there: some put what they are handed in place of what they have, and what this request
+   * has read may be long out of date. One that cannot touch is left alone: there, only storing moves the expiry.
+   */
   async #touch({ key, data }: TouchWrite): Promise<WriteResult> {
+    const found = await this.#read(key)
+    const session = found && touchedForeign(found, data)
+    if (!session) return 'gone'
     const store = this.#store
     if (!store.touch) return 'done'
-    // Some stores put what they are handed in place of what they have.
-    const found = this.#keepsSome ? await this.#read(key) : undefined
-    const session = writeForeign(data, found?.kept ? found : undefined)
     try {
-      await answerOf((callback) => store.touch!(key, session, callback))
+      await this.#ask(key, (callback) => store.touch!(key, session, callback))
       return 'done'
     } catch (error) {
       if (isNotFound(error)) return 'gone'
@@ -204,11 +212,8 @@ export class ForeignStore implements TokenKeyedStore {
 
   async #read(key: SessionKey): Promise<ForeignRecord | undefined> {
     try {
-      const session = await answerOf((callback) => this.#store.get(key, callback))
-      if (!session) return undefined
-      const record = readable(key, session)
-      this.#keepsSome ||= record.kept
-      return record
+      const session = await this.#ask(key, (callback) => this.#store.get(key, callback))
+      return session ? readable(key, session) : undefined
     } catch (error) {
       if (isNotFound(error)) return undefined
       // JSON.parse, of a damaged row. To its holder that must be a lost session, not an error on each request.
@@ -219,11 +224,20 @@ export class ForeignStore implements TokenKeyedStore {
 
   async #set(key: SessionKey, data: Uint8Array, keepsake: Keepsake | undefined): Promise<void> {
     const session = writeForeign(data, keepsake)
-    await answerOf((callback) => this.#store.set(key, session, callback))
+    await this.#ask(key, (callback) => this.#store.set(key, session, callback))
   }
 
   async #destroy(key: SessionKey): Promise<void> {
-    await answerOf((callback) => this.#store.destroy(key, callback))
+    await this.#ask(key, (callback) => this.#store.destroy(key, callback))
+  }
+
+  /** Asks the store about one session. What it says of a failure may go to logs and to other visitors, so it must not name the token. */
+  async #ask(key: SessionKey, ask: (callback: StoreCallback) => unknown): Promise<unknown> {
+    try {
+      return await answerOf(ask)
+    } catch (error) {
+      throw withoutToken(error, key)
+    }
   }
 
   async #all(): Promise<ForeignRecord[]> {

@@ -1,5 +1,6 @@
 import { optionError, refuseUnknownOptions } from '../core/errors.ts'
 import type { FormerContent, SessionKey, SessionRecord } from '../core/record.ts'
+import { isNote } from '../core/sign-in.ts'
 import type {
   InsertWrite,
   Lifetime,
@@ -20,6 +21,9 @@ export interface MemoryStoreOptions {
   /**
    * How many sessions are held at most. When one more comes, expired ones go first, else the one that
    * was least recently used: its user is signed out.
+   *
+   * What has to be remembered of users, such as that all their sessions were ended, is not counted among these. Of that
+   * as much is kept again, so that no number of sessions makes the store forget it.
    * @default 100_000
    */
   readonly maxSessions?: number | undefined
@@ -50,8 +54,10 @@ interface Entry extends Expiring {
  */
 export class MemoryStore implements SessionStore {
   readonly #maxSessions: number
-  /** Least recently used first. */
+  /** Sessions by their keys. Least recently used first. */
   readonly #byKey = new Map<SessionKey, Entry>()
+  /** Notes about users, in the same order. Apart, so that neither pushes the other out. */
+  readonly #notes = new Map<SessionKey, Entry>()
   readonly #byFormerKey = new Map<SessionKey, Entry>()
   /** Oldest first. */
   readonly #bySequence = new Map<number, Entry>()
@@ -152,9 +158,10 @@ export class MemoryStore implements SessionStore {
 
   #insert(write: InsertWrite, now: number): WriteResult {
     if (this.#live(write.key, now)) return 'exists'
-    const expired = this.#byKey.get(write.key)
+    const expired = this.#held(write.key)
     if (expired) this.#remove(expired)
-    if (this.#byKey.size >= this.#maxSessions) this.#makeRoom(now)
+    const entries = this.#among(write)
+    if (entries.size >= this.#maxSessions) this.#makeRoom(entries, now)
     const entry: Entry = {
       sequence: ++this.#lastSequence,
       key: write.key,
@@ -169,7 +176,7 @@ export class MemoryStore implements SessionStore {
       expiresAt: expiry(write.lifetime, now, now),
       heapIndex: -1,
     }
-    this.#byKey.set(entry.key, entry)
+    entries.set(entry.key, entry)
     this.#bySequence.set(entry.sequence, entry)
     this.#byExpiry.add(entry)
     this.#belongsTo(entry, write.userId)
@@ -185,13 +192,14 @@ export class MemoryStore implements SessionStore {
 
   #rotate(entry: Entry, write: RotateWrite, now: number): WriteResult {
     if (entry.version !== write.version) return 'stale'
-    if (this.#byKey.has(write.newKey)) return 'exists'
+    if (this.#held(write.newKey)) return 'exists'
+    const entries = this.#among(entry)
     const { key, userId, authenticatedAt, data } = entry
     this.#replace(entry, write, write.lifetime, now)
     if (write.signedIn) entry.authenticatedAt = now
-    this.#byKey.delete(key)
+    entries.delete(key)
     entry.key = write.newKey
-    this.#byKey.set(entry.key, entry)
+    entries.set(entry.key, entry)
     this.#forgetFormer(entry)
     if (write.grace === 0) return 'done'
     entry.former = { key, userId, authenticatedAt, data, until: now + write.grace }
@@ -208,8 +216,16 @@ export class MemoryStore implements SessionStore {
     this.#expireAt(entry, expiry(lifetime, entry.createdAt, now))
   }
 
+  #among(record: Pick<SessionRecord, 'publicId' | 'key'>): Map<SessionKey, Entry> {
+    return isNote(record) ? this.#notes : this.#byKey
+  }
+
+  #held(key: SessionKey): Entry | undefined {
+    return this.#byKey.get(key) ?? this.#notes.get(key)
+  }
+
   #live(key: SessionKey, now: number): Entry | undefined {
-    const entry = this.#byKey.get(key)
+    const entry = this.#held(key)
     return entry !== undefined && entry.expiresAt > now ? entry : undefined
   }
 
@@ -220,8 +236,9 @@ export class MemoryStore implements SessionStore {
   }
 
   #used(entry: Entry): void {
-    this.#byKey.delete(entry.key)
-    this.#byKey.set(entry.key, entry)
+    const entries = this.#among(entry)
+    entries.delete(entry.key)
+    entries.set(entry.key, entry)
   }
 
   #expireAt(entry: Entry, moment: number): void {
@@ -247,7 +264,7 @@ export class MemoryStore implements SessionStore {
   }
 
   #remove(entry: Entry): void {
-    this.#byKey.delete(entry.key)
+    this.#among(entry).delete(entry.key)
     this.#bySequence.delete(entry.sequence)
     this.#byExpiry.remove(entry)
     this.#leaveUser(entry)
@@ -261,10 +278,12 @@ export class MemoryStore implements SessionStore {
     return true
   }
 
-  #makeRoom(now: number): void {
-    if (this.#removeOneExpired(now)) return
-    const leastRecentlyUsed = this.#byKey.values().next().value
-    if (leastRecentlyUsed !== undefined) this.#remove(leastRecentlyUsed)
+  #makeRoom(entries: Map<SessionKey, Entry>, now: number): void {
+    while (entries.size >= this.#maxSessions) {
+      // It may be among the others.
+      if (this.#removeOneExpired(now)) continue
+      this.#remove(entries.values().next().value!)
+    }
   }
 
   #candidates(userId: string | undefined): Iterable<Entry> {

@@ -4,7 +4,7 @@ import type { SessionKey, SessionRecord } from '../core/record.ts'
 import type { ListQuery, Page, SessionStore, SessionWrite, WriteResult } from '../core/store.ts'
 import { causal } from './sql/mysql-causal.ts'
 import { clientOf, type MySQLClient, NoFreeConnection } from './sql/mysql-client.ts'
-import { isReadOnly, LostStatement, numberOf } from './sql/mysql-connection.ts'
+import { isReadOnly, LostStatement, numberOf, UncommittedChange } from './sql/mysql-connection.ts'
 import { expressStatements } from './sql/mysql-express-statements.ts'
 import type { MySQLColumns } from './sql/mysql-express-statements.ts'
 import { ExpressTable } from './sql/mysql-express-table.ts'
@@ -22,6 +22,8 @@ export type { MySQLTarget } from './sql/mysql-pool.ts'
 const writing = 'writing sessions'
 const causalReadsRefused =
   'causalReads needs MariaDB, and this server does not know its SET STATEMENT. Leave the option out; on Percona XtraDB Cluster, set wsrep_sync_wait = 3 in the configuration of the nodes instead.'
+const uncommitted =
+  'A change of a session was not committed, because the connection that MySQLStore was given has autocommit off or is in a transaction of yours. Give it a URL or pool options, so that it makes a pool of its own; or leave autocommit on in the pool that you pass in, end each transaction before its connection is released, and begin none on a single connection that the store uses.'
 const optionNames = ['layout', 'table', 'createTable', 'causalReads', 'columns', 'statementTimeout'] as const
 /** Half of the default `storeLimits.deadline`. */
 const defaultStatementTimeout = '5s'
@@ -84,6 +86,10 @@ export interface MySQLStoreOptions {
  * the store made is closed by `close()`; what you passed in stays open. The constructor does not
  * connect: an unreachable database shows on first use, as `ERR_SESSION_STORE_UNAVAILABLE` (503), and so does a table that is
  * not there and may not be made (`ERR_SESSION_MISSING_TABLE`), or lacks a column (`ERR_SESSION_WRONG_TABLE`).
+ *
+ * Each statement stands alone in its transaction. On the server's word the store fails what does not, as `ERR_SESSION_OPTION`: on a pool or
+ * connection of yours leave autocommit on, and pass in no connection that is in a transaction. A pool that the store makes turns autocommit on
+ * itself.
  *
  * A read is one statement however many sessions it is for, a change is one more. All are prepared. Changes of many sessions
  * share statements; one that fails fails only what was in it, and a value that the database refuses only its own session.
@@ -206,6 +212,9 @@ export class MySQLStore implements SessionStore {
     }
     if (this.#causalReads && numberOf(error) === errorNumber.syntax) {
       return new SessionError('ERR_SESSION_OPTION', causalReadsRefused, { cause: error })
+    }
+    if (error instanceof UncommittedChange) {
+      return new SessionError('ERR_SESSION_OPTION', uncommitted, { cause: error })
     }
     if (isReadOnly(error)) return readOnly(doing, error)
     if (error instanceof NoFreeConnection || (error instanceof LostStatement && error.limit !== undefined)) {

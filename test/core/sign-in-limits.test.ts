@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto'
 import { describe, expect, test, vi } from 'vitest'
-import type { SessionStore, SessionWrite } from 'coatcheck'
+import { MemoryStore, type SessionStore, type SessionWrite } from 'coatcheck'
 import { bag, committedToken, memorySessions, readData, storedSession, WatchedStore } from './works.ts'
 
 /** Signs Ada in, on a new session; gives the token, or the error's code. */
@@ -181,6 +181,41 @@ describe('revokeAll reaches a sign-in', () => {
     expect([work.userId, { ...bag(work) }]).toEqual([undefined, {}])
     await work.commit()
     expect(work.outcome).toEqual({ action: 'keep', token: undefined })
+  })
+})
+
+describe('a full MemoryStore', () => {
+  /** More sessions than it holds. */
+  const visits = async (sessions: ReturnType<typeof memorySessions>): Promise<void> => {
+    for (let visit = 0; visit < 10; visit++) await storedSession(sessions, { visit })
+  }
+
+  test('does not forget that all sessions of a user were ended', async () => {
+    const sessions = memorySessions({ store: new MemoryStore({ maxSessions: 5 }) })
+    const work = sessions.begin()
+    await bag(work).signIn('ada')
+    await sessions.user('ada').revokeAll()
+    await visits(sessions)
+    await expect(work.commit()).rejects.toMatchObject({ code: 'ERR_SESSION_REVOKED' })
+  })
+
+  test('does not forget who has a place under sessionsPerUser', async () => {
+    const store = new MemoryStore({ maxSessions: 5 })
+    const sessions = memorySessions({ store, sessionsPerUser: { most: 1, whenFull: 'refuse' } })
+    const token = await login(sessions)
+    for (let visit = 0; visit < 10; visit++) {
+      await storedSession(sessions, { visit })
+      expect((await sessions.load(token)).userId).toBe('ada')
+    }
+    expect(await login(sessions)).toBe('ERR_SESSION_LIMIT')
+  })
+
+  test('signs nobody out for what it remembers of users', async () => {
+    const sessions = memorySessions({ store: new MemoryStore({ maxSessions: 5 }) })
+    const tokens = await Promise.all([1, 2, 3, 4, 5].map((visit) => storedSession(sessions, { visit })))
+    for (let user = 0; user < 10; user++) await sessions.user(user).revokeAll()
+    const works = await Promise.all(tokens.map((token) => sessions.load(token)))
+    expect(works.map(({ isNew }) => isNew)).toEqual(tokens.map(() => false))
   })
 })
 

@@ -67,7 +67,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'the key from before a rotation stays',
     file: memory,
-    find: `    this.#byKey.delete(key)
+    find: `    entries.delete(key)
     entry.key = write.newKey`,
     replace: '    entry.key = write.newKey',
     tests: memoryTests,
@@ -97,7 +97,14 @@ export const mutations: readonly Mutation[] = [
     name: 'an expired record keeps its key from a new one',
     file: memory,
     find: "if (this.#live(write.key, now)) return 'exists'",
-    replace: "if (this.#byKey.has(write.key)) return 'exists'",
+    replace: "if (this.#held(write.key)) return 'exists'",
+    tests: ['test/stores/memory.test.ts', 'test/core/sign-in-limits.test.ts'],
+  },
+  {
+    name: 'sessions push out what is remembered of users',
+    file: memory,
+    find: 'isNote(record) ? this.#notes : this.#byKey',
+    replace: 'isNote(record) && this.#maxSessions === 0 ? this.#notes : this.#byKey',
     tests: ['test/stores/memory.test.ts', 'test/core/sign-in-limits.test.ts'],
   },
   {

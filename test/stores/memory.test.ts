@@ -12,6 +12,9 @@ storeSuite('MemoryStore', {
   },
 })
 
+/** What makes a record one that is remembered of a user. */
+const note = { publicId: 'note' }
+
 describe('a full MemoryStore', () => {
   it('lets go of the session that was least recently used', async () => {
     const store = new MemoryStore({ maxSessions: 3 })
@@ -45,6 +48,26 @@ describe('a full MemoryStore', () => {
     expect(kept.every((record) => record !== undefined)).toBe(true)
     expect(await store.removeExpired(10)).toBe(0)
     expect(await write(store, insertOf({ key: gone[0]?.key ?? late[0]!.key }))).toBe('done')
+  })
+
+  it('keeps as many notes about users besides, of which the least recently used goes first', async () => {
+    const store = new MemoryStore({ maxSessions: 2 })
+    const sessions = [await inserted(store), await inserted(store)]
+    const notes = [await inserted(store, note), await inserted(store, note)]
+    await find(store, notes[0]!.key)
+    notes.push(await inserted(store, note))
+    const found = await store.find([...sessions, ...notes].map(({ key }) => key))
+    expect(found.map((record) => record !== undefined)).toEqual([true, true, true, false, true])
+    const { items } = await store.list({ limit: 10 })
+    expect(items.map(({ key }) => key)).toEqual(found.flatMap((record) => record?.key ?? []))
+  })
+
+  it('makes room among the sessions, also where what has expired is a note', async () => {
+    const store = new MemoryStore({ maxSessions: 1 })
+    await expired(store, note)
+    const sessions = [await inserted(store), await inserted(store)]
+    const found = await store.find(sessions.map(({ key }) => key))
+    expect(found.map((record) => record !== undefined)).toEqual([false, true])
   })
 
   it('sweeps in the order of expiry, whatever was extended, moved or removed since', async () => {

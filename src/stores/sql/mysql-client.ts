@@ -9,7 +9,8 @@ export interface MySQLClient {
    * Sends a statement once.
    * @param longer milliseconds that it may take beyond the limit of all: `Infinity` for what takes as long as it takes
    * @throws (by the promise) LostStatement if what became of it is unknown; NoFreeConnection, and what the driver says of a
-   *   connection that cannot be made, if it was not sent; else the server's own error
+   *   connection that cannot be made, if it was not sent; UncommittedChange if it did not stand alone in its transaction, which a
+   *   pool then rolls back; else the server's own error
    */
   execute(sql: string, values: readonly MySQLValue[], longer?: number): Promise<unknown>
   /**
@@ -106,8 +107,9 @@ class PoolClient implements MySQLClient {
   }
 
   #giveBack(connection: MySQLConnection, isWhole = true): void {
-    const { doubtedSince } = connection
-    if (isWhole && doubtedSince === undefined) return connection.release()
+    const { doubtedSince, inTransaction } = connection
+    if (isWhole && doubtedSince === undefined && !inTransaction) return connection.release()
+    // With it ends what it holds: the server rolls its transaction back.
     connection.discard()
     if (doubtedSince !== undefined) {
       this.#silenceIsDoubtfulBefore = Math.max(this.#silenceIsDoubtfulBefore, doubtedSince)

@@ -15,10 +15,19 @@ export class LostStatement extends Error {
   }
 }
 
+/** The connection is in a transaction: what was answered to be done takes effect only if somebody commits that. */
+export class UncommittedChange extends Error {
+  constructor() {
+    super('a change was not committed')
+  }
+}
+
 /** What the server says as it ends a connection by itself: killed (1927, 3169), idle for too long (4031). */
 const endings = new Set([1927, 3169, 4031])
 /** Read only, in its three forms. */
 const readOnly = new Set([1290, 1792, 1836])
+/** SERVER_STATUS_IN_TRANS: after a change the server sets it where that did not stand alone, with autocommit off as well. */
+const statusInTransaction = 1
 
 /** A connection as statements of ours go by it: each has a limit, and any doubt about the connection lasts. */
 export class MySQLConnection {
@@ -29,6 +38,8 @@ export class MySQLConnection {
   doubtedSince: number | undefined
   /** When it answered last, or was made, by `performance.now()`. */
   answeredAt = performance.now()
+  /** Whether a change was made within a transaction that is none of ours. It holds locks, and no answer there can be relied on. */
+  inTransaction = false
   readonly #raw: Connection
   /** How to fail the statements that have no answer yet. */
   readonly #unanswered = new Set<(cause: unknown) => void>()
@@ -54,7 +65,7 @@ export class MySQLConnection {
   /**
    * Sends a statement once.
    * @param limit in milliseconds
-   * @throws (by the promise) LostStatement, or the server's own error
+   * @throws (by the promise) LostStatement, UncommittedChange, or the server's own error
    */
   execute(sql: string, values: readonly MySQLValue[], limit: number): Promise<unknown> {
     return new Promise((resolve, reject) => {
@@ -81,8 +92,10 @@ export class MySQLConnection {
           if (!end()) return
           this.answeredAt = performance.now()
           if (error && isLastAnswer(error)) this.doubtedSince ??= this.answeredAt
-          if (error) reject(error)
-          else resolve(answer)
+          if (error) return reject(error)
+          if (!leavesOpen(answer)) return resolve(answer)
+          this.inTransaction = true
+          reject(new UncommittedChange())
         })
       } catch (cause) {
         fail(cause)
@@ -140,6 +153,12 @@ export function execute(
 function typeCastFor(via: Connection): TypeCast {
   const { typeCast } = via.config as PoolOptions
   return typeof typeCast === 'function' ? (_field, next) => next() : true
+}
+
+/** Whether an answer to a change says that its transaction goes on. That to a read does not tell. */
+function leavesOpen(answer: unknown): boolean {
+  if (typeof answer !== 'object' || answer === null || !('serverStatus' in answer)) return false
+  return (Number(answer.serverStatus) & statusInTransaction) !== 0
 }
 
 /** The server's number of an error; 0 for one that is not the server's. */

@@ -43,6 +43,8 @@ export function openTarget(target: MySQLTarget, connectTimeout?: number): Opened
   const options = typeof target === 'object' && target !== null ? optionsGiven(target) : optionsOfURL(target)
   try {
     const pool = createPool(connectTimeout === undefined ? options : { connectTimeout, ...options })
+    // A server may be set to leave it off. Once a connection; should it fail, the first change there tells.
+    pool.on('connection', (connection) => connection.query('SET autocommit = 1', () => {}))
     return { target: pool, close: () => endPool(pool) }
   } catch (error) {
     // Not with the error as the cause: that of a URL carries the whole of it.
