@@ -102,8 +102,9 @@ const properties: Pick<Handling, 'session' | 'sessionID'> = {
  * What a handler changed is stored when it begins to answer: by `res.end`, `res.json`, `res.redirect`, the
  * first chunk of a stream, `flushHeaders` or `writeHead`. A stream may write 16 MiB while that is under way,
  * against back-pressure; past it the response becomes a 503. Changes made between a stream's first byte and its
- * end are stored before it ends. If storing fails, the answer is taken back and the error goes to `next(err)`;
- * a stream that has not ended gets a plain text answer with the error's status.
+ * end are stored before it ends. If storing fails, the answer is taken back and the error goes to `next(err)`, once;
+ * a stream that has not ended gets a plain text answer with the error's status. What the app's error handler changes in the
+ * session is stored with its answer; if that fails as well, a 5xx goes out, and in place of any other that plain text.
  *
  * There are two forms. `session(sessions)` takes what `createSessions` made. `session(options)` takes the options of
  * express-session and behaves as it does, safer where docs/migrating.md says so: to change an app's import and no

@@ -3,12 +3,16 @@ import { SessionError } from '../core/errors.ts'
 import type { Exchange, ResponseChanges } from '../http/exchange.ts'
 import { type Answering, headersSent, ResponseGuards } from './response-guards.ts'
 import { removeContentHeaders, takeHeaders } from './response-head.ts'
+import { sessionPicture } from './session-picture.ts'
 
 type AnyFunction = (this: ServerResponse, ...parameters: unknown[]) => unknown
 type Held = 'writeHead' | 'write' | 'end' | 'flushHeaders'
 interface Kept {
   readonly method: Held
   readonly parameters: unknown[]
+}
+interface WithSession {
+  readonly session?: unknown
 }
 
 /** Where a response keeps the hold on it. */
@@ -23,19 +27,21 @@ const none: readonly never[] = []
 /**
  * Holds a Node response back until the session is stored: the first byte leaves after the commit.
  *
- * @param fail passes an error to the app, which answers with it
+ * @param request whose `session` the app sees
+ * @param fail passes an error to the app, which answers with it; called once at most
  */
 export function holdResponse(
   response: ServerResponse,
   exchange: Exchange,
+  request: WithSession,
   fail: (error: unknown) => void,
 ): void {
   if (response.headersSent) exchange.work.closeHeaders()
-  new ResponseHold(response as HeldResponse, exchange, fail).install()
+  new ResponseHold(response as HeldResponse, exchange, request, fail).install()
 }
 
 /**
- * - `open`: the handler has not answered yet.
+ * - `open`: the handler has not answered yet, or its answer was taken back and the app's error handler has not.
  * - `committing`: it has begun to; what it writes is kept, and `write` returns false, so that a pipe pauses.
  * - `released`: what was kept went out, and all else passes straight through.
  * - `finishing`: the handler has ended a stream, and what it changed since the first byte is being stored.
@@ -44,6 +50,7 @@ export function holdResponse(
 class ResponseHold implements Answering {
   readonly #response: HeldResponse
   readonly #exchange: Exchange
+  readonly #request: WithSession
   readonly #fail: (error: unknown) => void
   readonly #writeHead: AnyFunction
   readonly #write: AnyFunction
@@ -54,13 +61,23 @@ class ResponseHold implements Answering {
   #keptBytes = 0
   #ended = false
   #statusCode = 200
-  /** There will be no other commit: the last one was made, or one failed. */
+  /** There will be no other commit: the last one was made, or one failed and the answer went out all the same. */
   #settled = false
+  /** The app was told of an error: of no second one, since an error handler must not be called for its own answer. */
+  #told = false
+  /** How the session stood when a commit failed: while it stands so, that commit is not tried again. */
+  #refused: string | undefined
   #drainListeners: AnyFunction[] | undefined
 
-  constructor(response: HeldResponse, exchange: Exchange, fail: (error: unknown) => void) {
+  constructor(
+    response: HeldResponse,
+    exchange: Exchange,
+    request: WithSession,
+    fail: (error: unknown) => void,
+  ) {
     this.#response = response
     this.#exchange = exchange
+    this.#request = request
     this.#fail = fail
     // A session that is opened only after the first byte can still be stored before the last.
     this.#state = response.headersSent ? 'released' : 'open'
@@ -99,6 +116,12 @@ class ResponseHold implements Answering {
   }
 
   #begin(method: Held, parameters: unknown[]): unknown {
+    if (this.#standsRefused) {
+      this.#exchange.work.closeHeaders()
+      this.#state = 'released'
+      return this.#pass(method, parameters)
+    }
+    this.#refused = undefined
     const finished = this.#exchange.finish()
     if (finished instanceof Promise) {
       this.#state = 'committing'
@@ -149,25 +172,32 @@ class ResponseHold implements Answering {
     } catch (error) {
       // Node refused what the handler gave it: it would have thrown at the handler.
       this.#takeBack(error)
-      if (changes) this.#apply(changes, undefined)
     }
   }
 
   #refuse(error: unknown): void {
     if (this.#state !== 'committing') return
     const head = this.#kept?.find(({ method }) => method === 'writeHead')
-    if (Number(head?.parameters[0] ?? this.#statusCode) < 500) return this.#takeBack(error)
+    if (Number(head?.parameters[0] ?? this.#statusCode) < 500) {
+      this.#refused = sessionPicture(this.#exchange.work, this.#request.session)
+      return this.#takeBack(error)
+    }
     // An answer that says that the server failed claims nothing, so it may go: it often is the app's answer
     // to this very error.
     this.#settled = true
     this.#release()
   }
 
-  /** Takes the answer back, and lets the app answer with the error. */
+  /** Whether a commit failed and nobody has changed the session since. */
+  get #standsRefused(): boolean {
+    const refused = this.#refused
+    return refused !== undefined && refused === sessionPicture(this.#exchange.work, this.#request.session)
+  }
+
+  /** Takes the answer back, and lets the app answer with the error; but not where this is its answer to one. */
   #takeBack(error: unknown): void {
     const response = this.#response
     this.#kept = undefined
-    this.#settled = true
     this.#state = 'discarding'
     if (this.#clientGone) return
     if (response.headersSent) return this.#cutShort(error)
@@ -175,14 +205,21 @@ class ResponseHold implements Answering {
     // So that an error handler that sets no status does not claim success.
     response.statusCode = error instanceof SessionError ? error.status : 500
     response.statusMessage = ''
-    if (!this.#ended) return this.#answerInstead(error)
-    this.#state = 'released'
+    if (!this.#ended || this.#told) return this.#answerInstead(error)
+    this.#state = 'open'
+    this.#ended = false
+    this.#keptBytes = 0
     // What others wrapped around these methods belongs to the answer that was taken back.
     this.install()
-    process.nextTick(this.#fail, error)
+    this.#tell(error)
   }
 
-  /** The handler is still writing: an error page of the app would be mixed with that. So this one is ours. */
+  #tell(error: unknown): void {
+    if (!this.#told) process.nextTick(this.#fail, error)
+    this.#told = true
+  }
+
+  /** The handler is still writing, and an error page of the app would be mixed with that; or this is in place of that page. */
   #answerInstead(error: unknown): void {
     const response = this.#response
     const text = 'The session could not be stored. Please try again.\n'
@@ -190,7 +227,7 @@ class ResponseHold implements Answering {
     response.setHeader('Content-Length', byteLength(text))
     response.setHeader('Connection', 'close')
     // Not ended but closed: only that tells a pipeline to let go of its source.
-    response.once('close', () => this.#fail(error))
+    response.once('close', () => this.#tell(error))
     this.#pass('flushHeaders', [])
     this.#pass('write', [text])
     response.socket?.destroySoon()
@@ -200,7 +237,7 @@ class ResponseHold implements Answering {
   #cutShort(error: unknown): void {
     this.#state = 'discarding'
     this.#response.destroy()
-    process.nextTick(this.#fail, error)
+    this.#tell(error)
   }
 
   #pass(method: Held, parameters: unknown[]): unknown {
@@ -218,7 +255,7 @@ class ResponseHold implements Answering {
 
   /** After the first byte: what the handler changed since then is stored before the response ends. */
   #endLate(parameters: unknown[]): unknown {
-    const late = this.#settled ? undefined : this.#exchange.finishLate()
+    const late = this.#settled || this.#standsRefused ? undefined : this.#exchange.finishLate()
     this.#settled = true
     if (!late) return this.#pass('end', parameters)
     this.#state = 'finishing'

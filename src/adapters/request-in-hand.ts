@@ -105,7 +105,7 @@ export class RequestInHand implements ExchangeRequest {
     Object.defineProperty(request, 'session', this.#handling.session)
     Object.defineProperty(request, 'sessionID', this.#handling.sessionID)
     // Before the handler: in `response.end(text(request.session))` it has looked `end` up before it opens the session.
-    holdResponse(this.#response, exchange, this.#next)
+    holdResponse(this.#response, exchange, request, this.#next)
     this.#next()
   }
 }
