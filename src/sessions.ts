@@ -77,10 +77,10 @@ export interface SessionsOptions {
    * option out. Whoever can write to the database can make sessions as long as any app lists `'plain'`, so do not
    * leave it there.
    *
-   * Data is good only under its record's key and for its user. Swapped, copied to another session's row, or changed, it is
-   * reported as ERR_SESSION_CORRUPT and the session is signed out; so it is when its `user_id` is changed. Not hidden are
+   * Data is good only under its record's key, publicId and user. Swapped, copied to another session's row, or changed, it is
+   * reported as ERR_SESSION_CORRUPT and the session is signed out; so it is when one of these is changed. Not hidden are
    * hashes of tokens, publicIds, users, times and sizes. Not prevented, for whoever can write to the database: ending
-   * sessions, putting an earlier state of a session back under its own key, even an ended one's, changing its publicId and its times
+   * sessions, putting an earlier state of a session back under its own key, even an ended one's, changing its times
    * (`authenticatedAt` too), and what `sessions.user(id)` counts, lists and remembers.
    * @example
    * encryption: [process.env.SESSION_ENCRYPTION_KEY, process.env.OLD_SESSION_ENCRYPTION_KEY]

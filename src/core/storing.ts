@@ -317,8 +317,9 @@ export class Storing {
   async #takeInFresh(): Promise<Whereabouts> {
     const base = this.#standing.record!
     const found = await this.#context.follow(base.key)
-    // That of another session lies there only if somebody put it there.
-    if (found?.publicId !== base.publicId) return 'ended'
+    if (!found) return 'ended'
+    // Another session has this one's former key only if somebody put it there.
+    if (found.former && found.publicId !== base.publicId) return 'ended'
     const fresh = this.#context.open(found) ?? found
     if (this.#standing.signedIn) {
       // As in `signIn`: a session of its own.

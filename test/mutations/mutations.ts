@@ -316,8 +316,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'whatever has the former key is merged into',
     file: 'src/core/storing.ts',
-    find: "if (found?.publicId !== base.publicId) return 'ended'",
-    replace: "if (!found) return 'ended'",
+    find: "if (found.former && found.publicId !== base.publicId) return 'ended'",
+    replace: '',
     tests: ['test/core/encryption.test.ts'],
   },
   {
