@@ -53,7 +53,7 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
   readonly #sweeper: Sweeper | undefined
   readonly #warnedAt = new Map<string, number>()
   readonly #corruptKeys = new Set<SessionKey>()
-  readonly #turns = new KeyedTurns()
+  readonly #turns: KeyedTurns
   #closing: Promise<void> | undefined
 
   constructor(settings: EngineSettings) {
@@ -63,6 +63,8 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
     this.tokensAreKeys = (settings.store as Partial<TokenKeyedStore>).keyedBy === 'token'
     this.rotationGrace = this.tokensAreKeys ? 0 : settings.rotationGrace
     this.merge = settings.merge
+    const { longestQueue, deadline } = { ...defaultBatching, ...settings.batching }
+    this.#turns = new KeyedTurns({ longestQueue, deadline })
     this.#batcher = new Batcher(settings.store, settings.batching, (doing, cause) =>
       this.#fault(doing, cause),
     )
