@@ -152,7 +152,8 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
 
   /**
    * Stops sweeping, waits for what is under way, and closes the store. May be called twice. Requests that are still
-   * being answered need the store, so stop the server first.
+   * being answered need the store, so stop the server first. A store that is not closed by `storeLimits.deadline` is waited for no
+   * longer, and `storeError` tells of it.
    *
    * @example
    * process.once('SIGTERM', () => server.close(() => void sessions.close()))
@@ -161,9 +162,19 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
     this.#closing ??= (async () => {
       await this.#sweeper?.stop()
       await this.#batcher.idle()
-      await this.#settings.store.close()
+      await this.#closeStore()
     })()
     return this.#closing
+  }
+
+  /** One that hangs must not keep a server from ending. */
+  async #closeStore(): Promise<void> {
+    try {
+      await this.#byDeadline(() => this.#settings.store.close())
+    } catch (cause) {
+      if (!(cause instanceof SessionError && cause.code === 'ERR_SESSION_STORE_TIMEOUT')) throw cause
+      this.#fault('closing', cause)
+    }
   }
 
   /** @internal */
