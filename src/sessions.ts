@@ -102,8 +102,9 @@ export interface SessionsOptions {
     readonly deadline?: Duration | undefined
     /**
      * So many reads may wait for the store, so many that look for a token from before a rotation, and so many changes, those
-     * counted that came in the same moment; one more fails at once with ERR_SESSION_STORE_BUSY (503). Give less to turn
-     * away early what could not be served in time. Default 10,000.
+     * counted that came in the same moment; one more fails at once with ERR_SESSION_STORE_BUSY (503). So many changes may also
+     * wait for others of the same session, each until the deadline. Give less to turn away early what could not be served in time.
+     * Default 10,000.
      */
     readonly queue?: number | undefined
   }

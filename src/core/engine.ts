@@ -53,7 +53,7 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
   readonly #sweeper: Sweeper | undefined
   readonly #warnedAt = new Map<string, number>()
   readonly #corruptKeys = new Set<SessionKey>()
-  readonly #turns = new KeyedTurns()
+  readonly #turns: KeyedTurns
   #closing: Promise<void> | undefined
 
   constructor(settings: EngineSettings) {
@@ -63,6 +63,8 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
     this.tokensAreKeys = (settings.store as Partial<TokenKeyedStore>).keyedBy === 'token'
     this.rotationGrace = this.tokensAreKeys ? 0 : settings.rotationGrace
     this.merge = settings.merge
+    const { longestQueue, deadline } = { ...defaultBatching, ...settings.batching }
+    this.#turns = new KeyedTurns({ longestQueue, deadline })
     this.#batcher = new Batcher(settings.store, settings.batching, (doing, cause) =>
       this.#fault(doing, cause),
     )
@@ -150,7 +152,8 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
 
   /**
    * Stops sweeping, waits for what is under way, and closes the store. May be called twice. Requests that are still
-   * being answered need the store, so stop the server first.
+   * being answered need the store, so stop the server first. A store that is not closed by `storeLimits.deadline` is waited for no
+   * longer, and `storeError` tells of it.
    *
    * @example
    * process.once('SIGTERM', () => server.close(() => void sessions.close()))
@@ -159,9 +162,19 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
     this.#closing ??= (async () => {
       await this.#sweeper?.stop()
       await this.#batcher.idle()
-      await this.#settings.store.close()
+      await this.#closeStore()
     })()
     return this.#closing
+  }
+
+  /** One that hangs must not keep a server from ending. */
+  async #closeStore(): Promise<void> {
+    try {
+      await this.#byDeadline(() => this.#settings.store.close())
+    } catch (cause) {
+      if (!(cause instanceof SessionError && cause.code === 'ERR_SESSION_STORE_TIMEOUT')) throw cause
+      this.#fault('closing', cause)
+    }
   }
 
   /** @internal */

@@ -93,6 +93,24 @@ export function storeBusy(longestQueue: number): SessionError {
   )
 }
 
+/** More changes of one session wait for their turn than may. Status 503. Nothing of the refused one was sent. */
+export function sessionBusy(longestQueue: number): SessionError {
+  return new SessionError(
+    'ERR_SESSION_STORE_BUSY',
+    `${longestQueue} changes of this session wait for their turn already, so this one was refused. Find what changes one session so often; if the database is slow, make it faster.`,
+    { status: 503 },
+  )
+}
+
+/** The turn of a change did not come in time. Status 503. Nothing of it was sent. */
+export function turnTooLate(deadline: number): SessionError {
+  return new SessionError(
+    'ERR_SESSION_STORE_TIMEOUT',
+    `The changes of this session that came before this one took longer than ${deadline} ms, so it was given up. Find what changes one session so often; if the database is slow, make it faster, or give storeLimits.deadline more time.`,
+    { status: 503 },
+  )
+}
+
 /** The session that was to be used has ended. Status 401: its holder may begin another. */
 export function sessionGone(message: string): SessionError {
   return new SessionError('ERR_SESSION_GONE', message, { status: 401 })

@@ -65,6 +65,8 @@ export class Line<Request, Answer> {
   #watching = false
   #sendingSoon = false
   #whenIdle: (() => void)[] = []
+  /** What is refused for want of room is rejected with, as one fault, until the queue has been empty. */
+  #noRoom: unknown
 
   constructor(settings: LineSettings<Request, Answer>) {
     this.#settings = settings
@@ -75,8 +77,10 @@ export class Line<Request, Answer> {
     return new Promise((resolve, reject) => {
       const { refusal } = this.#circuit
       if (refusal !== undefined) return reject(refusal as Error)
+      if (this.#waiting.length === 0) this.#noRoom = undefined
       if (this.#waiting.length >= this.#settings.longestQueue) {
-        return reject(this.#settings.fault(storeBusy(this.#settings.longestQueue)) as Error)
+        this.#noRoom ??= this.#settings.fault(storeBusy(this.#settings.longestQueue))
+        return reject(this.#noRoom as Error)
       }
       this.#waiting.push(new Call(request, this.#tick, resolve, reject))
       this.#sendSoon()

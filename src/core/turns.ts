@@ -1,3 +1,5 @@
+import { sessionBusy, turnTooLate } from './errors.ts'
+
 /** Does one thing after the other, in the order asked. */
 export class Turns {
   #last: Promise<unknown> | undefined
@@ -33,18 +35,79 @@ function firstFailureOf(before: Promise<unknown>, turn: Promise<unknown>): Promi
   )
 }
 
+/** How many may wait for their turn at one thing, and for how many milliseconds each. */
+export interface TurnLimits {
+  readonly longestQueue: number
+  readonly deadline: number
+}
+
 /** Turns for each of many things, known by their keys, and for none longer than somebody waits. */
 export class KeyedTurns {
-  readonly #turns = new Map<string, Turns>()
+  readonly #queues = new Map<string, TurnQueue>()
+  readonly #limits: TurnLimits | undefined
 
-  /** Acts when all that was asked before for this key is done. */
-  async take<Result>(key: string, act: () => Promise<Result>): Promise<Result> {
-    const turns = this.#turns.get(key) ?? new Turns()
-    this.#turns.set(key, turns)
-    try {
-      return await turns.take(act)
-    } finally {
-      if (!turns.pending) this.#turns.delete(key)
+  /** @param limits left out: all wait for as long as it takes */
+  constructor(limits?: TurnLimits) {
+    this.#limits = limits
+  }
+
+  /**
+   * Acts when all that was asked before for this key is done.
+   * @throws (by the promise) what `act` throws; ERR_SESSION_STORE_BUSY if too many wait for this key already, and
+   *   ERR_SESSION_STORE_TIMEOUT if its turn did not come in time: then it never acts
+   */
+  take<Result>(key: string, act: () => Promise<Result>): Promise<Result> {
+    let queue = this.#queues.get(key)
+    if (!queue) this.#queues.set(key, (queue = new TurnQueue(() => this.#queues.delete(key))))
+    return queue.take(act, this.#limits)
+  }
+}
+
+/** Turns at one thing, and how many wait for theirs. */
+class TurnQueue {
+  readonly #turns = new Turns()
+  readonly #emptied: () => void
+  #waiting = 0
+
+  /** @param emptied called when nobody acts or waits any more */
+  constructor(emptied: () => void) {
+    this.#emptied = emptied
+  }
+
+  take<Result>(act: () => Promise<Result>, limits: TurnLimits | undefined): Promise<Result> {
+    if (!limits || !this.#turns.pending) return this.#inTurn(act)
+    if (this.#waiting >= limits.longestQueue) return Promise.reject(sessionBusy(limits.longestQueue))
+    return this.#inTurnByDeadline(act, limits.deadline)
+  }
+
+  #inTurn<Result>(act: () => Promise<Result>): Promise<Result> {
+    const turn = this.#turns.take(act)
+    const over = (): void => {
+      if (!this.#turns.pending) this.#emptied()
     }
+    turn.then(over, over)
+    return turn
+  }
+
+  #inTurnByDeadline<Result>(act: () => Promise<Result>, deadline: number): Promise<Result> {
+    this.#waiting++
+    return new Promise((resolve, reject) => {
+      let tooLate = false
+      const giveUp = (): void => {
+        tooLate = true
+        this.#waiting--
+        reject(turnTooLate(deadline))
+      }
+      // It holds no process open: what goes on before it does.
+      const timer = setTimeout(giveUp, deadline).unref()
+      void this.#inTurn(async () => {
+        if (tooLate) return
+        clearTimeout(timer)
+        this.#waiting--
+        const acting = act()
+        resolve(acting)
+        await acting
+      })
+    })
   }
 }

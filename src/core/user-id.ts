@@ -17,7 +17,7 @@ export function userIdText(userId: UserId): string {
 function faultOf(userId: unknown): string | undefined {
   switch (typeof userId) {
     case 'bigint':
-      return undefined
+      return faultOfText(String(userId))
     case 'number':
       // NaN would be one user for all whose id could not be read.
       return Number.isSafeInteger(userId) ? undefined : `${userId}, which is no whole number that is exact`

@@ -38,7 +38,11 @@ export interface WorkContext {
   revoke(userId: string, publicId: string, reason: EndReason): Promise<boolean>
   /** Why a sign-in that was just stored may not stay; `undefined` if it may. Ends what has to give way to it. */
   refusalOf(signIn: SignIn): Promise<SessionError | undefined>
-  /** Does what changes one session after what this process is already doing to it. */
+  /**
+   * Does what changes one session after what this process is already doing to it.
+   * @throws (by the promise) what `act` throws; ERR_SESSION_STORE_BUSY or ERR_SESSION_STORE_TIMEOUT, without doing it, if too much is to be
+   *   done before, or takes too long
+   */
   inTurn<Result>(key: SessionKey, act: () => Promise<Result>): Promise<Result>
   /** Asks the store for anything else; its failure becomes a typed error and an event. */
   asking<Answer>(doing: string, ask: () => Promise<Answer>): Promise<Answer>

@@ -48,6 +48,28 @@ describe('the queue', () => {
     expect(store.finds.map(({ requests }) => requests)).toEqual([['sent'], ['a', 'b']])
   })
 
+  test('that is full is one fault for all that it refuses, until it has been empty', async () => {
+    const batcher = batcherWith({ lanes: 1, longestQueue: 2 })
+    const refusals: unknown[] = []
+    const refused = (name: string) =>
+      batcher.find(key(name)).catch((error: unknown) => void refusals.push(error))
+    const answerAll = async (): Promise<void> => {
+      for (const { requests, answer } of store.finds) answer(requests.map(() => undefined))
+      await turn()
+    }
+    for (let time = 1; time <= 2; time++) {
+      void batcher.find(key(`sent ${time}`))
+      await turn()
+      for (const name of ['a', 'b']) void batcher.find(key(name))
+      for (let count = 0; count < 20; count++) await refused(`refused ${count}`)
+      expect(faults).toMatchObject(Array(time).fill(busy))
+      await answerAll()
+      await answerAll()
+    }
+    expect(refusals).toHaveLength(40)
+    expect(new Set(refusals)).toEqual(new Set(faults))
+  })
+
   test('takes calls again when some of those that waited have gone', async () => {
     const batcher = batcherWith({ lanes: 1, longestQueue: 1 })
     void batcher.write(removal('sent'))
@@ -60,6 +82,7 @@ describe('the queue', () => {
     store.writes[1]!.answer(['done'])
     await turn()
     expect(store.writes.map(({ requests }) => requests[0]!.key)).toEqual(['sent', 'a', 'b'])
+    expect(faults).toHaveLength(1)
   })
 
   test('of writes is not that of finds', async () => {

@@ -161,6 +161,7 @@ describe('signing in', () => {
   test.each<[string, unknown]>([
     ['an empty text', ''],
     ['256 bytes', 'é'.repeat(128)],
+    ['a number of 256 digits', 10n ** 255n],
     ['undefined', undefined],
     ['null', null],
     ['an object', { id: 1 }],

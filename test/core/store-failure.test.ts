@@ -175,6 +175,21 @@ describe('closing', () => {
     expect(store.closed).toBe(1)
   })
 
+  test('does not wait for a store that never closes, and tells of it', async () => {
+    const store = Object.assign(new WatchedStore(), { close: () => new Promise<never>(() => undefined) })
+    const sessions = memorySessions({ store, storeLimits: { deadline: '20ms' } })
+    const told: unknown[] = []
+    sessions.on('storeError', (error) => told.push(error))
+    await sessions.close()
+    expect(told).toMatchObject([{ code: 'ERR_SESSION_STORE_TIMEOUT' }])
+  })
+
+  test('fails where the store says that it cannot be closed', async () => {
+    const failure = new Error('it is held open')
+    const store = Object.assign(new WatchedStore(), { close: () => Promise.reject(failure) })
+    await expect(memorySessions({ store }).close()).rejects.toBe(failure)
+  })
+
   test('makes whatever needs the store a typed 503', async () => {
     const { sessions, token } = await failingStore()
     const work = await sessions.load(token)
