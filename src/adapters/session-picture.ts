@@ -11,7 +11,7 @@ import type { UnitOfWork } from '../core/unit-of-work.ts'
  */
 export function sessionPicture(work: UnitOfWork, session: unknown): string {
   // What JSON leaves out, such as a Map, or cannot tell at all. Not deep: it may lead into all of an app's objects.
-  const shown = `${work.id} ${work.action} ${inspect(session, { customInspect: false })}`
+  const shown = `${work.id} ${work.action} ${work.unfinished} ${inspect(session, { customInspect: false })}`
   try {
     return shown + JSON.stringify(session)
   } catch {

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import { mergeInto } from './merge.ts'
 import type { SessionRecord } from './record.ts'
 import type { Session } from './session.ts'
@@ -44,4 +45,19 @@ export function restore(
   const visible = form.visible(held)
   mergeInto(session as unknown as Data, visible, visible, form.visible(wanted))
   form.mergeRest?.(session, held, wanted)
+  // Where one object stands in two places of the session, what was put back in the one is in the other too.
+  const restored = context.decode({ ...record, data: context.encode(form.dataOf(session)) }) ?? {}
+  if (!isDeepStrictEqual(form.visible(restored), form.visible(wanted))) form.refill(session, wanted)
+  else putInOrder(session as unknown as Data, Object.keys(form.visible(wanted)))
+}
+
+/** What is stored tells one order of names from another. */
+function putInOrder(data: Data, names: readonly string[]): void {
+  const held = Object.keys(data).filter((name) => names.includes(name))
+  if (isDeepStrictEqual(held, names)) return
+  for (const name of names) {
+    const value = data[name]
+    delete data[name]
+    data[name] = value
+  }
 }

@@ -21,6 +21,14 @@ export class SessionTokens {
     this.#stored = client
   }
 
+  /** The tokens of a session that begins in place of this one, for the same browser. */
+  successor(): SessionTokens {
+    const next = new SessionTokens(this.client, this.#form)
+    next.#stored = undefined
+    next.#ended = this.#ended
+    return next
+  }
+
   /** What the session goes by: once stored under it, if that is still to come. */
   get current(): string {
     return this.#planned ?? this.#stored ?? this.plan()

@@ -17,7 +17,7 @@ export class Standing {
   readonly #context: WorkContext
   readonly #form: SessionForm
   readonly #unavailable: SessionError | undefined
-  readonly tokens: SessionTokens
+  tokens: SessionTokens
   /** The record as it was last read or stored. */
   record: SessionRecord | undefined
   /** The session in hand, once it was opened. */
@@ -41,8 +41,8 @@ export class Standing {
   touched = false
   headersOut = false
   /** When the session was found, by the store's clock; where it was not, when this began, by this process's. */
-  readonly readAt: number | undefined
-  readonly begunAt: number
+  readAt: number | undefined
+  begunAt: number
   #nextPublicId: string | undefined
 
   /** @param token the browser's, if it led to `record` */
@@ -115,6 +115,17 @@ export class Standing {
     if (this.#unavailable) throw this.#unavailable
   }
 
+  /** That of a session which begins in place of this one. What is under way for this one goes on with this. */
+  successor(): Standing {
+    const next = new Standing(this.#context, this.#form, undefined, undefined, this.#unavailable)
+    next.tokens = this.tokens.successor()
+    next.headersOut = this.headersOut
+    // The request is as old as it was.
+    next.readAt = this.readAt
+    next.begunAt = this.begunAt
+    return next
+  }
+
   /** Goes on with no stored session, and none in the browser that would be good for it. */
   becomeNew(): void {
     this.state = 'open'
@@ -144,7 +155,7 @@ export class Standing {
   /** What is in hand, as it would be stored. */
   encoded(): Uint8Array {
     if (this.session) return this.#context.encode(this.#form.dataOf(this.session))
-    return this.record?.data ?? this.#context.encode({})
+    return this.record?.data ?? this.carried?.data ?? this.#context.encode({})
   }
 
   /** What has to be stored, if the session's data is this. */

@@ -162,8 +162,6 @@ export class Storing {
     const { publicId, unanswered } = this.#standing
     this.#standing.unanswered = unanswered ? [...unanswered, write] : [write]
     const result = await this.#context.write(write, publicId)
-    // Another session has begun meanwhile, without waiting for this one.
-    if (this.#standing.publicId !== publicId) return undefined
     if (result === 'done') {
       await this.#stored(write)
       return undefined
@@ -346,7 +344,8 @@ export class Storing {
   #startAnew(whereabouts: 'ended' | 'moved'): void {
     const { userId, record } = this.#standing
     if (whereabouts === 'ended') this.#dropAllBut(record)
-    this.#standing.becomeNew()
+    if (whereabouts === 'moved') this.#standing.carryOn()
+    else this.#standing.becomeNew()
     this.#standing.userId = userId
     this.#standing.signedIn = true
   }

@@ -12,13 +12,13 @@ import { Turns } from './turns.ts'
 import { type UserId, userIdText } from './user-id.ts'
 import type { WorkContext } from './work-context.ts'
 
-/** The session of that publicId ends, for that reason. */
+/** A session ends, for that reason. */
 interface Ending {
-  readonly publicId: string
-  /** As it was last known; `undefined`: it was never stored. */
-  readonly record: SessionRecord | undefined
+  readonly standing: Standing
   readonly reason: EndReason
 }
+
+const noEndings: readonly Ending[] = []
 
 /**
  * One request's work on one session: what it found, what it changed, and the commit that stores it.
@@ -27,9 +27,10 @@ interface Ending {
 export class UnitOfWork implements SessionWork {
   readonly #context: WorkContext
   readonly #form: SessionForm
-  readonly #standing: Standing
+  /** Another one once another session has begun in place of the first. */
+  #standing: Standing
   /** What the commit has to end: because that was planned, or because it has failed before. */
-  #ending: Ending | undefined
+  #endings: readonly Ending[] = noEndings
   readonly #turns = new Turns()
   #storingMade: Storing | undefined
 
@@ -110,6 +111,11 @@ export class UnitOfWork implements SessionWork {
     return this.#standing.touchDue
   }
 
+  /** Whether something is still to be done that nobody waited for, or an ending to be tried again; told by how much. */
+  get unfinished(): number {
+    return this.#endings.length + (this.#turns.pending ? 1 : 0)
+  }
+
   /** Whether no stored session was found. */
   get isNew(): boolean {
     return this.#standing.record === undefined
@@ -130,7 +136,7 @@ export class UnitOfWork implements SessionWork {
     const { pending } = this.#turns
     // Something that the handler did not wait for: its failure is the commit's.
     if (pending) return this.#commitAfter(pending)
-    if (this.#ending) return this.#finishEnding(this.#ending).then(() => this.commit())
+    if (this.#endings.length > 0) return this.#finishEndings().then(() => this.commit())
     if (!this.#standing.session)
       return this.#standing.state === 'open' && this.#standing.dueUnopened ? this.#storeInTurn() : undefined
     let data: Uint8Array
@@ -146,31 +152,24 @@ export class UnitOfWork implements SessionWork {
   }
 
   async #commitAfter(pending: Promise<unknown>): Promise<void> {
-    const planned = this.#ending
+    const isPlanned = this.#endings.length > 0
     try {
       await pending
     } catch (error) {
       // What is to end ends, whatever else has failed.
-      if (planned) await this.#finishEnding(planned).catch(() => undefined)
+      if (isPlanned) await this.#finishEndings().catch(() => undefined)
       throw error
     }
     await this.commit()
   }
 
-  #finishEnding(ending: Ending): Promise<void> {
+  #finishEndings(): Promise<void> {
+    const endings = this.#endings
     // Unless another session has begun since, nothing is left to be stored.
-    if (this.#isCurrent(ending)) this.#leaveAs('ended')
-    return this.#turns.take(() => this.#remove(ending))
-  }
-
-  #isCurrent({ publicId }: Ending): boolean {
-    return publicId === this.#standing.publicId
-  }
-
-  /** The ending of the session in hand. */
-  #endingFor(reason: EndReason): Ending {
-    const { publicId, record } = this.#standing
-    return { publicId, record, reason }
+    if (endings.some(({ standing }) => standing === this.#standing)) this.#leaveAs('ended')
+    // One after the other, and each whatever becomes of those before.
+    for (const ending of endings) this.#turns.take(() => this.#remove(ending)).catch(() => undefined)
+    return this.#turns.pending as Promise<void>
   }
 
   /** Made when there is something to store, as in most requests there is not. */
@@ -179,13 +178,15 @@ export class UnitOfWork implements SessionWork {
   }
 
   #storeInTurn(): Promise<void> {
-    return this.#turns.take(() => this.#storing.store())
+    // Of the session in hand now, whichever is by the time that it is its turn.
+    const storing = this.#storing
+    return this.#turns.take(() => storing.store())
   }
 
   /** Ends the session with the commit. */
   end(): void {
     this.#leaveAs('ended')
-    this.#ending ??= this.#endingFor('destroy')
+    this.#plan({ standing: this.#standing, reason: 'destroy' })
   }
 
   /** Leaves the session as it is stored: this work stores nothing of it. */
@@ -200,7 +201,8 @@ export class UnitOfWork implements SessionWork {
 
   /** Goes on with a new session, under a new token, and leaves the one before as it is stored. */
   startNew(): void {
-    this.#standing.becomeNew()
+    this.#standing = this.#standing.successor()
+    this.#storingMade = undefined
     this.#standing.regenerated = true
     this.#standing.session = this.#form.open(this, {})
   }
@@ -232,14 +234,13 @@ export class UnitOfWork implements SessionWork {
       await this.#storing.settle()
       this.#standing.decrypt()
       // An ending that failed, and that nobody waited for, comes first: nothing of that session goes on.
-      if (this.#ending) {
-        const goesOn = !this.#isCurrent(this.#ending)
-        await this.#remove(this.#ending)
-        if (!goesOn) this.#standing.becomeEmpty()
+      for (const ending of this.#endings) {
+        await this.#remove(ending)
+        if (ending.standing === this.#standing) this.#standing.becomeEmpty()
       }
       // What another user left in the session is theirs.
       const another = this.#standing.userId !== undefined && this.#standing.userId !== text
-      if (another) await this.#remove(this.#endingFor('signOut'))
+      if (another) await this.#remove({ standing: this.#standing, reason: 'signOut' })
       if (another || this.#standing.state === 'gone') this.#standing.becomeEmpty()
       // A session of its own: a third token for that one could reach the browser after the second, and end up with neither.
       else if (this.#standing.former) this.#standing.carryOn()
@@ -251,7 +252,7 @@ export class UnitOfWork implements SessionWork {
 
   signOut(): Promise<void> {
     return this.#turns.take(async () => {
-      await this.#remove(this.#endingFor('signOut'))
+      await this.#remove({ standing: this.#standing, reason: 'signOut' })
       this.#standing.becomeEmpty()
     })
   }
@@ -268,14 +269,14 @@ export class UnitOfWork implements SessionWork {
 
   regenerate(): Promise<void> {
     return this.#turns.take(async () => {
-      await this.#remove(this.#endingFor('regenerate'))
+      await this.#remove({ standing: this.#standing, reason: 'regenerate' })
       this.startNew()
     })
   }
 
   destroy(): Promise<void> {
     // Another session may have begun by the time that it is its turn.
-    const ending = this.#endingFor('destroy')
+    const ending: Ending = { standing: this.#standing, reason: 'destroy' }
     this.#leaveAs('ended')
     return this.#turns.take(() => this.#remove(ending))
   }
@@ -295,8 +296,9 @@ export class UnitOfWork implements SessionWork {
 
   save(): Promise<void> {
     // Told to whoever asked for the save, but no reason for the commit to fail: nothing is lost that could be kept.
+    const standing = this.#standing
     return this.#storeInTurn().then(() => {
-      if (this.#standing.state === 'gone')
+      if (standing.state === 'gone')
         throw sessionGone('This session has ended, so nothing more is stored in it.')
     })
   }
@@ -319,22 +321,30 @@ export class UnitOfWork implements SessionWork {
   }
 
   async #remove(ending: Ending): Promise<void> {
-    let { record } = ending
+    const { standing, reason } = ending
     try {
-      this.#standing.assertAvailable()
-      if (this.#isCurrent(ending)) await this.#storing.settle()
-      if (this.#isCurrent(ending)) record = this.#standing.record
-      if (record) await this.#removeStored(record, ending.reason)
+      standing.assertAvailable()
+      await this.#storingOf(standing).settle()
+      if (standing.record) await this.#removeStored(standing.record, reason)
     } catch (error) {
       // If the handler did not wait for it, the commit tries again and fails with it.
-      this.#ending = { ...ending, record }
+      this.#plan(ending)
       throw error
     }
-    if (record && this.#isCurrent(ending)) {
-      this.#standing.record = undefined
-      this.#standing.tokens.forget()
+    if (standing.record) {
+      standing.record = undefined
+      standing.tokens.forget()
     }
-    if (this.#ending?.publicId === ending.publicId) this.#ending = undefined
+    this.#endings = this.#endings.filter((planned) => planned.standing !== standing)
+  }
+
+  #plan(ending: Ending): void {
+    if (!this.#endings.some(({ standing }) => standing === ending.standing))
+      this.#endings = [...this.#endings, ending]
+  }
+
+  #storingOf(standing: Standing): Storing {
+    return standing === this.#standing ? this.#storing : new Storing(this.#context, this.#form, standing)
   }
 
   async #removeStored(record: SessionRecord, reason: EndReason): Promise<void> {

@@ -1,5 +1,6 @@
 import { SessionError } from 'coatcheck'
 import { describe, expect, test } from 'vitest'
+import { keyOf } from '../../dist/core/token.js'
 import { bag, failingStore, memorySessions, readData, type WatchedStore } from './works.ts'
 
 const unavailable = { code: 'ERR_SESSION_STORE_UNAVAILABLE', status: 503 }
@@ -77,6 +78,60 @@ describe('a session that begins in place of one whose ending', () => {
     expect((await sessions.load(token)).isNew).toBe(true)
     expect(work.outcome.action).toBe('issue')
     expect(await readData(sessions, work.id)).toEqual({ flash: 'signed out' })
+  })
+
+  test.each(['goes on', 'ends'])(
+    '%s: a save of the other that merges meanwhile leaves it alone',
+    async (how) => {
+      const { store, sessions, token } = await failingStore()
+      const work = await sessions.load(token)
+      const other = await sessions.load(token)
+      bag(other).theirs = 'private to ada'
+      await other.commit()
+      bag(work).mine = 1
+      void bag(work).save()
+      if (how === 'ends') void bag(work).destroy()
+      work.startNew()
+      bag(work).guest = true
+      await work.commit()
+      const fresh = await sessions.load(work.id)
+      expect([work.outcome.action, fresh.userId, { ...bag(fresh) }]).toEqual([
+        'issue',
+        undefined,
+        { guest: true },
+      ])
+      const [left] = await store.find([keyOf(token)])
+      expect(left === undefined).toBe(how === 'ends')
+      expect(await sessions.user('ada').list()).toHaveLength(how === 'ends' ? 0 : 1)
+    },
+  )
+
+  test('ends with a sign-in that is being stored leaves nothing of that', async () => {
+    const { sessions } = await failingStore()
+    const work = sessions.begin()
+    await bag(work).signIn('bob')
+    void bag(work).save()
+    void bag(work).destroy()
+    work.startNew()
+    await work.commit()
+    expect(await sessions.user('bob').list()).toEqual([])
+  })
+
+  test('failed, and that fails to end too: the commit ends both', async () => {
+    const { store, sessions, token } = await failingStore()
+    const work = await sessions.load(token)
+    for (let count = 0; count < 2; count++) {
+      await bag(work).save()
+      failNext(store, 'remove')
+      await expect(bag(work).destroy()).rejects.toMatchObject(unavailable)
+      work.startNew()
+      bag(work).n = count
+    }
+    await bag(work).save()
+    work.end()
+    await work.commit()
+    expect((await store.list({ limit: 10 })).items).toEqual([])
+    expect(work.outcome.action).toBe('clear')
   })
 
   test('waits for its turn ends that, and is stored', async () => {

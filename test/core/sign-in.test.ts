@@ -122,6 +122,20 @@ describe('signing in', () => {
     }
   })
 
+  test('by a token from before a rotation keeps what the visitor had, also if nobody opened the session', async () => {
+    const sessions = memorySessions()
+    const before = await storedSession(sessions, { cart: ['coat'] })
+    const [first, racing] = [await sessions.load(before), await sessions.load(before)]
+    await first.signIn('ada')
+    await racing.signIn('ada')
+    await first.commit()
+    const late = await sessions.load(before)
+    await late.signIn('ada')
+    for (const work of [racing, late]) {
+      expect(await readData(sessions, await committedToken(work))).toEqual({ cart: ['coat'] })
+    }
+  })
+
   test.each(['before it ends', 'after it has ended'])(
     'by a token from before a rotation, %s, brings back nothing of the session',
     async (when) => {

@@ -78,6 +78,46 @@ describe('session.update()', () => {
     expect(await readData(sessions, token)).toEqual(expected)
   })
 
+  test.each([
+    ['objects', { a: 1 }, { b: 2 }],
+    ['arrays', ['old'], ['new']],
+  ])(
+    'that puts one of its %s in two places keeps the other as it was, whoever interferes',
+    async (_what, saved, draft) => {
+      const sessions = memorySessions()
+      const token = await storedSession(sessions, { saved, draft, n: 0 })
+      const work = await sessions.load(token)
+      const other = await sessions.load(token)
+      bag(other).n = 1
+      await other.commit()
+      const alias = (session: object) =>
+        Object.assign(session, { saved: (session as { draft: unknown }).draft })
+      await bag(work).update((session) => void alias(session))
+      expect(await readData(sessions, token)).toEqual({ saved: draft, draft, n: 1 })
+      const failing = await sessions.load(await storedSession(sessions, { saved, draft }))
+      await bag(failing)
+        .update((session) => {
+          alias(session)
+          throw new Error('the app failed')
+        })
+        .catch(() => undefined)
+      expect({ ...bag(failing) }).toEqual({ saved, draft })
+      expect(failing.commit()).toBeUndefined()
+    },
+  )
+
+  test('that takes something out and throws stores nothing', async () => {
+    const sessions = memorySessions()
+    const work = await sessions.load(await storedSession(sessions, { a: 1, n: 1 }))
+    const failure = new Error('the app failed')
+    const update = bag(work).update((session) => {
+      delete (session as { a?: number }).a
+      throw failure
+    })
+    await expect(update).rejects.toBe(failure)
+    expect(work.commit()).toBeUndefined()
+  })
+
   test('that throws leaves the session as it was, and stores nothing', async () => {
     const store = new WatchedStore()
     const sessions = memorySessions({ store })
