@@ -178,9 +178,11 @@ export class Storing {
     const write = unanswered.at(-1)!
     const key = write.type === 'update' ? write.key : this.#context.keyOf(this.#standing.tokens.current)
     const found = await this.#context.find(key)
-    if (found?.publicId !== this.#standing.publicId) return false
+    if (!found) return false
     const stored = this.#context.open(found) ?? found
     const isOurs = unanswered.some((each) => isResultOf(each, stored))
+    // Stores that know sessions by token may give one that was just inserted another publicId.
+    if (found.publicId !== this.#standing.publicId && !(isOurs && write.type === 'insert')) return false
     // Under the same token it may be anybody's.
     if (write.type === 'update' && !isOurs) return false
     if (!isOurs && session && record) mergeRecords(this.#context, this.#form, session, record, stored)

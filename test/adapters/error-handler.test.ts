@@ -229,20 +229,24 @@ describe.each(frameworks)('in $name, after a commit that failed,', (framework) =
     },
   )
 
-  test('a sign-in of the error handler is stored, and its token told', async () => {
-    const served = await serve({
-      framework,
-      handler: changing,
-      onError: async (_error, request, response) => {
-        served.store.down.clear()
-        await request.session.signIn('guest')
-        response.writeHead(302, { Location: '/session' }).end()
-      },
-    })
-    served.store.down.add('write')
-    expect(cookieOf(await get(served.url))).toMatch(/^sid=s/)
-    expect(await served.sessions.user('guest').list()).toHaveLength(1)
-  })
+  test.each(['that it waits for', 'that it does not wait for'])(
+    'a sign-in of the error handler %s is stored, and its token told',
+    async (how) => {
+      const served = await serve({
+        framework,
+        handler: changing,
+        onError: async (_error, request, response) => {
+          served.store.down.clear()
+          const signingIn = request.session.signIn('guest')
+          if (how === 'that it waits for') await signingIn
+          response.writeHead(302, { Location: '/session' }).end()
+        },
+      })
+      served.store.down.add('write')
+      expect(cookieOf(await get(served.url))).toMatch(/^sid=s/)
+      expect(await served.sessions.user('guest').list()).toHaveLength(1)
+    },
+  )
 })
 
 test('after an answer that Node refused, too, what the error handler puts into the session is stored', async () => {

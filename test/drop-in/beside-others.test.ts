@@ -104,3 +104,23 @@ sideBySide(
   },
   { theirs: 'null', ours: String(month), reason: 'concurrent updates are merged' },
 )
+
+sideBySide(
+  'a new session whose save was carried out, but not answered, is one session',
+  async (side) => {
+    const store = side.store()
+    const set = store.set.bind(store)
+    store.set = (id, session, done) =>
+      set(id, session, () => {
+        store.set = set
+        done?.(new Error('the answer was lost'))
+      })
+    const handler: Handler = (request, response) => {
+      request.session['views'] = 1
+      request.session.save(() => response.end())
+    }
+    const app = await side.serve({ store }, handler)
+    return [(await app.get('/')).cookies.length, store.rows.size]
+  },
+  { both: [1, 1] },
+)

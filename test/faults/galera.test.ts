@@ -101,6 +101,9 @@ describe('three apps, each on its own node of a Galera cluster', () => {
 
   test('a read with it gives what a read without it gives, and what that costs is written down', async () => {
     const browser = await signedIn(apps[0]!, 'reader')
+    // Without causalReads the other node may not know of the login yet.
+    const isKnown = async () => (await browser.get(plain[1]!.url, '/who')).status === 200
+    await vi.waitUntil(isKnown, { timeout: 30_000 })
     const compare = async (when: string) => {
       const times: number[][] = [[], []]
       for (let round = 0; round < rounds; round++) {

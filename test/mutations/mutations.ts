@@ -267,7 +267,7 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'an ending that failed is not tried again',
     file: work,
-    find: '      this.#ending = { ...ending, record }\n',
+    find: '      this.#plan(ending)\n',
     replace: '',
     tests: ['test/core/store-failure.test.ts', properties],
   },
@@ -330,8 +330,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'an ending is forgotten if another session begins meanwhile',
     file: 'src/core/unit-of-work.ts',
-    find: '    let { record } = ending\n',
-    replace: '    let record = this.#standing.record\n',
+    find: '    const { standing, reason } = ending\n',
+    replace: '    const standing = this.#standing\n    const { reason } = ending\n',
     tests: ['test/core/not-awaited.test.ts'],
   },
   {
