@@ -163,13 +163,13 @@ export class UnitOfWork implements SessionWork {
     await this.commit()
   }
 
-  #finishEndings(): Promise<void> {
+  async #finishEndings(): Promise<void> {
     const endings = this.#endings
     // Unless another session has begun since, nothing is left to be stored.
     if (endings.some(({ standing }) => standing === this.#standing)) this.#leaveAs('ended')
     // One after the other, and each whatever becomes of those before.
     for (const ending of endings) this.#turns.take(() => this.#remove(ending)).catch(() => undefined)
-    return this.#turns.pending as Promise<void>
+    await this.#turns.pending
   }
 
   /** Made when there is something to store, as in most requests there is not. */
@@ -331,6 +331,8 @@ export class UnitOfWork implements SessionWork {
       this.#plan(ending)
       throw error
     }
+    // A save of it that is still to come stores nothing. Whoever goes on with it says so.
+    standing.state = 'ended'
     if (standing.record) {
       standing.record = undefined
       standing.tokens.forget()

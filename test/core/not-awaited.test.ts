@@ -106,6 +106,15 @@ describe('a session that begins in place of one whose ending', () => {
     },
   )
 
+  test('nobody waited for is not stored once more by a save that comes before it begins', async () => {
+    const { store, sessions, token } = await failingStore()
+    const work = await sessions.load(token)
+    void bag(work).regenerate()
+    void bag(work).save()
+    await work.commit()
+    expect((await store.list({ limit: 10 })).items).toEqual([])
+  })
+
   test('ends with a sign-in that is being stored leaves nothing of that', async () => {
     const { sessions } = await failingStore()
     const work = sessions.begin()
