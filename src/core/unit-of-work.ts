@@ -230,47 +230,52 @@ export class UnitOfWork implements SessionWork {
     // In turn: a save under way must not take the new token for the one that it stored.
     return this.#turns.take(async () => {
       const text = userIdText(userId)
-      this.#standing.assertAvailable()
-      await this.#storing.settle()
-      this.#standing.decrypt()
+      const standing = this.#standing
+      standing.assertAvailable()
+      await this.#storingOf(standing).settle()
+      standing.decrypt()
       // An ending that failed, and that nobody waited for, comes first: nothing of that session goes on.
       for (const ending of this.#endings) {
         await this.#remove(ending)
-        if (ending.standing === this.#standing) this.#standing.becomeEmpty()
+        if (ending.standing === standing) standing.becomeEmpty()
       }
       // What another user left in the session is theirs.
-      const another = this.#standing.userId !== undefined && this.#standing.userId !== text
-      if (another) await this.#remove({ standing: this.#standing, reason: 'signOut' })
-      if (another || this.#standing.state === 'gone') this.#standing.becomeEmpty()
+      const another = standing.userId !== undefined && standing.userId !== text
+      if (another) await this.#remove({ standing, reason: 'signOut' })
+      if (another || standing.state === 'gone') standing.becomeEmpty()
       // A session of its own: a third token for that one could reach the browser after the second, and end up with neither.
-      else if (this.#standing.former) this.#standing.carryOn()
-      this.#standing.userId = text
-      this.#standing.signedIn = true
-      this.#standing.tokens.plan()
+      else if (standing.former) standing.carryOn()
+      standing.userId = text
+      standing.signedIn = true
+      standing.tokens.plan()
     })
   }
 
   signOut(): Promise<void> {
     return this.#turns.take(async () => {
-      await this.#remove({ standing: this.#standing, reason: 'signOut' })
-      this.#standing.becomeEmpty()
+      const standing = this.#standing
+      await this.#remove({ standing, reason: 'signOut' })
+      standing.becomeEmpty()
     })
   }
 
   rotate(): Promise<void> {
     return this.#turns.take(async () => {
-      this.#standing.assertAvailable()
-      await this.#storing.settle()
-      this.#standing.decrypt()
+      const standing = this.#standing
+      standing.assertAvailable()
+      await this.#storingOf(standing).settle()
+      standing.decrypt()
       // One that has just got a new token needs no other.
-      if (this.#standing.record && !this.#standing.former) this.#standing.tokens.plan()
+      if (standing.record && !standing.former) standing.tokens.plan()
     })
   }
 
   regenerate(): Promise<void> {
     return this.#turns.take(async () => {
-      await this.#remove({ standing: this.#standing, reason: 'regenerate' })
-      this.startNew()
+      const standing = this.#standing
+      await this.#remove({ standing, reason: 'regenerate' })
+      // Unless a handler that did not wait has begun one already.
+      if (standing === this.#standing) this.startNew()
     })
   }
 
@@ -283,14 +288,15 @@ export class UnitOfWork implements SessionWork {
 
   reload(): Promise<void> {
     return this.#turns.take(async () => {
-      this.#standing.assertAvailable()
-      await this.#storing.settle()
-      const key = this.#standing.record?.key
+      const standing = this.#standing
+      standing.assertAvailable()
+      await this.#storingOf(standing).settle()
+      const key = standing.record?.key
       const fresh = key && (await this.#context.follow(key))
       if (!fresh) {
         throw sessionGone('There is no stored session to reload: it has ended, or was never saved.')
       }
-      this.#standing.reload(fresh, key)
+      standing.reload(fresh, key)
     })
   }
 
