@@ -13,7 +13,7 @@ const bin = join(root, 'node_modules/.bin')
 const run = promisify(execFile)
 /** Milliseconds that end what a mutation lets hang: one test, and all of them. */
 const longestTest = 20_000
-const longest = 300_000
+const longest = 900_000
 
 interface Found {
   readonly mutation: Mutation
