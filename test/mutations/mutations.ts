@@ -210,16 +210,16 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'a sign-in keeps the token',
     file: work,
-    find: `      this.#standing.signedIn = true
-      this.#standing.tokens.plan()`,
-    replace: '      this.#standing.signedIn = true',
+    find: `      standing.signedIn = true
+      standing.tokens.plan()`,
+    replace: '      standing.signedIn = true',
     tests: ['test/core/sign-in.test.ts', properties],
   },
   {
     name: 'another user goes on with what the one before left',
     file: work,
-    find: "if (another || this.#standing.state === 'gone') this.#standing.becomeEmpty()",
-    replace: "if (this.#standing.state === 'gone') this.#standing.becomeEmpty()",
+    find: "if (another || standing.state === 'gone') standing.becomeEmpty()",
+    replace: "if (standing.state === 'gone') standing.becomeEmpty()",
     tests: ['test/core/sign-in.test.ts', properties],
   },
   {
