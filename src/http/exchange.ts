@@ -109,6 +109,17 @@ export class Exchange {
   }
 
   /**
+   * What `finish` is going to say if the commit that it began goes well. For a response whose headers cannot wait for that.
+   * It never drops a cookie.
+   */
+  get expectedChanges(): ResponseChanges | undefined {
+    const { work } = this
+    const isHeld = work.leadsFrom(work.id)
+    if (isHeld ? !this.#setsAgain() : work.isFormer || !work.session) return undefined
+    return this.#setting(work.id)
+  }
+
+  /**
    * Stores what a handler changed after the headers went; `undefined` if nothing did.
    * @throws (by the promise) as `finish`, and ERR_SESSION_HEADERS_SENT if a cookie would have to be set for it
    */
@@ -134,18 +145,22 @@ export class Exchange {
 
   #changes(): ResponseChanges | undefined {
     const { work } = this
-    const { cookie, signer } = this.#context
+    const { cookie } = this.#context
     work.closeHeaders()
     // Most responses: the browser has the cookie already, and it is to stay as it is.
     if (work.action === 'keep' && !this.#setsAgain()) return undefined
     const { outcome } = work
     if (outcome.action === 'clear') return { setCookie: cookie.clear(this.#secure) }
-    if (outcome.token === undefined) return undefined
+    return outcome.token === undefined ? undefined : this.#setting(outcome.token)
+  }
+
+  #setting(token: string): ResponseChanges | undefined {
+    const { cookie, signer } = this.#context
     if (!cookie.settable(this.#secure)) {
       warnInsecure()
       return undefined
     }
-    return { setCookie: cookie.set(signer.sign(outcome.token), this.#secure) }
+    return { setCookie: cookie.set(signer.sign(token), this.#secure) }
   }
 }
 
