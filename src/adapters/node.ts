@@ -30,6 +30,9 @@ type HeldResponse = ServerResponse & { [heldBy]?: ResponseHold }
 /** What a handler may write while the commit is under way, before it is taken for one that ignores back-pressure. */
 const bufferLimit = 16 * 2 ** 20 // bytes
 
+/** How long the app may take to answer an error that it was told of, before a plain text answer goes out in its place. */
+const patience = 10_000 // milliseconds
+
 const none: readonly never[] = []
 /**
  * Holds a Node response back until the session is stored: the first byte leaves after the commit.
@@ -79,6 +82,8 @@ class ResponseHold implements Answering {
   #drainListeners: AnyFunction[] | undefined
   /** Set once the answer was ended before it could be sent. */
   #connection: ConnectionGuard | undefined
+  /** Runs while the app has an error to answer: whoever waited for `next` only once, as engine.io does, never will. */
+  #answerDue: NodeJS.Timeout | undefined
   /** The head of an upgrade was written, before the commit. */
   #handshakeSent = false
 
@@ -130,6 +135,7 @@ class ResponseHold implements Answering {
   }
 
   #begin(method: Held, parameters: unknown[]): unknown {
+    clearTimeout(this.#answerDue)
     if (this.#standsRefused) {
       this.#exchange.work.closeHeaders()
       this.#state = 'released'
@@ -138,16 +144,17 @@ class ResponseHold implements Answering {
     this.#refused = undefined
     const finished = this.#exchange.finish()
     if (finished instanceof Promise) {
-      const result = method === 'writeHead' && this.#isHandshake ? this.#sendHandshake(parameters) : undefined
-      this.#state = 'committing'
-      this.#statusCode = this.#response.statusCode
-      new ResponseGuards(this.#response, this).install()
+      // First of all, because what follows may throw if this is a stand-in for a response.
       finished
         .then(
           (changes) => this.#release(changes),
           (error: unknown) => this.#refuse(error),
         )
         .catch((error: unknown) => this.#cutShort(error))
+      const result = method === 'writeHead' && this.#isHandshake ? this.#sendHandshake(parameters) : undefined
+      this.#state = 'committing'
+      this.#statusCode = this.#response.statusCode
+      new ResponseGuards(this.#response, this).install()
       return this.#handshakeSent ? result : this.#keep(method, parameters)
     }
     this.#state = 'released'
@@ -222,7 +229,8 @@ class ResponseHold implements Answering {
   #refuse(error: unknown): void {
     if (this.#state !== 'committing') return
     const head = this.#kept?.find(({ method }) => method === 'writeHead')
-    if (Number(head?.parameters[0] ?? this.#statusCode) < 500) {
+    const saysThatItFailed = Number(head?.parameters[0] ?? this.#statusCode) >= 500
+    if (!saysThatItFailed) {
       this.#refused = sessionPicture(this.#exchange.work, this.#request.session)
       return this.#takeBack(error)
     }
@@ -257,6 +265,17 @@ class ResponseHold implements Answering {
     // What others wrapped around these methods belongs to the answer that was taken back.
     this.install()
     this.#tell(error)
+    this.#answerDue = setTimeout(() => this.#answerForApp(error), patience).unref()
+  }
+
+  #answerForApp(error: unknown): void {
+    if (this.#clientGone) return
+    this.#state = 'discarding'
+    try {
+      this.#answerInstead(error)
+    } catch {
+      this.#cutShort(error)
+    }
   }
 
   #tell(error: unknown): void {
@@ -291,8 +310,12 @@ class ResponseHold implements Answering {
     this.#state = 'discarding'
     this.#connection?.forget(response)
     this.#tell(error)
-    if (response.destroy) response.destroy()
-    else response.socket?.destroy()
+    try {
+      if (response.destroy) response.destroy()
+      else response.socket?.destroy()
+    } catch {
+      // A stand-in that cannot be closed; and nobody is left who could be told.
+    }
   }
 
   #pass(method: Held, parameters: unknown[]): unknown {
