@@ -2,7 +2,8 @@ import { createPool, type Pool, type RowDataPacket } from 'mysql2/promise'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type App, startApp } from '../servers/apps.ts'
 import { freshDatabase } from '../servers/databases.ts'
-import { type DatabaseServer, startMariaDB } from '../servers/mariadb.ts'
+import { startMariaDB } from '../servers/mariadb.ts'
+import type { DatabaseServer } from '../servers/server-process.ts'
 import { Browser } from './browser.ts'
 
 /** Two processes of the same app on one MariaDB. */

@@ -3,7 +3,8 @@ import type { MySQLStoreOptions } from 'coatcheck/mysql'
 import { createConnection, type PoolOptions } from 'mysql2/promise'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { freshDatabase } from '../servers/databases.ts'
-import { type DatabaseServer, startMariaDB } from '../servers/mariadb.ts'
+import { startMariaDB } from '../servers/mariadb.ts'
+import type { DatabaseServer } from '../servers/server-process.ts'
 import { insert, newKey, openPool, openStore, stored, storedMany, update } from './mysql-subject.ts'
 
 const uncommitted = {
