@@ -1,5 +1,6 @@
 import type { PoolOptions } from 'mysql2'
 import type { Pool } from 'mysql2/promise'
+import { optionError } from '../core/errors.ts'
 import { type NativeStore, nativeStore } from '../express-session/foreign-store.ts'
 import { StoreBridge, type StoredSession } from '../express-session/store-bridge.ts'
 import type { Store } from '../express-session/store.ts'
@@ -86,6 +87,7 @@ export interface MySQLStoreConstructor {
  * driver on, survives failed clean-ups, and goes by the database's clock.
  *
  * @param session the session middleware that the store is for: its `Store` is what the class extends
+ * @throws ERR_SESSION_OPTION if it is something else
  * @example
  * const session = require('coatcheck/express')
  * const MySQLStore = require('coatcheck/express-mysql-session')(session)
@@ -93,6 +95,11 @@ export interface MySQLStoreConstructor {
  * app.use(session({ store, secret, resave: false, saveUninitialized: false }))
  */
 function expressMySQLSession(session: { readonly Store: unknown }): MySQLStoreConstructor {
+  if (typeof (session as Partial<typeof session> | undefined)?.Store !== 'function') {
+    throw optionError(
+      'The session middleware is missing. Write const MySQLStore = expressMySQLSession(session), with session of coatcheck/express or express-session, and then new MySQLStore(options).',
+    )
+  }
   class MySQLStore extends (session.Store as StoreClass) {
     static promiseAllSeries(factories: readonly (() => unknown)[]): Promise<unknown> {
       return factories.reduce<Promise<unknown>>((before, next) => before.then(next), Promise.resolve())
