@@ -8,6 +8,7 @@ import { MySQLStore as CoatcheckStore, type MySQLTarget } from '../stores/mysql.
 import { newPool } from '../stores/sql/mysql-target.ts'
 import { untrustedServer } from '../stores/sql/mysql-tls.ts'
 import {
+  clearingInterval,
   defaultOptions,
   driverOptions,
   type MySQLStoreOptions,
@@ -201,11 +202,14 @@ function expressMySQLSession(session: { readonly Store: unknown }): MySQLStoreCo
       while ((await this.#native.store.removeExpired(batch)) === batch);
     }
 
-    setExpirationInterval(interval: number = this.options.checkExpirationInterval): void {
+    setExpirationInterval(interval?: number): void {
       this.clearExpirationInterval()
-      this.#interval = setInterval(() => {
-        this.clearExpiredSessions().catch(warnOfClearing)
-      }, interval)
+      this.#interval = setInterval(
+        () => {
+          this.clearExpiredSessions().catch(warnOfClearing)
+        },
+        clearingInterval(interval || this.options.checkExpirationInterval),
+      )
       this.#interval.unref()
     }
 
