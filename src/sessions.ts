@@ -4,7 +4,7 @@ import { Encryption, type EncryptionKey, encryptionUnavailable } from './core/en
 import { type EngineSettings, SessionEngine } from './core/engine.ts'
 import { checkedStore, mistakenFor } from './core/argument.ts'
 import { optionError, refuseUnknownOptions, shown } from './core/errors.ts'
-import { defaultRotationGrace, type Duration, milliseconds } from './core/lifetime.ts'
+import { defaultRotationGrace, type Duration, milliseconds, timerMilliseconds } from './core/lifetime.ts'
 import type { Merge } from './core/merge.ts'
 import type { UserLimit } from './core/sign-in.ts'
 import type { Lifetime, SessionStore, TokenKeyedStore } from './core/store.ts'
@@ -254,17 +254,13 @@ function resolveEncryption(options: SessionsOptions): Encryption | undefined {
 function resolveSweep(sweep: NonNullable<SessionsOptions['sweep']>) {
   if (sweep === false) return undefined
   refuseUnknownOptions('sweep', sweep, ['every', 'batch'])
-  const every = milliseconds('sweep.every', sweep.every ?? defaultSweep.every)
-  if (every > 2 ** 31 / 1.1)
-    throw optionError('sweep.every is longer than a timer can wait: at most 22 days.')
+  const every = timerMilliseconds('sweep.every', sweep.every ?? defaultSweep.every)
   return { every, batch: positiveInteger('sweep.batch', sweep.batch ?? defaultSweep.batch) }
 }
 
 function resolveStoreLimits(limits: NonNullable<SessionsOptions['storeLimits']>) {
   refuseUnknownOptions('storeLimits', limits, ['deadline', 'queue'])
-  const deadline = milliseconds('storeLimits.deadline', limits.deadline ?? defaultBatching.deadline)
-  if (deadline >= 2 ** 31)
-    throw optionError('storeLimits.deadline is longer than a timer can wait: at most 24 days.')
+  const deadline = timerMilliseconds('storeLimits.deadline', limits.deadline ?? defaultBatching.deadline)
   const longestQueue = positiveInteger('storeLimits.queue', limits.queue ?? defaultBatching.longestQueue)
   return { deadline, longestQueue }
 }

@@ -8,6 +8,7 @@ import { MySQLStore as CoatcheckStore, type MySQLTarget } from '../stores/mysql.
 import { newPool } from '../stores/sql/mysql-target.ts'
 import { untrustedServer } from '../stores/sql/mysql-tls.ts'
 import {
+  clearingInterval,
   defaultOptions,
   driverOptions,
   type MySQLStoreOptions,
@@ -196,16 +197,18 @@ function expressMySQLSession(session: { readonly Store: unknown }): MySQLStoreCo
       return answer(this.#close(), callback)
     }
 
-    async clearExpiredSessions(): Promise<void> {
-      const batch = 1_000
-      while ((await this.#native.store.removeExpired(batch)) === batch);
+    clearExpiredSessions(): Promise<void> {
+      return answer(this.#clearExpired())
     }
 
-    setExpirationInterval(interval: number = this.options.checkExpirationInterval): void {
+    setExpirationInterval(interval?: number): void {
       this.clearExpirationInterval()
-      this.#interval = setInterval(() => {
-        this.clearExpiredSessions().catch(warnOfClearing)
-      }, interval)
+      this.#interval = setInterval(
+        () => {
+          this.clearExpiredSessions().catch(warnOfClearing)
+        },
+        clearingInterval(interval || this.options.checkExpirationInterval),
+      )
       this.#interval.unref()
     }
 
@@ -214,32 +217,23 @@ function expressMySQLSession(session: { readonly Store: unknown }): MySQLStoreCo
       this.#interval = undefined
     }
 
-    async createDatabaseTable(): Promise<void> {
-      const { tableName, columnNames } = this.options.schema
-      const { session_id, expires, data } = columnNames
-      try {
-        await this.query('SELECT 1 FROM ?? LIMIT 0', [tableName])
-      } catch {
-        const names = [tableName, session_id, expires, data, session_id]
-        await this.query(
-          'CREATE TABLE IF NOT EXISTS ?? (?? varchar(128) COLLATE utf8mb4_bin NOT NULL, ?? int(11) unsigned NOT NULL, ?? mediumtext COLLATE utf8mb4_bin, PRIMARY KEY (??)) ENGINE=InnoDB',
-          names,
-        )
-      }
+    createDatabaseTable(): Promise<void> {
+      return answer(this.#createTable())
     }
 
     query(sql: string, parameters?: readonly unknown[]): Promise<[rows: unknown, fields: unknown]> {
-      return new Promise((resolve, reject) => {
+      const sent = new Promise<[unknown, unknown]>((resolve, reject) => {
         const fail = (error: unknown): void => reject(untrustedServer(error) ?? (error as Error))
         const { connection } = this as unknown as {
           connection: { query(sql: string, parameters: unknown, callback: unknown): unknown }
         }
-        const sent = connection.query(sql, parameters, (error: unknown, rows: unknown, fields: unknown) =>
+        const result = connection.query(sql, parameters, (error: unknown, rows: unknown, fields: unknown) =>
           error ? fail(error) : resolve([rows, fields]),
         )
         // Those with promises never call back.
-        if (sent instanceof Promise) sent.then(resolve, fail)
+        if (result instanceof Promise) result.then(resolve, fail)
       })
+      return answer(sent)
     }
 
     createPool(options: MySQLStoreOptions): Pool {
@@ -274,6 +268,25 @@ function expressMySQLSession(session: { readonly Store: unknown }): MySQLStoreCo
       if (this.options.clearExpired) this.setExpirationInterval()
     }
 
+    async #createTable(): Promise<void> {
+      const { tableName, columnNames } = this.options.schema
+      const { session_id, expires, data } = columnNames
+      try {
+        await this.query('SELECT 1 FROM ?? LIMIT 0', [tableName])
+      } catch {
+        const names = [tableName, session_id, expires, data, session_id]
+        await this.query(
+          'CREATE TABLE IF NOT EXISTS ?? (?? varchar(128) COLLATE utf8mb4_bin NOT NULL, ?? int(11) unsigned NOT NULL, ?? mediumtext COLLATE utf8mb4_bin, PRIMARY KEY (??)) ENGINE=InnoDB',
+          names,
+        )
+      }
+    }
+
+    async #clearExpired(): Promise<void> {
+      const batch = 1_000
+      while ((await this.#native.store.removeExpired(batch)) === batch);
+    }
+
     async #close(): Promise<void> {
       this.clearExpirationInterval()
       if (this.state === 'CLOSED' || this.state === 'CLOSING') return
@@ -297,6 +310,8 @@ export { expressMySQLSession as default, expressMySQLSession as 'module.exports'
 
 /** A promise, and the callback besides; then the promise is never rejected, because nobody looks at it. */
 function answer<Value>(promise: Promise<Value>, callback?: Callback<Value>): Promise<Value> {
+  // Nor does anybody, where an app calls destroy() and goes on: a failure must not end the process.
+  promise.catch(() => undefined)
   if (typeof callback !== 'function') return promise
   promise.then(
     (value) => process.nextTick(callback, null, value),

@@ -1,5 +1,5 @@
 import { optionError, refuseUnknownOptions, SessionError, shown, storeUnavailable } from '../core/errors.ts'
-import { type Duration, milliseconds } from '../core/lifetime.ts'
+import { type Duration, timerMilliseconds } from '../core/lifetime.ts'
 import type { SessionKey, SessionRecord } from '../core/record.ts'
 import type { ListQuery, Page, SessionStore, SessionWrite, WriteResult } from '../core/store.ts'
 import { causal } from './sql/mysql-causal.ts'
@@ -138,7 +138,7 @@ export class MySQLStore implements SessionStore {
     if (typeof this.#createTable !== 'boolean') throw optionError('createTable must be true or false.')
     this.#causalReads = options.causalReads ?? false
     if (typeof this.#causalReads !== 'boolean') throw optionError('causalReads must be true or false.')
-    const limit = resolveStatementTimeout(options.statementTimeout ?? defaultStatementTimeout)
+    const limit = timerMilliseconds('statementTimeout', options.statementTimeout ?? defaultStatementTimeout)
     const layout = layoutFor(options)
     this.#opened = openTarget(target, limit)
     this.#layout = layout(clientOf(this.#opened.target, limit))
@@ -261,12 +261,6 @@ function layoutFor({
   const statements = mysqlStatements(name)
   const sql = causalReads ? causal(statements) : statements
   return (client) => new OwnTable(client, sql, name)
-}
-
-function resolveStatementTimeout(statementTimeout: Duration): number {
-  const limit = milliseconds('statementTimeout', statementTimeout)
-  if (limit < 2 ** 31) return limit
-  throw optionError('statementTimeout is longer than a timer can wait: at most 24 days.')
 }
 
 function tookTooLong(doing: string, error: NoFreeConnection | LostStatement): SessionError {

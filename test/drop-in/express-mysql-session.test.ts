@@ -57,6 +57,7 @@ type Reason =
   | 'ended sessions never come back'
   | 'a touch never shortens'
   | "the database's clock"
+  | "a timer's longest wait"
 
 const sides = {
   'express-mysql-session': ['express-mysql-session', 'express-session'],
@@ -543,6 +544,41 @@ describe('options', () => {
       return lengths
     },
     { both: [5_000] },
+  )
+
+  sideBySide(
+    '`checkExpirationInterval` of 30 days, and what is no length',
+    async (side) => {
+      const overflows: string[] = []
+      const note = (warning: Error): void => void overflows.push(warning.name)
+      process.on('warning', note)
+      onTestFinished(() => void process.off('warning', note))
+      const thirtyDays = 30 * 86_400_000
+      const store = await side.open({ checkExpirationInterval: thirtyDays })
+      store.setExpirationInterval(thirtyDays)
+      store.setExpirationInterval(NaN)
+      store.options['checkExpirationInterval'] = NaN
+      store.setExpirationInterval()
+      store.clearExpirationInterval()
+      // Node says of a timer that it cannot wait so long, and that it waits for 1 ms instead, in a turn of its own.
+      await new Promise(setImmediate)
+      return [...new Set(overflows)]
+    },
+    {
+      theirs: ['TimeoutOverflowWarning', 'TimeoutNaNWarning'],
+      ours: [],
+      reason: "a timer's longest wait",
+    },
+  )
+
+  sideBySide(
+    '`connectTimeout` of 30 days',
+    async (side) => {
+      const store = await side.open({ connectTimeout: 30 * 86_400_000 })
+      const [rows] = await store.query('SELECT 1 AS one')
+      return rows[0]!['one'] as number
+    },
+    { both: 1 },
   )
 
   sideBySide(

@@ -106,6 +106,15 @@ describe('pool options', () => {
     )
   })
 
+  it('with a connectTimeout that is longer than a timer can wait are refused', () => {
+    const message = /connectTimeout is longer than a timer can wait/
+    for (const connectTimeout of [2 ** 31, Infinity]) {
+      expect(refusalOf({ uri: url, connectTimeout })).toMatchObject(refusal(message))
+    }
+    expect(refusalOf(`${url}?connectTimeout=${2 ** 31}`)).toMatchObject(refusal(message))
+    expect(refusalOf(`${url}?connectTimeout=${2 ** 31 - 1}`)).toBeUndefined()
+  })
+
   it('are not changed', () => {
     const options = { uri: `${url}?connectionLimit=3`, ssl: {}, connectionLimit: 2 }
     expect(refusalOf(options)).toBeUndefined()

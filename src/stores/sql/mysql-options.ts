@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import type { PoolOptions, SslOptions } from 'mysql2'
 import { optionError } from '../../core/errors.ts'
+import { assertFitsTimer } from '../../core/lifetime.ts'
 import { askForTLS, tlsOptions, verifiedTLS } from './mysql-tls.ts'
 
 /** What mysql2 reads in a URL behind the `?`, and `ssl-ca`, which is ours. */
@@ -47,6 +48,7 @@ export function resolvePoolOptions(given: PoolOptions): PoolOptions {
   const { uri, ...beside } = given
   const options: PoolOptions = { ...(uri !== undefined && optionsOfURL(uri)), ...defined(beside) }
   const host = options.host ?? (options.uri === undefined ? undefined : new URL(options.uri).hostname)
+  assertFitsTimer('connectTimeout', Number(options.connectTimeout ?? 0))
   const ssl = verifiedTLS(options.ssl, host)
   return { ...options, ssl: ssl as SslOptions }
 }
