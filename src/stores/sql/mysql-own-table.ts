@@ -2,6 +2,7 @@ import type { RowDataPacket } from 'mysql2'
 import { optionError } from '../../core/errors.ts'
 import type { SessionKey, SessionRecord } from '../../core/record.ts'
 import type { ListQuery, Page, SessionWrite, WriteResult } from '../../core/store.ts'
+import { userIdBytes } from '../../core/user-id.ts'
 import { largestBatch, padded, parts } from './batch-size.ts'
 import { latestVersion, migrate } from './migrations.ts'
 import { isDenied } from './mysql-layout.ts'
@@ -71,7 +72,7 @@ export class OwnTable implements MySQLLayout {
     }
     const sql = this.#sql.list({ user: userId !== undefined, after: after !== undefined, limit: limit + 1 })
     const values = [
-      userId === undefined ? [] : Buffer.from(userId),
+      userId === undefined ? [] : userIdBytes(userId),
       after === undefined ? [] : bytesOfKey(after),
     ]
     const records = (await select(this.#client, sql, values.flat())).map(recordOf)
@@ -79,8 +80,8 @@ export class OwnTable implements MySQLLayout {
     return { items, next: records.length > limit ? items.at(-1)?.key : undefined }
   }
 
-  removeByUser(userId: string, except = ''): Promise<number> {
-    return change(this.#client, this.#sql.removeByUser, [Buffer.from(userId), Buffer.from(except)])
+  async removeByUser(userId: string, except = ''): Promise<number> {
+    return change(this.#client, this.#sql.removeByUser, [userIdBytes(userId), Buffer.from(except)])
   }
 
   async removeExpired(limit: number): Promise<number> {
