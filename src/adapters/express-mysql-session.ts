@@ -1,9 +1,11 @@
 import type { PoolOptions } from 'mysql2'
-import { createPool, type Pool } from 'mysql2/promise'
+import type { Pool } from 'mysql2/promise'
 import { type NativeStore, nativeStore } from '../express-session/foreign-store.ts'
 import { StoreBridge, type StoredSession } from '../express-session/store-bridge.ts'
 import type { Store } from '../express-session/store.ts'
 import { MySQLStore as CoatcheckStore, type MySQLTarget } from '../stores/mysql.ts'
+import { newPool } from '../stores/sql/mysql-target.ts'
+import { untrustedServer } from '../stores/sql/mysql-tls.ts'
 import {
   defaultOptions,
   driverOptions,
@@ -221,19 +223,20 @@ function expressMySQLSession(session: { readonly Store: unknown }): MySQLStoreCo
 
     query(sql: string, parameters?: readonly unknown[]): Promise<[rows: unknown, fields: unknown]> {
       return new Promise((resolve, reject) => {
+        const fail = (error: unknown): void => reject(untrustedServer(error) ?? (error as Error))
         const { connection } = this as unknown as {
           connection: { query(sql: string, parameters: unknown, callback: unknown): unknown }
         }
         const sent = connection.query(sql, parameters, (error: unknown, rows: unknown, fields: unknown) =>
-          error ? reject(error as Error) : resolve([rows, fields]),
+          error ? fail(error) : resolve([rows, fields]),
         )
         // Those with promises never call back.
-        if (sent instanceof Promise) sent.then(resolve, reject)
+        if (sent instanceof Promise) sent.then(resolve, fail)
       })
     }
 
     createPool(options: MySQLStoreOptions): Pool {
-      return createPool(this.prepareOptionsForMySQL2(options))
+      return newPool(this.prepareOptionsForMySQL2(options)).promise()
     }
 
     prepareOptionsForMySQL2(options: MySQLStoreOptions): PoolOptions {

@@ -10,14 +10,15 @@ import type { MySQLColumns } from './sql/mysql-express-statements.ts'
 import { ExpressTable } from './sql/mysql-express-table.ts'
 import type { MySQLLayout } from './sql/mysql-layout.ts'
 import { OwnTable } from './sql/mysql-own-table.ts'
-import { errorNumber, openTarget } from './sql/mysql-pool.ts'
-import type { MySQLTarget, OpenedTarget } from './sql/mysql-pool.ts'
+import { errorNumber } from './sql/mysql-pool.ts'
 import { settle } from './sql/mysql-settle.ts'
 import { mysqlStatements } from './sql/mysql-statements.ts'
+import { type MySQLTarget, type OpenedTarget, openTarget } from './sql/mysql-target.ts'
+import { untrustedServer } from './sql/mysql-tls.ts'
 import { tableName } from './sql/table-name.ts'
 
 export type { MySQLColumns } from './sql/mysql-express-statements.ts'
-export type { MySQLTarget } from './sql/mysql-pool.ts'
+export type { MySQLTarget } from './sql/mysql-target.ts'
 
 const writing = 'writing sessions'
 const causalReadsRefused =
@@ -79,13 +80,18 @@ export interface MySQLStoreOptions {
 /**
  * Sessions in MySQL 8.0 or 8.4, or MariaDB 10.6 or later, through the mysql2 driver.
  *
- * `target` is a URL (`mysql://user:password@host:3306/database?ssl=true`; whatever mysql2 reads in one
- * works), mysql2's pool options, or a mysql2 pool of yours, with promises or with callbacks; also a single
+ * `target` is a URL (`mysql://user:password@host:3306/database?ssl=true`; the parameters are those of mysql2, and an unknown
+ * one is refused), mysql2's pool options, or a mysql2 pool of yours, with promises or with callbacks; also a single
  * connection, which is then all that the store has: it cannot be replaced, so the store does not heal when it is lost, and while one
  * of its statements hangs the others wait behind it, each until its `statementTimeout`. A pool that
  * the store made is closed by `close()`; what you passed in stays open. The constructor does not
  * connect: an unreachable database shows on first use, as `ERR_SESSION_STORE_UNAVAILABLE` (503), and so does a table that is
  * not there and may not be made (`ERR_SESSION_MISSING_TABLE`), or lacks a column (`ERR_SESSION_WRONG_TABLE`).
+ *
+ * With `?ssl=true`, or `ssl: true` in pool options, the connection is encrypted and the server verified: who signed its certificate, and
+ * that it is for this host name. `?ssl-ca=/path/to/ca.pem`, or `ssl: { ca }`, names an authority of your own. What is not to be
+ * verified has to be said: `?ssl={"verifyIdentity":false}` leaves out the host name, `?ssl={"rejectUnauthorized":false}` all. A
+ * server that does not pass is an `ERR_SESSION_OPTION`. A pool of yours verifies what you told it to.
  *
  * Each statement stands alone in its transaction. On the server's word the store fails what does not, as `ERR_SESSION_OPTION`: on a pool or
  * connection of yours leave autocommit on, and pass in no connection that is in a transaction. A pool that the store makes turns autocommit on
@@ -203,6 +209,8 @@ export class MySQLStore implements SessionStore {
   }
 
   #typed(doing: string, error: unknown): SessionError {
+    const untrusted = untrustedServer(error)
+    if (untrusted) return untrusted
     if (numberOf(error) === errorNumber.missingTable) {
       return new SessionError('ERR_SESSION_MISSING_TABLE', this.#layout.missingTable, { cause: error })
     }

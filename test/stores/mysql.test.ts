@@ -98,13 +98,6 @@ describe('what MySQLStore is made from', () => {
     expect(inspect(error, { depth: 10 })).not.toContain('hunter2')
   })
 
-  it('passes driver options on: TLS is asked for, and a server without it is not spoken to', async () => {
-    const store = openStore(`${await freshDatabase()}?ssl=true`)
-    const error = await rejectionOf(store.find([newKey()]))
-    expect(error).toMatchObject({ code: 'ERR_SESSION_STORE_UNAVAILABLE', status: 503 })
-    expect(error.message).toMatch(/secure connection/)
-  })
-
   it('refuses an option that it does not have, and a createTable that is neither true nor false', async () => {
     const url = await freshDatabase()
     expect(() => new MySQLStore(url, { tabel: 'sessions' } as object)).toThrow(/no option "tabel"/)
