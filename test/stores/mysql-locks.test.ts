@@ -114,7 +114,7 @@ describe('a change that the server undid', () => {
     await lock(await otherTransaction(), key!)
     const store = openStore(watchedPool(() => Promise.resolve(), 'SET innodb_lock_wait_timeout = 0'))
     expect(await store.write([update(key!, 1)])).toMatchObject([
-      { code: 'ERR_SESSION_STORE_UNAVAILABLE', status: 503 },
+      { code: 'ERR_SESSION_STORE_BUSY', status: 503 },
     ])
     expect(refusals).toEqual(Array(5).fill(lockWaitTooLong))
   })
