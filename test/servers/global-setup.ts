@@ -9,7 +9,7 @@ declare module 'vitest' {
 }
 
 /** Starts what all test files share; Vitest calls the returned function when the run is over. */
-export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+export default async function setup(project: Pick<TestProject, 'provide'>): Promise<() => Promise<void>> {
   // Of a script that runs the tests many times, and lends them its own.
   const lent = process.env['COATCHECK_MARIADB']
   if (lent !== undefined) {
