@@ -53,9 +53,6 @@ function explain(error: unknown): [text: string, code: number] {
   if (error instanceof SessionError && error.code === 'ERR_SESSION_OPTION') return [error.message, 2]
   if (error instanceof CommandError || error instanceof SessionError) return [error.message, 1]
   const { code, message } = error as { readonly code?: string; readonly message: string }
-  if (code === 'ERR_MODULE_NOT_FOUND' && message.includes("'mysql2'")) {
-    return ['The driver is not installed: npm install mysql2.', 1]
-  }
   const advice = code === undefined ? undefined : adviceFor[code]
   const reason = message === '' ? String(code) : message
   return [`${reason}. ${advice ?? 'What was copied stays; run the command again to go on.'}`, 1]

@@ -1,3 +1,4 @@
+import { checkedStore } from '../core/argument.ts'
 import type { Codec } from '../core/codec.ts'
 import { refuseUnknownOptions } from '../core/errors.ts'
 import { type Duration, milliseconds } from '../core/lifetime.ts'
@@ -39,6 +40,7 @@ export class ExpressStore extends Store {
   constructor(store: SessionStore, options: ExpressStoreOptions = {}) {
     super()
     refuseUnknownOptions('ExpressStore', options, ['codec', 'ttl', 'sweep'])
+    checkedStore(store)
     this.#bridge = new StoreBridge(store, milliseconds('ttl', options.ttl ?? '1d'), options.codec)
     if (options.sweep === false) return
     this.#sweeper = new Sweeper(store, defaultSweep, { swept: () => undefined, failed: warnOfSweep })

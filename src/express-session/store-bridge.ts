@@ -78,7 +78,7 @@ export class StoreBridge {
    * @throws (by the promise) ERR_SESSION_STORE_UNAVAILABLE, ERR_SESSION_STORE_TIMEOUT, ERR_SESSION_STORE_BUSY,
    *   ERR_SESSION_CONFLICT, what the codec throws
    */
-  set(sid: string, session: StoredSession): Promise<void> {
+  async set(sid: string, session: StoredSession): Promise<void> {
     let known = this.#known.get(session)
     if (!known) {
       known = { record: undefined, maxAge: undefined, turns: new Turns() }
@@ -86,7 +86,7 @@ export class StoreBridge {
     }
     const { turns } = known
     // In turn: a second save before the first is done must stand on what that one stored.
-    return turns.take(() => this.#save(this.#keyOf(sid), session, known))
+    await turns.take(() => this.#save(this.#keyOf(sid), session, known))
   }
 
   /** Moves a live session's expiry to what its cookie says; one that has ended stays so. */

@@ -1,5 +1,5 @@
 import { optionError, refuseUnknownOptions, SessionError, shown, storeUnavailable } from '../core/errors.ts'
-import { type Duration, milliseconds } from '../core/lifetime.ts'
+import { type Duration, timerMilliseconds } from '../core/lifetime.ts'
 import type { SessionKey, SessionRecord } from '../core/record.ts'
 import type { ListQuery, Page, SessionStore, SessionWrite, WriteResult } from '../core/store.ts'
 import { causal } from './sql/mysql-causal.ts'
@@ -10,14 +10,15 @@ import type { MySQLColumns } from './sql/mysql-express-statements.ts'
 import { ExpressTable } from './sql/mysql-express-table.ts'
 import type { MySQLLayout } from './sql/mysql-layout.ts'
 import { OwnTable } from './sql/mysql-own-table.ts'
-import { errorNumber, openTarget } from './sql/mysql-pool.ts'
-import type { MySQLTarget, OpenedTarget } from './sql/mysql-pool.ts'
+import { errorNumber } from './sql/mysql-pool.ts'
 import { settle } from './sql/mysql-settle.ts'
 import { mysqlStatements } from './sql/mysql-statements.ts'
+import { type MySQLTarget, type OpenedTarget, openTarget } from './sql/mysql-target.ts'
+import { untrustedServer } from './sql/mysql-tls.ts'
 import { tableName } from './sql/table-name.ts'
 
 export type { MySQLColumns } from './sql/mysql-express-statements.ts'
-export type { MySQLTarget } from './sql/mysql-pool.ts'
+export type { MySQLTarget } from './sql/mysql-target.ts'
 
 const writing = 'writing sessions'
 const causalReadsRefused =
@@ -79,13 +80,18 @@ export interface MySQLStoreOptions {
 /**
  * Sessions in MySQL 8.0 or 8.4, or MariaDB 10.6 or later, through the mysql2 driver.
  *
- * `target` is a URL (`mysql://user:password@host:3306/database?ssl=true`; whatever mysql2 reads in one
- * works), mysql2's pool options, or a mysql2 pool of yours, with promises or with callbacks; also a single
+ * `target` is a URL (`mysql://user:password@host:3306/database?ssl=true`; the parameters are those of mysql2, and an unknown
+ * one is refused), mysql2's pool options, or a mysql2 pool of yours, with promises or with callbacks; also a single
  * connection, which is then all that the store has: it cannot be replaced, so the store does not heal when it is lost, and while one
  * of its statements hangs the others wait behind it, each until its `statementTimeout`. A pool that
  * the store made is closed by `close()`; what you passed in stays open. The constructor does not
  * connect: an unreachable database shows on first use, as `ERR_SESSION_STORE_UNAVAILABLE` (503), and so does a table that is
  * not there and may not be made (`ERR_SESSION_MISSING_TABLE`), or lacks a column (`ERR_SESSION_WRONG_TABLE`).
+ *
+ * With `?ssl=true`, or `ssl: true` in pool options, the connection is encrypted and the server verified: who signed its certificate, and
+ * that it is for this host name. `?ssl-ca=/path/to/ca.pem`, or `ssl: { ca }`, names an authority of your own. What is not to be
+ * verified has to be said: `?ssl={"verifyIdentity":false}` leaves out the host name, `?ssl={"rejectUnauthorized":false}` all. A
+ * server that does not pass is an `ERR_SESSION_OPTION`. A pool of yours verifies what you told it to.
  *
  * Each statement stands alone in its transaction. On the server's word the store fails what does not, as `ERR_SESSION_OPTION`: on a pool or
  * connection of yours leave autocommit on, and pass in no connection that is in a transaction. A pool that the store makes turns autocommit on
@@ -132,7 +138,7 @@ export class MySQLStore implements SessionStore {
     if (typeof this.#createTable !== 'boolean') throw optionError('createTable must be true or false.')
     this.#causalReads = options.causalReads ?? false
     if (typeof this.#causalReads !== 'boolean') throw optionError('causalReads must be true or false.')
-    const limit = resolveStatementTimeout(options.statementTimeout ?? defaultStatementTimeout)
+    const limit = timerMilliseconds('statementTimeout', options.statementTimeout ?? defaultStatementTimeout)
     const layout = layoutFor(options)
     this.#opened = openTarget(target, limit)
     this.#layout = layout(clientOf(this.#opened.target, limit))
@@ -203,6 +209,8 @@ export class MySQLStore implements SessionStore {
   }
 
   #typed(doing: string, error: unknown): SessionError {
+    const untrusted = untrustedServer(error)
+    if (untrusted) return untrusted
     if (numberOf(error) === errorNumber.missingTable) {
       return new SessionError('ERR_SESSION_MISSING_TABLE', this.#layout.missingTable, { cause: error })
     }
@@ -253,12 +261,6 @@ function layoutFor({
   const statements = mysqlStatements(name)
   const sql = causalReads ? causal(statements) : statements
   return (client) => new OwnTable(client, sql, name)
-}
-
-function resolveStatementTimeout(statementTimeout: Duration): number {
-  const limit = milliseconds('statementTimeout', statementTimeout)
-  if (limit < 2 ** 31) return limit
-  throw optionError('statementTimeout is longer than a timer can wait: at most 24 days.')
 }
 
 function tookTooLong(doing: string, error: NoFreeConnection | LostStatement): SessionError {

@@ -57,6 +57,7 @@ type Reason =
   | 'ended sessions never come back'
   | 'a touch never shortens'
   | "the database's clock"
+  | "a timer's longest wait"
 
 const sides = {
   'express-mysql-session': ['express-mysql-session', 'express-session'],
@@ -499,13 +500,13 @@ describe('options', () => {
   sideBySide(
     '`ssl` against a server without TLS',
     async (side) => {
-      const store = side.make({ ssl: {}, createDatabaseTable: false })
+      const store = side.make({ host: 'localhost', ssl: {}, createDatabaseTable: false })
       return store.query('SELECT 1').then(
         () => 'in the clear',
         (error: { code: string }) => error.code,
       )
     },
-    { theirs: 'in the clear', ours: 'HANDSHAKE_NO_SSL_SUPPORT', reason: 'all options go to the driver' },
+    { theirs: 'in the clear', ours: 'ERR_SESSION_OPTION', reason: 'all options go to the driver' },
   )
 
   sideBySide(
@@ -543,6 +544,41 @@ describe('options', () => {
       return lengths
     },
     { both: [5_000] },
+  )
+
+  sideBySide(
+    '`checkExpirationInterval` of 30 days, and what is no length',
+    async (side) => {
+      const overflows: string[] = []
+      const note = (warning: Error): void => void overflows.push(warning.name)
+      process.on('warning', note)
+      onTestFinished(() => void process.off('warning', note))
+      const thirtyDays = 30 * 86_400_000
+      const store = await side.open({ checkExpirationInterval: thirtyDays })
+      store.setExpirationInterval(thirtyDays)
+      store.setExpirationInterval(NaN)
+      store.options['checkExpirationInterval'] = NaN
+      store.setExpirationInterval()
+      store.clearExpirationInterval()
+      // Node says of a timer that it cannot wait so long, and that it waits for 1 ms instead, in a turn of its own.
+      await new Promise(setImmediate)
+      return [...new Set(overflows)]
+    },
+    {
+      theirs: ['TimeoutOverflowWarning', 'TimeoutNaNWarning'],
+      ours: [],
+      reason: "a timer's longest wait",
+    },
+  )
+
+  sideBySide(
+    '`connectTimeout` of 30 days',
+    async (side) => {
+      const store = await side.open({ connectTimeout: 30 * 86_400_000 })
+      const [rows] = await store.query('SELECT 1 AS one')
+      return rows[0]!['one'] as number
+    },
+    { both: 1 },
   )
 
   sideBySide(

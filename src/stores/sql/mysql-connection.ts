@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net'
 import type { Connection, PoolConnection, PoolOptions, TypeCast } from 'mysql2'
+import { longestTimer } from '../../core/lifetime.ts'
 
 /** What is bound to a marker. Texts go as bytes, so that no character set of a connection has a say. */
 export type MySQLValue = Buffer | number | null
@@ -84,7 +85,7 @@ export class MySQLConnection {
         this.doubtedSince ??= performance.now() - limit
         reject(new LostStatement(`a statement had no answer after ${limit} ms`, { limit }))
       }
-      const timer = limit === Infinity ? undefined : setTimeout(giveUp, limit)
+      const timer = limit === Infinity ? undefined : setTimeout(giveUp, Math.min(limit, longestTimer))
       this.#unanswered.add(fail)
       try {
         execute(this.#raw, sql, values, (error, answer) => {
