@@ -14,7 +14,7 @@ declare module 'vitest' {
 }
 
 /** Starts what all test files share; Vitest calls the returned function when the run is over. */
-export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+export default async function setup(project: Pick<TestProject, 'provide'>): Promise<() => Promise<void>> {
   // Of a script that runs the tests many times, and lends them its own.
   const lent = { mariadb: process.env['COATCHECK_MARIADB'], mysql: process.env['COATCHECK_MYSQL'] }
   const started: DatabaseServer[] = []
