@@ -9,7 +9,8 @@ import { MySQLStore } from 'coatcheck/mysql'
 import { createPool, type Pool, type RowDataPacket } from 'mysql2/promise'
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { freshDatabase } from './servers/databases.ts'
-import { type DatabaseServer, startMariaDB } from './servers/mariadb.ts'
+import { startMariaDB } from './servers/mariadb.ts'
+import type { DatabaseServer } from './servers/server-process.ts'
 
 // What a request costs in the app and in the database, held by counts that do not depend on the clock. Client and app
 // share one event loop: how many requests meet in a batch is not a matter of which of two processes is faster.

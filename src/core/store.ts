@@ -12,6 +12,8 @@ import type { SessionKey, SessionRecord } from './record.ts'
  *   `expiresAt` and `readAt` all come from it. Callers hand in durations, never moments.
  * - **Expired is absent.** A record whose `expiresAt` is not later than the store's clock is not
  *   found, not listed and not written to, whether or not it was swept yet. An insert takes its place.
+ * - **User ids are compared byte by byte.** Case, spaces at the end, NUL and Unicode forms tell users apart. A store that cannot
+ *   keep an id apart from every other rejects it with `ERR_SESSION_USER_ID`.
  * - **Nothing is half done.** Each write takes effect whole or not at all, and its result is
  *   durable when the promise resolves.
  * - **A rejected promise** means that the store could not answer, never that a session is absent.

@@ -1,9 +1,11 @@
 import { setTimeout as wait } from 'node:timers/promises'
+import { bufferOf } from '../core/codec.ts'
 import { optionError, refuseUnknownOptions, SessionError, storeUnavailable } from '../core/errors.ts'
 import { milliseconds } from '../core/lifetime.ts'
 import type { Duration } from '../core/lifetime.ts'
 import type { SessionKey, SessionRecord } from '../core/record.ts'
 import type { ListQuery, Page, SessionStore, SessionWrite, WriteResult } from '../core/store.ts'
+import { userIdBytes } from '../core/user-id.ts'
 import { largestBatch, padded, parts } from './sql/batch-size.ts'
 import { tableName } from './sql/table-name.ts'
 import { isBusy, openDatabase } from './sqlite-driver.ts'
@@ -41,8 +43,8 @@ export interface SQLiteStoreOptions {
 /** A row as the drivers give it. Integers are bigints on a connection that was set to it. */
 interface Row {
   readonly session_key: Uint8Array
-  readonly public_id: string
-  readonly user_id: string | null
+  readonly public_id: Uint8Array
+  readonly user_id: Uint8Array | null
   readonly authenticated_at: number | bigint | null
   readonly data: Uint8Array
   readonly version: number | bigint
@@ -55,7 +57,7 @@ interface Row {
 /** A row that was found by the key from before a rotation. */
 interface FormerRow extends Row {
   readonly former_key: Uint8Array
-  readonly former_user_id: string | null
+  readonly former_user_id: Uint8Array | null
   readonly former_authenticated_at: number | bigint | null
   readonly former_data: Uint8Array
 }
@@ -129,18 +131,20 @@ export class SQLiteStore implements SessionStore {
 
   async list(query: ListQuery): Promise<Page<SessionRecord>> {
     const after = bytesOf(query.after ?? '')
+    const user = query.userId === undefined ? undefined : userIdBytes(query.userId)
     const rows = await this.#attempt('listing sessions', () =>
-      query.userId === undefined
+      user === undefined
         ? this.#rows<Row>(this.#sql.list, after, query.limit + 1)
-        : this.#rows<Row>(this.#sql.listByUser, query.userId, after, query.limit + 1),
+        : this.#rows<Row>(this.#sql.listByUser, user, after, query.limit + 1),
     )
     const items = rows.slice(0, query.limit).map(recordOf)
     return { items, next: rows.length > items.length ? items.at(-1)?.key : undefined }
   }
 
   async removeByUser(userId: string, except?: string): Promise<number> {
+    const values = [userIdBytes(userId), except === undefined ? null : Buffer.from(except)]
     return this.#attempt("removing a user's sessions", () =>
-      this.#transaction(() => countLive(this.#rows(this.#sql.removeByUser, userId, except ?? null))),
+      this.#transaction(() => countLive(this.#rows(this.#sql.removeByUser, ...values))),
     )
   }
 
@@ -233,13 +237,13 @@ export class SQLiteStore implements SessionStore {
     switch (write.type) {
       case 'insert': {
         const life = Math.min(write.lifetime.idle, write.lifetime.absolute ?? Infinity)
-        const { publicId, userId = null, signedIn, data } = write
-        const values = [key, publicId, userId, Number(signedIn), data, life, key]
+        const { publicId, signedIn, data } = write
+        const values = [key, Buffer.from(publicId), userValue(write), Number(signedIn), data, life, key]
         return this.#run(this.#sql.insert, ...values) === 1 ? 'done' : 'exists'
       }
       case 'update': {
         const { idle, absolute = Infinity } = write.lifetime
-        const values = [write.userId ?? null, write.data, idle, absolute, key, write.version]
+        const values = [userValue(write), write.data, idle, absolute, key, write.version]
         return this.#run(this.#sql.update, ...values) === 1
           ? 'done'
           : (this.#mismatch(key, write.version) ?? 'gone')
@@ -255,7 +259,7 @@ export class SQLiteStore implements SessionStore {
           write.grace,
           newKey,
           Number(write.signedIn),
-          write.userId ?? null,
+          userValue(write),
           write.data,
           idle,
           absolute,
@@ -303,10 +307,13 @@ export class SQLiteStore implements SessionStore {
         { cause: error },
       )
     }
-    if (error instanceof Error && /no such column|has no column named/.test(error.message)) {
+    if (
+      error instanceof Error &&
+      /no such column|has no column named|cannot store BLOB value in TEXT column/.test(error.message)
+    ) {
       return new SessionError(
         'ERR_SESSION_WRONG_TABLE',
-        `The table "${this.#table}" lacks a column of this version's. If an earlier build of coatcheck made it, drop it, which ends its sessions, and run schema/sqlite.sql of this package on the file; if it is not coatcheck's, give SQLiteStore another table. The database says: ${error.message}.`,
+        `The table "${this.#table}" lacks a column of this version's, or has it of another type. If an earlier build of coatcheck made it, drop it, which ends its sessions, and run schema/sqlite.sql of this package on the file; if it is not coatcheck's, give SQLiteStore another table. The database says: ${error.message}.`,
         { cause: error },
       )
     }
@@ -322,14 +329,18 @@ function countLive(removed: readonly { live: number | bigint }[]): number {
   return removed.filter(({ live }) => Number(live) === 1).length
 }
 
-function keyOf({ buffer, byteOffset, byteLength }: Uint8Array): SessionKey {
-  return Buffer.from(buffer, byteOffset, byteLength).toString('hex') as SessionKey
+function keyOf(bytes: Uint8Array): SessionKey {
+  return bufferOf(bytes).toString('hex') as SessionKey
+}
+
+function userValue({ userId }: { readonly userId: string | undefined }): Uint8Array | null {
+  return userId === undefined ? null : userIdBytes(userId)
 }
 
 function recordOf(row: Row): SessionRecord {
   return {
     key: keyOf(row.session_key),
-    publicId: row.public_id,
+    publicId: bufferOf(row.public_id).toString(),
     ...userOf(row.user_id, row.authenticated_at),
     data: row.data,
     version: Number(row.version),
@@ -346,9 +357,9 @@ function formerRecordOf(row: FormerRow): SessionRecord {
 }
 
 function userOf(
-  userId: string | null,
+  user: Uint8Array | null,
   at: number | bigint | null,
 ): Pick<SessionRecord, 'userId' | 'authenticatedAt'> {
-  if (userId === null) return { userId: undefined, authenticatedAt: undefined }
-  return { userId, authenticatedAt: at === null ? undefined : Number(at) }
+  if (user === null) return { userId: undefined, authenticatedAt: undefined }
+  return { userId: bufferOf(user).toString(), authenticatedAt: at === null ? undefined : Number(at) }
 }

@@ -2,11 +2,12 @@ import type { RowDataPacket } from 'mysql2'
 import { optionError } from '../../core/errors.ts'
 import type { SessionKey, SessionRecord } from '../../core/record.ts'
 import type { ListQuery, Page, SessionWrite, WriteResult } from '../../core/store.ts'
+import { userIdBytes } from '../../core/user-id.ts'
 import { largestBatch, padded, parts } from './batch-size.ts'
 import { latestVersion, migrate } from './migrations.ts'
 import { isDenied } from './mysql-layout.ts'
 import type { MySQLLayout } from './mysql-layout.ts'
-import { underLock } from './mysql-lock.ts'
+import { type TableLock, underLock } from './mysql-lock.ts'
 import { change, errorNumber, numberOf, select } from './mysql-pool.ts'
 import type { MySQLClient } from './mysql-pool.ts'
 import { bytesOfKey, formerKeyOfRow, formerRecordOf, keyOfRow, recordOf } from './mysql-record.ts'
@@ -71,7 +72,7 @@ export class OwnTable implements MySQLLayout {
     }
     const sql = this.#sql.list({ user: userId !== undefined, after: after !== undefined, limit: limit + 1 })
     const values = [
-      userId === undefined ? [] : Buffer.from(userId),
+      userId === undefined ? [] : userIdBytes(userId),
       after === undefined ? [] : bytesOfKey(after),
     ]
     const records = (await select(this.#client, sql, values.flat())).map(recordOf)
@@ -79,12 +80,12 @@ export class OwnTable implements MySQLLayout {
     return { items, next: records.length > limit ? items.at(-1)?.key : undefined }
   }
 
-  removeByUser(userId: string, except = ''): Promise<number> {
-    return change(this.#client, this.#sql.removeByUser, [Buffer.from(userId), Buffer.from(except)])
+  async removeByUser(userId: string, except = ''): Promise<number> {
+    return change(this.#client, this.#sql.removeByUser, [userIdBytes(userId), Buffer.from(except)])
   }
 
   async removeExpired(limit: number): Promise<number> {
-    const removed = await underLock(this.#client, this.#sql.lock('sweep'), 0, (connection) =>
+    const removed = await underLock(this.#client, this.#lock('sweep'), 0, (connection) =>
       sweepOwnTable(connection, this.#sql, limit),
     )
     return removed ?? 0
@@ -96,7 +97,7 @@ export class OwnTable implements MySQLLayout {
     try {
       const done = await underLock(
         this.#client,
-        this.#sql.lock('migrate'),
+        this.#lock('migrate'),
         migrationSeconds,
         async (connection) => {
           // However large the table is, or however long another holds it: these have no limit.
@@ -117,6 +118,10 @@ export class OwnTable implements MySQLLayout {
       // The user may not make tables. That is fine if somebody else made it.
       await select(this.#client, this.#sql.tableIsThere)
     }
+  }
+
+  #lock(purpose: TableLock['purpose']): TableLock {
+    return { table: this.#table, purpose }
   }
 
   async #recordedVersion(via: MySQLClient): Promise<number> {
