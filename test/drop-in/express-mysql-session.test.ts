@@ -4,7 +4,7 @@ import { createRequire } from 'node:module'
 import { createConnection as createCallbackConnection, createPool as createCallbackPool } from 'mysql2'
 import { createConnection, createPool, type Pool, type PoolOptions, type RowDataPacket } from 'mysql2/promise'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
-import { freshDatabase } from '../servers/databases.ts'
+import { freshDatabase, onEachServer } from '../servers/databases.ts'
 import type { SessionModule, StoredSession } from './express-session-types.ts'
 
 const require = createRequire(import.meta.url)
@@ -123,7 +123,8 @@ class Side {
 type Expected<Seen> =
   { readonly both: Seen } | { readonly theirs: Seen; readonly ours: Seen; readonly reason: Reason }
 
-/** A statement about express-mysql-session, tested on it and on ours, each on a new database of the real MariaDB. */
+onEachServer('express-mysql-session', ({ server }) => {
+  /** A statement about express-mysql-session, tested on it and on ours, each on a new database of the real server. */
 function sideBySide<Seen>(
   statement: string,
   body: (side: Side) => Promise<Seen> | Seen,
@@ -135,9 +136,9 @@ function sideBySide<Seen>(
   }
   const { theirs, ours } = differs ? expected : { theirs: expected.both, ours: expected.both }
   test(`${statement}${differs ? ` [differs: ${expected.reason}]` : ''}`, async () => {
-    const incumbent = new Side('express-mysql-session', await freshDatabase())
+      const incumbent = new Side('express-mysql-session', await freshDatabase(server))
     expect(await body(incumbent), incumbent.name).toEqual(theirs)
-    const coatcheck = new Side('coatcheck/express-mysql-session', await freshDatabase())
+      const coatcheck = new Side('coatcheck/express-mysql-session', await freshDatabase(server))
     expect(await body(coatcheck), coatcheck.name).toEqual(ours)
   })
 }
@@ -841,3 +842,4 @@ function called<Value>(act: (done: Done<Value>) => unknown): Promise<Value | und
     act((error, value) => (error ? reject(error as Error) : resolve(value)))
   })
 }
+})
