@@ -6,7 +6,7 @@ import { largestBatch, padded, parts } from './batch-size.ts'
 import { latestVersion, migrate } from './migrations.ts'
 import { isDenied } from './mysql-layout.ts'
 import type { MySQLLayout } from './mysql-layout.ts'
-import { underLock } from './mysql-lock.ts'
+import { type TableLock, underLock } from './mysql-lock.ts'
 import { change, errorNumber, numberOf, select } from './mysql-pool.ts'
 import type { MySQLClient } from './mysql-pool.ts'
 import { bytesOfKey, formerKeyOfRow, formerRecordOf, keyOfRow, recordOf } from './mysql-record.ts'
@@ -84,7 +84,7 @@ export class OwnTable implements MySQLLayout {
   }
 
   async removeExpired(limit: number): Promise<number> {
-    const removed = await underLock(this.#client, this.#sql.lock('sweep'), 0, (connection) =>
+    const removed = await underLock(this.#client, this.#lock('sweep'), 0, (connection) =>
       sweepOwnTable(connection, this.#sql, limit),
     )
     return removed ?? 0
@@ -97,7 +97,7 @@ export class OwnTable implements MySQLLayout {
     try {
       const done = await underLock(
         this.#client,
-        this.#sql.lock('migrate'),
+        this.#lock('migrate'),
         migrationSeconds,
         async (connection) => {
           // However large the table is, or however long another holds it: these have no limit.
@@ -134,6 +134,10 @@ export class OwnTable implements MySQLLayout {
       if (numberOf(error) === errorNumber.missingTable) return false
       throw error
     }
+  }
+
+  #lock(purpose: TableLock['purpose']): TableLock {
+    return { table: this.#table, purpose }
   }
 
   async #recordedVersion(via: MySQLClient): Promise<number> {
