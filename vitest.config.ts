@@ -8,6 +8,7 @@ const stores = [
   'test/core/step-up.test.ts',
   'test/drop-in/{express-mysql-session,express-store,foreign-stores,old-table}.test.ts',
   'test/properties/interleavings.test.ts',
+  'test/refusals/*.test.ts',
   'test/shared/{clock-skew,guarantees}.test.ts',
   'test/stores/!(memory|mysql-grammar).test.ts',
   'test/work-per-request.test.ts',
