@@ -18,7 +18,7 @@ const stores = [
 const apps = [
   'test/crashes/*.test.ts',
   'test/demo/*.test.ts',
-  'test/drop-in/one-table.test.ts',
+  'test/drop-in/{one-table,without-callback}.test.ts',
   'test/ecosystem/*.test.ts',
   'test/faults/*.test.ts',
   'test/package.test.ts',
