@@ -99,13 +99,6 @@ onEachServer('MySQLStore', ({ name, server }) => {
       expect(inspect(error, { depth: 10 })).not.toContain('hunter2')
     })
 
-    it('passes driver options on: TLS is asked for, and a server is not spoken to without it or with a certificate of its own making', async () => {
-      const store = openStore(`${await freshDatabase(server)}?ssl=true`)
-      const error = await rejectionOf(store.find([newKey()]))
-      expect(error).toMatchObject({ code: 'ERR_SESSION_STORE_UNAVAILABLE', status: 503 })
-      expect(error.message).toMatch(name === 'MySQL' ? /self-signed certificate/ : /secure connection/)
-    })
-
     it('refuses an option that it does not have, and a createTable that is neither true nor false', async () => {
       const url = await freshDatabase(server)
       expect(() => new MySQLStore(url, { tabel: 'sessions' } as object)).toThrow(/no option "tabel"/)
