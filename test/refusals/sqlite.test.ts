@@ -97,9 +97,12 @@ it.each<[string, (beside: DatabaseSync) => unknown, object, RegExp]>([
 })
 
 it('a file that was removed while it was open says to restart', async () => {
-  const { file, beside } = await opened()
-  beside.exec('PRAGMA journal_mode = DELETE')
-  const store = new SQLiteStore(beside)
+  const file = await newFile()
+  // Without the log of WAL mode, in which SQLite does not look.
+  const connection = new DatabaseSync(file)
+  onTestFinished(() => connection.close())
+  const store = new SQLiteStore(connection)
+  await store.write([insert(newKey())])
   await rm(file)
   const error = await store.write([insert(newKey())]).catch((reason: SessionError) => reason)
   expect(error).toMatchObject({ code: 'ERR_SESSION_STORE_CONFIGURATION' })
