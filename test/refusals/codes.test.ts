@@ -85,7 +85,7 @@ describe('an error of a MySQL or MariaDB', () => {
       'configuration',
       error({ code: 'AUTH_SWITCH_PLUGIN_ERROR', fatal: true }),
     ],
-    ['a pool that is closed', 'configuration', new Error('Pool is closed.')],
+    ['a pool that is closed', 'away', new Error('Pool is closed.')],
     ['a pool without room', 'busy', new Error('Queue limit reached.')],
     ['a fault of a program', 'configuration', new TypeError(canary)],
   ])('%s is of the kind %s', (_name, kind, cause) =>

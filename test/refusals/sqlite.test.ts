@@ -109,7 +109,7 @@ it('a file that was removed while it was open says to restart', async () => {
   expect((error as Error).message).toMatch(/SQLITE_READONLY_DBMOVED.*Restart/)
 })
 
-it('a connection that may only read, or that the app closed, is no outage', async () => {
+it('a connection that may only read is no outage, and one that the app closed is one', async () => {
   const { file } = await opened()
   const connection = new DatabaseSync(file, { readOnly: true })
   const store = new SQLiteStore(connection, { createTable: false })
@@ -119,7 +119,7 @@ it('a connection that may only read, or that the app closed, is no outage', asyn
     expect(await visitor.say('note')).toBe('500 ERR_SESSION_STORE_CONFIGURATION')
   }
   connection.close()
-  expect(await visitor.say('note')).toBe('500 ERR_SESSION_STORE_CONFIGURATION')
+  expect(await visitor.say('note')).toBe('503 ERR_SESSION_STORE_UNAVAILABLE')
   expect(app.errors.map(({ message }) => message)).toEqual([
     ...Array<unknown>(8).fill(expect.stringContaining('SQLITE_READONLY')),
     expect.stringContaining('closed'),
