@@ -11,7 +11,7 @@ import { freshDatabase, onEachServer } from '../servers/databases.ts'
 import { freePort } from '../servers/ports.ts'
 import { newKey, openPool, openStore, stored } from './mysql-subject.ts'
 
-onEachServer('MySQLStore', ({ name, server }) => {
+onEachServer('MySQLStore', ({ server }) => {
   storeSuite('MySQLStore', {
     describe,
     it,
