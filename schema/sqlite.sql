@@ -3,8 +3,8 @@
 
 CREATE TABLE IF NOT EXISTS "coatcheck_sessions" (
   session_key BLOB NOT NULL PRIMARY KEY,
-  public_id TEXT NOT NULL,
-  user_id TEXT,
+  public_id BLOB NOT NULL,
+  user_id BLOB,
   authenticated_at INTEGER,
   data BLOB NOT NULL,
   version INTEGER NOT NULL,
@@ -13,7 +13,7 @@ CREATE TABLE IF NOT EXISTS "coatcheck_sessions" (
   expires_at INTEGER NOT NULL,
   former_key BLOB,
   former_until INTEGER,
-  former_user_id TEXT,
+  former_user_id BLOB,
   former_authenticated_at INTEGER,
   former_data BLOB
 ) STRICT, WITHOUT ROWID;
@@ -34,4 +34,6 @@ CREATE TABLE IF NOT EXISTS "coatcheck_migrations" (
 ) STRICT, WITHOUT ROWID;
 
 INSERT OR IGNORE INTO "coatcheck_migrations" (table_name, version, applied_at)
-VALUES ('coatcheck_sessions', 1, CAST(round(unixepoch('subsec') * 1000) AS INTEGER));
+VALUES
+  ('coatcheck_sessions', 1, CAST(round(unixepoch('subsec') * 1000) AS INTEGER)),
+  ('coatcheck_sessions', 2, CAST(round(unixepoch('subsec') * 1000) AS INTEGER));

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http'
+import { mistakenFor } from '../core/argument.ts'
 import { optionError, refuseUnknownOptions, type SessionError } from '../core/errors.ts'
-import type { RequestSession, SessionData } from '../core/session.ts'
+import type { RequestSession, SessionData, WithoutReservedNames } from '../core/session.ts'
 import { Cookie } from '../express-session/cookie.ts'
 import { ExpressStore } from '../express-session/express-store.ts'
 import { MemoryStore } from '../express-session/memory-store.ts'
@@ -48,6 +49,8 @@ export interface OldMembers {
   cookie: Cookie
   /** Lets the cookie live for its `originalMaxAge` from now. */
   resetMaxAge(): RequestSession
+  /** Who is bound to the session. There, `userId` is data of yours, as under express-session. */
+  readonly boundUserId: string | undefined
 }
 
 /** The options of `session(sessions, options)`. */
@@ -120,7 +123,7 @@ const properties: Pick<Handling, 'session' | 'sessionID'> = {
  *   res.send(`Your visit no. ${req.session.views}`)
  * })
  */
-function session(sessions: Sessions, options?: ExpressSessionOptions): SessionMiddleware
+function session(sessions: WithoutReservedNames<Sessions>, options?: ExpressSessionOptions): SessionMiddleware
 /**
  * @param options those of express-session
  * @throws {SessionError} ERR_SESSION_OPTION, or a TypeError where express-session throws one
@@ -134,14 +137,15 @@ function session(
   options: ExpressSessionOptions = {},
 ): SessionMiddleware {
   if (given instanceof Sessions) return sessionOf(given, options)
-  // What another copy of this package made must not pass for options.
+  // express-session takes nothing at all, for apps whose secret cookie-parser has.
   const old = given ?? {}
-  if (typeof old !== 'object' || 'loadAs' in old) {
-    throw optionError(
-      'session() takes what createSessions() of this very package made, session(createSessions({ store, secret })), or the options of express-session.',
-    )
-  }
-  return expressSession(old)
+  const mistake = mistakenFor(old)
+  if (mistake === undefined) return expressSession(old)
+  // This copy's own are an instance of its class.
+  const what = mistake === 'sessions' ? 'sessions that another copy of this package made' : mistake
+  throw optionError(
+    `session() was given ${what}. Write session(createSessions({ store, secret })), or session({ store, secret }) with the options of express-session.`,
+  )
 }
 
 session.Store = Store

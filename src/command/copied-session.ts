@@ -1,10 +1,12 @@
 import { hash } from 'node:crypto'
-import { userIdText } from '../core/user-id.ts'
+import { type UserId, userIdText } from '../core/user-id.ts'
 
 /** What the new layout keeps of a session beside its data. */
 export interface CopiedSession {
   readonly publicId: string
   readonly userId: string | undefined
+  /** Whether the data names a user by something that is no user id, such as an object or a text with a NUL. */
+  readonly userRefused: boolean
   /** Milliseconds. */
   readonly seenAt: number
 }
@@ -36,7 +38,7 @@ export function copiedSession(
   return {
     // Not from the data, so that a session that is copied twice has one name; and nothing leads back from it.
     publicId: hash('sha256', `public id of ${row.key.toString('hex')}`, 'base64url').slice(0, 16),
-    userId: userPath && userAt(session, userPath),
+    ...userOf(userPath && at(session, userPath)),
     seenAt: Math.max(0, Math.floor(Math.min(lastSeen, row.readAt))),
   }
 }
@@ -50,14 +52,13 @@ function parsed(data: Buffer): object | undefined {
   }
 }
 
-/** A session of nobody, or whose user cannot be a name, is copied all the same. */
-function userAt(session: object, path: readonly string[]): string | undefined {
-  const user = at(session, path)
-  if (typeof user !== 'string' && typeof user !== 'number') return undefined
+/** A session of nobody, or whose user cannot be named, is copied all the same. */
+function userOf(user: unknown): Pick<CopiedSession, 'userId' | 'userRefused'> {
+  if (user === undefined || user === null) return { userId: undefined, userRefused: false }
   try {
-    return userIdText(user)
+    return { userId: userIdText(user as UserId), userRefused: false }
   } catch {
-    return undefined
+    return { userId: undefined, userRefused: true }
   }
 }
 

@@ -31,6 +31,8 @@ export interface Tally {
   copied: number
   /** Of those, how many with a user. */
   users: number
+  /** Of those, how many whose data names a user by what is no user id. */
+  usersRefused: number
   /** Copied again, since they changed in the old table. */
   changed: number
   /** Changed in both tables: the new one stands. */
@@ -50,6 +52,7 @@ export function emptyTally(): Tally {
     rows: 0,
     copied: 0,
     users: 0,
+    usersRefused: 0,
     changed: 0,
     kept: 0,
     touched: 0,
@@ -176,6 +179,7 @@ function planNew(difference: Difference, { inserts, entries }: Work, tally: Tall
     entries.push(entryOf(difference, 1))
     tally.copied++
     if (session.userId !== undefined) tally.users++
+    if (session.userRefused) tally.usersRefused++
   } else tally.corrupt++
 }
 

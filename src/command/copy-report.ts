@@ -67,7 +67,7 @@ export function summaryText(
   summary: CopySummary,
   { ledger, user }: { readonly ledger: string; readonly user: string | undefined },
 ): string {
-  const { copied, corrupt, lapsed, passes, passSeconds, seconds, through } = summary
+  const { copied, corrupt, lapsed, passes, passSeconds, seconds, through, usersRefused } = summary
   const speed = `${count(through / Math.max(passSeconds, 0.001))} rows/s`
   const lines: [label: string, value: string, note: string][] = [
     ['read', count(through), `${speed}, ${count(passes)} ${passes === 1 ? 'pass' : 'passes'}`],
@@ -83,6 +83,12 @@ export function summaryText(
   const texts = lines.map(([label, value, note]) =>
     `${label.padEnd(12)}${value.padStart(12)}  ${note}`.trimEnd(),
   )
+  if (usersRefused > 0) {
+    texts.push(
+      '',
+      `${count(usersRefused)} sessions name a user at ${user} by what is no user id: a text of 1 to 255 bytes without NUL, or a whole number. They were copied as nobody's, so sessions.user(id) does not find them.`,
+    )
+  }
   if (corrupt > 0) {
     texts.push(
       '',

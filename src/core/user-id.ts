@@ -1,6 +1,9 @@
 import { SessionError } from './errors.ts'
 
-/** How an app names a user: a text of 1 to 255 bytes of UTF-8, or a number, which is kept as its decimal text. */
+/**
+ * How an app names a user: a text of 1 to 255 bytes of UTF-8 without NUL, or a number, which is kept as its decimal text.
+ * Ids are compared byte by byte: another case, a space at the end or another Unicode form is another user.
+ */
 export type UserId = string | number | bigint
 
 /** @throws ERR_SESSION_USER_ID */
@@ -11,6 +14,19 @@ export function userIdText(userId: UserId): string {
     'ERR_SESSION_USER_ID',
     `The id that was given for a user is ${fault}. Give the user's own: a text of 1 to 255 bytes, or a whole number.`,
   )
+}
+
+/**
+ * The bytes of a user id, as a database keeps and compares them.
+ *
+ * @throws ERR_SESSION_USER_ID for what would become another user's id on its way: half of a surrogate pair turns into U+FFFD,
+ *   and a column that is too short may cut off the end
+ */
+export function userIdBytes(userId: string): Buffer {
+  const bytes = Buffer.from(userId)
+  const fault = faultOfBytes(userId, bytes)
+  if (fault === undefined) return bytes
+  throw new SessionError('ERR_SESSION_USER_ID', `A user id is ${fault}. Give a text of at most 255 bytes.`)
 }
 
 /** Why it names nobody, in words that do not show the id itself: that may be an e-mail address. */
@@ -32,10 +48,14 @@ function faultOf(userId: unknown): string | undefined {
 
 function faultOfText(text: string): string | undefined {
   if (text === '') return missing('empty')
-  // Broken UTF-16 turns into equal bytes.
-  if (Buffer.from(text).toString() !== text) return 'not well-formed: it holds half of a surrogate pair'
-  const length = Buffer.byteLength(text)
-  return length > 255 ? `${length} bytes long` : undefined
+  // Some databases and drivers read a text up to its first NUL.
+  if (text.includes('\0')) return 'a text with a NUL character in it'
+  return faultOfBytes(text, Buffer.from(text))
+}
+
+function faultOfBytes(text: string, bytes: Buffer): string | undefined {
+  if (bytes.toString() !== text) return 'not well-formed: it holds half of a surrogate pair'
+  return bytes.length > 255 ? `${bytes.length} bytes long` : undefined
 }
 
 function missing(what: string): string {

@@ -3,12 +3,28 @@
  * released is never changed; the next change is a further step. schema/sqlite.sql is the sum of them.
  */
 export function migrations(table: string): readonly (readonly string[])[] {
+  const rebuilt = `${table}_rebuilt`
   return [
+    [createTable(table, 'TEXT'), ...createIndexes(table)],
+    // node:sqlite of Node 22 and 24.0 reads a text up to its first NUL. Bytes come back whole on each.
     [
-      `CREATE TABLE IF NOT EXISTS "${table}" (
+      createTable(rebuilt, 'BLOB'),
+      `INSERT INTO "${rebuilt}" SELECT session_key, CAST(public_id AS BLOB), CAST(user_id AS BLOB), authenticated_at,
+  data, version, created_at, seen_at, expires_at, former_key, former_until, CAST(former_user_id AS BLOB),
+  former_authenticated_at, former_data FROM "${table}"`,
+      `DROP TABLE "${table}"`,
+      `ALTER TABLE "${rebuilt}" RENAME TO "${table}"`,
+      ...createIndexes(table),
+    ],
+  ]
+}
+
+/** @param name the type of what names a session or a user */
+function createTable(table: string, name: 'TEXT' | 'BLOB'): string {
+  return `CREATE TABLE IF NOT EXISTS "${table}" (
   session_key BLOB NOT NULL PRIMARY KEY,
-  public_id TEXT NOT NULL,
-  user_id TEXT,
+  public_id ${name} NOT NULL,
+  user_id ${name},
   authenticated_at INTEGER,
   data BLOB NOT NULL,
   version INTEGER NOT NULL,
@@ -17,14 +33,17 @@ export function migrations(table: string): readonly (readonly string[])[] {
   expires_at INTEGER NOT NULL,
   former_key BLOB,
   former_until INTEGER,
-  former_user_id TEXT,
+  former_user_id ${name},
   former_authenticated_at INTEGER,
   former_data BLOB
-) STRICT, WITHOUT ROWID`,
-      `CREATE INDEX IF NOT EXISTS "${table}_user_id" ON "${table}" (user_id) WHERE user_id IS NOT NULL`,
-      `CREATE INDEX IF NOT EXISTS "${table}_expires_at" ON "${table}" (expires_at)`,
-      `CREATE INDEX IF NOT EXISTS "${table}_former_key" ON "${table}" (former_key) WHERE former_key IS NOT NULL`,
-    ],
+) STRICT, WITHOUT ROWID`
+}
+
+function createIndexes(table: string): readonly string[] {
+  return [
+    `CREATE INDEX IF NOT EXISTS "${table}_user_id" ON "${table}" (user_id) WHERE user_id IS NOT NULL`,
+    `CREATE INDEX IF NOT EXISTS "${table}_expires_at" ON "${table}" (expires_at)`,
+    `CREATE INDEX IF NOT EXISTS "${table}_former_key" ON "${table}" (former_key) WHERE former_key IS NOT NULL`,
   ]
 }
 
@@ -39,6 +58,12 @@ export const migrationsTable = `CREATE TABLE IF NOT EXISTS "coatcheck_migrations
 /** The newest migration that `table` has been through, in the column `version`: NULL if none. */
 export const selectNewestMigration =
   'SELECT max(version) AS version FROM "coatcheck_migrations" WHERE table_name = ?'
+
+/** Forgets the migrations of a table: its name. */
+export const deleteMigrations = 'DELETE FROM "coatcheck_migrations" WHERE table_name = ?'
+
+/** One row if there is a table of that name. */
+export const selectTable = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND lower(name) = lower(?)"
 
 /** SQLite's clock, in whole milliseconds. It stands still within one statement. */
 const now = `CAST(round(unixepoch('subsec') * 1000) AS INTEGER)`

@@ -1,18 +1,23 @@
 import { setTimeout as wait } from 'node:timers/promises'
-import { optionError, refuseUnknownOptions, SessionError, storeUnavailable } from '../core/errors.ts'
+import { bufferOf } from '../core/codec.ts'
+import { optionError, refuseUnknownOptions, SessionError } from '../core/errors.ts'
 import { milliseconds } from '../core/lifetime.ts'
 import type { Duration } from '../core/lifetime.ts'
 import type { SessionKey, SessionRecord } from '../core/record.ts'
 import type { ListQuery, Page, SessionStore, SessionWrite, WriteResult } from '../core/store.ts'
+import { userIdBytes } from '../core/user-id.ts'
 import { largestBatch, padded, parts } from './sql/batch-size.ts'
 import { tableName } from './sql/table-name.ts'
-import { isBusy, openDatabase } from './sqlite-driver.ts'
+import { openDatabase } from './sqlite-driver.ts'
 import type { SQLiteDatabase, SQLiteStatement, SQLiteValue } from './sqlite-driver.ts'
+import { isBusy, sqliteFailure } from './sqlite-errors.ts'
 import {
+  deleteMigrations,
   insertMigration,
   migrations,
   migrationsTable,
   selectNewestMigration,
+  selectTable,
   statements,
 } from './sqlite-schema.ts'
 
@@ -41,8 +46,8 @@ export interface SQLiteStoreOptions {
 /** A row as the drivers give it. Integers are bigints on a connection that was set to it. */
 interface Row {
   readonly session_key: Uint8Array
-  readonly public_id: string
-  readonly user_id: string | null
+  readonly public_id: Uint8Array
+  readonly user_id: Uint8Array | null
   readonly authenticated_at: number | bigint | null
   readonly data: Uint8Array
   readonly version: number | bigint
@@ -55,7 +60,7 @@ interface Row {
 /** A row that was found by the key from before a rotation. */
 interface FormerRow extends Row {
   readonly former_key: Uint8Array
-  readonly former_user_id: string | null
+  readonly former_user_id: Uint8Array | null
   readonly former_authenticated_at: number | bigint | null
   readonly former_data: Uint8Array
 }
@@ -71,9 +76,13 @@ interface FormerRow extends Row {
  * A connection that was passed in keeps its own settings (journal mode, synchronous, busy timeout) and
  * stays open on `close()`. Give the store one of its own: a transaction that the app holds open on it makes writes wait.
  *
- * Errors: `ERR_SESSION_STORE_UNAVAILABLE` when the file stays locked for longer than `busyTimeout` or
- * cannot be read or written, `ERR_SESSION_MISSING_TABLE` with `createTable: false` and no table,
+ * Errors: `ERR_SESSION_STORE_BUSY` (503) when the file stays locked for longer than `busyTimeout`,
+ * `ERR_SESSION_STORE_UNAVAILABLE` (503) when the disk is full or fails, `ERR_SESSION_STORE_CONFIGURATION` when the file cannot be
+ * used, `ERR_SESSION_DATA_REFUSED` for what a constraint or a trigger of yours refuses, which fails that session alone,
+ * `ERR_SESSION_MISSING_TABLE` with `createTable: false` and no table,
  * `ERR_SESSION_WRONG_TABLE` for a table that lacks a column, `ERR_SESSION_CLOSED` after `close()`.
+ *
+ * A table that is dropped while the app runs is made again, empty, unless `createTable` is false.
  *
  * @example
  * import { SQLiteStore } from 'coatcheck/sqlite'
@@ -120,27 +129,38 @@ export class SQLiteStore implements SessionStore {
     return keys.map((key) => records.get(key))
   }
 
-  async write(writes: readonly SessionWrite[]): Promise<WriteResult[]> {
+  async write(writes: readonly SessionWrite[]): Promise<(WriteResult | Error)[]> {
     if (writes.length === 0) return []
-    return this.#attempt('writing sessions', () =>
-      this.#transaction(() => writes.map((write) => this.#carryOut(write))),
-    )
+    try {
+      return await this.#attempt('writing sessions', () =>
+        this.#transaction(() => writes.map((write) => this.#carryOut(write))),
+      )
+    } catch (error) {
+      if (writes.length === 1 || (error as SessionError).code !== 'ERR_SESSION_DATA_REFUSED') throw error
+      // All are undone, for what one of them holds. That one is to fail alone.
+      const singly = writes.map(async (write) => (await this.write([write]))[0]!)
+      return (await Promise.allSettled(singly)).map((one) =>
+        one.status === 'fulfilled' ? one.value : (one.reason as Error),
+      )
+    }
   }
 
   async list(query: ListQuery): Promise<Page<SessionRecord>> {
     const after = bytesOf(query.after ?? '')
+    const user = query.userId === undefined ? undefined : userIdBytes(query.userId)
     const rows = await this.#attempt('listing sessions', () =>
-      query.userId === undefined
+      user === undefined
         ? this.#rows<Row>(this.#sql.list, after, query.limit + 1)
-        : this.#rows<Row>(this.#sql.listByUser, query.userId, after, query.limit + 1),
+        : this.#rows<Row>(this.#sql.listByUser, user, after, query.limit + 1),
     )
     const items = rows.slice(0, query.limit).map(recordOf)
     return { items, next: rows.length > items.length ? items.at(-1)?.key : undefined }
   }
 
   async removeByUser(userId: string, except?: string): Promise<number> {
+    const values = [userIdBytes(userId), except === undefined ? null : Buffer.from(except)]
     return this.#attempt("removing a user's sessions", () =>
-      this.#transaction(() => countLive(this.#rows(this.#sql.removeByUser, userId, except ?? null))),
+      this.#transaction(() => countLive(this.#rows(this.#sql.removeByUser, ...values))),
     )
   }
 
@@ -176,6 +196,7 @@ export class SQLiteStore implements SessionStore {
   /** Tries `work` until no other connection is in its way. It runs without a break, so nothing else of this process comes between. */
   async #attempt<Result>(doing: string, work: () => Result): Promise<Result> {
     const giveUpAt = performance.now() + this.#busyTimeout
+    let mayMakeTable = this.#createTable
     for (let attempt = 1; ; attempt++) {
       if (this.#closed) {
         throw new SessionError('ERR_SESSION_CLOSED', 'This SQLiteStore was closed. Create another one.')
@@ -184,6 +205,11 @@ export class SQLiteStore implements SessionStore {
         this.#makeReady()
         return work()
       } catch (error) {
+        if (mayMakeTable && this.#isMissingTable(error)) {
+          // Somebody dropped it, and with it all sessions, while the app ran.
+          mayMakeTable = this.#ready = false
+          continue
+        }
         if (!isBusy(error) || performance.now() >= giveUpAt) throw this.#explained(doing, error)
       }
       // Unequal waits, so that processes that collided once do not go on colliding.
@@ -203,6 +229,8 @@ export class SQLiteStore implements SessionStore {
 
   #migrate(): void {
     this.#database.exec(migrationsTable)
+    // Where the table was dropped, what is recorded of it is not true any more.
+    if (this.#rows(selectTable, this.#table).length === 0) this.#run(deleteMigrations, this.#table)
     const [newest] = this.#rows<{ version: number | null }>(selectNewestMigration, this.#table)
     for (const [index, steps] of migrations(this.#table).entries()) {
       if (index < Number(newest?.version ?? 0)) continue
@@ -233,13 +261,13 @@ export class SQLiteStore implements SessionStore {
     switch (write.type) {
       case 'insert': {
         const life = Math.min(write.lifetime.idle, write.lifetime.absolute ?? Infinity)
-        const { publicId, userId = null, signedIn, data } = write
-        const values = [key, publicId, userId, Number(signedIn), data, life, key]
+        const { publicId, signedIn, data } = write
+        const values = [key, Buffer.from(publicId), userValue(write), Number(signedIn), data, life, key]
         return this.#run(this.#sql.insert, ...values) === 1 ? 'done' : 'exists'
       }
       case 'update': {
         const { idle, absolute = Infinity } = write.lifetime
-        const values = [write.userId ?? null, write.data, idle, absolute, key, write.version]
+        const values = [userValue(write), write.data, idle, absolute, key, write.version]
         return this.#run(this.#sql.update, ...values) === 1
           ? 'done'
           : (this.#mismatch(key, write.version) ?? 'gone')
@@ -255,7 +283,7 @@ export class SQLiteStore implements SessionStore {
           write.grace,
           newKey,
           Number(write.signedIn),
-          write.userId ?? null,
+          userValue(write),
           write.data,
           idle,
           absolute,
@@ -296,22 +324,37 @@ export class SQLiteStore implements SessionStore {
   }
 
   #explained(doing: string, error: unknown): SessionError {
-    if (error instanceof Error && error.message.includes(`no such table: ${this.#table}`)) {
+    if (this.#isMissingTable(error)) {
       return new SessionError(
         'ERR_SESSION_MISSING_TABLE',
-        `There is no table "${this.#table}". Run schema/sqlite.sql of this package on the file, or leave createTable on.`,
+        `There is no table "${this.#table}". Run schema/sqlite.sql of this package on the file, also where coatcheck_migrations says that the table was made; or leave createTable on.`,
         { cause: error },
       )
     }
-    if (error instanceof Error && /no such column|has no column named/.test(error.message)) {
+    const column = wrongColumn(error)
+    if (column !== undefined) {
       return new SessionError(
         'ERR_SESSION_WRONG_TABLE',
-        `The table "${this.#table}" lacks a column of this version's. If an earlier build of coatcheck made it, drop it, which ends its sessions, and run schema/sqlite.sql of this package on the file; if it is not coatcheck's, give SQLiteStore another table. The database says: ${error.message}.`,
+        `The table "${this.#table}" lacks a column of this version's, or has it of another type. If an earlier build of coatcheck made it, drop it, which ends its sessions, and run schema/sqlite.sql of this package on the file; if it is not coatcheck's, give SQLiteStore another table. The column is '${column}'.`,
         { cause: error },
       )
     }
-    return storeUnavailable(doing, error)
+    return sqliteFailure(doing, error)
   }
+
+  /** SQLite has no code for it, and names it as the statement does. */
+  #isMissingTable(error: unknown): boolean {
+    return error instanceof Error && error.message.endsWith(`no such table: ${this.#table}`)
+  }
+}
+
+/** The column of a statement of ours that the table lacks. */
+function wrongColumn(error: unknown): string | undefined {
+  const said = error instanceof Error ? error.message : ''
+  return /no such column: (\w+)|has no column named (\w+)|cannot store BLOB value in TEXT column \w+\.(\w+)/
+    .exec(said)
+    ?.slice(1)
+    .find(Boolean)
 }
 
 function bytesOf(hexadecimal: string): Uint8Array {
@@ -322,14 +365,18 @@ function countLive(removed: readonly { live: number | bigint }[]): number {
   return removed.filter(({ live }) => Number(live) === 1).length
 }
 
-function keyOf({ buffer, byteOffset, byteLength }: Uint8Array): SessionKey {
-  return Buffer.from(buffer, byteOffset, byteLength).toString('hex') as SessionKey
+function keyOf(bytes: Uint8Array): SessionKey {
+  return bufferOf(bytes).toString('hex') as SessionKey
+}
+
+function userValue({ userId }: { readonly userId: string | undefined }): Uint8Array | null {
+  return userId === undefined ? null : userIdBytes(userId)
 }
 
 function recordOf(row: Row): SessionRecord {
   return {
     key: keyOf(row.session_key),
-    publicId: row.public_id,
+    publicId: bufferOf(row.public_id).toString(),
     ...userOf(row.user_id, row.authenticated_at),
     data: row.data,
     version: Number(row.version),
@@ -346,9 +393,9 @@ function formerRecordOf(row: FormerRow): SessionRecord {
 }
 
 function userOf(
-  userId: string | null,
+  user: Uint8Array | null,
   at: number | bigint | null,
 ): Pick<SessionRecord, 'userId' | 'authenticatedAt'> {
-  if (userId === null) return { userId: undefined, authenticatedAt: undefined }
-  return { userId, authenticatedAt: at === null ? undefined : Number(at) }
+  if (user === null) return { userId: undefined, authenticatedAt: undefined }
+  return { userId: bufferOf(user).toString(), authenticatedAt: at === null ? undefined : Number(at) }
 }

@@ -4,6 +4,7 @@ import { findTests } from './store/find.ts'
 import { listingTests } from './store/listing.ts'
 import { rotationTests } from './store/rotation.ts'
 import type { StoresUnderTest, Test } from './store/subject.ts'
+import { userIdTests } from './store/user-ids.ts'
 import { writeTests } from './store/writes.ts'
 
 export type { StoresUnderTest } from './store/subject.ts'
@@ -69,6 +70,7 @@ export function storeSuite(name: string, options: StoreSuiteOptions): void {
     describe('rotation, and when its user signed in', () => rotationTests(test, keyedBy))
     describe('expiry', () => expiryTests(test))
     describe('listing, and ending all of a user', () => listingTests(test))
+    describe('user ids', () => userIdTests(test, keyedBy))
     describe('several at once', () => concurrencyTests(test))
   })
 }

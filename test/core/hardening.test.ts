@@ -108,6 +108,7 @@ test.each<[unknown, string]>([
   [1.5, 'is 1.5, which is no whole number'],
   ['', 'is empty: perhaps nobody was found'],
   ['\ud800', 'is not well-formed'],
+  ['admin\0x', 'is a text with a NUL character in it'],
   ['é'.repeat(128), 'is 256 bytes long'],
   [{}, 'is of the type object'],
   [Symbol('ada'), 'is of the type symbol'],

@@ -175,6 +175,9 @@ describe('signing in', () => {
   test.each<[string, unknown]>([
     ['an empty text', ''],
     ['256 bytes', 'é'.repeat(128)],
+    ['a NUL at the end', 'admin\0'],
+    ['a NUL within', 'admin\0x'],
+    ['half of a surrogate pair', 'admin\ud83e'],
     ['a number of 256 digits', 10n ** 255n],
     ['undefined', undefined],
     ['null', null],

@@ -73,7 +73,7 @@ describe("a user's sessions", () => {
 
   test('of a user without a name are a mistake that is told', () => {
     const sessions = memorySessions()
-    for (const userId of ['', undefined, null, {}]) {
+    for (const userId of ['', 'ada\0', 'ada\ud83e', undefined, null, {}]) {
       expect(() => sessions.user(userId as string)).toThrow(
         expect.objectContaining({ code: 'ERR_SESSION_USER_ID' }) as Error,
       )

@@ -17,7 +17,7 @@ import { createClient } from 'redis'
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { keyOf } from '../../dist/core/token.js'
 import { freshDatabase } from '../servers/databases.ts'
-import type { DatabaseServer } from '../servers/mariadb.ts'
+import type { DatabaseServer } from '../servers/server-process.ts'
 import { startPostgres } from '../servers/postgres.ts'
 import { startRedis } from '../servers/redis.ts'
 import type {
@@ -347,7 +347,7 @@ async function serve(session: SessionModule, kind: Kind): Promise<App> {
       await (request.session as unknown as { signIn(user: string): Promise<void> }).signIn('ada')
       response.end()
     },
-    user: (request, response) => response.end(JSON.stringify(request.session['userId'] ?? null)),
+    user: (request, response) => response.end(JSON.stringify(request.session['boundUserId'] ?? null)),
   }
   const app = express()
   app.use(

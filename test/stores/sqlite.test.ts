@@ -7,10 +7,11 @@ import { DatabaseSync } from 'node:sqlite'
 import { setImmediate as turn } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { afterEach, describe, expect, it, vi } from 'vitest'
+import type { SessionKey } from 'coatcheck'
 import { SQLiteStore } from 'coatcheck/sqlite'
 import type { SQLiteDatabase } from 'coatcheck/sqlite'
 import { storeSuite } from 'coatcheck/testing'
-import { statements } from '../../dist/stores/sqlite-schema.js'
+import { migrations, migrationsTable, statements } from '../../dist/stores/sqlite-schema.js'
 import {
   bytes,
   expired,
@@ -185,13 +186,13 @@ describe('a file that another connection has locked', () => {
     expect((await store.list({ limit: 10 })).items).toHaveLength(1)
   })
 
-  it('fails a write as unavailable after busyTimeout, and the store works on when the lock is gone', async () => {
+  it('fails a write as busy after busyTimeout, and the store works on when the lock is gone', async () => {
     const { store, record, unlock } = await locked(30)
     await expect(write(store, { type: 'remove', key: record.key })).rejects.toMatchObject({
-      code: 'ERR_SESSION_STORE_UNAVAILABLE',
+      code: 'ERR_SESSION_STORE_BUSY',
       status: 503,
     })
-    await expect(store.removeByUser('ada')).rejects.toMatchObject({ code: 'ERR_SESSION_STORE_UNAVAILABLE' })
+    await expect(store.removeByUser('ada')).rejects.toMatchObject({ code: 'ERR_SESSION_STORE_BUSY' })
     unlock()
     await present(store, record.key)
     expect(await write(store, { type: 'remove', key: record.key })).toBe('done')
@@ -283,10 +284,50 @@ describe('the table of SQLiteStore', () => {
     byFile.exec(await readFile(schema, 'utf8'))
     expect(layout(byFile)).toEqual(layout(byStore))
     expect(layout(byStore).objects).toHaveLength(5)
-    expect(layout(byStore).migrations).toHaveLength(1)
+    expect(layout(byStore).migrations).toHaveLength(migrations('coatcheck_sessions').length)
     await storeAt(byFile).list({ limit: 1 })
     byFile.exec(await readFile(schema, 'utf8'))
     expect(layout(byFile)).toEqual(layout(byStore))
+  })
+
+  /** A table as the first migration left it, where names were text, with a session of each user. */
+  async function firstLayout(userIds: readonly string[]) {
+    const file = await newFile()
+    const database = new DatabaseSync(file)
+    leftovers.push(async () => database.close())
+    database.exec(migrationsTable)
+    for (const step of migrations('coatcheck_sessions')[0]!) database.exec(step)
+    database.exec(`INSERT INTO coatcheck_migrations VALUES ('coatcheck_sessions', 1, 0)`)
+    const insert = database.prepare(
+      `INSERT INTO coatcheck_sessions VALUES (?, ?, ?, 1, x'7b7d', 3, 1, 2, 9e15, x'ff', 9e15, 'former', 1, x'7b7d')`,
+    )
+    const keys = userIds.map(() => newKey())
+    for (const [index, key] of keys.entries())
+      insert.run(Buffer.from(key, 'hex'), `public ${index}`, userIds[index]!)
+    return { file, database, keys }
+  }
+
+  it('of the layout before keeps its sessions, and gets bytes for the texts that name somebody', async () => {
+    const { file, database, keys } = await firstLayout(['ada', 'ádá 🧥'])
+    const store = storeAt(file)
+    expect(await store.find(keys)).toMatchObject([
+      { publicId: 'public 0', userId: 'ada', authenticatedAt: 1, version: 3, createdAt: 1, seenAt: 2 },
+      { publicId: 'public 1', userId: 'ádá 🧥' },
+    ])
+    expect(await store.findFormer(['ff' as SessionKey])).toMatchObject([{ former: { userId: 'former' } }])
+    expect(await store.removeByUser('ádá 🧥', 'public 1')).toBe(0)
+    expect(await store.removeByUser('ádá 🧥')).toBe(1)
+    const made = new DatabaseSync(':memory:')
+    await storeAt(made).list({ limit: 1 })
+    expect(layout(database)).toEqual(layout(made))
+  })
+
+  it('of the layout before is an error that says what to do, with createTable: false', async () => {
+    const { file } = await firstLayout(['ada'])
+    const store = storeAt(file, { createTable: false })
+    await expect(store.write([insertOf()])).rejects.toMatchObject({
+      code: 'ERR_SESSION_WRONG_TABLE',
+    })
   })
 
   it('may have another name, also in schema/sqlite.sql, and two tables stay apart', async () => {
@@ -299,7 +340,7 @@ describe('the table of SQLiteStore', () => {
     const { key } = await inserted(visits)
     expect(await find(others, key)).toBeUndefined()
     await present(visits, key)
-    expect(layout(database).migrations).toHaveLength(2)
+    expect(layout(database).migrations.map(({ table_name }) => table_name)).toContain('visits')
   })
 
   it('is missed by name, with the cure, when createTable is false', async () => {
@@ -381,12 +422,13 @@ describe('a file that cannot be used', () => {
     )
   })
 
-  it('because it is something else is unavailable, and stays as it is', async () => {
+  it('because it is something else is an error that says so, and stays as it is', async () => {
     const file = await newFile()
     const content = 'Dear diary, today I was taken for a database. '.repeat(40)
     await writeFile(file, content)
     await expect(storeAt(file).find([newKey()])).rejects.toMatchObject({
-      code: 'ERR_SESSION_STORE_UNAVAILABLE',
+      code: 'ERR_SESSION_STORE_CONFIGURATION',
+      message: expect.stringContaining('SQLITE_NOTADB'),
     })
     expect(await readFile(file, 'utf8')).toBe(content)
   })

@@ -2,9 +2,9 @@ import type { RowDataPacket } from 'mysql2'
 import { SessionError } from '../../core/errors.ts'
 import type { SessionKey, SessionRecord } from '../../core/record.ts'
 import type { SessionContent } from '../../core/store.ts'
+import { userIdBytes } from '../../core/user-id.ts'
 import type { MySQLValue } from './mysql-pool.ts'
 
-const longestUserId = 255
 /** What a column of type MEDIUMBLOB or MEDIUMTEXT holds. */
 export const longestData = 2 ** 24 - 1
 
@@ -57,10 +57,7 @@ export function bytesOfKey(key: string): Buffer {
  * not strict, the server would cut it off without a word, and a cut user id may be another user's.
  */
 export function contentValues({ userId, data }: SessionContent): [userId: MySQLValue, data: MySQLValue] {
-  const user = userId === undefined ? null : Buffer.from(userId)
-  if (user !== null && user.length > longestUserId) {
-    throw new SessionError('ERR_SESSION_USER_ID', `A user id has at most ${longestUserId} bytes of UTF-8.`)
-  }
+  const user = userId === undefined ? null : userIdBytes(userId)
   if (data.length > longestData) {
     throw new SessionError(
       'ERR_SESSION_TOO_LARGE',
