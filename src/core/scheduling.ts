@@ -2,10 +2,10 @@ import * as timers from 'node:timers'
 import * as waits from 'node:timers/promises'
 
 /*
- * What schedules, as it was when this module was loaded. Test tools put fakes that stand still in place of these functions; a request that
- * waited for one of them would never be answered. `Date` is not among them: tests fake it on purpose, to let sessions expire.
+ * What schedules, as it was when this module was loaded. Test tools put fakes in place of these functions that stand still, and a
+ * request that waited for one would never be answered. `Date` is not among them: tests fake it on purpose, to let sessions expire.
  *
- * From Node's modules, because test tools that fake the globals before an app is loaded mostly leave those alone.
+ * Timers come from Node's modules, which most tools leave alone even where they fake the globals before the package is loaded.
  */
 
 export const setTimeout = timers.setTimeout

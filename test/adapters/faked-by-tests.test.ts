@@ -3,7 +3,7 @@ import { createSessions, MemoryStore } from 'coatcheck'
 import session from 'coatcheck/express'
 import { SQLiteStore } from 'coatcheck/sqlite'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
-import { answersUnderFakes } from './faking-tools.ts'
+import { answersUnderFakes, tools } from './faking-tools.ts'
 import { express5Framework, type Middleware } from './frameworks.ts'
 import { answerWithError, cookieOf, listen, secret } from './serve.ts'
 
@@ -43,6 +43,17 @@ test('a faked process.nextTick keeps no request from its handler', async () => {
   onTestFinished(() => void vi.useRealTimers())
   await new Promise((resolve) => middleware(request, response, resolve))
   expect((request as unknown as { session: object }).session).toMatchObject({ seen: 'yes' })
+})
+
+test('timers that were faked before the package is loaded are not taken', async () => {
+  tools['vi.useFakeTimers']!.fake()
+  onTestFinished(() => void vi.useRealTimers())
+  // Another copy of the module, because the package is loaded already.
+  const late = (await import(
+    /* @vite-ignore */ `${import.meta.resolve('coatcheck')}/../core/scheduling.js?late`
+  )) as typeof import('../../dist/core/scheduling.js')
+  await new Promise((resolve) => late.setImmediate(() => late.setTimeout(() => late.nextTick(resolve), 1)))
+  await late.wait(1)
 })
 
 describe('a date that a test sets', () => {
