@@ -160,7 +160,7 @@ describe('a session that was stored without userOf', () => {
     const token = await storedSession(plain, { passport: { user: 'ada' } })
     const works = await Promise.all([1, 2, 3].map(() => sessions.load(token)))
     for (const [index, work] of works.entries()) bag(work)[`n${index}`] = index
-    await Promise.all(works.map((work) => work.commit()))
+    await Promise.all(works.map(async (work) => work.commit()))
     expect({ ...bag(await sessions.load(token)) }).toEqual({ passport: { user: 'ada' }, n0: 0, n1: 1, n2: 2 })
     expect(await bound(store, token)).toBe('ada')
   })
