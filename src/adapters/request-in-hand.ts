@@ -107,10 +107,10 @@ export class RequestInHand implements ExchangeRequest {
     this.#exchange = exchange
     request[inHand] = this
     try {
-    Object.defineProperty(request, 'session', this.#handling.session)
-    Object.defineProperty(request, 'sessionID', this.#handling.sessionID)
-    // Before the handler: in `response.end(text(request.session))` it has looked `end` up before it opens the session.
-    holdResponse(this.#response, exchange, request, this.#next)
+      Object.defineProperty(request, 'session', this.#handling.session)
+      Object.defineProperty(request, 'sessionID', this.#handling.sessionID)
+      // Before the handler: in `response.end(text(request.session))` it has looked `end` up before it opens the session.
+      holdResponse(this.#response, exchange, request, this.#next)
     } catch (error) {
       // A request or response that takes no properties. Thrown from here, it could end the process.
       return this.#next(error)
