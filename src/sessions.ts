@@ -2,8 +2,9 @@ import { defaultBatching } from './core/batcher.ts'
 import { type Codec, jsonCodec } from './core/codec.ts'
 import { Encryption, type EncryptionKey, encryptionUnavailable } from './core/encryption.ts'
 import { type EngineSettings, SessionEngine } from './core/engine.ts'
+import { checkedStore, mistakenFor } from './core/argument.ts'
 import { optionError, refuseUnknownOptions, shown } from './core/errors.ts'
-import { defaultRotationGrace, type Duration, milliseconds } from './core/lifetime.ts'
+import { defaultRotationGrace, type Duration, milliseconds, timerMilliseconds } from './core/lifetime.ts'
 import type { Merge } from './core/merge.ts'
 import type { UserLimit } from './core/sign-in.ts'
 import { resolveUserOf, type UserOf } from './core/user-of.ts'
@@ -124,10 +125,6 @@ const optionNames = [
   'store', 'secret', 'cookie', 'lifetime', 'touchAfter', 'rotationGrace', 'userOf', 'sessionsPerUser', 'merge', 'codec',
   'encryption', 'sizeLimit', 'sites', 'sweep', 'storeLimits',
 ] as const // prettier-ignore
-const storeMethods = [
-  'find', 'findFormer', 'write', 'list', 'removeByUser', 'removeExpired', 'close',
-] as const // prettier-ignore
-
 /** Sessions with the rules by which they meet browsers. Made by `createSessions`. */
 export class Sessions extends SessionEngine {
   /** The one list of trusted origins. */
@@ -159,8 +156,9 @@ export class Sessions extends SessionEngine {
  * })
  */
 export function createSessions(options: SessionsOptions): Sessions {
-  if (typeof options !== 'object' || options === null) {
-    throw optionError('createSessions needs options: createSessions({ store, secret }).')
+  const mistake = mistakenFor(options)
+  if (mistake !== undefined) {
+    throw optionError(`createSessions() was given ${mistake}. Write createSessions({ store, secret }).`)
   }
   refuseUnknownOptions('createSessions', options, optionNames)
   const lifetime = resolveLifetime(options.lifetime ?? {})
@@ -171,7 +169,7 @@ export function createSessions(options: SessionsOptions): Sessions {
     sites: resolveSites(options.sites ?? []),
   }
   const settings = {
-    store: resolveStore(options.store),
+    store: checkedStore(options.store),
     lifetime,
     touchAfter: resolveTouchAfter(options.touchAfter, lifetime.idle),
     rotationGrace: resolveRotationGrace(options.rotationGrace, lifetime.idle),
@@ -198,18 +196,6 @@ function resolveLifetime(lifetime: NonNullable<SessionsOptions['lifetime']>): Li
     )
   }
   return Object.freeze({ idle, absolute })
-}
-
-function resolveStore(store: SessionStore | undefined): SessionStore {
-  if (!store) {
-    throw optionError(
-      "store is missing: give new MySQLStore(url) from 'coatcheck/mysql', new SQLiteStore('sessions.db') from 'coatcheck/sqlite', or, for a single process and for tests, new MemoryStore().",
-    )
-  }
-  const missing = storeMethods.filter((name) => typeof store[name] !== 'function')
-  if (missing.length > 0)
-    throw optionError(`store lacks ${missing.join(', ')}: it is not a coatcheck SessionStore.`)
-  return store
 }
 
 function resolveTouchAfter(touchAfter: Duration | undefined, idle: number): number {
@@ -279,17 +265,13 @@ function resolveEncryption(options: SessionsOptions): Encryption | undefined {
 function resolveSweep(sweep: NonNullable<SessionsOptions['sweep']>) {
   if (sweep === false) return undefined
   refuseUnknownOptions('sweep', sweep, ['every', 'batch'])
-  const every = milliseconds('sweep.every', sweep.every ?? defaultSweep.every)
-  if (every > 2 ** 31 / 1.1)
-    throw optionError('sweep.every is longer than a timer can wait: at most 22 days.')
+  const every = timerMilliseconds('sweep.every', sweep.every ?? defaultSweep.every)
   return { every, batch: positiveInteger('sweep.batch', sweep.batch ?? defaultSweep.batch) }
 }
 
 function resolveStoreLimits(limits: NonNullable<SessionsOptions['storeLimits']>) {
   refuseUnknownOptions('storeLimits', limits, ['deadline', 'queue'])
-  const deadline = milliseconds('storeLimits.deadline', limits.deadline ?? defaultBatching.deadline)
-  if (deadline >= 2 ** 31)
-    throw optionError('storeLimits.deadline is longer than a timer can wait: at most 24 days.')
+  const deadline = timerMilliseconds('storeLimits.deadline', limits.deadline ?? defaultBatching.deadline)
   const longestQueue = positiveInteger('storeLimits.queue', limits.queue ?? defaultBatching.longestQueue)
   return { deadline, longestQueue }
 }

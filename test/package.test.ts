@@ -105,6 +105,62 @@ test('on Node 20 without better-sqlite3, SQLite says what to install', async () 
   await expect(failing).rejects.toThrow('npm install better-sqlite3@12')
 })
 
+describe('without mysql2, it is said what to install', () => {
+  beforeAll(async () => {
+    await cp(project('every'), project('driverless'), { recursive: true })
+    await rm(join(project('driverless'), 'node_modules/mysql2'), { recursive: true })
+  })
+
+  const url = 'mysql://app@localhost/shop'
+  const message = 'Install it with "npm install mysql2".'
+
+  test.each([
+    ['coatcheck/mysql', `import { MySQLStore } from 'coatcheck/mysql'; new MySQLStore('${url}')`],
+    [
+      'coatcheck/express-mysql-session',
+      `import session from 'coatcheck/express'
+       import expressMySQLSession from 'coatcheck/express-mysql-session'
+       const MySQLStore = expressMySQLSession(session)
+       new MySQLStore({ host: 'localhost', database: 'shop' })`,
+    ],
+    [
+      'coatcheck/mysql by require',
+      `const { MySQLStore } = require('coatcheck/mysql'); new MySQLStore('${url}')`,
+    ],
+  ])('by %s, as a SessionError', async (name, code) => {
+    const type = name.endsWith('require') ? 'commonjs' : 'module'
+    const failing = run(process.execPath, [`--input-type=${type}`, '--eval', code], {
+      cwd: project('driverless'),
+    })
+    await expect(failing).rejects.toMatchObject({
+      stderr: expect.stringMatching(
+        new RegExp(`SessionError: [^]*${message}[^]*code: 'ERR_SESSION_OPTION'`),
+      ) as string,
+    })
+  })
+
+  test('by coatcheck copy, which helps without it', async () => {
+    const copy = (...args: string[]) =>
+      run(process.execPath, ['node_modules/coatcheck/dist/command/coatcheck.js', 'copy', ...args], {
+        cwd: project('driverless'),
+      })
+    await expect(copy('--from', 'sessions', '--url', url)).rejects.toMatchObject({
+      code: 2,
+      stderr: `Sessions in MySQL need the driver mysql2, and it is not installed. ${message}\n`,
+    })
+    expect((await copy('--help')).stdout).toContain('--from TABLE')
+  })
+
+  test('and sessions in a pool that the app brings need none of ours', async () => {
+    const code = `import { MySQLStore } from 'coatcheck/mysql'
+      new MySQLStore({ query() {}, execute() {}, getConnection() {}, on() {} })`
+    const made = run(process.execPath, ['--input-type=module', '--eval', code], {
+      cwd: project('driverless'),
+    })
+    await expect(made).resolves.toEqual({ stdout: '', stderr: '' })
+  })
+})
+
 async function use(
   version: string,
   name: string,

@@ -1,27 +1,40 @@
-import { createConnection } from 'mysql2/promise'
+import { createConnection, type RowDataPacket } from 'mysql2/promise'
 import { expect, test } from 'vitest'
 import { startApp } from './servers/apps.ts'
 import { launchBrowser } from './servers/chromium.ts'
-import { freshDatabase } from './servers/databases.ts'
+import { freshDatabase, onEachServer } from './servers/databases.ts'
+import { inLines, inStanzas } from './servers/mysql-packages.ts'
 
-test('each fresh database is an empty one of its own', async () => {
-  const [one, other] = await Promise.all([freshDatabase(), freshDatabase()])
-  expect(one).not.toBe(other)
-  const connection = await createConnection(one)
-  try {
-    await connection.query('CREATE TABLE only_here (id int PRIMARY KEY)')
-    const [tables] = await connection.query('SHOW TABLES')
-    expect(tables).toHaveLength(1)
-  } finally {
-    await connection.end()
-  }
-  const second = await createConnection(other)
-  try {
-    const [tables] = await second.query('SHOW TABLES')
-    expect(tables).toEqual([])
-  } finally {
-    await second.end()
-  }
+onEachServer('the databases', ({ name, server }) => {
+  test('each fresh database is an empty one of its own', async () => {
+    const [one, other] = await Promise.all([freshDatabase(server), freshDatabase(server)])
+    expect(one).not.toBe(other)
+    const connection = await createConnection(one)
+    try {
+      await connection.query('CREATE TABLE only_here (id int PRIMARY KEY)')
+      const [tables] = await connection.query('SHOW TABLES')
+      expect(tables).toHaveLength(1)
+    } finally {
+      await connection.end()
+    }
+    const second = await createConnection(other)
+    try {
+      const [tables] = await second.query('SHOW TABLES')
+      expect(tables).toEqual([])
+    } finally {
+      await second.end()
+    }
+  })
+
+  test('are of the server that they are called after', async () => {
+    const connection = await createConnection(server)
+    try {
+      const [rows] = await connection.query<RowDataPacket[]>('SELECT VERSION() AS version')
+      expect(rows[0]!['version'].includes('MariaDB')).toBe(name === 'MariaDB')
+    } finally {
+      await connection.end()
+    }
+  })
 })
 
 test('an app runs in a process of its own until it is stopped', async () => {
@@ -50,4 +63,36 @@ test('a browser opens the page of an app', async () => {
     await browser.close()
     await app.stop()
   }
+})
+
+test("Debian's archive is found in both of its formats of sources", () => {
+  const stanzas = `# Comment
+Types: deb
+URIs: http://archive.example/debian
+Suites: bookworm bookworm-updates
+Signed-By: /usr/share/keyrings/other.gpg
+
+Enabled: no
+Types: deb
+URIs: http://off.example/debian
+
+Types: deb deb-src
+URIs: http://archive.example/debian-security
+Signed-By:
+ -----BEGIN PGP PUBLIC KEY BLOCK-----
+`
+  const standard = '/usr/share/keyrings/debian-archive-keyring.gpg'
+  expect(inStanzas(stanzas)).toEqual([
+    { address: 'http://archive.example/debian', keyring: '/usr/share/keyrings/other.gpg' },
+    { address: 'http://archive.example/debian-security', keyring: standard },
+  ])
+  const lines = `# deb http://off.example/debian sid main
+deb [arch=amd64 signed-by=/etc/apt/keyrings/mirror.gpg] http://mirror.example/debian bookworm main
+deb-src http://mirror.example/debian bookworm main
+deb http://mirror.example/debian bookworm-updates main
+`
+  expect(inLines(lines)).toEqual([
+    { address: 'http://mirror.example/debian', keyring: '/etc/apt/keyrings/mirror.gpg' },
+    { address: 'http://mirror.example/debian', keyring: standard },
+  ])
 })

@@ -1,8 +1,8 @@
 import { optionError } from '../core/errors.ts'
-import { answerCors, resolveCors } from '../http/cors.ts'
+import { answerCors, notCorsOptions, resolveCors } from '../http/cors.ts'
 import { askOnce } from '../http/cors-origin.ts'
 import type { Cors, CorsAnswer, CorsOptions, CorsRequest } from '../http/cors.ts'
-import { Sessions } from '../sessions.ts'
+import { createSessions, Sessions } from '../sessions.ts'
 
 export type {
   CorsOptions,
@@ -61,6 +61,8 @@ const preflightSeconds = 600
 function cors<Request extends CorsRequest = CorsRequest>(
   options?: CorsOptions<Request> | CorsOptionsFunction<Request> | Sessions,
 ): CorsMiddleware<Request> {
+  // A function is asked for options by each request, so only this one can be told from those that give some.
+  if ((options as unknown) === createSessions) throw notCorsOptions('createSessions itself')
   if (typeof options === 'function') {
     return (request, response, next) => {
       askOptions(options, request, (error, resolved) => {

@@ -1,13 +1,14 @@
 import type { PoolOptions } from 'mysql2'
 import { encryptionUnavailable } from '../core/encryption.ts'
 import { optionError } from '../core/errors.ts'
+import { longestTimer } from '../core/lifetime.ts'
 import type { MySQLColumns } from '../stores/mysql.ts'
 
 /** The options of the store: those of express-mysql-session by the same names, and all of mysql2's. */
 export interface MySQLStoreOptions extends PoolOptions {
   /** Clear expired sessions away by a timer. Default `true`. */
   readonly clearExpired?: boolean | undefined
-  /** How often, in milliseconds. Default 900,000. */
+  /** How often, in milliseconds; at most every 24 days, which is as long as a timer waits. Default 900,000. */
   readonly checkExpirationInterval?: number | undefined
   /** How long a session lives whose cookie has no `maxAge`, in milliseconds. Default 86,400,000. */
   readonly expiration?: number | undefined
@@ -83,5 +84,16 @@ export function driverOptions(options: MySQLStoreOptions): PoolOptions {
   const entries = Object.entries(options).filter(
     ([name, value]) => value !== undefined && !ownOptions.has(name),
   )
-  return Object.fromEntries(entries)
+  const given: PoolOptions = Object.fromEntries(entries)
+  if (Number(given.connectTimeout) > longestTimer) given.connectTimeout = longestTimer
+  return given
+}
+
+/**
+ * How long a timer waits between two clearings: `interval`, as long as a timer can wait that. The original clears every
+ * millisecond where it is longer, or no length.
+ */
+export function clearingInterval(interval: unknown): number {
+  const length = Number(interval)
+  return length >= 1 ? Math.min(length, longestTimer) : defaultOptions.checkExpirationInterval
 }

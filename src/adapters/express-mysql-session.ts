@@ -1,10 +1,16 @@
 import type { PoolOptions } from 'mysql2'
-import { createPool, type Pool } from 'mysql2/promise'
+import type { Pool } from 'mysql2/promise'
+import { optionError } from '../core/errors.ts'
+import { failureOf } from '../core/store-failure.ts'
 import { type NativeStore, nativeStore } from '../express-session/foreign-store.ts'
 import { StoreBridge, type StoredSession } from '../express-session/store-bridge.ts'
 import type { Store } from '../express-session/store.ts'
 import { MySQLStore as CoatcheckStore, type MySQLTarget } from '../stores/mysql.ts'
+import { mysqlFailure } from '../stores/sql/mysql-errors.ts'
+import { newPool } from '../stores/sql/mysql-target.ts'
+import { untrustedServer } from '../stores/sql/mysql-tls.ts'
 import {
+  clearingInterval,
   defaultOptions,
   driverOptions,
   type MySQLStoreOptions,
@@ -84,6 +90,7 @@ export interface MySQLStoreConstructor {
  * driver on, survives failed clean-ups, and goes by the database's clock.
  *
  * @param session the session middleware that the store is for: its `Store` is what the class extends
+ * @throws ERR_SESSION_OPTION if it is something else
  * @example
  * const session = require('coatcheck/express')
  * const MySQLStore = require('coatcheck/express-mysql-session')(session)
@@ -91,6 +98,11 @@ export interface MySQLStoreConstructor {
  * app.use(session({ store, secret, resave: false, saveUninitialized: false }))
  */
 function expressMySQLSession(session: { readonly Store: unknown }): MySQLStoreConstructor {
+  if (typeof (session as Partial<typeof session> | undefined)?.Store !== 'function') {
+    throw optionError(
+      'The session middleware is missing. Write const MySQLStore = expressMySQLSession(session), with session of coatcheck/express or express-session, and then new MySQLStore(options).',
+    )
+  }
   class MySQLStore extends (session.Store as StoreClass) {
     static promiseAllSeries(factories: readonly (() => unknown)[]): Promise<unknown> {
       return factories.reduce<Promise<unknown>>((before, next) => before.then(next), Promise.resolve())
@@ -165,10 +177,11 @@ function expressMySQLSession(session: { readonly Store: unknown }): MySQLStoreCo
 
     length(callback?: Callback<number>): Promise<number> {
       const { tableName, columnNames } = this.options.schema
-      const counted = this.query('SELECT COUNT(*) AS live FROM ?? WHERE ?? > UNIX_TIMESTAMP()', [
-        tableName,
-        columnNames.expires,
-      ])
+      const counted = this.#ask(
+        'counting sessions',
+        'SELECT COUNT(*) AS live FROM ?? WHERE ?? > UNIX_TIMESTAMP()',
+        [tableName, columnNames.expires],
+      )
       return answer(
         counted.then(([rows]) => (rows as { live: number }[])[0]!.live),
         callback,
@@ -176,7 +189,7 @@ function expressMySQLSession(session: { readonly Store: unknown }): MySQLStoreCo
     }
 
     clear(callback?: Callback): Promise<void> {
-      const cleared = this.query('DELETE FROM ??', [this.options.schema.tableName])
+      const cleared = this.#ask('removing all sessions', 'DELETE FROM ??', [this.options.schema.tableName])
       return answer(
         cleared.then(() => undefined),
         callback,
@@ -187,16 +200,18 @@ function expressMySQLSession(session: { readonly Store: unknown }): MySQLStoreCo
       return answer(this.#close(), callback)
     }
 
-    async clearExpiredSessions(): Promise<void> {
-      const batch = 1_000
-      while ((await this.#native.store.removeExpired(batch)) === batch);
+    clearExpiredSessions(): Promise<void> {
+      return answer(this.#clearExpired())
     }
 
-    setExpirationInterval(interval: number = this.options.checkExpirationInterval): void {
+    setExpirationInterval(interval?: number): void {
       this.clearExpirationInterval()
-      this.#interval = setInterval(() => {
-        this.clearExpiredSessions().catch(warnOfClearing)
-      }, interval)
+      this.#interval = setInterval(
+        () => {
+          this.clearExpiredSessions().catch(warnOfClearing)
+        },
+        clearingInterval(interval || this.options.checkExpirationInterval),
+      )
       this.#interval.unref()
     }
 
@@ -205,35 +220,32 @@ function expressMySQLSession(session: { readonly Store: unknown }): MySQLStoreCo
       this.#interval = undefined
     }
 
-    async createDatabaseTable(): Promise<void> {
-      const { tableName, columnNames } = this.options.schema
-      const { session_id, expires, data } = columnNames
-      try {
-        await this.query('SELECT 1 FROM ?? LIMIT 0', [tableName])
-      } catch {
-        const names = [tableName, session_id, expires, data, session_id]
-        await this.query(
-          'CREATE TABLE IF NOT EXISTS ?? (?? varchar(128) COLLATE utf8mb4_bin NOT NULL, ?? int(11) unsigned NOT NULL, ?? mediumtext COLLATE utf8mb4_bin, PRIMARY KEY (??)) ENGINE=InnoDB',
-          names,
-        )
-      }
+    createDatabaseTable(): Promise<void> {
+      return answer(this.#createTable())
     }
 
     query(sql: string, parameters?: readonly unknown[]): Promise<[rows: unknown, fields: unknown]> {
-      return new Promise((resolve, reject) => {
+      const sent = new Promise<[unknown, unknown]>((resolve, reject) => {
+        const fail = (error: unknown): void => reject(untrustedServer(error) ?? (error as Error))
         const { connection } = this as unknown as {
           connection: { query(sql: string, parameters: unknown, callback: unknown): unknown }
         }
-        const sent = connection.query(sql, parameters, (error: unknown, rows: unknown, fields: unknown) =>
-          error ? reject(error as Error) : resolve([rows, fields]),
+        const result = connection.query(sql, parameters, (error: unknown, rows: unknown, fields: unknown) =>
+          error ? fail(error) : resolve([rows, fields]),
         )
         // Those with promises never call back.
-        if (sent instanceof Promise) sent.then(resolve, reject)
+        if (result instanceof Promise) result.then(resolve, fail)
       })
+      return answer(sent)
+    }
+
+    /** As `query`, with errors of ours: those of the driver name the host and the user. */
+    #ask(doing: string, sql: string, parameters: readonly unknown[]) {
+      return typed(doing, this.query(sql, parameters))
     }
 
     createPool(options: MySQLStoreOptions): Pool {
-      return createPool(this.prepareOptionsForMySQL2(options))
+      return newPool(this.prepareOptionsForMySQL2(options)).promise()
     }
 
     prepareOptionsForMySQL2(options: MySQLStoreOptions): PoolOptions {
@@ -258,10 +270,29 @@ function expressMySQLSession(session: { readonly Store: unknown }): MySQLStoreCo
     async #start(): Promise<void> {
       // In a turn of its own, so that methods which an app puts in place of these are called.
       await Promise.resolve()
-      if (this.options.createDatabaseTable) await this.createDatabaseTable()
+      if (this.options.createDatabaseTable) await typed('making the table', this.createDatabaseTable())
       if (this.state !== 'INITIALIZING') return
       this.state = 'INITIALIZED'
       if (this.options.clearExpired) this.setExpirationInterval()
+    }
+
+    async #createTable(): Promise<void> {
+      const { tableName, columnNames } = this.options.schema
+      const { session_id, expires, data } = columnNames
+      try {
+        await this.query('SELECT 1 FROM ?? LIMIT 0', [tableName])
+      } catch {
+        const names = [tableName, session_id, expires, data, session_id]
+        await this.query(
+          'CREATE TABLE IF NOT EXISTS ?? (?? varchar(128) COLLATE utf8mb4_bin NOT NULL, ?? int(11) unsigned NOT NULL, ?? mediumtext COLLATE utf8mb4_bin, PRIMARY KEY (??)) ENGINE=InnoDB',
+          names,
+        )
+      }
+    }
+
+    async #clearExpired(): Promise<void> {
+      const batch = 1_000
+      while ((await this.#native.store.removeExpired(batch)) === batch);
     }
 
     async #close(): Promise<void> {
@@ -287,12 +318,22 @@ export { expressMySQLSession as default, expressMySQLSession as 'module.exports'
 
 /** A promise, and the callback besides; then the promise is never rejected, because nobody looks at it. */
 function answer<Value>(promise: Promise<Value>, callback?: Callback<Value>): Promise<Value> {
+  // Nor does anybody, where an app calls destroy() and goes on: a failure must not end the process.
+  promise.catch(() => undefined)
   if (typeof callback !== 'function') return promise
   promise.then(
     (value) => process.nextTick(callback, null, value),
     (error: unknown) => process.nextTick(callback, error),
   )
   return promise.catch(() => undefined as Value)
+}
+
+async function typed<Value>(doing: string, asked: Promise<Value>): Promise<Value> {
+  try {
+    return await asked
+  } catch (error) {
+    throw mysqlFailure(doing, error)
+  }
 }
 
 function end(connection: MySQLConnection): Promise<void> {
@@ -305,7 +346,7 @@ function end(connection: MySQLConnection): Promise<void> {
 
 function warnOfClearing(error: unknown): void {
   process.emitWarning(
-    `Expired sessions could not be cleared away: ${String(error)}. It is tried again at the next interval.`,
+    `Expired sessions could not be cleared away. ${failureOf('removing expired sessions', error).message} It is tried again at the next interval.`,
     { code: 'COATCHECK_SWEEP' },
   )
 }

@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http'
+import { mistakenFor } from '../core/argument.ts'
 import { optionError, refuseUnknownOptions, type SessionError } from '../core/errors.ts'
 import type { RequestSession, SessionData, WithoutReservedNames } from '../core/session.ts'
 import { Cookie } from '../express-session/cookie.ts'
@@ -136,14 +137,15 @@ function session(
   options: ExpressSessionOptions = {},
 ): SessionMiddleware {
   if (given instanceof Sessions) return sessionOf(given, options)
-  // What another copy of this package made must not pass for options.
+  // express-session takes nothing at all, for apps whose secret cookie-parser has.
   const old = given ?? {}
-  if (typeof old !== 'object' || 'loadAs' in old) {
-    throw optionError(
-      'session() takes what createSessions() of this very package made, session(createSessions({ store, secret })), or the options of express-session.',
-    )
-  }
-  return expressSession(old)
+  const mistake = mistakenFor(old)
+  if (mistake === undefined) return expressSession(old)
+  // This copy's own are an instance of its class.
+  const what = mistake === 'sessions' ? 'sessions that another copy of this package made' : mistake
+  throw optionError(
+    `session() was given ${what}. Write session(createSessions({ store, secret })), or session({ store, secret }) with the options of express-session.`,
+  )
 }
 
 session.Store = Store

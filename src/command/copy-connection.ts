@@ -1,8 +1,9 @@
 import { setTimeout } from 'node:timers/promises'
 import type { Pool, PoolConnection, ResultSetHeader, RowDataPacket } from 'mysql2'
 import { execute } from '../stores/sql/mysql-connection.ts'
-import { errorNumber, numberOf, openTarget } from '../stores/sql/mysql-pool.ts'
-import type { MySQLValue } from '../stores/sql/mysql-pool.ts'
+import { errorNumber, type MySQLValue, numberOf } from '../stores/sql/mysql-pool.ts'
+import { openTarget } from '../stores/sql/mysql-target.ts'
+import { untrustedServer } from '../stores/sql/mysql-tls.ts'
 
 /** The old table's ids are texts, so that its own collation compares them and its primary key finds them. */
 export type CopyValue = MySQLValue | string
@@ -24,14 +25,14 @@ export class CopyConnection {
     connection.on('error', () => {})
   }
 
-  /** @throws ERR_SESSION_OPTION for a URL that is none; else what the driver throws */
+  /** @throws ERR_SESSION_OPTION for a URL that is none, and for a server that cannot be verified; else what the driver throws */
   static async open(url: string): Promise<CopyConnection> {
     const pool = openTarget(url).target as Pool // a URL always makes one
     try {
       return new CopyConnection(pool, await connectionOf(pool))
     } catch (error) {
       pool.end(() => {})
-      throw error
+      throw untrustedServer(error) ?? error
     }
   }
 

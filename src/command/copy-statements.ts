@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto'
+import { lockName } from '../stores/sql/mysql-lock.ts'
 import { now } from '../stores/sql/mysql-statements.ts'
 
 /** The tables of a copy, and the names of the old one's columns. */
@@ -25,7 +26,7 @@ export interface Slice {
   readonly of: number
 }
 
-/** Every statement that copying sends, in the common part of MySQL 8.0, 8.4 and MariaDB 10.6. */
+/** Every statement that copying sends, in the common part of MySQL and MariaDB. */
 export type CopyStatements = ReturnType<typeof copyStatements>
 
 /** So many hexadecimal digits of a key's end make a number that JavaScript holds exactly. */
@@ -57,8 +58,14 @@ export function copyStatements(tables: CopyTables) {
   const endable = `ended = 0 AND expires * 1000 > ${now} + ${clockMargin}`
 
   return {
-    /** One copy at a time into a table; the name fits in 64 characters whatever the database's. */
-    lock: `SELECT GET_LOCK(${lockName(tables.to)}, 3) AS locked, IS_USED_LOCK(${lockName(tables.to)}) AS holder`,
+    /**
+     * One copy at a time into a table.
+     * @param database what `databaseStatement` gave
+     */
+    lock: (database: string | null) => {
+      const name = lockName(database, { table: tables.to, purpose: 'copy' })
+      return `SELECT GET_LOCK(${name}, 3) AS locked, IS_USED_LOCK(${name}) AS holder`
+    },
     /** Reads of other tables then take no locks, and locks on missing rows leave the gaps between rows free. */
     isolation: 'SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED',
     lengthOfLists: 'SET SESSION group_concat_max_len = 16777216',
@@ -173,10 +180,6 @@ function keyOfId(id: string): string {
 
 function fingerprintOf(bytes: string): string {
   return `UNHEX(LEFT(SHA2(${bytes}, 256), 16))`
-}
-
-function lockName(table: string): string {
-  return `CONCAT('coatcheck.copy.', SHA1(CONCAT(DATABASE(), '.${table}')))`
 }
 
 function quoted(name: string): string {

@@ -2,6 +2,7 @@ import { setTimeout } from 'node:timers/promises'
 import type { SessionKey } from '../core/record.ts'
 import { MySQLStore } from '../stores/mysql.ts'
 import { nextPowerOfTwo } from '../stores/sql/batch-size.ts'
+import { databaseStatement } from '../stores/sql/mysql-lock.ts'
 import { errorNumber, numberOf } from '../stores/sql/mysql-pool.ts'
 import { CommandError } from './command-error.ts'
 import { CopyConnection } from './copy-connection.ts'
@@ -85,7 +86,8 @@ async function connected<Answer>(
 ): Promise<Answer> {
   const connection = await CopyConnection.open(url)
   try {
-    const [row] = await connection.select(sql.lock)
+    const [database] = await connection.select(databaseStatement)
+    const [row] = await connection.select(sql.lock(database!['name'] as string | null))
     if (Number(row?.['locked']) !== 1) {
       throw new CommandError(
         `Another copy into ${to} is running, on connection ${String(row?.['holder'])} of the database. Let it finish; if its process is gone for good, end that connection with KILL.`,

@@ -19,3 +19,18 @@ export function milliseconds(option: string, duration: Duration): number {
   }
   return value
 }
+
+/** The longest that Node's timers wait, in milliseconds: 24 days and a half. Anything longer they take for 1 ms. */
+export const longestTimer = 2 ** 31 - 1
+
+/** As `milliseconds`, for what a timer waits: throws as well if it is longer than one can wait. */
+export function timerMilliseconds(option: string, duration: Duration): number {
+  const value = milliseconds(option, duration)
+  assertFitsTimer(option, value)
+  return value
+}
+
+/** Throws `ERR_SESSION_OPTION`, naming `option`, for milliseconds that no timer can wait. */
+export function assertFitsTimer(option: string, value: number): void {
+  if (value > longestTimer) throw optionError(`${option} is longer than a timer can wait: at most 24 days.`)
+}

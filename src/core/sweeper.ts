@@ -1,3 +1,4 @@
+import { longestTimer } from './lifetime.ts'
 import type { SessionStore } from './store.ts'
 
 /** How expired records are cleared away. */
@@ -79,7 +80,7 @@ export class Sweeper {
   }
 
   #after(milliseconds: number, go: () => void): void {
-    this.#timer = setTimeout(go, milliseconds)
+    this.#timer = setTimeout(go, Math.min(milliseconds, longestTimer))
     this.#timer.unref()
   }
 }

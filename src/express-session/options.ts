@@ -1,4 +1,5 @@
 import { createSecretKey, KeyObject, randomBytes } from 'node:crypto'
+import { assertMayBeStore, isStore } from '../core/argument.ts'
 import { encryptionUnavailable } from '../core/encryption.ts'
 import { SessionEngine } from '../core/engine.ts'
 import { optionError, SessionError, shown } from '../core/errors.ts'
@@ -8,7 +9,8 @@ import type { Lifetime, SessionStore } from '../core/store.ts'
 import { defaultSweep } from '../core/sweeper.ts'
 import { createToken, type Secret, shortestSecret, Signer } from '../core/token.ts'
 import { resolveUserOf, type UserOf, type UserRule } from '../core/user-of.ts'
-import { Cookie, type CookieAttributes } from './cookie.ts'
+import { unsharedDomain } from '../http/cookie-domain.ts'
+import { Cookie, type CookieAttributes, cookieDomain } from './cookie.ts'
 import { ExpressStore } from './express-store.ts'
 import { type ExpressSessionStore, ForeignStore, type NativeStore, nativeStore } from './foreign-store.ts'
 import { MemoryStore } from './memory-store.ts'
@@ -101,9 +103,22 @@ const optionNames = [
   'lifetime', 'touchAfter', 'userOf', 'skip', 'whenUnavailable',
 ] as const // prettier-ignore
 
+/** What `createSessions` alone has: an app that gives one of these here counts on what it would not get. */
+const optionsOfCreateSessions = [
+  'sites', 'sessionsPerUser', 'rotationGrace', 'merge', 'codec', 'sizeLimit', 'sweep', 'storeLimits',
+] as const // prettier-ignore
+
 /** @throws TypeError with express-session's own words, or ERR_SESSION_OPTION */
 export function resolveOptions(options: SessionOptions): ResolvedOptions {
   if ('encryption' in options) throw encryptionUnavailable()
+  const other = optionsOfCreateSessions.find(
+    (name) => (options as Record<string, unknown>)[name] !== undefined,
+  )
+  if (other !== undefined) {
+    throw optionError(
+      `session(options) has no option ${other}; createSessions has. Write session(createSessions({ store, secret, ${other} })), or leave it out.`,
+    )
+  }
   const { genid } = options
   if (genid !== undefined && genid !== null && typeof genid !== 'function')
     throw new TypeError('genid option must be a function')
@@ -114,6 +129,7 @@ export function resolveOptions(options: SessionOptions): ResolvedOptions {
   const cookie = options.cookie ?? {}
   if (typeof cookie !== 'function') assertCookie(cookie)
   warnOfOptions(options)
+  if (options.store) assertMayBeStore(options.store)
   const native = nativeOf(options.store)
   const lifetime = {
     idle: milliseconds('lifetime.idle', options.lifetime?.idle ?? native?.idle ?? '1d'),
@@ -159,7 +175,7 @@ function engineOf(options: SessionOptions, lifetime: Lifetime, native: NativeSto
     sizeLimit: Infinity,
     rotationGrace: defaultRotationGrace,
   }
-  if (isOurs(store)) {
+  if (isStore(store)) {
     const engine = new SessionEngine({ ...settings, store, sweep: defaultSweep })
     return {
       store: new ExpressStore(store, { ttl: lifetime.idle, sweep: false }),
@@ -188,11 +204,7 @@ function engineOf(options: SessionOptions, lifetime: Lifetime, native: NativeSto
 }
 
 function nativeOf(store: SessionOptions['store']): NativeStore | undefined {
-  return store && !isOurs(store) ? store[nativeStore] : undefined
-}
-
-function isOurs(store: SessionStore | ExpressSessionStore): store is SessionStore {
-  return 'find' in store && 'write' in store && 'removeByUser' in store
+  return store && !isStore(store) ? store[nativeStore] : undefined
 }
 
 function resolveTouchAfter(
@@ -223,6 +235,10 @@ function resolveSecrets(options: SessionOptions): (request: object) => Signer | 
       'secret option required for sessions: it was given, but is empty. Is its environment variable set?',
     )
   }
+  warnOnce(
+    'COATCHECK_SECRET',
+    'session() was given no secret: requests on which no req.secret is set, as cookie-parser does, will fail. Write session({ store, secret }).',
+  )
   const signers = new Map<unknown, Signer>()
   return (request) => {
     const own = (request as { secret?: HmacKey }).secret
@@ -268,12 +284,16 @@ function warnOfOptions(options: SessionOptions): void {
     }
   }
   const { cookie } = options
-  if (typeof cookie === 'object' && cookie.sameSite === 'none' && cookie.secure !== true) {
+  if (typeof cookie !== 'object' || cookie === null) return
+  if (cookie.sameSite === 'none' && cookie.secure !== true) {
     warnOnce(
       'COATCHECK_COOKIE',
       "cookie.sameSite 'none' needs cookie.secure true: browsers drop the cookie otherwise.",
     )
   }
+  const domain = cookieDomain(cookie.domain)
+  const unshared = domain === undefined ? undefined : unsharedDomain(domain)
+  if (unshared !== undefined) warnOnce('COATCHECK_COOKIE', unshared)
 }
 
 const warned = new Set<string>()

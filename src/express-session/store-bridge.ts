@@ -3,11 +3,12 @@ import { jitter, mostAttempts } from '../core/attempts.ts'
 import { Batcher } from '../core/batcher.ts'
 import { type Codec, jsonCodec } from '../core/codec.ts'
 import { recordAfter } from '../core/content-write.ts'
-import { changedTooOften, storeUnavailable } from '../core/errors.ts'
+import { changedTooOften } from '../core/errors.ts'
 import { isPlainObject, mergeInto } from '../core/merge.ts'
 import type { SessionKey, SessionRecord } from '../core/record.ts'
 import type { Lifetime, SessionStore, TokenKeyedStore, WriteResult } from '../core/store.ts'
 import { isNote } from '../core/sign-in.ts'
+import { failureOf } from '../core/store-failure.ts'
 import { keyOf } from '../core/token.ts'
 import { Turns } from '../core/turns.ts'
 import { type Cookie, mergeCookie } from './cookie.ts'
@@ -78,7 +79,7 @@ export class StoreBridge {
    * @throws (by the promise) ERR_SESSION_STORE_UNAVAILABLE, ERR_SESSION_STORE_TIMEOUT, ERR_SESSION_STORE_BUSY,
    *   ERR_SESSION_CONFLICT, what the codec throws
    */
-  set(sid: string, session: StoredSession): Promise<void> {
+  async set(sid: string, session: StoredSession): Promise<void> {
     let known = this.#known.get(session)
     if (!known) {
       known = { record: undefined, maxAge: undefined, turns: new Turns() }
@@ -86,7 +87,7 @@ export class StoreBridge {
     }
     const { turns } = known
     // In turn: a second save before the first is done must stand on what that one stored.
-    return turns.take(() => this.#save(this.#keyOf(sid), session, known))
+    await turns.take(() => this.#save(this.#keyOf(sid), session, known))
   }
 
   /** Moves a live session's expiry to what its cookie says; one that has ended stays so. */
@@ -245,6 +246,6 @@ async function asking<Answer>(doing: string, ask: () => Promise<Answer>): Promis
   try {
     return await ask()
   } catch (error) {
-    throw storeUnavailable(doing, error)
+    throw failureOf(doing, error)
   }
 }

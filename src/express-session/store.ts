@@ -11,9 +11,9 @@ export interface Store extends EventEmitter {
   /** Puts a new session at `request.session`. The session middleware assigns it. */
   generate(request: object): void
   /** Ends the session that `request` has and puts a new one in its place. */
-  regenerate(request: object, callback: Callback): void
+  regenerate(request: object, callback?: Callback): void
   /** Reads a session for use without a request, such as in a job; calls back with nothing if there is none. */
-  load(token: string, callback: Callback<Session>): void
+  load(token: string, callback?: Callback<Session>): void
   /** Makes a session of data as it was stored, and puts it at `request.session`. */
   createSession(request: object, data: object): Session
 }
@@ -41,14 +41,14 @@ const members: Pick<Store, 'regenerate' | 'load' | 'createSession'> & ThisType<S
   regenerate(request, callback) {
     this.destroy((request as { sessionID: string }).sessionID, (error) => {
       this.generate(request)
-      callback(error)
+      callback?.(error)
     })
   },
   load(token, callback) {
     this.get(token, (error, data) => {
-      if (error) return callback(error)
-      if (!data) return callback()
-      callback(null, this.createSession({ sessionID: token, sessionStore: this }, data))
+      if (error) return callback?.(error)
+      if (!data) return callback?.()
+      callback?.(null, this.createSession({ sessionID: token, sessionStore: this }, data))
     })
   },
   createSession(request, data) {

@@ -1,5 +1,6 @@
 import { inspect } from 'node:util'
-import { optionError, refuseUnknownOptions } from '../core/errors.ts'
+import { mistakenFor } from '../core/argument.ts'
+import { optionError, refuseUnknownOptions, type SessionError } from '../core/errors.ts'
 import { allowedOrigin, askOrigin, headerOf, originFromAnswer, resolveOrigin } from './cors-origin.ts'
 import type { CorsOrigin, CorsOriginFunction, CorsRequest, OriginRule } from './cors-origin.ts'
 
@@ -73,9 +74,8 @@ const optionNames = [
 export function resolveCors<Request extends CorsRequest = CorsRequest>(
   options: CorsOptions<Request> = {},
 ): Cors<Request> {
-  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
-    throw optionError("cors takes an object of options, like { origin: 'https://app.example.com' }.")
-  }
+  const mistake = mistakenFor(options)
+  if (mistake !== undefined) throw notCorsOptions(mistake)
   refuseUnknownOptions('cors', options, optionNames)
   const credentials = flag('credentials', options.credentials)
   const methods = headerList('methods', options.methods ?? 'GET,HEAD,PUT,PATCH,POST,DELETE')
@@ -99,6 +99,13 @@ export function resolveCors<Request extends CorsRequest = CorsRequest>(
     preflightContinue: flag('preflightContinue', options.preflightContinue),
     optionsSuccessStatus: successStatus(options.optionsSuccessStatus ?? 204),
   })
+}
+
+/** @param mistake what was given in place of options */
+export function notCorsOptions(mistake: string): SessionError {
+  return optionError(
+    `cors() was given ${mistake}. cors takes an object of options, like { origin: 'https://app.example.com' }, or what createSessions() of this very package made: cors(sessions).`,
+  )
 }
 
 /**

@@ -17,7 +17,7 @@ import { createClient } from 'redis'
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { keyOf } from '../../dist/core/token.js'
 import { freshDatabase } from '../servers/databases.ts'
-import type { DatabaseServer } from '../servers/mariadb.ts'
+import type { DatabaseServer } from '../servers/server-process.ts'
 import { startPostgres } from '../servers/postgres.ts'
 import { startRedis } from '../servers/redis.ts'
 import type {

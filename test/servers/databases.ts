@@ -1,10 +1,47 @@
 import { randomBytes } from 'node:crypto'
 import { createConnection } from 'mysql2/promise'
-import { inject } from 'vitest'
+import { describe, inject } from 'vitest'
+import { startMariaDB } from './mariadb.ts'
+import { startMySQL } from './mysql.ts'
+import type { DatabaseServer } from './server-process.ts'
+
+/** A kind of server that `MySQLStore` is tested on. */
+export interface Database {
+  readonly name: 'MariaDB' | 'MySQL'
+  /** The URL of the server that all test files of the run share, without a database. */
+  readonly server: string
+  /** Starts one of its kind for these tests alone. */
+  start(options?: readonly string[]): Promise<DatabaseServer>
+}
+
+/** Describes what holds on MariaDB and on MySQL. Where no MySQL runs, its tests are skipped, and their title says why. */
+export function onEachServer(title: string, body: (database: Database) => void): void {
+  for (const { absent, ...database } of kinds()) {
+    const name = absent === undefined ? database.name : `${database.name} (${absent})`
+    describe.skipIf(absent !== undefined)(`${title} on ${name}`, () => {
+      body(database)
+    })
+  }
+}
+
+/** The servers of this run: MariaDB, and MySQL where one runs. */
+export function databases(): Database[] {
+  return kinds().filter(({ absent }) => absent === undefined)
+}
+
+/** Both kinds, and of one that does not run here why. */
+function kinds(): (Database & { readonly absent?: string })[] {
+  const mysql = inject('mysql')
+  return [
+    { name: 'MariaDB', server: inject('mariadb'), start: startMariaDB },
+    { name: 'MySQL', server: '', start: startMySQL, ...('url' in mysql ? { server: mysql.url } : mysql) },
+  ]
+}
 
 /**
- * A new empty database on the MariaDB of this test run. Test files run side by side, so one that counts what the
- * whole server does hands in the URL of a server of its own, from `startMariaDB()`.
+ * A new empty database. Test files run side by side, so one that counts what the whole server does hands in the URL of
+ * a server of its own.
+ * @param server the URL of a MariaDB or a MySQL; by default the MariaDB of this run
  * @returns its `mysql://` URL. It goes when the run ends.
  */
 export async function freshDatabase(server: string = inject('mariadb')): Promise<string> {

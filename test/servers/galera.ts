@@ -7,9 +7,11 @@ import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { promisify } from 'node:util'
 import { type Connection, createConnection, type RowDataPacket } from 'mysql2/promise'
-import { collectLog, findServer, installServer, ownAccount } from './mariadb.ts'
+import { findServer, installServer } from './mariadb.ts'
+import { serverAccount } from './mysql-server.ts'
 import { freePorts } from './ports.ts'
 import { installDebianPackages } from './programs.ts'
+import { collectLog } from './server-process.ts'
 
 const run = promisify(execFile)
 
@@ -75,7 +77,7 @@ class Cluster implements GaleraCluster {
 
   static async start({ server, installer, provider }: Programs): Promise<Cluster> {
     const folder = mkdtempSync(join(tmpdir(), 'coatcheck-galera-'))
-    const account = await ownAccount(folder)
+    const account = await serverAccount(folder)
     const handover = join(folder, 'wsrep_sst_handover')
     await copyFile(join(import.meta.dirname, 'galera-handover.sh'), handover)
     await chmod(handover, 0o755)

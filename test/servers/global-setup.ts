@@ -1,22 +1,49 @@
 import type { TestProject } from 'vitest/node'
 import { startMariaDB } from './mariadb.ts'
+import { startMySQL } from './mysql.ts'
+import { say } from './programs.ts'
+import type { DatabaseServer } from './server-process.ts'
 
 declare module 'vitest' {
   interface ProvidedContext {
     /** `mysql://…` of the one MariaDB of this run, without a database. `freshDatabase()` makes one on it. */
     mariadb: string
+    /** The same of its MySQL, or in one line why there is none. Tests meet it by `onEachServer`. */
+    mysql: { readonly url: string } | { readonly absent: string }
   }
 }
 
 /** Starts what all test files share; Vitest calls the returned function when the run is over. */
-export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  // Of a script that runs the tests many times, and lends them its own.
-  const lent = process.env['COATCHECK_MARIADB']
-  if (lent !== undefined) {
-    project.provide('mariadb', lent)
-    return async () => undefined
+export default async function setup(project: Pick<TestProject, 'provide'>): Promise<() => Promise<void>> {
+  // Of a script that runs the tests many times, and lends them its own; `none` does without MySQL.
+  const lent = { mariadb: process.env['COATCHECK_MARIADB'], mysql: process.env['COATCHECK_MYSQL'] }
+  const started: DatabaseServer[] = []
+  const stop = async (): Promise<void> => {
+    await Promise.all(started.map((server) => server.stop()))
   }
-  const mariadb = await startMariaDB()
-  project.provide('mariadb', mariadb.url)
-  return () => mariadb.stop()
+  const start = async (server: Promise<DatabaseServer>): Promise<string> => {
+    started.push(await server)
+    return (await server).url
+  }
+  const mysql = async () => {
+    if (lent.mysql === 'none') return { absent: 'COATCHECK_MYSQL is none' }
+    try {
+      return { url: lent.mysql ?? (await start(startMySQL())) }
+    } catch (error) {
+      // There its absence must not go unnoticed.
+      if (process.env['CI']) throw error
+      const { message } = error as Error
+      say(`${message}. The tests on MySQL are skipped.`)
+      return { absent: message }
+    }
+  }
+  // Both to their end, so that none is left behind where one fails.
+  const [onMariaDB, onMySQL] = await Promise.allSettled([lent.mariadb ?? start(startMariaDB()), mysql()])
+  if (onMariaDB.status === 'rejected' || onMySQL.status === 'rejected') {
+    await stop()
+    throw onMariaDB.status === 'rejected' ? onMariaDB.reason : (onMySQL as PromiseRejectedResult).reason
+  }
+  project.provide('mariadb', onMariaDB.value)
+  project.provide('mysql', onMySQL.value)
+  return stop
 }

@@ -4,10 +4,9 @@ import { readdir, realpath, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { Client } from 'pg'
-import type { DatabaseServer } from './mariadb.ts'
 import { freePort } from './ports.ts'
 import { findProgram, installDebianPackages } from './programs.ts'
-import { accountOf, ServerFolder } from './server-process.ts'
+import { accountOf, type DatabaseServer, ServerFolder } from './server-process.ts'
 
 const run = promisify(execFile)
 
@@ -34,7 +33,8 @@ export async function startPostgres(): Promise<DatabaseServer> {
     const url = `postgres://coatcheck:${password}@127.0.0.1:${port}/postgres`
     const options = ['-D', data, '-h', '127.0.0.1', '-p', `${port}`, '-k', '']
     await folder.start(programs.server, options, () => ask(url), account)
-    return { url, pid: folder.pid, stop: () => folder.remove() }
+    // SIGTERM would wait for clients.
+    return { url, pid: folder.pid, stop: () => folder.remove('SIGINT') }
   } catch (error) {
     await folder.remove()
     throw error

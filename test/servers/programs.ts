@@ -58,7 +58,8 @@ export function say(line: string): void {
   process.stderr.write(`${line}\n`)
 }
 
-function lastLine(error: unknown): string {
+/** Of what a program that failed wrote, or of an error, the last line. */
+export function lastLine(error: unknown): string {
   const { stderr, message } = error as { stderr?: string; message: string }
   return (stderr ?? '').trim().split('\n').at(-1) || message
 }

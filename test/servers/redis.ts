@@ -1,9 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import { createClient } from 'redis'
-import type { DatabaseServer } from './mariadb.ts'
 import { freePort } from './ports.ts'
 import { findProgram, installDebianPackages } from './programs.ts'
-import { ServerFolder } from './server-process.ts'
+import { type DatabaseServer, ServerFolder } from './server-process.ts'
 
 /** Starts a private Redis, empty and in memory: the program of this machine, or what apt-get brings. */
 export async function startRedis(): Promise<DatabaseServer> {

@@ -8,6 +8,19 @@ import { promisify } from 'node:util'
 
 const run = promisify(execFile)
 
+/** A server of this test run's own. */
+export interface DatabaseServer {
+  /** Where it answers, as a user who may do everything; of a MySQL or MariaDB without a database in it. */
+  readonly url: string
+  /** The server's process; `undefined` if it runs in a container. */
+  readonly pid?: number | undefined
+  /** Kills it as a failing machine would (SIGKILL), and waits until it is gone. Only of a MySQL or MariaDB outside of a container. */
+  crash?(): Promise<void>
+  /** Starts it again after `crash`, on the same data and port, and waits until it answers. */
+  restart?(): Promise<void>
+  stop(): Promise<void>
+}
+
 /** A user of this machine, as `spawn` takes it. */
 export interface Account {
   readonly uid: number
@@ -28,21 +41,20 @@ export async function accountOf(user: string): Promise<Account | undefined> {
 export class ServerFolder {
   readonly path: string
   #child: ChildProcess | undefined
-  #log: string[] = []
   // Ctrl-C and process.exit() give no time to await anything.
   readonly #abandon = (): void => {
     this.#child?.kill('SIGKILL')
     rmSync(this.path, { recursive: true, force: true })
   }
 
-  private constructor(name: string) {
-    this.path = mkdtempSync(join(tmpdir(), `coatcheck-${name}-`))
+  private constructor(name: string, parent: string) {
+    this.path = mkdtempSync(join(parent, `coatcheck-${name}-`))
     process.once('exit', this.#abandon)
   }
 
   /** @param account whose the folder is to be; left out: the one that runs the tests */
-  static async make(name: string, account?: Account): Promise<ServerFolder> {
-    const folder = new ServerFolder(name)
+  static async make(name: string, account?: Account, parent: string = tmpdir()): Promise<ServerFolder> {
+    const folder = new ServerFolder(name, parent)
     if (account) {
       chmodSync(folder.path, 0o755)
       await chown(folder.path, account.uid, account.gid)
@@ -68,15 +80,13 @@ export class ServerFolder {
   ): Promise<void> {
     const child = spawn(program, options, {
       cwd: this.path,
+      env: { ...process.env, TMPDIR: this.path },
       stdio: ['ignore', 'pipe', 'pipe'],
       ...account,
       ...(argv0 !== undefined && { argv0 }),
     })
     this.#child = child
-    child.once('error', (error) => this.#note(String(error)))
-    for (const output of [child.stdout, child.stderr]) {
-      output.setEncoding('utf8').on('data', (text: string) => this.#note(text))
-    }
+    const log = collectLog(child)
     const deadline = Date.now() + 60_000
     for (;;) {
       try {
@@ -86,28 +96,38 @@ export class ServerFolder {
         const ended = child.pid === undefined || child.exitCode !== null || child.signalCode !== null
         if (ended || Date.now() > deadline) {
           const what = ended ? 'ended as it started' : 'does not answer'
-          throw new Error(`${program}, for the tests, ${what}. Its log:\n${this.#log.join('')}`, { cause })
+          throw new Error(`${program}, for the tests, ${what}. Its log:\n${log()}`, { cause })
         }
         await new Promise((resolve) => setTimeout(resolve, 50))
       }
     }
   }
 
-  /** Ends the server, waits until it is gone, and removes its data. */
-  async remove(): Promise<void> {
+  /** Ends the server, and waits until it is gone. */
+  async end(signal: NodeJS.Signals): Promise<void> {
     const child = this.#child
-    if (child?.pid !== undefined && child.exitCode === null && child.signalCode === null) {
-      const exited = once(child, 'exit')
-      // To PostgreSQL it means: without waiting for clients. To Redis the same as SIGTERM.
-      child.kill('SIGINT')
-      await exited
-    }
+    if (child?.pid === undefined || child.exitCode !== null || child.signalCode !== null) return
+    const exited = once(child, 'exit')
+    child.kill(signal)
+    await exited
+  }
+
+  /** Ends the server, and removes its data. */
+  async remove(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
+    await this.end(signal)
     process.off('exit', this.#abandon)
     rmSync(this.path, { recursive: true, force: true })
   }
+}
 
-  #note(text: string): void {
-    this.#log.push(text)
-    if (this.#log.length > 200) this.#log.shift()
+/** Reads what a process writes, and returns a function that tells the last of it. */
+export function collectLog(child: ChildProcess): () => string {
+  const lines: string[] = []
+  const note = (text: string): void => {
+    lines.push(text)
+    if (lines.length > 200) lines.shift()
   }
+  child.once('error', (error) => note(String(error)))
+  for (const output of [child.stdout, child.stderr]) output?.setEncoding('utf8').on('data', note)
+  return () => lines.join('')
 }

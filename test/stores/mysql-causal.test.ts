@@ -1,11 +1,10 @@
 import { MySQLStore } from 'coatcheck/mysql'
 import { storeSuite } from 'coatcheck/testing'
-import { createPool } from 'mysql2'
 import type { RowDataPacket } from 'mysql2/promise'
 import { describe, expect, it } from 'vitest'
 import { causal } from '../../dist/stores/sql/mysql-causal.js'
-import { freshDatabase } from '../servers/databases.ts'
-import { openPool, openStore, stored } from './mysql-subject.ts'
+import { freshDatabase, onEachServer } from '../servers/databases.ts'
+import { newKey, openPool, openStore, stored } from './mysql-subject.ts'
 
 storeSuite('MySQLStore with causalReads, on a server of no cluster', {
   describe,
@@ -48,29 +47,24 @@ describe('causalReads', () => {
     expect(await store.find([key])).toMatchObject([{ key }])
   })
 
-  it('is an error with a code on a server that does not know it', async () => {
-    const pool = createPool({ uri: await freshDatabase() })
-    // What MySQL says to SET STATEMENT.
-    const refusal = Object.assign(new Error('You have an error in your SQL syntax'), {
-      errno: 1064,
-      sqlState: '42000',
-    })
-    const execute = (_options: unknown, answer: (error: Error) => void) => answer(refusal)
-    pool.on('connection', (connection) => void Object.assign(connection, { execute }))
-    try {
-      const store = openStore(pool, { causalReads: true })
-      await expect(stored(store)).rejects.toMatchObject({
-        code: 'ERR_SESSION_OPTION',
-        message: expect.stringContaining('causalReads needs MariaDB') as string,
-      })
-    } finally {
-      await new Promise((resolve) => pool.end(resolve))
-    }
-  })
-
   it('is true or false', () => {
     expect(() => new MySQLStore('mysql://localhost/x', { causalReads: 'yes' as never })).toThrow(
       'causalReads must be true or false.',
     )
   })
+})
+
+onEachServer('causalReads', ({ name, server }) => {
+  it.skipIf(name === 'MariaDB').each([{}, { layout: 'express-mysql-session' } as const])(
+    'is an error with a code where SET STATEMENT is unknown, which MariaDB knows: %o',
+    async (options) => {
+      const store = openStore(await freshDatabase(server), { ...options, causalReads: true })
+      const refused = {
+        code: 'ERR_SESSION_OPTION',
+        message: expect.stringContaining('causalReads needs MariaDB') as string,
+      }
+      await expect(stored(store)).rejects.toMatchObject(refused)
+      await expect(store.find([newKey()])).rejects.toMatchObject(refused)
+    },
+  )
 })

@@ -4,9 +4,18 @@ import { createPool, type PoolConnection, type QueryOptions } from 'mysql2'
 import { createConnection, type RowDataPacket } from 'mysql2/promise'
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { type FaultProxy, faultProxyTo } from '../faults/proxy.ts'
-import { freshDatabase } from '../servers/databases.ts'
-import { startMariaDB } from '../servers/mariadb.ts'
-import { insert, lifetime, newKey, openPool, openStore, stored, storedMany, update } from './mysql-subject.ts'
+import { freshDatabase, onEachServer } from '../servers/databases.ts'
+import {
+  insert,
+  lifetime,
+  lockNameIn,
+  newKey,
+  openPool,
+  openStore,
+  stored,
+  storedMany,
+  update,
+} from './mysql-subject.ts'
 
 const unavailable = { code: 'ERR_SESSION_STORE_UNAVAILABLE', status: 503 }
 const timedOut = { code: 'ERR_SESSION_STORE_TIMEOUT', status: 503 }
@@ -16,314 +25,320 @@ const tooLate = {
   status: 503,
 }
 
-let url: string
-let proxy: FaultProxy
+onEachServer('connections of MySQLStore', ({ server: shared, start }) => {
+  let url: string
+  let proxy: FaultProxy
 
-beforeEach(async () => {
-  url = await freshDatabase()
-  proxy = await faultProxyTo(url)
-})
-afterEach(() => proxy.close())
+  beforeEach(async () => {
+    url = await freshDatabase(shared)
+    proxy = await faultProxyTo(url)
+  })
+  afterEach(() => proxy.close())
 
-/** A store that loses patience soon, by way of the proxy. */
-function hastyStore(connectionLimit = 4): MySQLStore {
-  return openStore({ uri: proxy.url, connectionLimit }, { statementTimeout: '1s' })
-}
-
-/** Asks until there is an answer: while a network heals some have none. */
-async function findAtLast(store: MySQLStore, key: SessionRecord['key']): Promise<unknown> {
-  for (;;) {
-    const found = await store.find([key]).catch((error: { code: string }) => {
-      // Else it would ask on and on after a test that failed.
-      if (error.code === 'ERR_SESSION_CLOSED') throw error
-    })
-    if (found) return found[0]?.key
+  /** A store that loses patience soon, by way of the proxy. */
+  function hastyStore(connectionLimit = 4): MySQLStore {
+    return openStore({ uri: proxy.url, connectionLimit }, { statementTimeout: '1s' })
   }
-}
 
-describe('a statement that has no answer', () => {
-  it('fails, and its connection is replaced: the store works as soon as the network does', async () => {
-    const store = hastyStore(2)
-    const keys = await storedMany(store, 8)
-    proxy.blackhole()
-    const asked = await Promise.allSettled(keys.map((key) => store.find([key])))
-    expect(asked).toMatchObject(keys.map(() => ({ status: 'rejected', reason: tooLate })))
-    // The connections of before stay dead.
-    proxy.loseServerEnd()
-    proxy.pass()
-    expect(await Promise.all(keys.map((key) => findAtLast(store, key)))).toEqual(keys)
-  })
-
-  it('gets none of the replies that arrive late, nor does another', async () => {
-    const store = hastyStore(2)
-    const keys = await storedMany(store, 6)
-    for (let round = 0; round < 3; round++) {
-      proxy.blackhole()
-      await Promise.allSettled(keys.map((key) => store.find([key])))
-      proxy.pass()
-      const found = await Promise.all(keys.map((key) => findAtLast(store, key)))
-      expect(found).toEqual(keys)
+  /** Asks until there is an answer: while a network heals some have none. */
+  async function findAtLast(store: MySQLStore, key: SessionRecord['key']): Promise<unknown> {
+    for (;;) {
+      const found = await store.find([key]).catch((error: { code: string }) => {
+        // Else it would ask on and on after a test that failed.
+        if (error.code === 'ERR_SESSION_CLOSED') throw error
+      })
+      if (found) return found[0]?.key
     }
+  }
+
+  describe('a statement that has no answer', () => {
+    it('fails, and its connection is replaced: the store works as soon as the network does', async () => {
+      const store = hastyStore(2)
+      const keys = await storedMany(store, 8)
+      proxy.blackhole()
+      const asked = await Promise.allSettled(keys.map((key) => store.find([key])))
+      expect(asked).toMatchObject(keys.map(() => ({ status: 'rejected', reason: tooLate })))
+      // The connections of before stay dead.
+      proxy.loseServerEnd()
+      proxy.pass()
+      expect(await Promise.all(keys.map((key) => findAtLast(store, key)))).toEqual(keys)
+    })
+
+    it('gets none of the replies that arrive late, nor does another', async () => {
+      const store = hastyStore(2)
+      const keys = await storedMany(store, 6)
+      for (let round = 0; round < 3; round++) {
+        proxy.blackhole()
+        await Promise.allSettled(keys.map((key) => store.find([key])))
+        proxy.pass()
+        const found = await Promise.all(keys.map((key) => findAtLast(store, key)))
+        expect(found).toEqual(keys)
+      }
+    })
+
+    it('is asked again where only idle connections were lost, and these are not waited for again', async () => {
+      const store = hastyStore()
+      const keys = await storedMany(store, 4)
+      await Promise.all(keys.map((key) => store.find([key])))
+      expect(proxy.connections()).toBe(4)
+      proxy.loseServerEnd()
+      expect(await store.find(keys)).toMatchObject(keys.map((key) => ({ key })))
+      // One that was lost and tried again would be the only one that has time for.
+      const found = await Promise.all(keys.map((key) => store.find([key])))
+      expect(found.map(([record]) => record?.key)).toEqual(keys)
+      expect(proxy.connections()).toBeLessThanOrEqual(4)
+    })
+
+    it('keeps a store from closing no longer than its limit', async () => {
+      const store = hastyStore()
+      const key = await stored(store)
+      proxy.blackhole()
+      const asked = store.find([key]).catch((error: unknown) => error)
+      await store.close()
+      expect(await asked).toMatchObject(tooLate)
+    })
+
+    it('leaves a single connection of the app as it is, which works once the network does', async () => {
+      const connection = await createConnection(proxy.url)
+      onTestFinished(() => connection.destroy())
+      const store = openStore(connection, { statementTimeout: '1s' })
+      const [key, other] = await storedMany(store, 2)
+      proxy.blackhole()
+      await expect(store.find([key!])).rejects.toMatchObject(timedOut)
+      proxy.pass()
+      expect(await store.find([other!])).toMatchObject([{ key: other }])
+    })
   })
 
-  it('is asked again where only idle connections were lost, and these are not waited for again', async () => {
-    const store = hastyStore()
-    const keys = await storedMany(store, 4)
-    await Promise.all(keys.map((key) => store.find([key])))
-    expect(proxy.connections()).toBe(4)
-    proxy.loseServerEnd()
-    expect(await store.find(keys)).toMatchObject(keys.map((key) => ({ key })))
-    // One that was lost and tried again would be the only one that has time for.
-    const found = await Promise.all(keys.map((key) => store.find([key])))
-    expect(found.map(([record]) => record?.key)).toEqual(keys)
-    expect(proxy.connections()).toBeLessThanOrEqual(4)
-  })
+  describe('a read', () => {
+    it.each(['before the request', 'before the reply'] as const)(
+      'whose connection is cut %s is asked once more',
+      async (moment) => {
+        const store = openStore(proxy.url)
+        const key = await stored(store)
+        const cut = proxy.cutAround(Buffer.from(key, 'hex'), moment)
+        expect(await store.find([key])).toMatchObject([{ key }])
+        await cut
+      },
+    )
 
-  it('keeps a store from closing no longer than its limit', async () => {
-    const store = hastyStore()
-    const key = await stored(store)
-    proxy.blackhole()
-    const asked = store.find([key]).catch((error: unknown) => error)
-    await store.close()
-    expect(await asked).toMatchObject(tooLate)
-  })
-
-  it('leaves a single connection of the app as it is, which works once the network does', async () => {
-    const connection = await createConnection(proxy.url)
-    onTestFinished(() => connection.destroy())
-    const store = openStore(connection, { statementTimeout: '1s' })
-    const [key, other] = await storedMany(store, 2)
-    proxy.blackhole()
-    await expect(store.find([key!])).rejects.toMatchObject(timedOut)
-    proxy.pass()
-    expect(await store.find([other!])).toMatchObject([{ key: other }])
-  })
-})
-
-describe('a read', () => {
-  it.each(['before the request', 'before the reply'] as const)(
-    'whose connection is cut %s is asked once more',
-    async (moment) => {
+    it.each([1, 40, 200])('whose reply ends after %d bytes is asked once more', async (bytes) => {
       const store = openStore(proxy.url)
       const key = await stored(store)
-      const cut = proxy.cutAround(Buffer.from(key, 'hex'), moment)
+      const cut = proxy.cutAfter(bytes, 'client')
       expect(await store.find([key])).toMatchObject([{ key }])
       await cut
-    },
-  )
-
-  it.each([1, 40, 200])('whose reply ends after %d bytes is asked once more', async (bytes) => {
-    const store = openStore(proxy.url)
-    const key = await stored(store)
-    const cut = proxy.cutAfter(bytes, 'client')
-    expect(await store.find([key])).toMatchObject([{ key }])
-    await cut
-  })
-
-  it('whose connections are lost twice fails', async () => {
-    const store = openStore(proxy.url)
-    const key = await stored(store)
-    const cuts = proxy
-      .cutAround(Buffer.from(key, 'hex'), 'before the reply')
-      .then(() => proxy.cutAround(Buffer.from(key, 'hex'), 'before the reply'))
-    await expect(store.find([key])).rejects.toMatchObject(unavailable)
-    await cuts
-    expect(await store.find([key])).toMatchObject([{ key }])
-  })
-
-  it('whose reply has a wrong number is taken from another connection', async () => {
-    vi.spyOn(console, 'error').mockImplementation(() => undefined) // so the driver tells
-    onTestFinished(() => void vi.restoreAllMocks())
-    const store = openStore(proxy.url)
-    const key = await stored(store)
-    const misnumbered = proxy.misnumber(Buffer.from(key, 'hex'))
-    expect(await store.find([key])).toMatchObject([{ key }])
-    await misnumbered
-  })
-})
-
-describe('a write whose connection is cut', () => {
-  const done = 'done'
-  const lost = expect.objectContaining(unavailable) as Error
-  const newOne = newKey()
-
-  /** What is sent about a stored session, and what is found of it in the end. */
-  const kinds = {
-    update: [(key) => update(key, 1), (record) => record?.version],
-    rotate: [
-      (key) => ({ ...update(key, 1), type: 'rotate', newKey: newOne, signedIn: false, grace: 0 }),
-      (old, moved) => [old, moved?.version],
-    ],
-    touch: [
-      (key) => ({ type: 'touch', key, data: Buffer.from('{}'), lifetime }),
-      (record) => record?.version,
-    ],
-    remove: [(key) => ({ type: 'remove', key }), (record) => record],
-  } satisfies Record<
-    string,
-    [
-      (key: SessionRecord['key']) => SessionWrite,
-      (record: SessionRecord | undefined, moved: SessionRecord | undefined) => unknown,
-    ]
-  >
-
-  it.each([
-    // The first did not arrive, which the version tells, and the second did.
-    ['update', 'before the request', done, 2],
-    // Whose the next version is, this change's or that of another with the same content, nothing tells.
-    ['update', 'before the reply', lost, 2],
-    ['rotate', 'before the request', done, [undefined, 2]],
-    ['rotate', 'before the reply', done, [undefined, 2]],
-    ['touch', 'before the request', done, 1],
-    ['touch', 'before the reply', done, 1],
-    ['remove', 'before the request', done, undefined],
-    // It may have been this, or another that ended or rotated it.
-    ['remove', 'before the reply', 'gone', undefined],
-  ] as const)('(%s, %s) is settled by a look', async (kind, moment, result, state) => {
-    const store = openStore(proxy.url)
-    const key = await stored(store)
-    const [writeOf, stateOf] = kinds[kind]
-    const cut = proxy.cutAround(Buffer.from(key, 'hex'), moment)
-    expect(await store.write([writeOf(key)])).toEqual([result])
-    await cut
-    const [record, moved] = await openStore(url).find([key, newOne])
-    expect(stateOf(record, moved)).toEqual(state)
-  })
-
-  it.each([
-    // Sent again it could arrive after the session was ended.
-    ['before the request', lost, undefined],
-    ['before the reply', done, 1],
-  ] as const)('(insert, %s) is settled by a look', async (moment, result, version) => {
-    const store = openStore(proxy.url)
-    await stored(store)
-    const key = newKey()
-    const cut = proxy.cutAround(Buffer.from(key, 'hex'), moment)
-    expect(await store.write([insert(key)])).toEqual([result])
-    await cut
-    expect((await openStore(url).find([key]))[0]?.version).toBe(version)
-  })
-
-  it('is settled together with those that it shared the statement with, each by itself', async () => {
-    const store = openStore(proxy.url)
-    const keys = await storedMany(store, 6)
-    await store.write([update(keys[1]!, 1), { type: 'remove', key: keys[2]! }])
-    const writes = keys.map((key) => update(key, 1))
-    const cut = proxy.cutAround(Buffer.from(keys[0]!, 'hex'), 'before the request')
-    expect(await store.write(writes)).toEqual([done, 'stale', 'gone', done, done, done])
-    await cut
-  })
-
-  it('is a change of another where the version was replaced with other content', async () => {
-    const store = openStore(proxy.url)
-    const key = await stored(store)
-    await openStore(url).write([update(key, 1)])
-    const cut = proxy.cutAround(Buffer.from(key, 'hex'), 'before the request')
-    expect(await store.write([update(key, 1)])).toEqual(['stale'])
-    await cut
-  })
-
-  it('fails if the database stays away', async () => {
-    const store = hastyStore()
-    const key = await stored(store)
-    proxy.blackhole()
-    const [result] = await store.write([update(key, 1)])
-    expect(result).toMatchObject(timedOut)
-  })
-})
-
-describe('a pool whose connections are all in use', () => {
-  it('is waited for within a limit, and gets back whatever it gives later', async () => {
-    const pool = openPool(url, { connectionLimit: 1 })
-    const store = openStore(pool, { statementTimeout: '2s' })
-    const key = await stored(store)
-    const taken = await pool.getConnection()
-    const asked = await Promise.allSettled(Array.from({ length: 20 }, () => store.find([key])))
-    expect(asked).toMatchObject(Array(20).fill({ status: 'rejected', reason: timedOut }))
-    expect((asked[0] as PromiseRejectedResult).reason.message).toMatch(
-      /no connection was free.*connectionLimit/,
-    )
-    taken.release()
-    const again = await pool.getConnection()
-    again.release()
-    expect(await store.find([key])).toMatchObject([{ key }])
-  })
-})
-
-describe('a database that takes no changes', () => {
-  it('is read from, and writes are a 503 that says what to do, until there is a primary again', async () => {
-    const server = await startMariaDB()
-    onTestFinished(() => server.stop())
-    const database = await freshDatabase(server.url)
-    const owner = await createConnection(server.url)
-    onTestFinished(() => owner.end())
-    const app = new URL(database)
-    app.username = 'app'
-    await owner.query(`CREATE USER app@'127.0.0.1' IDENTIFIED BY '${app.password}'`)
-    await owner.query(`GRANT ALL ON ${app.pathname.slice(1)}.* TO app@'127.0.0.1'`)
-    const store = openStore(app.href)
-    const key = await stored(store)
-    await owner.query('SET GLOBAL read_only = 1')
-    expect(await store.find([key])).toMatchObject([{ key }])
-    const [result] = await store.write([update(key, 1)])
-    expect(result).toMatchObject({
-      ...unavailable,
-      message: expect.stringMatching(/read_only.*primary/) as string,
     })
-    await owner.query('SET GLOBAL read_only = 0')
-    expect(await store.write([update(key, 1)])).toEqual(['done'])
-  })
-})
 
-describe('a node of a cluster that is not ready', () => {
-  it('is asked again, each time by another connection', async () => {
-    const pool = createPool({ uri: url })
-    onTestFinished(() => pool.promise().end())
-    const store = openStore(pool)
-    const key = await stored(store)
-    const asked = new Set<PoolConnection>()
-    pool.on('acquire', (connection: PoolConnection) => {
-      if (asked.size === 3 || asked.has(connection)) return
-      asked.add(connection)
-      const notReady = { errno: 1047, sqlState: '08S01' }
-      Object.assign(connection, {
-        execute: (_options: QueryOptions, done: (error: Error) => void) =>
-          done(Object.assign(new Error('WSREP has not yet prepared node for application use'), notReady)),
-      })
+    it('whose connections are lost twice fails', async () => {
+      const store = openStore(proxy.url)
+      const key = await stored(store)
+      const cuts = proxy
+        .cutAround(Buffer.from(key, 'hex'), 'before the reply')
+        .then(() => proxy.cutAround(Buffer.from(key, 'hex'), 'before the reply'))
+      await expect(store.find([key])).rejects.toMatchObject(unavailable)
+      await cuts
+      expect(await store.find([key])).toMatchObject([{ key }])
     })
-    expect(await store.write([update(key, 1)])).toEqual(['done'])
-    expect(asked.size).toBe(3)
-  })
-})
 
-describe('statementTimeout', () => {
-  it('leaves room for what waits for its lock by intention, and for making tables', async () => {
-    const [holder, name] = [
-      await openPool(url).getConnection(),
-      "CONCAT('coatcheck.migrate.', SHA1(CONCAT(DATABASE(), '.coatcheck_sessions')))",
-    ]
-    await holder.query(`SELECT GET_LOCK(${name}, 0)`)
-    const store = openStore(url, { statementTimeout: '1s' })
-    const making = stored(store)
-    await expect
-      .poll(
-        async () => {
-          const [rows] = await holder.query<RowDataPacket[]>(
-            "SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND state = 'User lock' AND time_ms > 1100",
-          )
-          return rows.length
-        },
-        { interval: 1 },
+    it('whose reply has a wrong number is taken from another connection', async () => {
+      vi.spyOn(console, 'error').mockImplementation(() => undefined) // so the driver tells
+      onTestFinished(() => void vi.restoreAllMocks())
+      const store = openStore(proxy.url)
+      const key = await stored(store)
+      const misnumbered = proxy.misnumber(Buffer.from(key, 'hex'))
+      expect(await store.find([key])).toMatchObject([{ key }])
+      await misnumbered
+    })
+  })
+
+  describe('a write whose connection is cut', () => {
+    const done = 'done'
+    const lost = expect.objectContaining(unavailable) as Error
+    const newOne = newKey()
+
+    /** What is sent about a stored session, and what is found of it in the end. */
+    const kinds = {
+      update: [(key) => update(key, 1), (record) => record?.version],
+      rotate: [
+        (key) => ({ ...update(key, 1), type: 'rotate', newKey: newOne, signedIn: false, grace: 0 }),
+        (old, moved) => [old, moved?.version],
+      ],
+      touch: [
+        (key) => ({ type: 'touch', key, data: Buffer.from('{}'), lifetime }),
+        (record) => record?.version,
+      ],
+      remove: [(key) => ({ type: 'remove', key }), (record) => record],
+    } satisfies Record<
+      string,
+      [
+        (key: SessionRecord['key']) => SessionWrite,
+        (record: SessionRecord | undefined, moved: SessionRecord | undefined) => unknown,
+      ]
+    >
+
+    it.each([
+      // The first did not arrive, which the version tells, and the second did.
+      ['update', 'before the request', done, 2],
+      // Whose the next version is, this change's or that of another with the same content, nothing tells.
+      ['update', 'before the reply', lost, 2],
+      ['rotate', 'before the request', done, [undefined, 2]],
+      ['rotate', 'before the reply', done, [undefined, 2]],
+      ['touch', 'before the request', done, 1],
+      ['touch', 'before the reply', done, 1],
+      ['remove', 'before the request', done, undefined],
+      // It may have been this, or another that ended or rotated it.
+      ['remove', 'before the reply', 'gone', undefined],
+    ] as const)('(%s, %s) is settled by a look', async (kind, moment, result, state) => {
+      const store = openStore(proxy.url)
+      const key = await stored(store)
+      const [writeOf, stateOf] = kinds[kind]
+      const cut = proxy.cutAround(Buffer.from(key, 'hex'), moment)
+      expect(await store.write([writeOf(key)])).toEqual([result])
+      await cut
+      const [record, moved] = await openStore(url).find([key, newOne])
+      expect(stateOf(record, moved)).toEqual(state)
+    })
+
+    it.each([
+      // Sent again it could arrive after the session was ended.
+      ['before the request', lost, undefined],
+      ['before the reply', done, 1],
+    ] as const)('(insert, %s) is settled by a look', async (moment, result, version) => {
+      const store = openStore(proxy.url)
+      await stored(store)
+      const key = newKey()
+      const cut = proxy.cutAround(Buffer.from(key, 'hex'), moment)
+      expect(await store.write([insert(key)])).toEqual([result])
+      await cut
+      expect((await openStore(url).find([key]))[0]?.version).toBe(version)
+    })
+
+    it('is settled together with those that it shared the statement with, each by itself', async () => {
+      const store = openStore(proxy.url)
+      const keys = await storedMany(store, 6)
+      await store.write([update(keys[1]!, 1), { type: 'remove', key: keys[2]! }])
+      const writes = keys.map((key) => update(key, 1))
+      const cut = proxy.cutAround(Buffer.from(keys[0]!, 'hex'), 'before the request')
+      expect(await store.write(writes)).toEqual([done, 'stale', 'gone', done, done, done])
+      await cut
+    })
+
+    it('is a change of another where the version was replaced with other content', async () => {
+      const store = openStore(proxy.url)
+      const key = await stored(store)
+      await openStore(url).write([update(key, 1)])
+      const cut = proxy.cutAround(Buffer.from(key, 'hex'), 'before the request')
+      expect(await store.write([update(key, 1)])).toEqual(['stale'])
+      await cut
+    })
+
+    it('fails if the database stays away', async () => {
+      const store = hastyStore()
+      const key = await stored(store)
+      proxy.blackhole()
+      const [result] = await store.write([update(key, 1)])
+      expect(result).toMatchObject(timedOut)
+    })
+  })
+
+  describe('a pool whose connections are all in use', () => {
+    it('is waited for within a limit, and gets back whatever it gives later', async () => {
+      const pool = openPool(url, { connectionLimit: 1 })
+      const store = openStore(pool, { statementTimeout: '2s' })
+      const key = await stored(store)
+      const taken = await pool.getConnection()
+      const asked = await Promise.allSettled(Array.from({ length: 20 }, () => store.find([key])))
+      expect(asked).toMatchObject(Array(20).fill({ status: 'rejected', reason: timedOut }))
+      expect((asked[0] as PromiseRejectedResult).reason.message).toMatch(
+        /no connection was free.*connectionLimit/,
       )
-      .toBe(1)
-    await holder.query(`SELECT RELEASE_LOCK(${name})`)
-    holder.release()
-    expect(await store.find([await making])).toHaveLength(1)
+      taken.release()
+      const again = await pool.getConnection()
+      again.release()
+      expect(await store.find([key])).toMatchObject([{ key }])
+    })
   })
 
-  it.each([0, -1, '5', 'soon', 2 ** 31])('is refused as %j', (statementTimeout) => {
-    expect(() => new MySQLStore(url, { statementTimeout: statementTimeout as number })).toThrow(
-      /statementTimeout/,
-    )
+  describe('a database that takes no changes', () => {
+    it('is read from, and writes are a 503 that says what to do, until there is a primary again', async () => {
+      const server = await start()
+      onTestFinished(() => server.stop())
+      const database = await freshDatabase(server.url)
+      const owner = await createConnection(server.url)
+      onTestFinished(() => owner.end())
+      const app = new URL(database)
+      app.username = 'app'
+      await owner.query(`CREATE USER app@'127.0.0.1' IDENTIFIED BY '${app.password}'`)
+      await owner.query(`GRANT ALL ON ${app.pathname.slice(1)}.* TO app@'127.0.0.1'`)
+      const store = openStore(app.href)
+      const key = await stored(store)
+      await owner.query('SET GLOBAL read_only = 1')
+      expect(await store.find([key])).toMatchObject([{ key }])
+      const [result] = await store.write([update(key, 1)])
+      expect(result).toMatchObject({
+        ...unavailable,
+        message: expect.stringMatching(/read_only.*primary/) as string,
+      })
+      await owner.query('SET GLOBAL read_only = 0')
+      expect(await store.write([update(key, 1)])).toEqual(['done'])
+    })
+  })
+
+  describe('a node of a cluster that is not ready', () => {
+    it('is asked again, each time by another connection', async () => {
+      const pool = createPool({ uri: url })
+      onTestFinished(() => pool.promise().end())
+      const store = openStore(pool)
+      const key = await stored(store)
+      const asked = new Set<PoolConnection>()
+      pool.on('acquire', (connection: PoolConnection) => {
+        if (asked.size === 3 || asked.has(connection)) return
+        asked.add(connection)
+        const notReady = { errno: 1047, sqlState: '08S01' }
+        Object.assign(connection, {
+          execute: (_options: QueryOptions, done: (error: Error) => void) =>
+            done(Object.assign(new Error('WSREP has not yet prepared node for application use'), notReady)),
+        })
+      })
+      expect(await store.write([update(key, 1)])).toEqual(['done'])
+      expect(asked.size).toBe(3)
+    })
+  })
+
+  describe('statementTimeout', () => {
+    it('leaves room for what waits for its lock by intention, and for making tables', async () => {
+      const holder = await openPool(url).getConnection()
+      const name = lockNameIn(url, 'migrate')
+      await holder.query('SELECT GET_LOCK(?, 0)', [name])
+      const store = openStore(url, { statementTimeout: '1s' })
+      const making = stored(store)
+      await expect
+        .poll(
+          async () => {
+            const [rows] = await holder.query<RowDataPacket[]>(
+              "SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND state = 'User lock' AND time >= 2",
+            )
+            return rows.length
+          },
+          { interval: 1 },
+        )
+        .toBe(1)
+      await holder.query('SELECT RELEASE_LOCK(?)', [name])
+      holder.release()
+      expect(await store.find([await making])).toHaveLength(1)
+    })
+
+    it('may be as long as a timer waits, also for statements that have longer than that', async () => {
+      const store = openStore(url, { statementTimeout: 2 ** 31 - 1 })
+      const key = await stored(store)
+      expect(await store.find([key])).toHaveLength(1)
+    })
+
+    it.each([0, -1, '5', 'soon', 2 ** 31])('is refused as %j', (statementTimeout) => {
+      expect(() => new MySQLStore(url, { statementTimeout: statementTimeout as number })).toThrow(
+        /statementTimeout/,
+      )
+    })
   })
 })

@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto'
+import { hash, randomBytes } from 'node:crypto'
 import type { SessionKey, SessionStore } from 'coatcheck'
 import { MySQLStore, type MySQLTarget } from 'coatcheck/mysql'
 import { createPool, type Pool, type PoolOptions } from 'mysql2/promise'
@@ -24,6 +24,12 @@ export function openPool(url: string, options: PoolOptions = {}): Pool {
   const pool = createPool({ uri: url, ...options })
   cleanUps.push(() => pool.end())
   return pool
+}
+
+/** The name of a lock on the table coatcheck_sessions of the database of `url`. */
+export function lockNameIn(url: string, purpose: 'migrate' | 'sweep'): string {
+  const database = new URL(url).pathname.slice(1)
+  return `coatcheck.${purpose}.${hash('sha1', `${database}.coatcheck_sessions`)}`
 }
 
 export function newKey(): SessionKey {

@@ -1,8 +1,8 @@
 import { optionError, refuseUnknownOptions, shown } from '../../core/errors.ts'
-import { bySize, lockName, now, repeat } from './mysql-statements.ts'
+import { bySize, now, repeat } from './mysql-statements.ts'
 
 /**
- * Every statement on a table of express-mysql-session, in the common part of MySQL 8.0, 8.4 and MariaDB 10.6.
+ * Every statement on a table of express-mysql-session, in the common part of MySQL and MariaDB.
  *
  * Texts come and go as bytes of UTF-8, whatever the connection's character set, and are compared as the table's own
  * collation compares them, so that the primary key serves. Of a JSON function nothing is asked: on a row that
@@ -85,7 +85,6 @@ export function expressStatements(table: string, columns: MySQLColumns = {}) {
     list: (options: { readonly containing: boolean; readonly after: boolean; readonly limit: number }) =>
       `${rows} WHERE ${live}${options.after ? ` AND ${id} > ${text}` : ''}` +
       `${options.containing ? ` AND ${contains}` : ''} ORDER BY ${id} LIMIT ${options.limit}`,
-    sweepLock: lockName(table, 'sweep'),
     tableIsThere: `SELECT 1 FROM ${sessions} LIMIT 0`,
     /** To the letter the table that express-mysql-session makes. */
     createTable: `CREATE TABLE IF NOT EXISTS ${sessions} (

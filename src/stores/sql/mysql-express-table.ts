@@ -6,7 +6,7 @@ import type { ExpressStatements } from './mysql-express-statements.ts'
 import { ExpressWriter } from './mysql-express-writer.ts'
 import { isDenied } from './mysql-layout.ts'
 import type { MySQLLayout } from './mysql-layout.ts'
-import { underLock } from './mysql-lock.ts'
+import { type TableLock, underLock } from './mysql-lock.ts'
 import { change, errorNumber, numberOf, select } from './mysql-pool.ts'
 import type { MySQLClient } from './mysql-pool.ts'
 
@@ -21,10 +21,12 @@ export class ExpressTable implements MySQLLayout {
   readonly #client: MySQLClient
   readonly #sql: ExpressStatements
   readonly #writer: ExpressWriter
+  readonly #sweepLock: TableLock
 
   constructor(client: MySQLClient, sql: ExpressStatements, table: string) {
     this.#client = client
     this.#sql = sql
+    this.#sweepLock = { table, purpose: 'sweep' }
     this.#writer = new ExpressWriter(client, sql, (keys) => this.#records(keys))
     this.missingTable = `The table ${table} is not in the database. Name the one that express-mysql-session uses (table), or leave out createTable: false and let a user who may create tables start the app once.`
     this.wrongTable = `The table ${table} lacks a column of express-mysql-session's. If its columns have other names, give them (columns); if it is another table, name the one that express-mysql-session uses (table).`
@@ -68,7 +70,7 @@ export class ExpressTable implements MySQLLayout {
 
   async removeExpired(limit: number): Promise<number> {
     // Read without locks, then removed by their keys: no request waits for a sweep through the table.
-    const removed = await underLock(this.#client, this.#sql.sweepLock, 0, async (connection) => {
+    const removed = await underLock(this.#client, this.#sweepLock, 0, async (connection) => {
       let count = 0
       const rows = await select(connection, this.#sql.expired(limit))
       for (const part of parts(rows, largestBatch)) {

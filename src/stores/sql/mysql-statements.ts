@@ -2,7 +2,7 @@ import type { Migration } from './migrations.ts'
 import { largestBatch } from './batch-size.ts'
 
 /**
- * Every statement that MySQLStore sends, in the common part of MySQL 8.0, 8.4 and MariaDB 10.6.
+ * Every statement that MySQLStore sends, in the common part of MySQL and MariaDB.
  *
  * Time is milliseconds since the epoch by the database's clock. UTC_TIMESTAMP heeds neither time zones nor
  * daylight saving, unlike NOW(): in autumn that has two moments for 02:30, and UNIX_TIMESTAMP takes one.
@@ -95,9 +95,9 @@ export function mysqlStatements(table: string) {
       `SELECT ${columns}, ${now} AS read_at FROM ${sessions} WHERE ${live}` +
       `${options.user ? ' AND user_id = ?' : ''}${options.after ? ' AND session_key > ?' : ''} ` +
       `ORDER BY session_key LIMIT ${options.limit}`,
-    lock: (purpose: LockPurpose) => lockName(table, purpose),
     tableIsThere: `SELECT 1 FROM ${sessions} LIMIT 0`,
     recordedVersion: `SELECT COALESCE(MAX(version), 0) AS version FROM coatcheck_migrations WHERE table_name = '${table}'`,
+    forgetVersions: `DELETE FROM coatcheck_migrations WHERE table_name = '${table}'`,
     recordVersion: `INSERT IGNORE INTO coatcheck_migrations (table_name, version, applied_at) VALUES ('${table}', ?, ${now})`,
   }
 }
@@ -140,19 +140,6 @@ export function mysqlMigrations(table: string): readonly Migration[] {
       ],
     },
   ]
-}
-
-/** What one process at a time does to a table. */
-export type LockPurpose = 'migrate' | 'sweep'
-
-/**
- * An expression for the name of a lock that all apps with this table share. It fits in 64 characters whatever the
- * database's name.
- * @param table any name: it goes into the text as the bytes that it is made of
- */
-export function lockName(table: string, purpose: LockPurpose): string {
-  const name = `X'${Buffer.from(`.${table}`).toString('hex')}'`
-  return `CONCAT('coatcheck.${purpose}.', SHA1(CONCAT(DATABASE(), ${name})))`
 }
 
 export function repeat(text: string, times: number): string {

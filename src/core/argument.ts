@@ -1,0 +1,68 @@
+import { optionError } from './errors.ts'
+import type { SessionStore } from './store.ts'
+
+/**
+ * What a value is that cannot be an object of options: for a message that says what to write instead. Never the value
+ * itself, which may be a secret.
+ *
+ * @returns `undefined` if it may be options
+ */
+export function mistakenFor(given: unknown): string | undefined {
+  if (given === undefined || given === null) return 'nothing'
+  if (typeof given === 'string') return 'a text'
+  if (typeof given !== 'object') return `a ${typeof given}`
+  if (Array.isArray(given)) return 'an array'
+  if (has(given, 'then')) return 'a promise'
+  if (has(given, 'loadAs')) return 'sessions'
+  if (isStore(given) || isExpressSessionStore(given)) return 'a store'
+  return undefined
+}
+
+/** Whether it is a store of coatcheck's kind. */
+export function isStore(given: object): given is SessionStore {
+  return has(given, 'find') && has(given, 'write') && has(given, 'removeByUser')
+}
+
+function isExpressSessionStore(given: object): boolean {
+  return has(given, 'get') && has(given, 'set') && has(given, 'destroy')
+}
+
+function has(given: object, method: string): boolean {
+  return typeof Reflect.get(given, method) === 'function'
+}
+
+const storeMethods = [
+  'find', 'findFormer', 'write', 'list', 'removeByUser', 'removeExpired', 'close',
+] as const satisfies readonly (keyof SessionStore)[] // prettier-ignore
+
+/** @throws ERR_SESSION_OPTION if it is no store of coatcheck's kind */
+export function checkedStore(given: unknown): SessionStore {
+  assertMayBeStore(given)
+  if (!isStore(given) && isExpressSessionStore(given)) {
+    throw optionError(
+      "store is one of express-session's kind. Give it to session({ store, secret }) of coatcheck/express, or give a store of coatcheck's here, such as new MySQLStore(url).",
+    )
+  }
+  const missing = storeMethods.filter((name) => !has(given, name))
+  if (missing.length === 0) return given as SessionStore
+  throw optionError(`store lacks ${missing.join(', ')}: it is not a coatcheck SessionStore.`)
+}
+
+/** @throws ERR_SESSION_OPTION if it is no store of any kind */
+export function assertMayBeStore(given: unknown): asserts given is object {
+  const mistake = mistakenFor(given)
+  if (mistake === 'nothing') {
+    throw optionError(
+      "store is missing: give new MySQLStore(url) from 'coatcheck/mysql', new SQLiteStore('sessions.db') from 'coatcheck/sqlite', or, for a single process and for tests, new MemoryStore().",
+    )
+  }
+  if (mistake === undefined || mistake === 'a store') return
+  const advice = adviceFor[mistake] ?? 'Give an object such as new MySQLStore(url)'
+  throw optionError(`store is ${mistake}, and has to be a store. ${advice}.`)
+}
+
+const adviceFor: Readonly<Record<string, string>> = {
+  'a function': 'Make a store of it with new, such as new MySQLStore(url)',
+  'a promise': 'Give what it resolves to: await it',
+  sessions: 'Give the store that these were made with',
+}

@@ -1,0 +1,153 @@
+import { createSessions, MemoryStore, type Sessions } from 'coatcheck'
+import cors from 'coatcheck/cors'
+import session from 'coatcheck/express'
+import expressMySQLSession from 'coatcheck/express-mysql-session'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { incumbent } from '../express-session/incumbent.ts'
+
+const secret = 'a secret of the tests alone, of some length'
+const store = new MemoryStore()
+const sessions = createSessions({ store, secret, sweep: false })
+const oldStore = new session.MemoryStore()
+
+/** What `call` throws at start-up. */
+function thrownBy(call: () => unknown): unknown {
+  try {
+    call()
+  } catch (error) {
+    return error
+  }
+  return undefined
+}
+
+function refusal(message: RegExp): object {
+  return { code: 'ERR_SESSION_OPTION', message: expect.stringMatching(message) as string }
+}
+
+/** A program in JavaScript may pass anything. */
+const call = (f: unknown, ...args: unknown[]): unknown => (f as (...args: unknown[]) => unknown)(...args)
+
+const both = /session\(createSessions\(\{ store, secret \}\)\).*session\(\{ store, secret \}\)/
+
+describe('session() says what to write when it is given', () => {
+  test.each<[string, unknown, RegExp]>([
+    ['a store', store, /given a store/],
+    ["a store of express-session's kind", oldStore, /given a store/],
+    ["a store of express-session's own", new incumbent.MemoryStore(), /given a store/],
+    ['createSessions itself', createSessions, /given a function/],
+    ['a promise of sessions', Promise.resolve(sessions), /given a promise/],
+    ['a secret', secret, /given a text/],
+    ['a list', [store, secret], /given an array/],
+    ['sessions of another copy of this package', { loadAs() {} }, /given sessions.*another copy/],
+  ])('%s', (_name, given, what) => {
+    const error = thrownBy(() => call(session, given))
+    expect(error).toMatchObject(refusal(what))
+    expect(error).toMatchObject(refusal(both))
+    expect((error as Error).message).not.toContain(secret)
+  })
+
+  test.each([
+    'sites',
+    'sessionsPerUser',
+    'rotationGrace',
+    'merge',
+    'codec',
+    'sizeLimit',
+    'sweep',
+    'storeLimits',
+  ])('the option %s, which createSessions alone has', (name) => {
+    const error = thrownBy(() => call(session, { store, secret, [name]: {} }))
+    expect(error).toMatchObject(refusal(new RegExp(`${name}.*session\\(createSessions\\(`)))
+  })
+
+  test.each<[string, unknown, RegExp]>([
+    ['the class of a store', MemoryStore, /store is a function.*new/],
+    ['a promise of a store', Promise.resolve(store), /store is a promise.*await/],
+    ['sessions', sessions, /store is sessions/],
+    ['a URL', 'mysql://app:hunter2@localhost/shop', /store is a text/],
+  ])('%s as the store', (_name, given, message) => {
+    for (const make of [
+      () => call(session, { store: given, secret }),
+      () => call(createSessions, { store: given, secret }),
+    ]) {
+      const error = thrownBy(make)
+      expect(error).toMatchObject(refusal(message))
+      expect((error as Error).message).not.toContain('hunter2')
+    }
+  })
+})
+
+describe('createSessions() says what to write when it is given', () => {
+  test.each<[string, unknown, RegExp]>([
+    ['a store', store, /given a store/],
+    ['nothing', undefined, /given nothing/],
+    ['sessions', sessions, /given sessions/],
+    ['a URL', 'mysql://app:hunter2@localhost/shop', /given a text/],
+  ])('%s', (_name, given, what) => {
+    const error = thrownBy(() => call(createSessions, given))
+    expect(error).toMatchObject(refusal(what))
+    expect(error).toMatchObject(refusal(/createSessions\(\{ store, secret \}\)/))
+    expect((error as Error).message).not.toContain('hunter2')
+  })
+
+  test("a store of express-session's kind", () => {
+    const error = thrownBy(() => call(createSessions, { store: oldStore, secret }))
+    expect(error).toMatchObject(
+      refusal(/express-session's kind.*session\(\{ store, secret \}\).*coatcheck\/express/),
+    )
+  })
+})
+
+describe('cors() says what to write when it is given', () => {
+  test.each<[string, unknown, RegExp]>([
+    ['a store', store, /given a store/],
+    ["a store of express-session's kind", oldStore, /given a store/],
+    ['createSessions itself', createSessions, /given createSessions itself/],
+    ['a promise of sessions', Promise.resolve(sessions), /given a promise/],
+    ['an origin', 'https://app.example.com', /given a text/],
+    ['a list of origins', ['https://app.example.com'], /given an array/],
+  ])('%s', (_name, given, what) => {
+    const error = thrownBy(() => call(cors, given))
+    expect(error).toMatchObject(refusal(what))
+    expect(error).toMatchObject(refusal(/object of options, like \{ origin:.*cors\(sessions\)/))
+  })
+})
+
+describe('what is made of session() says what to write when', () => {
+  test('express-mysql-session is given options in place of session()', () => {
+    const error = thrownBy(() => call(expressMySQLSession, { host: 'localhost' }))
+    expect(error).toMatchObject(refusal(/expressMySQLSession\(session\).*new MySQLStore\(options\)/))
+    expect(thrownBy(() => call(expressMySQLSession))).toMatchObject(refusal(/expressMySQLSession\(session\)/))
+  })
+
+  test.each<[string, unknown]>([
+    ['nothing', undefined],
+    ["a store of express-session's kind", oldStore],
+    ['the class of a store', MemoryStore],
+  ])('ExpressStore is given %s', (_name, given) => {
+    const error = thrownBy(() => new session.ExpressStore(given as MemoryStore))
+    expect(error).toMatchObject(refusal(/store/))
+  })
+})
+
+test('session(undefined) is taken, as express-session takes it, with a warning; without req.secret each request fails', () => {
+  const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
+  onTestFinished(() => warned.mockRestore())
+  const failures = [incumbent, session].map((make) => {
+    const next = vi.fn<(error: Error) => void>()
+    call(call(make, undefined), { headers: {}, url: '/' }, {}, next)
+    return next.mock.calls[0]?.[0].message
+  })
+  expect(failures).toEqual(Array(2).fill('secret option required for sessions'))
+  expect(warned).toHaveBeenCalledWith(expect.stringContaining('session({ store, secret })'), {
+    code: 'COATCHECK_SECRET',
+  })
+})
+
+test('what can work is taken', async () => {
+  const made: Sessions = createSessions({ store: new MemoryStore(), secret })
+  for (const given of [made, { store, secret }, { store: oldStore, secret }, {}, undefined, null]) {
+    expect(call(session, given)).toBeTypeOf('function')
+  }
+  await made.close()
+})
