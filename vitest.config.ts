@@ -8,6 +8,7 @@ const stores = [
   'test/core/step-up.test.ts',
   'test/drop-in/{express-mysql-session,express-store,foreign-stores,old-table}.test.ts',
   'test/properties/interleavings.test.ts',
+  'test/refusals/*.test.ts',
   'test/shared/{clock-skew,guarantees}.test.ts',
   'test/stores/!(memory|mysql-grammar).test.ts',
   'test/work-per-request.test.ts',
@@ -17,7 +18,7 @@ const stores = [
 const apps = [
   'test/crashes/*.test.ts',
   'test/demo/*.test.ts',
-  'test/drop-in/one-table.test.ts',
+  'test/drop-in/{one-table,without-callback}.test.ts',
   'test/ecosystem/*.test.ts',
   'test/faults/*.test.ts',
   'test/package.test.ts',

@@ -66,6 +66,10 @@ export class RequestInHand implements ExchangeRequest {
     return this.#request.headers.cookie
   }
 
+  get host(): string | undefined {
+    return hostOf(this.#request)
+  }
+
   get anonymousWhenUnavailable(): boolean {
     return this.#handling.anonymousWhenUnavailable
   }
@@ -108,6 +112,14 @@ export class RequestInHand implements ExchangeRequest {
     holdResponse(this.#response, exchange, request, this.#next)
     this.#next()
   }
+}
+
+/** Nobody need be trusted for it: it only decides about a warning. */
+function hostOf({ headers }: IncomingMessage): string | undefined {
+  const host = headers['x-forwarded-host'] ?? headers.host ?? headers[':authority']
+  return host === undefined
+    ? undefined
+    : String(host).split(',', 1)[0]!.trim().replace(/:\d+$/, '').toLowerCase()
 }
 
 /**

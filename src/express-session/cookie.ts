@@ -101,6 +101,11 @@ function remaining(moment: Date | boolean | null): number | null {
   return moment instanceof Date ? moment.valueOf() - Date.now() : (moment as null)
 }
 
+/** The Domain as browsers read it; `undefined`: the cookie is for one host. */
+export function cookieDomain(domain: string | undefined): string | undefined {
+  return typeof domain === 'string' && domain !== '' ? domain.toLowerCase().replace(/^\./, '') : undefined
+}
+
 interface HasCookie {
   readonly cookie?: unknown
 }

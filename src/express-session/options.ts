@@ -8,7 +8,8 @@ import type { SessionRecord } from '../core/record.ts'
 import type { Lifetime, SessionStore } from '../core/store.ts'
 import { defaultSweep } from '../core/sweeper.ts'
 import { createToken, type Secret, shortestSecret, Signer } from '../core/token.ts'
-import { Cookie, type CookieAttributes } from './cookie.ts'
+import { unsharedDomain } from '../http/cookie-domain.ts'
+import { Cookie, type CookieAttributes, cookieDomain } from './cookie.ts'
 import { ExpressStore } from './express-store.ts'
 import { type ExpressSessionStore, ForeignStore, type NativeStore, nativeStore } from './foreign-store.ts'
 import { MemoryStore } from './memory-store.ts'
@@ -275,12 +276,16 @@ function warnOfOptions(options: SessionOptions): void {
     }
   }
   const { cookie } = options
-  if (typeof cookie === 'object' && cookie.sameSite === 'none' && cookie.secure !== true) {
+  if (typeof cookie !== 'object' || cookie === null) return
+  if (cookie.sameSite === 'none' && cookie.secure !== true) {
     warnOnce(
       'COATCHECK_COOKIE',
       "cookie.sameSite 'none' needs cookie.secure true: browsers drop the cookie otherwise.",
     )
   }
+  const domain = cookieDomain(cookie.domain)
+  const unshared = domain === undefined ? undefined : unsharedDomain(domain)
+  if (unshared !== undefined) warnOnce('COATCHECK_COOKIE', unshared)
 }
 
 const warned = new Set<string>()

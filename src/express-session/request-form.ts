@@ -4,7 +4,7 @@ import type { Session as CoreSession, SessionWork } from '../core/session.ts'
 import type { Lifetime } from '../core/store.ts'
 import type { UnitOfWork } from '../core/unit-of-work.ts'
 import type { CookiePolicy } from '../http/exchange.ts'
-import { Cookie, type CookieAttributes, mergeCookie } from './cookie.ts'
+import { Cookie, type CookieAttributes, cookieDomain, mergeCookie } from './cookie.ts'
 import type { ResolvedOptions } from './options.ts'
 import { fillOwnData, ownData, Session } from './session.ts'
 import { plainJson, sameButForCookie } from './stored-text.ts'
@@ -118,6 +118,10 @@ export class RequestForm implements SessionForm, CookiePolicy {
 
   settable(secure: boolean): boolean {
     return secure || this.#session?.cookie.secure !== true
+  }
+
+  get domain(): string | undefined {
+    return cookieDomain(this.#session?.cookie.domain)
   }
 
   set(value: string): string {

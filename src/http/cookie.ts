@@ -1,5 +1,6 @@
 import { stringifySetCookie } from 'cookie'
 import { optionError, refuseUnknownOptions } from '../core/errors.ts'
+import { unsharedDomain } from './cookie-domain.ts'
 
 /** How the session cookie is made. It is made from this alone; nothing of it is ever read from the database. */
 export interface CookieOptions {
@@ -8,7 +9,10 @@ export interface CookieOptions {
    * Domain, and `__Secure-` where it is Secure and has one (RFC 6265bis, section 4.1.3).
    */
   readonly name?: string | undefined
-  /** `'example.com'` shares the cookie with all its subdomains: every one of them must be trusted. Default: this host only. */
+  /**
+   * `'example.com'` shares the cookie with all its subdomains: every one of them must be trusted. `localhost`, an IP address and a
+   * public suffix such as `co.uk` cannot be shared and are refused; in development, `'my.localhost'` can. Default: this host only.
+   */
   readonly domain?: string | undefined
   /** Default `/`. */
   readonly path?: string | undefined
@@ -70,6 +74,10 @@ export class SessionCookie {
   /** Whether a cookie may be set on such a request at all. */
   settable(secure: boolean): boolean {
     return secure || this.secure !== true
+  }
+
+  get domain(): string | undefined {
+    return this.#options.domain
   }
 
   /** The Set-Cookie value that hands out a signed token. */
@@ -188,6 +196,8 @@ function refuseContradictions(options: CookieOptions): void {
       `cookie.domain must be a host name in lower case such as 'example.com', without scheme, port or leading dot, not ${JSON.stringify(domain)}.`,
     )
   }
+  const unshared = domain === undefined ? undefined : unsharedDomain(domain)
+  if (unshared !== undefined) throw optionError(unshared)
   if (name === undefined) return
   const prefix = /^__(host|secure)-/i.exec(name)?.[1]?.toLowerCase()
   if (prefix && secure !== true)

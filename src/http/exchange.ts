@@ -3,6 +3,7 @@ import type { SessionForm } from '../core/session-form.ts'
 import type { Signer } from '../core/token.ts'
 import type { UnitOfWork } from '../core/unit-of-work.ts'
 import { cookieValues } from './cookie.ts'
+import { isWithin, warnOutside } from './cookie-domain.ts'
 
 /** What an exchange needs of the sessions that the app made. */
 export interface ExchangeContext {
@@ -30,6 +31,8 @@ export interface CookiePolicy {
   set(value: string, secure: boolean): string
   /** The Set-Cookie value that makes the browser drop the cookie. */
   clear(secure: boolean): string
+  /** The Domain that the cookie is set with, in lower case and without a leading dot. */
+  readonly domain?: string | undefined
   /** Whether every response sets the cookie again. */
   readonly rolling?: boolean
   /** Whether a cookie that the browser has is set again because of what was stored. */
@@ -42,6 +45,8 @@ export interface ExchangeRequest {
   readonly cookieHeader: string | undefined
   /** Whether the request came by HTTPS, as far as the server can trust what it is told. */
   readonly secure: boolean
+  /** The host that the browser asked, in lower case and without the port, as far as the server is told. */
+  readonly host?: string | undefined
   /** Whether a store that is down leaves the request with an empty session that cannot be stored, instead of an error. */
   readonly anonymousWhenUnavailable: boolean
   /** Tokens that others have read from this request and verified, and signed values: tried if the header gives none. */
@@ -63,13 +68,13 @@ const mostCandidates = 4
 export class Exchange {
   readonly work: UnitOfWork
   readonly #context: ExchangeContext
-  readonly #secure: boolean
+  readonly #request: ExchangeRequest
   /** The browser's token carries the signature of an older secret. */
   readonly #renew: boolean
 
-  private constructor(context: ExchangeContext, secure: boolean, work: UnitOfWork, renew: boolean) {
+  private constructor(context: ExchangeContext, request: ExchangeRequest, work: UnitOfWork, renew: boolean) {
     this.#context = context
-    this.#secure = secure
+    this.#request = request
     this.work = work
     this.#renew = renew
   }
@@ -79,19 +84,18 @@ export class Exchange {
    * @throws (by the promise) ERR_SESSION_STORE_UNAVAILABLE: the session may well exist, so this is not "no session"
    */
   static begin(context: ExchangeContext, request: ExchangeRequest): Exchange | Promise<Exchange> {
-    const { secure } = request
     const { engine, form } = context
     const verified = verifiedTokens(context, request)
-    if (verified.length === 0) return new Exchange(context, secure, engine.beginAs(form), false)
+    if (verified.length === 0) return new Exchange(context, request, engine.beginAs(form), false)
     const tokens = verified.map(({ token }) => token)
     return engine.loadAs(form, tokens).then(
       (work) => {
         const renew = verified.some(({ token, renew }) => renew && work.leadsFrom(token))
-        return new Exchange(context, secure, work, renew)
+        return new Exchange(context, request, work, renew)
       },
       (error: unknown) => {
         if (!request.anonymousWhenUnavailable || !(error instanceof SessionError)) throw error
-        return new Exchange(context, secure, engine.beginAs(form, error), false)
+        return new Exchange(context, request, engine.beginAs(form, error), false)
       },
     )
   }
@@ -135,17 +139,27 @@ export class Exchange {
   #changes(): ResponseChanges | undefined {
     const { work } = this
     const { cookie, signer } = this.#context
+    const { secure } = this.#request
     work.closeHeaders()
     // Most responses: the browser has the cookie already, and it is to stay as it is.
     if (work.action === 'keep' && !this.#setsAgain()) return undefined
     const { outcome } = work
-    if (outcome.action === 'clear') return { setCookie: cookie.clear(this.#secure) }
+    if (outcome.action === 'clear') return { setCookie: cookie.clear(secure) }
     if (outcome.token === undefined) return undefined
-    if (!cookie.settable(this.#secure)) {
+    if (!cookie.settable(secure)) {
       warnInsecure()
       return undefined
     }
-    return { setCookie: cookie.set(signer.sign(outcome.token), this.#secure) }
+    const setCookie = cookie.set(signer.sign(outcome.token), secure)
+    this.#checkDomain()
+    return { setCookie }
+  }
+
+  #checkDomain(): void {
+    const { domain } = this.#context.cookie
+    if (domain === undefined) return
+    const { host } = this.#request
+    if (host !== undefined && !isWithin(host, domain)) warnOutside(host, domain)
   }
 }
 

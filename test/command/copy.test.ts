@@ -229,8 +229,8 @@ onEachServer('the command', ({ server }) => {
       const secret = 'very-secret'
       const away = await startCopy(`mysql://root:${secret}@127.0.0.1:1/none`, '--from', 'sessions').ended
       expect(away.code).toBe(1)
-      expect(away.stderr).toContain('No database answers there')
-      expect(away.stderr + away.stdout).not.toContain(secret)
+      expect(away.stderr).toMatch(/ECONNREFUSED.*Check that the database is up/)
+      expect(away.stderr + away.stdout).not.toMatch(new RegExp(`${secret}|127\\.0\\.0\\.1|root`))
     })
 
     test('without a terminal, its progress is lines', async () => {

@@ -83,7 +83,13 @@ async function failures(tests: readonly string[], stores: readonly string[]): Pr
   const names = others.length > 0 ? [`--testNamePattern=^(?!.*(${others.join('|')}))`] : []
   const limits = [`--testTimeout=${longestTest}`, ...names]
   const options = ['run', ...tests, '--reporter=json', `--outputFile=${report}`, ...limits]
-  const env = { ...process.env, COATCHECK_MARIADB: mariadb.url, COATCHECK_SEED: '1', COATCHECK_SHRINK: '0' }
+  const env = {
+    ...process.env,
+    COATCHECK_MARIADB: mariadb.url,
+    COATCHECK_MYSQL: 'none',
+    COATCHECK_SEED: '1',
+    COATCHECK_SHRINK: '0',
+  }
   // It ends with 1 where tests fail: the report says which.
   await run(join(bin, 'vitest'), options, { cwd: folder, env, timeout: longest }).catch(() => undefined)
   const { testResults } = readReport(report)

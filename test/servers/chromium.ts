@@ -12,13 +12,13 @@ const quiet = [
   '--disable-sync',
 ]
 
-/** A headless Chromium with an empty profile. Close it when done. */
-export async function launchBrowser(): Promise<Browser> {
+/** A headless Chromium with an empty profile, and more arguments if you give some. Close it when done. */
+export async function launchBrowser(...more: string[]): Promise<Browser> {
   const asRoot = process.getuid?.() === 0
   return chromium.launch({
     executablePath: await findChromium(),
     // Chromium's sandbox does not work for root; the pages here are our own.
-    args: asRoot ? ['--no-sandbox', ...quiet] : quiet,
+    args: [...(asRoot ? ['--no-sandbox'] : []), ...quiet, ...more],
     // Playwright would close the browser on a signal and let this process live. A browser ends with this process anyway.
     handleSIGINT: false,
     handleSIGTERM: false,

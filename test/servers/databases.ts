@@ -3,6 +3,7 @@ import { createConnection } from 'mysql2/promise'
 import { describe, inject } from 'vitest'
 import { startMariaDB } from './mariadb.ts'
 import { startMySQL } from './mysql.ts'
+import { leaveDiskToSystem } from './mysql-server.ts'
 import type { DatabaseServer } from './server-process.ts'
 
 /** A kind of server that `MySQLStore` is tested on. */
@@ -14,21 +15,48 @@ export interface Database {
   start(options?: readonly string[]): Promise<DatabaseServer>
 }
 
+const starters = { mariadb: startMariaDB, mysql: startMySQL } as const
+
+/** What a script is told by `--database`. */
+export type DatabaseName = keyof typeof starters
+
+/** @throws Error if there is no server of that name, or none runs here */
+export function startDatabase(
+  name: string,
+  options?: readonly string[],
+  parent?: string,
+): Promise<DatabaseServer> {
+  if (name in starters) return starters[name as DatabaseName](options, parent)
+  throw new Error(`--database is one of ${Object.keys(starters).join(', ')}, not ${name}.`)
+}
+
 /** Describes what holds on MariaDB and on MySQL. Where no MySQL runs, its tests are skipped, and their title says why. */
 export function onEachServer(title: string, body: (database: Database) => void): void {
-  const mysql = inject('mysql')
-  describe(`${title} on MariaDB`, () => {
-    body({ name: 'MariaDB', server: inject('mariadb'), start: startMariaDB })
-  })
-  if ('url' in mysql) {
-    describe(`${title} on MySQL`, () => {
-      body({ name: 'MySQL', server: mysql.url, start: startMySQL })
-    })
-  } else {
-    describe.skip(`${title} on MySQL (${mysql.absent})`, () => {
-      body({ name: 'MySQL', server: '', start: startMySQL })
+  for (const { absent, ...database } of kinds()) {
+    const name = absent === undefined ? database.name : `${database.name} (${absent})`
+    describe.skipIf(absent !== undefined)(`${title} on ${name}`, () => {
+      body(database)
     })
   }
+}
+
+/** The servers of this run: MariaDB, and MySQL where one runs. */
+export function databases(): Database[] {
+  return kinds().filter(({ absent }) => absent === undefined)
+}
+
+/** Both kinds, and of one that does not run here why. */
+function kinds(): (Database & { readonly absent?: string })[] {
+  const mysql = inject('mysql')
+  const own =
+    (start: typeof startMySQL): Database['start'] =>
+    (options = []) =>
+      start([...leaveDiskToSystem, ...options])
+  const [mariadb, onMySQL] = [own(startMariaDB), own(startMySQL)]
+  return [
+    { name: 'MariaDB', server: inject('mariadb'), start: mariadb },
+    { name: 'MySQL', server: '', start: onMySQL, ...('url' in mysql ? { server: mysql.url } : mysql) },
+  ]
 }
 
 /**

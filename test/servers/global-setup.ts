@@ -1,6 +1,7 @@
 import type { TestProject } from 'vitest/node'
 import { startMariaDB } from './mariadb.ts'
 import { startMySQL } from './mysql.ts'
+import { leaveDiskToSystem } from './mysql-server.ts'
 import { say } from './programs.ts'
 import type { DatabaseServer } from './server-process.ts'
 
@@ -15,7 +16,7 @@ declare module 'vitest' {
 
 /** Starts what all test files share; Vitest calls the returned function when the run is over. */
 export default async function setup(project: Pick<TestProject, 'provide'>): Promise<() => Promise<void>> {
-  // Of a script that runs the tests many times, and lends them its own.
+  // Of a script that runs the tests many times, and lends them its own; `none` does without MySQL.
   const lent = { mariadb: process.env['COATCHECK_MARIADB'], mysql: process.env['COATCHECK_MYSQL'] }
   const started: DatabaseServer[] = []
   const stop = async (): Promise<void> => {
@@ -26,8 +27,9 @@ export default async function setup(project: Pick<TestProject, 'provide'>): Prom
     return (await server).url
   }
   const mysql = async () => {
+    if (lent.mysql === 'none') return { absent: 'COATCHECK_MYSQL is none' }
     try {
-      return { url: lent.mysql ?? (await start(startMySQL())) }
+      return { url: lent.mysql ?? (await start(startMySQL(leaveDiskToSystem))) }
     } catch (error) {
       // There its absence must not go unnoticed.
       if (process.env['CI']) throw error
@@ -37,7 +39,10 @@ export default async function setup(project: Pick<TestProject, 'provide'>): Prom
     }
   }
   // Both to their end, so that none is left behind where one fails.
-  const [onMariaDB, onMySQL] = await Promise.allSettled([lent.mariadb ?? start(startMariaDB()), mysql()])
+  const [onMariaDB, onMySQL] = await Promise.allSettled([
+    lent.mariadb ?? start(startMariaDB(leaveDiskToSystem)),
+    mysql(),
+  ])
   if (onMariaDB.status === 'rejected' || onMySQL.status === 'rejected') {
     await stop()
     throw onMariaDB.status === 'rejected' ? onMariaDB.reason : (onMySQL as PromiseRejectedResult).reason

@@ -7,7 +7,8 @@ import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vites
 import { startCopy } from '../command/run-copy.ts'
 import { type Authority, newAuthority } from '../servers/certificates.ts'
 import { freshDatabase } from '../servers/databases.ts'
-import { type DatabaseServer, startMariaDB } from '../servers/mariadb.ts'
+import { startMariaDB } from '../servers/mariadb.ts'
+import type { DatabaseServer } from '../servers/server-process.ts'
 import { newKey, openStore } from './mysql-subject.ts'
 
 const kinds = [{ kind: 'MariaDB', start: startMariaDB, withoutTLS: [] as string[] }]

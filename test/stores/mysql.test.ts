@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { inspect } from 'node:util'
 import { SessionError } from 'coatcheck'
@@ -9,9 +8,9 @@ import type { RowDataPacket } from 'mysql2/promise'
 import { describe, expect, it } from 'vitest'
 import { freshDatabase, onEachServer } from '../servers/databases.ts'
 import { freePort } from '../servers/ports.ts'
-import { newKey, openPool, openStore, stored } from './mysql-subject.ts'
+import { newKey, openPool, openStore, stored, urlOfUser } from './mysql-subject.ts'
 
-onEachServer('MySQLStore', ({ name, server }) => {
+onEachServer('MySQLStore', ({ server }) => {
   storeSuite('MySQLStore', {
     describe,
     it,
@@ -217,13 +216,13 @@ onEachServer('MySQLStore', ({ name, server }) => {
 
   describe('a database that does not answer MySQLStore', () => {
     it.each([
-      ['refuses the password', async () => (await freshDatabase(server)).replace(/:[0-9a-f]+@/, ':hunter2@')],
       ['is not there', async () => `mysql://app:hunter2@127.0.0.1:${await freePort()}/shop`],
       ['is not there under its name', async () => `mysql://app:hunter2@localhost:${await freePort()}/shop`],
     ])('and %s is a 503 that says why and never tells the password', async (_, url) => {
       const error = await rejectionOf(openStore(await url()).find([newKey()]))
       expect(error).toMatchObject({ code: 'ERR_SESSION_STORE_UNAVAILABLE', status: 503 })
-      expect(error.message).toMatch(/Access denied|ECONNREFUSED/)
+      expect(error.message).toMatch(/ECONNREFUSED/)
+      expect(error.message).not.toMatch(/127\.0\.0\.1|localhost/)
       expect(inspect(error, { depth: 10 })).not.toContain('hunter2')
       expect(String(error.stack)).not.toContain('hunter2')
     })
@@ -253,17 +252,6 @@ onEachServer('MySQLStore', ({ name, server }) => {
   async function runSchema(url: string): Promise<void> {
     const pool = openPool(url, { multipleStatements: true })
     await pool.query(readFileSync(new URL('../../schema/mysql.sql', import.meta.url), 'utf8'))
-  }
-
-  /** A new user with these rights on the database of `url`, and nothing else. */
-  async function urlOfUser(url: string, rights: string): Promise<string> {
-    const user = `user_${randomBytes(6).toString('hex')}`
-    const pool = openPool(url)
-    const mine = new URL(url)
-    await pool.query(`CREATE USER ${user}@'127.0.0.1' IDENTIFIED BY '${mine.password}'`)
-    await pool.query(`GRANT ${rights} ON ${mine.pathname.slice(1)}.* TO ${user}@'127.0.0.1'`)
-    mine.username = user
-    return mine.href
   }
 })
 
