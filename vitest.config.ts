@@ -1,15 +1,76 @@
 import { availableParallelism } from 'node:os'
-import { configDefaults, defineConfig } from 'vitest/config'
+import { relative } from 'node:path'
+import { configDefaults, defineConfig, type Plugin } from 'vitest/config'
+
+/** Tests that need a database server. */
+const stores = [
+  'test/command/*.test.ts',
+  'test/core/step-up.test.ts',
+  'test/drop-in/{express-mysql-session,express-store,foreign-stores,old-table}.test.ts',
+  'test/properties/interleavings.test.ts',
+  'test/refusals/*.test.ts',
+  'test/shared/{clock-skew,guarantees}.test.ts',
+  'test/stores/!(memory|mysql-options).test.ts',
+  'test/work-per-request.test.ts',
+]
+
+/** Tests that start a browser, npm, or apps in processes of their own. Most need a database server too. */
+const apps = [
+  'test/adapters/cookie-domain.test.ts',
+  'test/crashes/*.test.ts',
+  'test/demo/*.test.ts',
+  'test/drop-in/{one-table,without-callback}.test.ts',
+  'test/ecosystem/*.test.ts',
+  'test/faults/*.test.ts',
+  'test/package.test.ts',
+  'test/properties/processes.test.ts',
+  'test/readme.test.ts',
+  'test/servers.test.ts',
+  'test/shared/{draining,two-apps}.test.ts',
+]
+
+/** Bad input by the hundred thousand: no server, but half a minute on all cores. */
+const fuzz = ['test/fuzz/*.test.ts']
+
+/** Three servers that keep both cores busy: only `npm run test:long -- galera` plays them. */
+const galera = process.env['GALERA'] === undefined ? ['test/faults/galera.test.ts'] : []
+
+const withServers = {
+  exclude: [...configDefaults.exclude, ...galera],
+  globalSetup: 'test/servers/once-a-run.ts',
+}
+
+/** A test that needs a server fails at the import in a project that has none, also where another project started one. */
+const refuseServers: Plugin = {
+  name: 'refuse-servers',
+  enforce: 'pre',
+  resolveId(source, importer) {
+    if (importer === undefined || !/\/servers\/|^node:child_process$/.test(source)) return
+    throw new Error(
+      `${relative(import.meta.dirname, importer)} imports ${source}, but this project starts no server and no ` +
+        'process. Add the test file to the list "stores" or "apps" in vitest.config.ts.',
+    )
+  },
+}
 
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
-    // Three servers that keep both cores busy: by `npm run test:galera`.
-    exclude: [
-      ...configDefaults.exclude,
-      ...(process.env['GALERA'] === undefined ? ['test/faults/galera.test.ts'] : []),
+    projects: [
+      {
+        extends: true,
+        plugins: [refuseServers],
+        test: {
+          name: 'unit',
+          // A thread a file starts sooner than a process, and these tests start nothing that has to end with one.
+          pool: 'threads',
+          include: ['test/**/*.test.ts'],
+          exclude: [...configDefaults.exclude, ...fuzz, ...stores, ...apps],
+        },
+      },
+      { extends: true, plugins: [refuseServers], test: { name: 'fuzz', include: fuzz } },
+      { extends: true, test: { name: 'stores', include: stores, ...withServers } },
+      { extends: true, test: { name: 'apps', include: apps, ...withServers } },
     ],
-    globalSetup: 'test/servers/global-setup.ts',
     reporters: ['default', './test/reporter.ts'],
     // Real databases, browsers and app processes on a machine that may be small and busy: these
     // bounds are there to end a hang, not to measure anything.

@@ -9,7 +9,7 @@ import { startServers } from './servers.ts'
 import { measureSlice } from './slice.ts'
 import { visitorsOf } from './visitors.ts'
 
-// Whether an app's memory stays as it is: `npm run bench:memory`. 1,000,000 requests of the mixed profile on MySQL.
+// Whether an app's memory stays as it is: `npm run bench -- memory`. 1,000,000 requests of the mixed profile on MySQL.
 const enough = 1_000_000
 const warm = 100_000
 

@@ -9,7 +9,7 @@ import { measureSlice, type Profile } from './slice.ts'
 import { visitorsOf } from './visitors.ts'
 
 /**
- * Says where an app's time goes: `npm run bench:profile -- express/coatcheck-mysql`. Prints the functions that took
+ * Says where an app's time goes: `npm run bench -- profile express/coatcheck-mysql`. Prints the functions that took
  * the most, by V8's sampling profiler, in microseconds a request. With `--against express/none`, what it takes more than
  * that one, by the module that takes it.
  */

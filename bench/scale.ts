@@ -1,5 +1,5 @@
 // Measures MySQLStore on tables of 10 thousand to 10 million rows, on a private MariaDB with its default settings.
-// `npm run bench:scale -- --quick` takes under a minute and keeps no results; `--rows 6` stops at 10^6 rows;
+// `npm run bench -- scale --quick` takes under a minute and keeps no results; `--rows 6` stops at 10^6 rows;
 // `--only sizes`, `keys` or `sweep` measures one part. 10^7 rows take 7 GB of a temporary folder, removed at the end.
 import { parseArgs } from 'node:util'
 import { type Connection, createConnection } from 'mysql2/promise'

@@ -1,11 +1,12 @@
 export { type Codec, jsonCodec } from './core/codec.ts'
 export type { EncryptionKey } from './core/encryption.ts'
-export { SessionError, type SessionErrorCode, storeUnavailable } from './core/errors.ts'
+export { SessionError, type SessionErrorCode } from './core/errors.ts'
 export type { EndReason, SessionEvents, SessionReference } from './core/events.ts'
 export type { Duration } from './core/lifetime.ts'
 export type { Merge, MergeConflict } from './core/merge.ts'
 export type { FormerContent, SessionKey, SessionRecord } from './core/record.ts'
 export type { RequestSession, Session, SessionData, Synchronous } from './core/session.ts'
+export { storeUnavailable } from './core/store-failure.ts'
 export type {
   InsertWrite,
   Lifetime,

@@ -8,8 +8,7 @@ import session from 'coatcheck/express'
 import { MySQLStore } from 'coatcheck/mysql'
 import { createPool, type Pool, type RowDataPacket } from 'mysql2/promise'
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
-import { freshDatabase } from './servers/databases.ts'
-import { startMariaDB } from './servers/mariadb.ts'
+import { freshDatabase, onEachServer } from './servers/databases.ts'
 import type { DatabaseServer } from './servers/server-process.ts'
 
 // What a request costs in the app and in the database, held by counts that do not depend on the clock. Client and app
@@ -24,207 +23,213 @@ const codec = {
   decode: vi.fn<Codec['decode']>((bytes) => JSON.parse(Buffer.from(bytes).toString())),
 }
 
-/** Its own: the statements counted here are to be this app's alone. */
-let database: DatabaseServer
-let pool: Pool
-let sessions: Sessions
-let app: Server
-let agent: Agent
-/** One `name=value` for each of the sessions. */
-let cookies: string[]
+onEachServer('the work per request', ({ start }) => {
+  /** Its own: the statements counted here are to be this app's alone. */
+  let database: DatabaseServer
+  let pool: Pool
+  let sessions: Sessions
+  let app: Server
+  let agent: Agent
+  /** One `name=value` for each of the sessions. */
+  let cookies: string[]
 
-beforeAll(async () => {
-  database = await startMariaDB()
-  const url = await freshDatabase(database.url)
-  pool = createPool({ uri: url, connectionLimit: 1 })
-  sessions = createSessions({
-    store: new MySQLStore(url),
-    secret: 'only for these tests',
-    codec,
-    sweep: false,
-  })
-  const middleware = session(sessions)
-  app = createServer((request, response) => {
-    middleware(request as never, response, (error) => {
-      response.statusCode = error ? 500 : 200
-      const text = error ? '' : handle(request as never)
-      response.end(text)
+  beforeAll(async () => {
+    database = await start()
+    const url = await freshDatabase(database.url)
+    pool = createPool({ uri: url, connectionLimit: 1 })
+    sessions = createSessions({
+      store: new MySQLStore(url),
+      secret: 'only for these tests',
+      codec,
+      sweep: false,
     })
-  })
-  app.listen(0, '127.0.0.1')
-  await once(app, 'listening')
-  agent = new Agent({ keepAlive: true, maxSockets: connections })
-  cookies = await Promise.all(Array.from({ length: sessionCount }, () => request('/change')))
-  // Every statement of these is prepared now, on every connection that is used.
-  for (const path of ['/read', '/change'])
-    await requests(1_000, path, (index) => cookies[index % connections]!)
-})
-
-afterAll(async () => {
-  agent?.destroy()
-  app?.close()
-  await Promise.all([sessions?.close(), pool?.end()])
-  await database?.stop()
-})
-
-afterEach(() => {
-  vi.clearAllMocks()
-})
-
-/** What the app does, by the path. */
-function handle(request: {
-  readonly url: string
-  readonly session: { visits?: number; destroy(): Promise<void> }
-}): string {
-  if (request.url === '/unopened') return ''
-  const { session } = request
-  if (request.url === '/end') void session.destroy()
-  if (request.url === '/change') session.visits = (session.visits ?? 0) + 1
-  return String(session.visits)
-}
-
-/** Sends a request; gives the cookie that the response sets, if any. */
-function request(path: string, cookie = ''): Promise<string> {
-  const { port } = app.address() as AddressInfo
-  return new Promise((resolve, reject) => {
-    get({ agent, host: '127.0.0.1', port, path, headers: cookie === '' ? {} : { cookie } }, (response) => {
-      const [set = ''] = response.headers['set-cookie'] ?? []
-      response.resume().once('end', () => {
-        if (response.statusCode === 200) resolve(set.split(';', 1)[0]!)
-        else reject(new Error(`answered ${response.statusCode}`))
+    const middleware = session(sessions)
+    app = createServer((request, response) => {
+      middleware(request as never, response, (error) => {
+        response.statusCode = error ? 500 : 200
+        const text = error ? '' : handle(request as never)
+        response.end(text)
       })
-    }).once('error', reject)
-  })
-}
-
-/** Sends so many requests, as many at once as there are connections. */
-async function requests(count: number, path: string, cookieOf: (index: number) => string): Promise<void> {
-  const numbers = Array.from({ length: count }, (_, index) => index).values()
-  await Promise.all(
-    Array.from({ length: connections }, async () => {
-      for (const index of numbers) await request(path, cookieOf(index))
-    }),
-  )
-}
-
-async function status(): Promise<Record<string, number>> {
-  const [rows] = await pool.query<RowDataPacket[]>('SHOW GLOBAL STATUS')
-  return Object.fromEntries(rows.map((row) => [row['Variable_name'] as string, Number(row['Value'])]))
-}
-
-/** What the server did while `work` ran. */
-async function counted(work: () => Promise<unknown>) {
-  const before = await status()
-  await work()
-  const after = await status()
-  const grown = (name: string): number => after[name]! - before[name]!
-  return {
-    // Asking the second time is a statement too.
-    statements: grown('Questions') - 1,
-    inserts: grown('Com_insert'),
-    updates: grown('Com_update'),
-    deletes: grown('Com_delete'),
-    prepared: grown('Com_stmt_prepare'),
-  }
-}
-
-const someSession = (index: number) => cookies[index % sessionCount]!
-const nothingWritten = { inserts: 0, updates: 0, deletes: 0 }
-
-describe('in the database', () => {
-  test('1,000 requests at 64 connections that read a session cost 150 statements at most, and write nothing', async () => {
-    const work = await counted(() => requests(1_000, '/read', someSession))
-    expect(work.statements).toBeGreaterThan(0)
-    expect(work.statements).toBeLessThanOrEqual(150)
-    expect(work).toMatchObject(nothingWritten)
-  })
-
-  test('a request that is alone costs one statement, and one more if it changes something', async () => {
-    const alone = (path: string) => async () => {
-      for (let index = 0; index < 50; index++) await request(path, someSession(index))
-    }
-    expect(await counted(alone('/read'))).toMatchObject({ statements: 50, ...nothingWritten })
-    expect(await counted(alone('/unopened'))).toMatchObject({ statements: 50, ...nothingWritten })
-    expect(await counted(alone('/change'))).toMatchObject({ statements: 100, ...nothingWritten, updates: 50 })
-  })
-
-  test('one with a token that leads nowhere costs one more: it may be from before a rotation', async () => {
-    const ended = await request('/change')
-    await request('/end', ended)
-    const work = await counted(async () => {
-      for (let index = 0; index < 50; index++) await request('/read', ended)
     })
-    expect(work).toMatchObject({ statements: 100, ...nothingWritten })
+    app.listen(0, '127.0.0.1')
+    await once(app, 'listening')
+    agent = new Agent({ keepAlive: true, maxSockets: connections })
+    cookies = await Promise.all(Array.from({ length: sessionCount }, () => request('/change')))
+    // Every statement of these is prepared now, on every connection that is used.
+    for (const path of ['/read', '/change'])
+      await requests(1_000, path, (index) => cookies[index % connections]!)
   })
 
-  test('1,000 requests at 64 connections that each change a session share statements too', async () => {
-    // A session for each connection: none is changed by two at once.
-    const work = await counted(() => requests(1_000, '/change', (index) => cookies[index % connections]!))
-    expect(work).toMatchObject({ inserts: 0, deletes: 0 })
-    expect(work.updates).toBeGreaterThan(0)
-    expect(work.updates).toBeLessThanOrEqual(150)
-    expect(work.statements).toBeLessThanOrEqual(300)
+  afterAll(async () => {
+    agent?.destroy()
+    app?.close()
+    await Promise.all([sessions?.close(), pool?.end()])
+    await database?.stop()
   })
 
-  test('requests without a cookie cost no statement', async () => {
-    expect(await counted(() => requests(200, '/read', () => ''))).toMatchObject({ statements: 0 })
+  afterEach(() => {
+    vi.clearAllMocks()
   })
 
-  test('a session in use has its expiry moved once in touchAfter, and many share the statement', async () => {
-    const threeHours = 3 * 3_600_000
-    await pool.query('UPDATE coatcheck_sessions SET seen_at = seen_at - ?', [threeHours])
-    const work = await counted(() => requests(sessionCount, '/read', someSession))
-    expect(work).toMatchObject({ inserts: 0, deletes: 0 })
-    expect(work.updates).toBeGreaterThan(0)
-    expect(work.updates).toBeLessThanOrEqual(sessionCount / 3)
-    expect(await counted(() => requests(1_000, '/read', someSession))).toMatchObject(nothingWritten)
-  })
+  /** What the app does, by the path. */
+  function handle(request: {
+    readonly url: string
+    readonly session: { visits?: number; destroy(): Promise<void> }
+  }): string {
+    if (request.url === '/unopened') return ''
+    const { session } = request
+    if (request.url === '/end') void session.destroy()
+    if (request.url === '/change') session.visits = (session.visits ?? 0) + 1
+    return String(session.visits)
+  }
 
-  test('no more statements are prepared than a handful of sizes of each kind, on each connection', async () => {
-    const { Prepared_stmt_count: prepared, Threads_connected: connected } = await status()
-    // 1 to 64 sessions in seven sizes: find, insert, update, touch, and asking for versions. And a few that come alone.
-    expect(prepared).toBeGreaterThan(0)
-    expect(prepared).toBeLessThanOrEqual((connected! - 1) * (5 * 7 + 5))
-    const { prepared: grown } = await counted(() => requests(1_000, '/read', someSession))
-    expect(grown).toBeLessThanOrEqual(7 * (connected! - 1))
-  })
-})
+  /** Sends a request; gives the cookie that the response sets, if any. */
+  function request(path: string, cookie = ''): Promise<string> {
+    const { port } = app.address() as AddressInfo
+    return new Promise((resolve, reject) => {
+      get({ agent, host: '127.0.0.1', port, path, headers: cookie === '' ? {} : { cookie } }, (response) => {
+        const [set = ''] = response.headers['set-cookie'] ?? []
+        response.resume().once('end', () => {
+          if (response.statusCode === 200) resolve(set.split(';', 1)[0]!)
+          else reject(new Error(`answered ${response.statusCode}`))
+        })
+      }).once('error', reject)
+    })
+  }
 
-describe('in the app', () => {
-  test('a session that the handler does not open is neither parsed nor written out', async () => {
-    await request('/unopened', cookies[0])
-    expect(codec.decode).not.toHaveBeenCalled()
-    expect(codec.encode).not.toHaveBeenCalled()
-  })
+  /** Sends so many requests, as many at once as there are connections. */
+  async function requests(count: number, path: string, cookieOf: (index: number) => string): Promise<void> {
+    const numbers = Array.from({ length: count }, (_, index) => index).values()
+    await Promise.all(
+      Array.from({ length: connections }, async () => {
+        for (const index of numbers) await request(path, cookieOf(index))
+      }),
+    )
+  }
 
-  test('one that it reads is parsed once, and written out once to see whether it changed', async () => {
-    await request('/read', cookies[0])
-    expect(codec.decode).toHaveBeenCalledOnce()
-    expect(codec.encode).toHaveBeenCalledOnce()
-  })
+  async function status(): Promise<Record<string, number>> {
+    const [rows] = await pool.query<RowDataPacket[]>('SHOW GLOBAL STATUS')
+    return Object.fromEntries(rows.map((row) => [row['Variable_name'] as string, Number(row['Value'])]))
+  }
 
-  test('one that it changes is parsed once and written out once', async () => {
-    await request('/change', cookies[0])
-    expect(codec.decode).toHaveBeenCalledOnce()
-    expect(codec.encode).toHaveBeenCalledOnce()
-  })
-
-  test('a request computes one HMAC, of two hashes, and hashes one key; without a cookie nothing', async () => {
-    const hash = vi.spyOn(crypto, 'hash')
-    const createHmac = vi.spyOn(crypto, 'createHmac')
-    syncBuiltinESMExports()
-    try {
-      for (const path of ['/unopened', '/read', '/change']) {
-        await request(path, cookies[0])
-        expect(hash, path).toHaveBeenCalledTimes(2 + 1)
-        hash.mockClear()
-      }
-      await request('/read')
-      expect(hash).not.toHaveBeenCalled()
-      expect(createHmac).not.toHaveBeenCalled()
-    } finally {
-      vi.restoreAllMocks()
-      syncBuiltinESMExports()
+  /** What the server did while `work` ran. */
+  async function counted(work: () => Promise<unknown>) {
+    const before = await status()
+    await work()
+    const after = await status()
+    const grown = (name: string): number => after[name]! - before[name]!
+    return {
+      // Asking the second time is a statement too.
+      statements: grown('Questions') - 1,
+      inserts: grown('Com_insert'),
+      updates: grown('Com_update'),
+      deletes: grown('Com_delete'),
+      prepared: grown('Com_stmt_prepare'),
     }
+  }
+
+  const someSession = (index: number) => cookies[index % sessionCount]!
+  const nothingWritten = { inserts: 0, updates: 0, deletes: 0 }
+
+  describe('in the database', () => {
+    test('1,000 requests at 64 connections that read a session cost 150 statements at most, and write nothing', async () => {
+      const work = await counted(() => requests(1_000, '/read', someSession))
+      expect(work.statements).toBeGreaterThan(0)
+      expect(work.statements).toBeLessThanOrEqual(150)
+      expect(work).toMatchObject(nothingWritten)
+    })
+
+    test('a request that is alone costs one statement, and one more if it changes something', async () => {
+      const alone = (path: string) => async () => {
+        for (let index = 0; index < 50; index++) await request(path, someSession(index))
+      }
+      expect(await counted(alone('/read'))).toMatchObject({ statements: 50, ...nothingWritten })
+      expect(await counted(alone('/unopened'))).toMatchObject({ statements: 50, ...nothingWritten })
+      expect(await counted(alone('/change'))).toMatchObject({
+        statements: 100,
+        ...nothingWritten,
+        updates: 50,
+      })
+    })
+
+    test('one with a token that leads nowhere costs one more: it may be from before a rotation', async () => {
+      const ended = await request('/change')
+      await request('/end', ended)
+      const work = await counted(async () => {
+        for (let index = 0; index < 50; index++) await request('/read', ended)
+      })
+      expect(work).toMatchObject({ statements: 100, ...nothingWritten })
+    })
+
+    test('1,000 requests at 64 connections that each change a session share statements too', async () => {
+      // A session for each connection: none is changed by two at once.
+      const work = await counted(() => requests(1_000, '/change', (index) => cookies[index % connections]!))
+      expect(work).toMatchObject({ inserts: 0, deletes: 0 })
+      expect(work.updates).toBeGreaterThan(0)
+      expect(work.updates).toBeLessThanOrEqual(150)
+      expect(work.statements).toBeLessThanOrEqual(300)
+    })
+
+    test('requests without a cookie cost no statement', async () => {
+      expect(await counted(() => requests(200, '/read', () => ''))).toMatchObject({ statements: 0 })
+    })
+
+    test('a session in use has its expiry moved once in touchAfter, and many share the statement', async () => {
+      const threeHours = 3 * 3_600_000
+      await pool.query('UPDATE coatcheck_sessions SET seen_at = seen_at - ?', [threeHours])
+      const work = await counted(() => requests(sessionCount, '/read', someSession))
+      expect(work).toMatchObject({ inserts: 0, deletes: 0 })
+      expect(work.updates).toBeGreaterThan(0)
+      expect(work.updates).toBeLessThanOrEqual(sessionCount / 3)
+      expect(await counted(() => requests(1_000, '/read', someSession))).toMatchObject(nothingWritten)
+    })
+
+    test('no more statements are prepared than a handful of sizes of each kind, on each connection', async () => {
+      const { Prepared_stmt_count: prepared, Threads_connected: connected } = await status()
+      // 1 to 64 sessions in seven sizes: find, insert, update, touch, and asking for versions. And a few that come alone.
+      expect(prepared).toBeGreaterThan(0)
+      expect(prepared).toBeLessThanOrEqual((connected! - 1) * (5 * 7 + 5))
+      const { prepared: grown } = await counted(() => requests(1_000, '/read', someSession))
+      expect(grown).toBeLessThanOrEqual(7 * (connected! - 1))
+    })
+  })
+
+  describe('in the app', () => {
+    test('a session that the handler does not open is neither parsed nor written out', async () => {
+      await request('/unopened', cookies[0])
+      expect(codec.decode).not.toHaveBeenCalled()
+      expect(codec.encode).not.toHaveBeenCalled()
+    })
+
+    test('one that it reads is parsed once, and written out once to see whether it changed', async () => {
+      await request('/read', cookies[0])
+      expect(codec.decode).toHaveBeenCalledOnce()
+      expect(codec.encode).toHaveBeenCalledOnce()
+    })
+
+    test('one that it changes is parsed once and written out once', async () => {
+      await request('/change', cookies[0])
+      expect(codec.decode).toHaveBeenCalledOnce()
+      expect(codec.encode).toHaveBeenCalledOnce()
+    })
+
+    test('a request computes one HMAC, of two hashes, and hashes one key; without a cookie nothing', async () => {
+      const hash = vi.spyOn(crypto, 'hash')
+      const createHmac = vi.spyOn(crypto, 'createHmac')
+      syncBuiltinESMExports()
+      try {
+        for (const path of ['/unopened', '/read', '/change']) {
+          await request(path, cookies[0])
+          expect(hash, path).toHaveBeenCalledTimes(2 + 1)
+          hash.mockClear()
+        }
+        await request('/read')
+        expect(hash).not.toHaveBeenCalled()
+        expect(createHmac).not.toHaveBeenCalled()
+      } finally {
+        vi.restoreAllMocks()
+        syncBuiltinESMExports()
+      }
+    })
   })
 })

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { Results as Scale } from '../scale/report.ts'
 import type { Mark } from './marks.ts'
 
-/** What `npm run bench:memory` measured. */
+/** What `npm run bench -- memory` measured. */
 export interface Memory {
   readonly on: string
   readonly at: string
@@ -16,7 +16,7 @@ export interface Memory {
 const folder = join(import.meta.dirname, '../results')
 export const memoryResults = join(folder, 'memory.json')
 
-/** The marks of `npm run bench:scale` and `npm run bench:memory`, as they were last measured. */
+/** The marks of `npm run bench -- scale` and `npm run bench -- memory`, as they were last measured. */
 export async function otherMarks(): Promise<Mark[]> {
   const scale = (await kept(join(folder, 'scale.json'))) as Scale | undefined
   const memory = (await kept(memoryResults)) as Memory | undefined

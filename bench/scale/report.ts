@@ -54,7 +54,7 @@ function earlier(): Results {
 export function asMarkdown({ sizes, keys, sweep }: Results): string {
   const sections = [
     '# MySQLStore at scale',
-    'Written by `npm run bench:scale`. Sessions have 0.3 kB of data.',
+    'Written by `npm run bench -- scale`. Sessions have 0.3 kB of data.',
   ]
   if (sizes) sections.push(...sizesSection(sizes))
   if (keys) {

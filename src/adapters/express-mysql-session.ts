@@ -1,10 +1,12 @@
 import type { PoolOptions } from 'mysql2'
 import type { Pool } from 'mysql2/promise'
 import { optionError } from '../core/errors.ts'
+import { failureOf } from '../core/store-failure.ts'
 import { type NativeStore, nativeStore } from '../express-session/foreign-store.ts'
 import { StoreBridge, type StoredSession } from '../express-session/store-bridge.ts'
 import type { Store } from '../express-session/store.ts'
 import { MySQLStore as CoatcheckStore, type MySQLTarget } from '../stores/mysql.ts'
+import { mysqlFailure } from '../stores/sql/mysql-errors.ts'
 import { newPool } from '../stores/sql/mysql-target.ts'
 import { untrustedServer } from '../stores/sql/mysql-tls.ts'
 import {
@@ -175,10 +177,11 @@ function expressMySQLSession(session: { readonly Store: unknown }): MySQLStoreCo
 
     length(callback?: Callback<number>): Promise<number> {
       const { tableName, columnNames } = this.options.schema
-      const counted = this.query('SELECT COUNT(*) AS live FROM ?? WHERE ?? > UNIX_TIMESTAMP()', [
-        tableName,
-        columnNames.expires,
-      ])
+      const counted = this.#ask(
+        'counting sessions',
+        'SELECT COUNT(*) AS live FROM ?? WHERE ?? > UNIX_TIMESTAMP()',
+        [tableName, columnNames.expires],
+      )
       return answer(
         counted.then(([rows]) => (rows as { live: number }[])[0]!.live),
         callback,
@@ -186,7 +189,7 @@ function expressMySQLSession(session: { readonly Store: unknown }): MySQLStoreCo
     }
 
     clear(callback?: Callback): Promise<void> {
-      const cleared = this.query('DELETE FROM ??', [this.options.schema.tableName])
+      const cleared = this.#ask('removing all sessions', 'DELETE FROM ??', [this.options.schema.tableName])
       return answer(
         cleared.then(() => undefined),
         callback,
@@ -236,6 +239,11 @@ function expressMySQLSession(session: { readonly Store: unknown }): MySQLStoreCo
       return answer(sent)
     }
 
+    /** As `query`, with errors of ours: those of the driver name the host and the user. */
+    #ask(doing: string, sql: string, parameters: readonly unknown[]) {
+      return typed(doing, this.query(sql, parameters))
+    }
+
     createPool(options: MySQLStoreOptions): Pool {
       return newPool(this.prepareOptionsForMySQL2(options)).promise()
     }
@@ -262,7 +270,7 @@ function expressMySQLSession(session: { readonly Store: unknown }): MySQLStoreCo
     async #start(): Promise<void> {
       // In a turn of its own, so that methods which an app puts in place of these are called.
       await Promise.resolve()
-      if (this.options.createDatabaseTable) await this.createDatabaseTable()
+      if (this.options.createDatabaseTable) await typed('making the table', this.createDatabaseTable())
       if (this.state !== 'INITIALIZING') return
       this.state = 'INITIALIZED'
       if (this.options.clearExpired) this.setExpirationInterval()
@@ -320,6 +328,14 @@ function answer<Value>(promise: Promise<Value>, callback?: Callback<Value>): Pro
   return promise.catch(() => undefined as Value)
 }
 
+async function typed<Value>(doing: string, asked: Promise<Value>): Promise<Value> {
+  try {
+    return await asked
+  } catch (error) {
+    throw mysqlFailure(doing, error)
+  }
+}
+
 function end(connection: MySQLConnection): Promise<void> {
   return new Promise((resolve, reject) => {
     const client = connection as unknown as { end(callback: (error?: unknown) => void): unknown }
@@ -330,7 +346,7 @@ function end(connection: MySQLConnection): Promise<void> {
 
 function warnOfClearing(error: unknown): void {
   process.emitWarning(
-    `Expired sessions could not be cleared away: ${String(error)}. It is tried again at the next interval.`,
+    `Expired sessions could not be cleared away. ${failureOf('removing expired sessions', error).message} It is tried again at the next interval.`,
     { code: 'COATCHECK_SWEEP' },
   )
 }

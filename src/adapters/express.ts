@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import { mistakenFor } from '../core/argument.ts'
 import { optionError, refuseUnknownOptions, type SessionError } from '../core/errors.ts'
-import type { RequestSession, SessionData } from '../core/session.ts'
+import type { RequestSession, SessionData, WithoutReservedNames } from '../core/session.ts'
 import { Cookie } from '../express-session/cookie.ts'
 import { ExpressStore } from '../express-session/express-store.ts'
 import { MemoryStore } from '../express-session/memory-store.ts'
@@ -49,6 +49,8 @@ export interface OldMembers {
   cookie: Cookie
   /** Lets the cookie live for its `originalMaxAge` from now. */
   resetMaxAge(): RequestSession
+  /** Who is bound to the session. There, `userId` is data of yours, as under express-session. */
+  readonly boundUserId: string | undefined
 }
 
 /** The options of `session(sessions, options)`. */
@@ -121,7 +123,7 @@ const properties: Pick<Handling, 'session' | 'sessionID'> = {
  *   res.send(`Your visit no. ${req.session.views}`)
  * })
  */
-function session(sessions: Sessions, options?: ExpressSessionOptions): SessionMiddleware
+function session(sessions: WithoutReservedNames<Sessions>, options?: ExpressSessionOptions): SessionMiddleware
 /**
  * @param options those of express-session
  * @throws {SessionError} ERR_SESSION_OPTION, or a TypeError where express-session throws one

@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { SessionError } from '../core/errors.ts'
+import { mysqlFailure } from '../stores/sql/mysql-errors.ts'
 import { CommandError, UsageError } from './command-error.ts'
 import { copyHelp, type CopyOptions, copyOptions } from './copy-options.ts'
 
@@ -52,21 +53,12 @@ function explain(error: unknown): [text: string, code: number] {
   if (error instanceof UsageError) return [`${error.message}\nSee coatcheck copy --help.`, 2]
   if (error instanceof SessionError && error.code === 'ERR_SESSION_OPTION') return [error.message, 2]
   if (error instanceof CommandError || error instanceof SessionError) return [error.message, 1]
-  const { code, message } = error as { readonly code?: string; readonly message: string }
-  const advice = code === undefined ? undefined : adviceFor[code]
-  const reason = message === '' ? String(code) : message
-  return [`${reason}. ${advice ?? 'What was copied stays; run the command again to go on.'}`, 1]
-}
-
-const adviceFor: Readonly<Record<string, string>> = {
-  ECONNREFUSED: 'No database answers there. Check DATABASE_URL or --url, and that the database is up.',
-  ENOTFOUND: 'There is no such host. Check DATABASE_URL or --url.',
-  ETIMEDOUT: 'The database did not answer. Check DATABASE_URL or --url, and that it is reachable from here.',
-  ER_ACCESS_DENIED_ERROR: 'Check the user and the password in DATABASE_URL or --url.',
-  ER_DBACCESS_DENIED_ERROR: 'Check the database in DATABASE_URL or --url, and the rights of its user.',
-  ER_BAD_DB_ERROR: 'Check the database in DATABASE_URL or --url.',
-  ER_TABLEACCESS_DENIED_ERROR:
-    'The user needs SELECT on the old table, and SELECT, INSERT, UPDATE and DELETE on the new one.',
+  // One that neither the server nor the driver made is a fault in this program.
+  if (!(error instanceof Error && 'code' in error)) return [(error as Error).stack ?? String(error), 1]
+  return [
+    `${mysqlFailure('copying', error).message} What was copied stays; run the command again to go on.`,
+    1,
+  ]
 }
 
 try {

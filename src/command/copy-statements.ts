@@ -62,7 +62,7 @@ export function copyStatements(tables: CopyTables) {
      * One copy at a time into a table.
      * @param database what `databaseStatement` gave
      */
-    lock: (database: unknown) => {
+    lock: (database: string | null) => {
       const name = lockName(database, { table: tables.to, purpose: 'copy' })
       return `SELECT GET_LOCK(${name}, 3) AS locked, IS_USED_LOCK(${name}) AS holder`
     },

@@ -87,7 +87,7 @@ async function connected<Answer>(
   const connection = await CopyConnection.open(url)
   try {
     const [database] = await connection.select(databaseStatement)
-    const [row] = await connection.select(sql.lock(database?.['name']))
+    const [row] = await connection.select(sql.lock(database!['name'] as string | null))
     if (Number(row?.['locked']) !== 1) {
       throw new CommandError(
         `Another copy into ${to} is running, on connection ${String(row?.['holder'])} of the database. Let it finish; if its process is gone for good, end that connection with KILL.`,

@@ -1,4 +1,5 @@
 import { SessionError } from './errors.ts'
+import { isAway } from './store-failure.ts'
 
 /** When a store is taken to be away, and for how long it is left alone then. */
 export interface CircuitSettings {
@@ -12,7 +13,8 @@ export interface CircuitSettings {
  * Knows whether the store is away, so that nobody waits for it in vain. It opens when several batches in a row failed, each as
  * a whole; then calls are refused. After a rest one batch goes through, and when it is answered all may go again.
  *
- * One session that cannot be read, or that somebody keeps locked, opens it for nobody else: the failures must be about several.
+ * Only failures that say so count (`isAway`): a store that refuses data, or the app, has answered. And one session that somebody
+ * keeps locked opens it for nobody else: the failures must be about several.
  */
 export class Circuit {
   readonly #settings: CircuitSettings
@@ -57,7 +59,7 @@ export class Circuit {
 
   /** A batch about these sessions failed. */
   failed(cause: unknown, keys: readonly string[]): void {
-    if (!isOutage(cause)) return this.answered()
+    if (!isAway(cause)) return this.answered()
     this.#failures++
     this.#key ??= keys[0]
     this.#ofSeveral ||= keys.some((key) => key !== this.#key)
@@ -72,12 +74,6 @@ export class Circuit {
     // It holds no process open.
     this.#timer = setTimeout(() => (this.#state = 'half-open'), this.#settings.rest).unref()
   }
-}
-
-/** Whether a failure may be that of the store as a whole. What the store says of one session is not. */
-function isOutage(cause: unknown): boolean {
-  if (!(cause instanceof SessionError)) return true
-  return cause.code === 'ERR_SESSION_STORE_UNAVAILABLE' || cause.code === 'ERR_SESSION_STORE_TIMEOUT'
 }
 
 /**

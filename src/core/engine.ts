@@ -3,12 +3,13 @@ import { type BatchSettings, Batcher, defaultBatching } from './batcher.ts'
 import { bufferOf, type Codec } from './codec.ts'
 import { byDeadline } from './deadline.ts'
 import type { Encryption } from './encryption.ts'
-import { SessionError, storeUnavailable } from './errors.ts'
+import { SessionError } from './errors.ts'
 import type { EndReason, SessionEvents } from './events.ts'
 import { isPlainObject, type Merge } from './merge.ts'
 import type { SessionKey, SessionRecord } from './record.ts'
 import { bagForm, type SessionForm } from './session-form.ts'
 import { isNote, refusalOf, type UserLimit } from './sign-in.ts'
+import { failureOf } from './store-failure.ts'
 import type { Lifetime, SessionStore, SessionWrite, TokenKeyedStore, WriteResult } from './store.ts'
 import { Sweeper, type SweepSettings } from './sweeper.ts'
 import { keyOf } from './token.ts'
@@ -248,7 +249,7 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
   }
 
   #fault(doing: string, cause: unknown): SessionError {
-    const error = storeUnavailable(doing, cause)
+    const error = failureOf(doing, cause)
     this.announce('storeError', error)
     return error
   }

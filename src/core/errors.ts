@@ -5,7 +5,9 @@ export type SessionErrorCode =
   | 'ERR_SESSION_STORE_TIMEOUT'
   | 'ERR_SESSION_STORE_BUSY'
   | 'ERR_SESSION_CONFLICT'
+  | 'ERR_SESSION_STORE_CONFIGURATION'
   | 'ERR_SESSION_DATA'
+  | 'ERR_SESSION_DATA_REFUSED'
   | 'ERR_SESSION_TOO_LARGE'
   | 'ERR_SESSION_CORRUPT'
   | 'ERR_SESSION_GONE'
@@ -62,17 +64,6 @@ export function refuseUnknownOptions(what: string, options: object, known: reado
       throw optionError(`${what} has no option "${name}". Its options are ${known.join(', ')}.`)
     }
   }
-}
-
-/** The store did not answer. Status 503: the session may well exist. Nobody is signed out by it. */
-export function storeUnavailable(doing: string, cause: unknown): SessionError {
-  if (cause instanceof SessionError) return cause
-  const reason = cause instanceof Error && cause.message !== '' ? cause.message : String(cause)
-  return new SessionError(
-    'ERR_SESSION_STORE_UNAVAILABLE',
-    `The session store failed while ${doing}: ${reason}. Check that the database is up and reachable.`,
-    { cause, status: 503 },
-  )
 }
 
 /** The store did not answer in time. Status 503. What it was to write may be stored all the same. */

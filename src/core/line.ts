@@ -1,5 +1,6 @@
 import { Circuit, type CircuitSettings } from './circuit.ts'
 import { storeBusy, storeTimeout } from './errors.ts'
+import { isAway } from './store-failure.ts'
 
 /** How a line gathers calls, and what it does with them. */
 export interface LineSettings<Request = never, Answer = unknown> extends CircuitSettings {
@@ -177,7 +178,7 @@ export class Line<Request, Answer> {
     try {
       const { requests, placeOf } = this.#requestsOf(calls)
       const answers = await this.#settings.send(requests)
-      if (answers.every((answer) => answer instanceof Error)) this.#noteFailure(answers[0], calls)
+      if (answers.every(isAway)) this.#noteFailure(answers[0], calls)
       else this.#circuit.answered()
       this.#answer(calls, (index) => answers[placeOf?.[index] ?? index]!)
       return undefined

@@ -1,6 +1,14 @@
 import type { Lifetime } from './store.ts'
 import type { SessionRecord } from './record.ts'
-import { dataOf, openSession, refill, type Session, type SessionWork, visibleData } from './session.ts'
+import {
+  dataOf,
+  fillAside,
+  openSession,
+  refill,
+  type Session,
+  type SessionWork,
+  visibleData,
+} from './session.ts'
 import { createToken } from './token.ts'
 
 type Data = Record<string, unknown>
@@ -42,6 +50,7 @@ export function bagForm(settings: { readonly lifetime: Lifetime; readonly touchA
     refill,
     dataOf,
     visible: visibleData,
+    mergeRest: (session, _before, theirs) => fillAside(session, theirs),
     accepts: () => true,
     differs: (_session, encoded, record) => Buffer.compare(encoded, record.data) !== 0,
     keepsEmpty: () => false,

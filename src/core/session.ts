@@ -14,6 +14,16 @@ import type { UserId } from './user-id.ts'
  */
 export interface SessionData {}
 
+/**
+ * The argument of `session(sessions)`, unless `SessionData` declares a name that is part of every such session: then a text, because the
+ * compiler's message shows it.
+ */
+export type WithoutReservedNames<Sessions> = string extends keyof SessionData
+  ? Sessions
+  : [keyof SessionData & keyof Session] extends [never]
+    ? Sessions
+    : `SessionData declares ${keyof SessionData & keyof Session}, which is part of every session: rename your data`
+
 /** What `req.session` is: your data, with the session's own methods and properties beside it. */
 export type RequestSession = Partial<SessionData> & Omit<Session, keyof SessionData>
 
@@ -45,22 +55,21 @@ export interface SessionWork {
 
 /**
  * A session in hand: a plain object of your data. `Object.keys(req.session)` is your data and nothing else;
- * these members are not enumerable and no stored key can hide a method. Methods return a promise, or take a
- * callback as in express-session.
+ * these members are not enumerable, and nothing hides them: no data, stored or assigned. Assigning one throws
+ * ERR_SESSION_RESERVED_NAME. Methods return a promise, or take a callback as in express-session.
  */
 export interface Session {
   /** The token, as in `req.sessionID`. A secret: never log it; `publicId` is for that. */
   readonly id: string
   /** Names this session for people: stable over rotation, safe to show and to log. */
   readonly publicId: string
-  /** Who signed in by `signIn`. Data of yours that is stored as `userId` hides it, as older apps expect. */
+  /** Who signed in, by `signIn`. Only `signIn` and `signOut` change it. */
   readonly userId: string | undefined
-  /** When the session began; `undefined` until it is stored. Data of yours stored as `createdAt` hides it. */
+  /** When the session began; `undefined` until it is stored. */
   readonly createdAt: Date | undefined
   /**
    * When the user last proved who they are, by the store's clock; `undefined` while nobody is signed in. For steps that
-   * ask for a fresh proof (ASVS 5, 7.5.3): `signIn` with the same user moves it, and gives a new token. Data of yours
-   * stored as `authenticatedAt` hides it.
+   * ask for a fresh proof (ASVS 5, 7.5.3): `signIn` with the same user moves it, and gives a new token.
    */
   readonly authenticatedAt: Date | undefined
 
@@ -121,23 +130,52 @@ export interface Session {
   touch(): RequestSession
 }
 
-let workOf: (session: Session) => SessionWork
+type Data = Record<string, unknown>
 
-/** What `req.session` really is. Its members are accessors of the prototype, defined below. */
+let workOf: (session: Session) => SessionWork
+let asideOf: (session: Session) => Data | undefined
+let setAside: (session: Session, aside: Data | undefined) => void
+
+/** What says which session it is, and whose. */
+const identityNames = ['id', 'publicId', 'userId', 'createdAt', 'authenticatedAt'] as const
+
+const identity = Object.fromEntries(
+  identityNames.map((name): [string, PropertyDescriptor & ThisType<Session>] => [
+    name,
+    {
+      get() {
+        return workOf(this)[name]
+      },
+      set() {
+        throw reservedName(name)
+      },
+      configurable: false,
+      enumerable: false,
+    },
+  ]),
+)
+
+/** What `req.session` really is. Its methods are accessors of the prototype, defined below. */
 class SessionBag {
   readonly #work: SessionWork
+  /** The data as it was read, where some has the name of a member. Such data is not shown, but another app's, so it stays in the store. */
+  #aside: Data | undefined
 
   static {
     workOf = (session) => (session as unknown as SessionBag).#work
+    asideOf = (session) => (session as unknown as SessionBag).#aside
+    setAside = (session, aside) => void ((session as unknown as SessionBag).#aside = aside)
   }
 
   constructor(work: SessionWork) {
     this.#work = work
+    // Its own and fixed, so that neither Object.defineProperty nor delete makes them say something else.
+    Object.defineProperties(this, identity)
   }
 }
 
 /** A session in hand, with data that was read. */
-export function openSession(work: SessionWork, data: Record<string, unknown>): Session {
+export function openSession(work: SessionWork, data: Data): Session {
   const session = new SessionBag(work) as unknown as Session
   fill(session, data)
   return session
@@ -186,18 +224,6 @@ for (const [name, method] of Object.entries(methods)) {
   })
 }
 
-for (const name of ['id', 'publicId'] as const) {
-  Object.defineProperty(SessionBag.prototype, name, {
-    get(this: Session) {
-      return workOf(this)[name]
-    },
-    set() {
-      throw reservedName(name)
-    },
-    configurable: true,
-  })
-}
-
 // Object.assign(req.session, JSON.parse(body)) would give the session whatever prototype the body names.
 Object.defineProperty(SessionBag.prototype, '__proto__', {
   get: () => SessionBag.prototype,
@@ -215,35 +241,40 @@ Object.defineProperty(SessionBag.prototype, 'constructor', {
   configurable: true,
 })
 
-for (const name of ['userId', 'createdAt', 'authenticatedAt'] as const) {
-  Object.defineProperty(SessionBag.prototype, name, {
-    get(this: Session) {
-      return workOf(this)[name]
-    },
-    set(this: Session, value: unknown) {
-      Object.defineProperty(this, name, { value, writable: true, configurable: true, enumerable: true })
-    },
-    configurable: true,
-  })
+/** Names of the prototype that data must not reach. */
+const prototypeNames = new Set(['__proto__', 'constructor'])
+const reservedNames = new Set([...Object.keys(methods), ...identityNames, ...prototypeNames])
+
+/** Whether data of this name is stored, but not shown. */
+function isAside(name: string): boolean {
+  return reservedNames.has(name) && !prototypeNames.has(name)
 }
 
-const reservedNames = new Set([...Object.keys(methods), 'id', 'publicId', '__proto__', 'constructor'])
-
-/** Puts data into a session, but for names that would hide a method or reach the prototype. */
-function fill(session: Session, data: Record<string, unknown>): void {
+/** Puts data into a session, but for names that would hide a member or reach the prototype. */
+function fill(session: Session, data: Data): void {
   for (const name of Object.keys(data)) {
-    if (!reservedNames.has(name)) (session as unknown as Record<string, unknown>)[name] = data[name]
+    if (!reservedNames.has(name)) (session as unknown as Data)[name] = data[name]
   }
+  fillAside(session, data)
+}
+
+/** Lets a session keep aside what other data has under the names of its members. */
+export function fillAside(session: Session, data: Data): void {
+  setAside(session, Object.keys(data).some(isAside) ? data : undefined)
 }
 
 /**
- * The data of a session as a plain object.
+ * The data of a session as a plain object, with what it keeps aside.
  * @throws ERR_SESSION_DATA if a getter among it fails
  */
-export function dataOf(session: Session): Record<string, unknown> {
-  const data = session as unknown as Record<string, unknown>
+export function dataOf(session: Session): Data {
+  const data = session as unknown as Data
+  const aside = asideOf(session)
   try {
-    return { ...data }
+    if (!aside) return { ...data }
+    // In the order in which it was read, so that a session that nobody changed is not stored again.
+    const names = Object.keys(aside).filter((name) => isAside(name) || Object.hasOwn(data, name))
+    return { ...Object.fromEntries(names.map((name) => [name, aside[name]])), ...data }
   } catch (cause) {
     const name = Object.keys(data).find((each) => fails(() => data[each]))
     throw new SessionError(
@@ -264,13 +295,13 @@ function fails(work: () => unknown): boolean {
 }
 
 /** Puts other data into a session, in place. */
-export function refill(session: Session, data: Record<string, unknown>): void {
-  for (const name of Object.keys(session)) delete (session as unknown as Record<string, unknown>)[name]
+export function refill(session: Session, data: Data): void {
+  for (const name of Object.keys(session)) delete (session as unknown as Data)[name]
   fill(session, data)
 }
 
 /** The data without the names that a session never shows, as it is compared and merged. */
-export function visibleData(data: Record<string, unknown>): Record<string, unknown> {
+export function visibleData(data: Data): Data {
   const names = Object.keys(data)
   if (!names.some((name) => reservedNames.has(name))) return data
   return Object.fromEntries(
@@ -287,7 +318,9 @@ function current(session: Session): SessionWork {
 export function reservedName(name: string): SessionError {
   return new SessionError(
     'ERR_SESSION_RESERVED_NAME',
-    `req.session.${name} is part of every session; store your data under another name.`,
+    name === 'userId'
+      ? 'req.session.userId says who is signed in, and cannot be assigned. Call req.session.signIn(userId) to sign a user in, and signOut() to sign out; store other data under another name.'
+      : `req.session.${name} is part of every session; store your data under another name.`,
   )
 }
 

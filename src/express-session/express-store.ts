@@ -2,6 +2,7 @@ import { checkedStore } from '../core/argument.ts'
 import type { Codec } from '../core/codec.ts'
 import { refuseUnknownOptions } from '../core/errors.ts'
 import { type Duration, milliseconds } from '../core/lifetime.ts'
+import { failureOf } from '../core/store-failure.ts'
 import type { SessionStore } from '../core/store.ts'
 import { defaultSweep, Sweeper } from '../core/sweeper.ts'
 import type { Session } from './session.ts'
@@ -113,7 +114,7 @@ export class ExpressStore extends Store {
 
 function warnOfSweep(error: unknown): void {
   process.emitWarning(
-    `Expired sessions could not be cleared away: ${String(error)}. It is tried again in 10 minutes.`,
+    `Expired sessions could not be cleared away. ${failureOf('removing expired sessions', error).message} It is tried again in 10 minutes.`,
     { code: 'COATCHECK_SWEEP' },
   )
 }

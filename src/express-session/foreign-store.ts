@@ -22,6 +22,7 @@ import {
   unreadableForeign,
   writeForeign,
 } from './foreign-session.ts'
+import { mysqlFailure } from '../stores/sql/mysql-errors.ts'
 import { withoutToken } from './without-token.ts'
 
 /** Node's kind of callback. Stores call it with no error or a falsy one when all went well. */
@@ -94,7 +95,7 @@ export class ForeignStore implements TokenKeyedStore {
   }
 
   find(keys: readonly SessionKey[]): Promise<(SessionRecord | undefined)[]> {
-    return Promise.all(keys.map((key) => this.#read(key)))
+    return typed('reading sessions', () => Promise.all(keys.map((key) => this.#read(key))))
   }
 
   /** Nothing, as in every `TokenKeyedStore`. */
@@ -103,7 +104,8 @@ export class ForeignStore implements TokenKeyedStore {
   }
 
   write(writes: readonly SessionWrite[]): Promise<WriteResult[]> {
-    return Promise.all(writes.map((write) => this.#turns.take(write.key, () => this.#carryOut(write))))
+    const carryOut = (write: SessionWrite) => this.#turns.take(write.key, () => this.#carryOut(write))
+    return typed('writing sessions', () => Promise.all(writes.map(carryOut)))
   }
 
   /** @throws (by the promise) ERR_SESSION_STORE_LISTING, if the store cannot list sessions with their ids */
@@ -243,7 +245,8 @@ export class ForeignStore implements TokenKeyedStore {
   async #all(): Promise<ForeignRecord[]> {
     const store = this.#store
     if (!store.all) throw cannotList()
-    const sessions = (await answerOf((callback) => store.all!(callback))) ?? []
+    const all = () => answerOf((callback) => store.all!(callback))
+    const sessions = (await typed('listing sessions', all)) ?? []
     return entriesOf(sessions).map(([token, session]) => readable(token as SessionKey, session))
   }
 }
@@ -257,6 +260,19 @@ function answerOf(ask: (callback: StoreCallback) => unknown): Promise<unknown> {
     const returned = ask((error, value) => (error ? reject(error as Error) : resolve(value)))
     Promise.resolve(returned).catch(reject)
   })
+}
+
+/**
+ * An error by mysql2 is classified by its number, as that of a `MySQLStore` is: what a server refuses of one session must be no outage
+ * here either. All others are left to the engine.
+ */
+async function typed<Answer>(doing: string, ask: () => Promise<Answer>): Promise<Answer> {
+  try {
+    return await ask()
+  } catch (error) {
+    const isByMySQL = error instanceof Error && 'sqlState' in error && 'errno' in error
+    throw isByMySQL ? mysqlFailure(doing, error) : error
+  }
 }
 
 /** The record; of a session that is nested too deep for JSON.stringify, one that the engine takes for corrupt. */

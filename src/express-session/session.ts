@@ -13,10 +13,12 @@ type Data = Record<string, unknown>
 
 /**
  * A session in hand as express-session has it: your data and its `cookie`, with methods that are not enumerable and that
- * no stored key can hide. Methods take a callback, or return a promise. Of coatcheck's own members (`signIn`, `userId`, …)
- * data of yours may take the names.
+ * no stored key can hide. Methods take a callback, or return a promise. Of coatcheck's own members (`signIn`, `publicId`, …)
+ * data of yours may take the names. `userId` is data of yours only, as under express-session.
  */
-export interface Session extends Omit<CoreSession, 'touch'> {
+export interface Session extends Omit<CoreSession, 'touch' | 'userId'> {
+  /** Who is bound to the session, by `signIn` or the option `userOf`. */
+  readonly boundUserId: string | undefined
   cookie: Cookie
   readonly req: object
   /** Moves the expiry of cookie and record with the commit. */
@@ -109,12 +111,15 @@ Object.defineProperty(ExpressSession.prototype, 'id', {
   configurable: true,
 })
 
-/** Ours, beside express-session's: an app that has long kept a `userId` of its own must see its own. */
+/**
+ * Ours, beside express-session's: an app that has long kept data by these names sees its own. There is no `userId`: an app that
+ * signs out by `delete req.session.userId` must not find somebody there.
+ */
 const ours: Record<string, (this: Session) => unknown> = {
   publicId() {
     return workOf(this).publicId
   },
-  userId() {
+  boundUserId() {
     return workOf(this).userId
   },
   createdAt() {

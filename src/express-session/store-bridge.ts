@@ -3,11 +3,12 @@ import { jitter, mostAttempts } from '../core/attempts.ts'
 import { Batcher } from '../core/batcher.ts'
 import { type Codec, jsonCodec } from '../core/codec.ts'
 import { recordAfter } from '../core/content-write.ts'
-import { changedTooOften, storeUnavailable } from '../core/errors.ts'
+import { changedTooOften } from '../core/errors.ts'
 import { isPlainObject, mergeInto } from '../core/merge.ts'
 import type { SessionKey, SessionRecord } from '../core/record.ts'
 import type { Lifetime, SessionStore, TokenKeyedStore, WriteResult } from '../core/store.ts'
 import { isNote } from '../core/sign-in.ts'
+import { failureOf } from '../core/store-failure.ts'
 import { keyOf } from '../core/token.ts'
 import { Turns } from '../core/turns.ts'
 import { type Cookie, mergeCookie } from './cookie.ts'
@@ -245,6 +246,6 @@ async function asking<Answer>(doing: string, ask: () => Promise<Answer>): Promis
   try {
     return await ask()
   } catch (error) {
-    throw storeUnavailable(doing, error)
+    throw failureOf(doing, error)
   }
 }

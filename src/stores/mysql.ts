@@ -1,10 +1,11 @@
-import { optionError, refuseUnknownOptions, SessionError, shown, storeUnavailable } from '../core/errors.ts'
+import { optionError, refuseUnknownOptions, SessionError, shown } from '../core/errors.ts'
 import { type Duration, timerMilliseconds } from '../core/lifetime.ts'
 import type { SessionKey, SessionRecord } from '../core/record.ts'
 import type { ListQuery, Page, SessionStore, SessionWrite, WriteResult } from '../core/store.ts'
 import { causal } from './sql/mysql-causal.ts'
-import { clientOf, type MySQLClient, NoFreeConnection } from './sql/mysql-client.ts'
-import { isReadOnly, LostStatement, numberOf, UncommittedChange } from './sql/mysql-connection.ts'
+import { clientOf, type MySQLClient } from './sql/mysql-client.ts'
+import { numberOf, UncommittedChange } from './sql/mysql-connection.ts'
+import { missingColumn, mysqlFailure } from './sql/mysql-errors.ts'
 import { expressStatements } from './sql/mysql-express-statements.ts'
 import type { MySQLColumns } from './sql/mysql-express-statements.ts'
 import { ExpressTable } from './sql/mysql-express-table.ts'
@@ -14,7 +15,6 @@ import { errorNumber } from './sql/mysql-pool.ts'
 import { settle } from './sql/mysql-settle.ts'
 import { mysqlStatements } from './sql/mysql-statements.ts'
 import { type MySQLTarget, type OpenedTarget, openTarget } from './sql/mysql-target.ts'
-import { untrustedServer } from './sql/mysql-tls.ts'
 import { tableName } from './sql/table-name.ts'
 
 export type { MySQLColumns } from './sql/mysql-express-statements.ts'
@@ -157,9 +157,7 @@ export class MySQLStore implements SessionStore {
 
   async write(writes: readonly SessionWrite[]): Promise<(WriteResult | Error)[]> {
     if (writes.length === 0) return []
-    const results = await this.#do(writing, async () =>
-      settle(this.#layout, writes, await this.#layout.write(writes)),
-    )
+    const results = await this.#do(writing, () => this.#writeAll(writes))
     const failures = new Set(results.filter((result) => result instanceof Error))
     if (failures.size === 0) return results
     // Writes that failed together share one error of ours too.
@@ -187,6 +185,18 @@ export class MySQLStore implements SessionStore {
     return this.#closed
   }
 
+  async #writeAll(writes: readonly SessionWrite[]): Promise<(WriteResult | Error)[]> {
+    const send = async (some: readonly SessionWrite[]) =>
+      settle(this.#layout, some, await this.#layout.write(some))
+    const ready = this.#tableReady
+    const results = await send(writes)
+    const left = writes.filter((_, index) => isMissingTable(results[index]))
+    if (left.length === 0 || !this.#createTable) return results
+    await this.#makeTableAgain(ready)
+    const again = (await send(left)).values()
+    return results.map((result) => (isMissingTable(result) ? again.next().value! : result))
+  }
+
   /** All that the store does goes through here: after the tables are there, with its errors made ours. */
   async #do<Answer>(doing: string, work: () => Promise<Answer>): Promise<Answer> {
     if (this.#closed) {
@@ -204,18 +214,33 @@ export class MySQLStore implements SessionStore {
   }
 
   async #withTable<Answer>(work: () => Promise<Answer>): Promise<Answer> {
-    if (this.#createTable) await this.#makeTableOnce()
-    return work()
+    if (!this.#createTable) return work()
+    const ready = this.#makeTableOnce()
+    await ready
+    try {
+      return await work()
+    } catch (error) {
+      if (!isMissingTable(error)) throw error
+      await this.#makeTableAgain(ready)
+      return work()
+    }
+  }
+
+  /**
+   * Somebody dropped it, and with it all sessions, while the app ran.
+   * @param ready what had made it, so that of several calls one does this
+   */
+  #makeTableAgain(ready: Promise<void> | undefined): Promise<void> {
+    if (this.#tableReady === ready) this.#tableReady = undefined
+    return this.#makeTableOnce()
   }
 
   #typed(doing: string, error: unknown): SessionError {
-    const untrusted = untrustedServer(error)
-    if (untrusted) return untrusted
-    if (numberOf(error) === errorNumber.missingTable) {
+    if (isMissingTable(error)) {
       return new SessionError('ERR_SESSION_MISSING_TABLE', this.#layout.missingTable, { cause: error })
     }
     if (numberOf(error) === errorNumber.unknownColumn) {
-      const message = `${this.#layout.wrongTable} The database says: ${(error as Error).message}.`
+      const message = `${this.#layout.wrongTable}${missingColumn(error)}`
       return new SessionError('ERR_SESSION_WRONG_TABLE', message, { cause: error })
     }
     if (this.#causalReads && numberOf(error) === errorNumber.syntax) {
@@ -224,11 +249,7 @@ export class MySQLStore implements SessionStore {
     if (error instanceof UncommittedChange) {
       return new SessionError('ERR_SESSION_OPTION', uncommitted, { cause: error })
     }
-    if (isReadOnly(error)) return readOnly(doing, error)
-    if (error instanceof NoFreeConnection || (error instanceof LostStatement && error.limit !== undefined)) {
-      return tookTooLong(doing, error)
-    }
-    return storeUnavailable(doing, withMessage(error))
+    return mysqlFailure(doing, error)
   }
 
   #makeTableOnce(): Promise<void> {
@@ -263,35 +284,12 @@ function layoutFor({
   return (client) => new OwnTable(client, sql, name)
 }
 
-function tookTooLong(doing: string, error: NoFreeConnection | LostStatement): SessionError {
-  const advice =
-    error instanceof NoFreeConnection
-      ? 'Give the pool a higher connectionLimit, give back what your own code takes from it, and check that the database is reachable'
-      : 'Check that the database is up, reachable and not overloaded, and that no transaction of yours locks the sessions'
-  return new SessionError(
-    'ERR_SESSION_STORE_TIMEOUT',
-    `The session store failed while ${doing}: ${error.message}. ${advice}, or give MySQLStore a longer statementTimeout.`,
-    { cause: error, status: 503 },
-  )
-}
-
-/** Status 503: reading goes on, and writing will once there is a primary again. */
-function readOnly(doing: string, cause: unknown): SessionError {
-  return new SessionError(
-    'ERR_SESSION_STORE_UNAVAILABLE',
-    `The session store failed while ${doing}: the database takes no changes, because it is set to read_only. Let the store connect to the primary; if this is the primary, SET GLOBAL read_only = 0.`,
-    { cause, status: 503 },
-  )
+function isMissingTable(error: unknown): boolean {
+  return numberOf(error) === errorNumber.missingTable
 }
 
 /** LIMIT takes no marker on every server, so the number goes into the text. */
 function assertWholeNumber(limit: number): void {
   if (Number.isSafeInteger(limit) && limit > 0) return
   throw optionError(`limit must be a whole number above 0, not ${String(limit)}.`)
-}
-
-/** A connection that is refused on every address of a name comes as an error without a message, only with a code. */
-function withMessage(error: unknown): unknown {
-  if (!(error instanceof Error) || error.message !== '' || !('code' in error)) return error
-  return new Error(String(error.code), { cause: error })
 }

@@ -1,5 +1,6 @@
 import { createRequire } from 'node:module'
 import { optionError, SessionError } from '../core/errors.ts'
+import { refusalOf } from './sqlite-errors.ts'
 
 /** What is bound to a statement. */
 export type SQLiteValue = null | number | string | Uint8Array
@@ -25,25 +26,13 @@ export function openDatabase(file: string): SQLiteDatabase {
   try {
     return new Database(file, { timeout: 0 })
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error)
+    const { name, what } = refusalOf(error)
     throw new SessionError(
       'ERR_SESSION_OPTION',
-      `SQLiteStore cannot open "${file}": ${reason}. Check that its folder exists and that this process may read and write there.`,
+      `SQLiteStore cannot open "${file}": ${what} (${name}). Check that its folder exists and that this process may read and write there.`,
       { cause: error },
     )
   }
-}
-
-/** Whether another connection holds the lock that was asked for, or the app a transaction on this one: a later try may succeed. */
-export function isBusy(error: unknown): boolean {
-  if (!(error instanceof Error)) return false
-  const { code, errcode } = error as { code?: unknown; errcode?: unknown }
-  // better-sqlite3 says it in `code`. node:sqlite says it in `errcode`, whose low byte is SQLITE_BUSY.
-  return (
-    (typeof code === 'string' && code.startsWith('SQLITE_BUSY')) ||
-    (typeof errcode === 'number' && (errcode & 0xff) === 5) ||
-    error.message === 'cannot start a transaction within a transaction'
-  )
 }
 
 function nodeSQLite(): DatabaseConstructor | undefined {

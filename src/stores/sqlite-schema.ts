@@ -59,6 +59,12 @@ export const migrationsTable = `CREATE TABLE IF NOT EXISTS "coatcheck_migrations
 export const selectNewestMigration =
   'SELECT max(version) AS version FROM "coatcheck_migrations" WHERE table_name = ?'
 
+/** Forgets the migrations of a table: its name. */
+export const deleteMigrations = 'DELETE FROM "coatcheck_migrations" WHERE table_name = ?'
+
+/** One row if there is a table of that name. */
+export const selectTable = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND lower(name) = lower(?)"
+
 /** SQLite's clock, in whole milliseconds. It stands still within one statement. */
 const now = `CAST(round(unixepoch('subsec') * 1000) AS INTEGER)`
 

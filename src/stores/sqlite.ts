@@ -1,6 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { bufferOf } from '../core/codec.ts'
-import { optionError, refuseUnknownOptions, SessionError, storeUnavailable } from '../core/errors.ts'
+import { optionError, refuseUnknownOptions, SessionError } from '../core/errors.ts'
 import { milliseconds } from '../core/lifetime.ts'
 import type { Duration } from '../core/lifetime.ts'
 import type { SessionKey, SessionRecord } from '../core/record.ts'
@@ -8,13 +8,16 @@ import type { ListQuery, Page, SessionStore, SessionWrite, WriteResult } from '.
 import { userIdBytes } from '../core/user-id.ts'
 import { largestBatch, padded, parts } from './sql/batch-size.ts'
 import { tableName } from './sql/table-name.ts'
-import { isBusy, openDatabase } from './sqlite-driver.ts'
+import { openDatabase } from './sqlite-driver.ts'
 import type { SQLiteDatabase, SQLiteStatement, SQLiteValue } from './sqlite-driver.ts'
+import { isBusy, sqliteFailure } from './sqlite-errors.ts'
 import {
+  deleteMigrations,
   insertMigration,
   migrations,
   migrationsTable,
   selectNewestMigration,
+  selectTable,
   statements,
 } from './sqlite-schema.ts'
 
@@ -73,9 +76,13 @@ interface FormerRow extends Row {
  * A connection that was passed in keeps its own settings (journal mode, synchronous, busy timeout) and
  * stays open on `close()`. Give the store one of its own: a transaction that the app holds open on it makes writes wait.
  *
- * Errors: `ERR_SESSION_STORE_UNAVAILABLE` when the file stays locked for longer than `busyTimeout` or
- * cannot be read or written, `ERR_SESSION_MISSING_TABLE` with `createTable: false` and no table,
+ * Errors: `ERR_SESSION_STORE_BUSY` (503) when the file stays locked for longer than `busyTimeout`,
+ * `ERR_SESSION_STORE_UNAVAILABLE` (503) when the disk is full or fails, `ERR_SESSION_STORE_CONFIGURATION` when the file cannot be
+ * used, `ERR_SESSION_DATA_REFUSED` for what a constraint or a trigger of yours refuses, which fails that session alone,
+ * `ERR_SESSION_MISSING_TABLE` with `createTable: false` and no table,
  * `ERR_SESSION_WRONG_TABLE` for a table that lacks a column, `ERR_SESSION_CLOSED` after `close()`.
+ *
+ * A table that is dropped while the app runs is made again, empty, unless `createTable` is false.
  *
  * @example
  * import { SQLiteStore } from 'coatcheck/sqlite'
@@ -122,11 +129,20 @@ export class SQLiteStore implements SessionStore {
     return keys.map((key) => records.get(key))
   }
 
-  async write(writes: readonly SessionWrite[]): Promise<WriteResult[]> {
+  async write(writes: readonly SessionWrite[]): Promise<(WriteResult | Error)[]> {
     if (writes.length === 0) return []
-    return this.#attempt('writing sessions', () =>
-      this.#transaction(() => writes.map((write) => this.#carryOut(write))),
-    )
+    try {
+      return await this.#attempt('writing sessions', () =>
+        this.#transaction(() => writes.map((write) => this.#carryOut(write))),
+      )
+    } catch (error) {
+      if (writes.length === 1 || (error as SessionError).code !== 'ERR_SESSION_DATA_REFUSED') throw error
+      // All are undone, for what one of them holds. That one is to fail alone.
+      const singly = writes.map(async (write) => (await this.write([write]))[0]!)
+      return (await Promise.allSettled(singly)).map((one) =>
+        one.status === 'fulfilled' ? one.value : (one.reason as Error),
+      )
+    }
   }
 
   async list(query: ListQuery): Promise<Page<SessionRecord>> {
@@ -180,6 +196,7 @@ export class SQLiteStore implements SessionStore {
   /** Tries `work` until no other connection is in its way. It runs without a break, so nothing else of this process comes between. */
   async #attempt<Result>(doing: string, work: () => Result): Promise<Result> {
     const giveUpAt = performance.now() + this.#busyTimeout
+    let mayMakeTable = this.#createTable
     for (let attempt = 1; ; attempt++) {
       if (this.#closed) {
         throw new SessionError('ERR_SESSION_CLOSED', 'This SQLiteStore was closed. Create another one.')
@@ -188,6 +205,11 @@ export class SQLiteStore implements SessionStore {
         this.#makeReady()
         return work()
       } catch (error) {
+        if (mayMakeTable && this.#isMissingTable(error)) {
+          // Somebody dropped it, and with it all sessions, while the app ran.
+          mayMakeTable = this.#ready = false
+          continue
+        }
         if (!isBusy(error) || performance.now() >= giveUpAt) throw this.#explained(doing, error)
       }
       // Unequal waits, so that processes that collided once do not go on colliding.
@@ -207,6 +229,8 @@ export class SQLiteStore implements SessionStore {
 
   #migrate(): void {
     this.#database.exec(migrationsTable)
+    // Where the table was dropped, what is recorded of it is not true any more.
+    if (this.#rows(selectTable, this.#table).length === 0) this.#run(deleteMigrations, this.#table)
     const [newest] = this.#rows<{ version: number | null }>(selectNewestMigration, this.#table)
     for (const [index, steps] of migrations(this.#table).entries()) {
       if (index < Number(newest?.version ?? 0)) continue
@@ -300,25 +324,37 @@ export class SQLiteStore implements SessionStore {
   }
 
   #explained(doing: string, error: unknown): SessionError {
-    if (error instanceof Error && error.message.includes(`no such table: ${this.#table}`)) {
+    if (this.#isMissingTable(error)) {
       return new SessionError(
         'ERR_SESSION_MISSING_TABLE',
-        `There is no table "${this.#table}". Run schema/sqlite.sql of this package on the file, or leave createTable on.`,
+        `There is no table "${this.#table}". Run schema/sqlite.sql of this package on the file, also where coatcheck_migrations says that the table was made; or leave createTable on.`,
         { cause: error },
       )
     }
-    if (
-      error instanceof Error &&
-      /no such column|has no column named|cannot store BLOB value in TEXT column/.test(error.message)
-    ) {
+    const column = wrongColumn(error)
+    if (column !== undefined) {
       return new SessionError(
         'ERR_SESSION_WRONG_TABLE',
-        `The table "${this.#table}" lacks a column of this version's, or has it of another type. If an earlier build of coatcheck made it, drop it, which ends its sessions, and run schema/sqlite.sql of this package on the file; if it is not coatcheck's, give SQLiteStore another table. The database says: ${error.message}.`,
+        `The table "${this.#table}" lacks a column of this version's, or has it of another type. If an earlier build of coatcheck made it, drop it, which ends its sessions, and run schema/sqlite.sql of this package on the file; if it is not coatcheck's, give SQLiteStore another table. The column is '${column}'.`,
         { cause: error },
       )
     }
-    return storeUnavailable(doing, error)
+    return sqliteFailure(doing, error)
   }
+
+  /** SQLite has no code for it, and names it as the statement does. */
+  #isMissingTable(error: unknown): boolean {
+    return error instanceof Error && error.message.endsWith(`no such table: ${this.#table}`)
+  }
+}
+
+/** The column of a statement of ours that the table lacks. */
+function wrongColumn(error: unknown): string | undefined {
+  const said = error instanceof Error ? error.message : ''
+  return /no such column: (\w+)|has no column named (\w+)|cannot store BLOB value in TEXT column \w+\.(\w+)/
+    .exec(said)
+    ?.slice(1)
+    .find(Boolean)
 }
 
 function bytesOf(hexadecimal: string): Uint8Array {

@@ -101,17 +101,17 @@ onEachServer('the command', ({ server }) => {
       expect((await openStore().list({ userId: '42', limit: 10 })).items).toHaveLength(1)
     })
 
-  test("copies a session whose user has no usable id as nobody's, and says how many", async () => {
-    const unusable = ['admin\0x', 'ad\ud800min', '', { id: 1 }, true, 1.5, 'x'.repeat(256)]
-    for (const [index, user] of unusable.entries()) await put(`id-${index}`, stored({ user }))
-    await put('admin', stored({ user: 'admin' }))
-    await put('nobody', stored({ user: null }))
-    const { stdout } = await copy('--user', 'user')
-    for (const index of unusable.keys()) expect((await found(`id-${index}`))!.userId).toBeUndefined()
-    expect((await openStore().list({ userId: 'admin', limit: 10 })).items).toHaveLength(1)
-    expect(stdout).toMatch(/with a user +1 /)
-    expect(stdout).toContain(`${unusable.length} sessions name a user at user by what is no user id`)
-  })
+    test("copies a session whose user has no usable id as nobody's, and says how many", async () => {
+      const unusable = ['admin\0x', 'ad\ud800min', '', { id: 1 }, true, 1.5, 'x'.repeat(256)]
+      for (const [index, user] of unusable.entries()) await put(`id-${index}`, stored({ user }))
+      await put('admin', stored({ user: 'admin' }))
+      await put('nobody', stored({ user: null }))
+      const { stdout } = await copy('--user', 'user')
+      for (const index of unusable.keys()) expect((await found(`id-${index}`))!.userId).toBeUndefined()
+      expect((await openStore().list({ userId: 'admin', limit: 10 })).items).toHaveLength(1)
+      expect(stdout).toMatch(/with a user +1 /)
+      expect(stdout).toContain(`${unusable.length} sessions name a user at user by what is no user id`)
+    })
 
     test('never takes the id that is stored in place of a token', async () => {
       await put('one', stored({}))
@@ -229,8 +229,8 @@ onEachServer('the command', ({ server }) => {
       const secret = 'very-secret'
       const away = await startCopy(`mysql://root:${secret}@127.0.0.1:1/none`, '--from', 'sessions').ended
       expect(away.code).toBe(1)
-      expect(away.stderr).toContain('No database answers there')
-      expect(away.stderr + away.stdout).not.toContain(secret)
+      expect(away.stderr).toMatch(/ECONNREFUSED.*Check that the database is up/)
+      expect(away.stderr + away.stdout).not.toMatch(new RegExp(`${secret}|127\\.0\\.0\\.1|root`))
     })
 
     test('without a terminal, its progress is lines', async () => {

@@ -1,5 +1,5 @@
 // Copies a table of 1,000,000 live sessions under load, kills the copy twice, and counts what came of it. Not part of
-// `npm test`: it takes minutes. `ROWS=50000 npm run test:copy` tries it on fewer.
+// `npm test`: it takes minutes. `ROWS=50000 npm run test:long -- copy` tries it on fewer.
 import { setTimeout } from 'node:timers/promises'
 import { sign } from 'cookie-signature'
 import { createConnection, type RowDataPacket } from 'mysql2/promise'

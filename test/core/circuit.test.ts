@@ -51,6 +51,16 @@ async function failThree(cause: unknown = down): Promise<void> {
 }
 
 describe('a store that failed several times in a row', () => {
+  test.each([
+    ['ECONNREFUSED', { code: 'ECONNREFUSED', syscall: 'connect' }],
+    ['ENOSPC', { code: 'ENOSPC' }],
+    ["PostgreSQL's shutdown", { code: '57P01' }],
+    ["mysql2's lost connection", { errno: 1053, sqlState: '08S01' }],
+  ])("is away by %s too, from a store of the app's", async (_name, properties) => {
+    await failThree(Object.assign(new Error('failed'), properties))
+    expect(await find('d').failed).toMatchObject(away)
+  })
+
   test('at finding by the key from before a rotation is still asked for all else', async () => {
     for (const name of ['a', 'b', 'c']) {
       const found = batcher.findFormer(key(name))
@@ -78,7 +88,7 @@ describe('a store that failed several times in a row', () => {
   })
 
   test('said what it said of one session, and not of those that are refused', async () => {
-    await failThree(new Error("cannot read Ada's session"))
+    await failThree(new SessionError('ERR_SESSION_STORE_UNAVAILABLE', "cannot read Ada's session"))
     const refusal = (await find('d').failed) as Error
     expect(refusal.message).not.toContain('Ada')
     expect(refusal.cause).toMatchObject({ message: "cannot read Ada's session" })
@@ -209,14 +219,43 @@ describe('a store is not taken to be away', () => {
     }
   })
 
-  test.each(['ERR_SESSION_TOO_LARGE', 'ERR_SESSION_DATA', 'ERR_SESSION_STORE_BUSY'] as const)(
-    'for %s, which says nothing of the store as a whole',
-    async (code) => {
-      await failThree(new SessionError(code, 'a reason'))
-      await failThree(new SessionError(code, 'a reason'))
-      expect(await asks()).toBe(true)
-    },
-  )
+  test.each([
+    'ERR_SESSION_TOO_LARGE',
+    'ERR_SESSION_DATA',
+    'ERR_SESSION_DATA_REFUSED',
+    'ERR_SESSION_STORE_BUSY',
+    'ERR_SESSION_STORE_CONFIGURATION',
+    'ERR_SESSION_MISSING_TABLE',
+  ] as const)('for %s, which says nothing of the store as a whole', async (code) => {
+    await failThree(new SessionError(code, 'a reason'))
+    await failThree(new SessionError(code, 'a reason'))
+    expect(await asks()).toBe(true)
+  })
+
+  test.each<[string, Error]>([
+    ['an error that says nothing of its kind', new Error('invalid input')],
+    ['what a database refuses of one session', Object.assign(new Error('invalid'), { code: '22P05' })],
+    ['the same by mysql2', Object.assign(new Error('invalid'), { errno: 1406, sqlState: '22001' })],
+    ['a lock that others hold', Object.assign(new Error('locked'), { code: '40P01' })],
+    ['a right that the app lacks', Object.assign(new Error('denied'), { code: '42501' })],
+  ])("for %s, in a store of the app's", async (_name, cause) => {
+    for (let round = 0; round < 5; round++) await failThree(cause)
+    expect(await asks()).toBe(true)
+  })
+
+  test('for a batch of changes in which one was refused for what it holds', async () => {
+    const refused = new SessionError('ERR_SESSION_DATA_REFUSED', 'a reason')
+    for (let round = 0; round < 5; round++) {
+      const written = ['a', 'b'].map((name) => batcher.write(removal(name + round)).catch(() => undefined))
+      await turn()
+      store.writes.at(-1)!.answer([down, refused])
+      await Promise.all(written)
+    }
+    const written = batcher.write(removal('c'))
+    await turn()
+    store.writes.at(-1)!.answer(['done'])
+    expect(await written).toBe('done')
+  })
 
   test('for calls that its queue has no room for', async () => {
     begin({ lanes: 1, longestQueue: 1 })

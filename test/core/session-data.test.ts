@@ -244,15 +244,18 @@ describe('names that are part of every session', () => {
     expect(seen).toEqual(['a'])
   })
 
-  test.each([...methods, 'id', 'publicId'])('refuse data: req.session.%s', (name) => {
-    const session = bag(memorySessions().begin()) as Record<string, unknown>
-    expect(() => (session[name] = 'data')).toThrow(
-      expect.objectContaining({
-        code: 'ERR_SESSION_RESERVED_NAME',
-        message: expect.stringContaining(name),
-      }) as Error,
-    )
-  })
+  test.each([...methods, 'id', 'publicId', 'userId', 'createdAt', 'authenticatedAt'])(
+    'refuse data: req.session.%s',
+    (name) => {
+      const session = bag(memorySessions().begin()) as Record<string, unknown>
+      expect(() => (session[name] = 'data')).toThrow(
+        expect.objectContaining({
+          code: 'ERR_SESSION_RESERVED_NAME',
+          message: expect.stringContaining(name),
+        }) as Error,
+      )
+    },
+  )
 
   test.each(methods)('let a library wrap a method: req.session.%s', (name) => {
     const session = bag(memorySessions().begin()) as Record<string, unknown>
@@ -303,18 +306,97 @@ describe('names that are part of every session', () => {
     expect(bag(other).polluted).toBeUndefined()
   })
 
-  test('userId and createdAt may be data, as in older apps, and then hide ours', async () => {
+  const identity = ['id', 'publicId', 'userId', 'createdAt', 'authenticatedAt'] as const
+
+  test.each(identity)(
+    'say what the store says: req.session.%s is neither redefined nor deleted',
+    async (name) => {
+      const sessions = memorySessions()
+      const work = await sessions.load(await storedSession(sessions, { a: 1 }, 'ada'))
+      const session = bag(work) as Record<string, unknown>
+      const before = session[name]
+      expect(before).toBeDefined()
+      expect(() => Object.defineProperty(session, name, { value: 1 })).toThrow(TypeError)
+      expect(() => Object.defineProperties(session, { [name]: { get: () => 1 } })).toThrow(TypeError)
+      expect(() => delete session[name]).toThrow(TypeError)
+      expect(session[name]).toEqual(before)
+      expect(work.commit()).toBeUndefined()
+    },
+  )
+
+  test('are not changed by what a request brings: Object.assign(req.session, body) with a userId fails', async () => {
     const sessions = memorySessions()
-    const token = await storedSession(sessions, { userId: 7, createdAt: 'long ago' }, 'ada')
+    const work = await sessions.load(await storedSession(sessions, {}, 'ada'))
+    const body = JSON.parse('{"userId":"admin"}') as object
+    const refused = expect.objectContaining({ code: 'ERR_SESSION_RESERVED_NAME' }) as Error
+    expect(() => Object.assign(bag(work), body)).toThrow(refused)
+    await expect(bag(work).update((session) => Object.assign(session, body))).rejects.toThrow(refused)
+    expect([bag(work).userId, work.userId]).toEqual(['ada', 'ada'])
+    expect({ ...bag(work) }).toEqual({})
+  })
+
+  test.each<[string, unknown]>([
+    ['a number', 1],
+    ['the same user', 'ada'],
+    ['undefined', undefined],
+    ['null', null],
+  ])('name signIn and signOut where userId is assigned %s', async (_what, value) => {
+    const sessions = memorySessions()
+    const work = await sessions.load(await storedSession(sessions, {}, 'ada'))
+    expect(() => ((bag(work) as Record<string, unknown>).userId = value)).toThrow(
+      expect.objectContaining({
+        code: 'ERR_SESSION_RESERVED_NAME',
+        message: expect.stringMatching(/req\.session\.signIn\(userId\).*signOut\(\)/) as string,
+      }) as Error,
+    )
+    expect(bag(work).userId).toBe('ada')
+  })
+
+  test('are not hidden by what other apps store under their names, and that stays in the store', async () => {
+    const store = new WatchedStore()
+    const sessions = memorySessions({ store })
+    const text = '{"a":1,"userId":7,"createdAt":"long ago","b":2,"save":3}'
+    const token = await rowOf(store, text)
     const work = await sessions.load(token)
-    const session = bag(work)
-    expect([session.userId, session.createdAt]).toEqual([7, 'long ago'])
-    expect([work.userId, work.createdAt]).toEqual(['ada', expect.any(Date)])
-    expect({ ...session }).toEqual({ userId: 7, createdAt: 'long ago' })
-    delete (session as Record<string, unknown>).userId
-    expect(session.userId).toBe('ada')
+    expect([bag(work).userId, bag(work).createdAt]).toEqual(['ada', expect.any(Date)])
+    expect({ ...bag(work) }).toEqual({ a: 1, b: 2 })
+    // What nobody changed is not stored again.
+    expect(work.commit()).toBeUndefined()
+    expect(store.writes).toEqual([])
+    bag(work).a = 4
+    bag(work).c = 5
+    await work.commit()
+    expect(await readText(store)).toBe('{"a":4,"userId":7,"createdAt":"long ago","b":2,"save":3,"c":5}')
+  })
+
+  test('are not hidden by what another app stores meanwhile, and that is kept in the merge', async () => {
+    const store = new WatchedStore()
+    const sessions = memorySessions({ store })
+    const work = await sessions.load(await rowOf(store, '{"userId":7,"save":1,"a":1}'))
+    bag(work).mine = true
+    const [record] = await store.find([keyOf('row')])
+    const data = Buffer.from('{"userId":8,"a":1,"theirs":true}')
+    await store.write([{ ...record!, type: 'update', data, lifetime: { idle: 60_000, absolute: undefined } }])
+    await work.commit()
+    expect(bag(work).userId).toBe('ada')
+    expect(JSON.parse(await readText(store))).toEqual({ userId: 8, a: 1, theirs: true, mine: true })
+  })
+
+  test('leave nothing of that to another user who signs in', async () => {
+    const store = new WatchedStore()
+    const sessions = memorySessions({ store })
+    const work = await sessions.load(await rowOf(store, '{"userId":7,"a":1}'))
+    await bag(work).signIn('bob')
+    const token = await committedToken(work)
+    const [record] = await store.find([keyOf(token)])
+    expect([record!.userId, Buffer.from(record!.data).toString()]).toEqual(['bob', '{}'])
   })
 })
+
+async function readText(store: WatchedStore): Promise<string> {
+  const [record] = await store.find([keyOf('row')])
+  return Buffer.from(record!.data).toString()
+}
 
 describe('data over the size limit', () => {
   test('is refused before the store is asked, and the message names the largest key', async () => {

@@ -9,7 +9,7 @@ describe('a store that fails', () => {
     const error: unknown = await sessions.load(token).catch((reason: unknown) => reason)
     expect(error).toBeInstanceOf(SessionError)
     expect(error).toMatchObject({ code: 'ERR_SESSION_STORE_UNAVAILABLE', status: 503, cause })
-    expect((error as Error).message).toContain('connection refused')
+    expect((error as Error).message).not.toContain('connection refused')
     expect(told).toEqual([error])
     store.down = undefined
     expect(await readData(sessions, token)).toEqual({ a: 1 })

@@ -20,10 +20,10 @@ export interface CrashStore {
 
 export const crashStores: readonly CrashStore[] = [
   { kind: 'sqlite', title: 'SQLite', own: true, open: (file) => new SQLiteStore(file) },
-  { kind: 'mysql', title: 'MySQL', own: true, open: (url) => new MySQLStore(url) },
+  { kind: 'mysql', title: 'MySQLStore', own: true, open: (url) => new MySQLStore(url) },
   {
     kind: 'express-mysql-session',
-    title: 'MySQL, a table of express-mysql-session',
+    title: 'MySQLStore, a table of express-mysql-session',
     own: false,
     open: (url) => new MySQLStore(url, { layout: 'express-mysql-session' }),
   },

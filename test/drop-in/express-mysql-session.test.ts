@@ -4,7 +4,7 @@ import { createRequire } from 'node:module'
 import { createConnection as createCallbackConnection, createPool as createCallbackPool } from 'mysql2'
 import { createConnection, createPool, type Pool, type PoolOptions, type RowDataPacket } from 'mysql2/promise'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
-import { freshDatabase } from '../servers/databases.ts'
+import { freshDatabase, onEachServer } from '../servers/databases.ts'
 import type { SessionModule, StoredSession } from './express-session-types.ts'
 
 const require = createRequire(import.meta.url)
@@ -123,721 +123,723 @@ class Side {
 type Expected<Seen> =
   { readonly both: Seen } | { readonly theirs: Seen; readonly ours: Seen; readonly reason: Reason }
 
-/** A statement about express-mysql-session, tested on it and on ours, each on a new database of the real MariaDB. */
-function sideBySide<Seen>(
-  statement: string,
-  body: (side: Side) => Promise<Seen> | Seen,
-  expected: Expected<NoInfer<Seen>>,
-): void {
-  const differs = 'theirs' in expected
-  if (differs && !migrating.includes(expected.reason.toLowerCase())) {
-    throw new Error(`docs/migrating.md does not say: ${expected.reason}.`)
+onEachServer('express-mysql-session', ({ server }) => {
+  /** A statement about express-mysql-session, tested on it and on ours, each on a new database of the real server. */
+  function sideBySide<Seen>(
+    statement: string,
+    body: (side: Side) => Promise<Seen> | Seen,
+    expected: Expected<NoInfer<Seen>>,
+  ): void {
+    const differs = 'theirs' in expected
+    if (differs && !migrating.includes(expected.reason.toLowerCase())) {
+      throw new Error(`docs/migrating.md does not say: ${expected.reason}.`)
+    }
+    const { theirs, ours } = differs ? expected : { theirs: expected.both, ours: expected.both }
+    test(`${statement}${differs ? ` [differs: ${expected.reason}]` : ''}`, async () => {
+      const incumbent = new Side('express-mysql-session', await freshDatabase(server))
+      expect(await body(incumbent), incumbent.name).toEqual(theirs)
+      const coatcheck = new Side('coatcheck/express-mysql-session', await freshDatabase(server))
+      expect(await body(coatcheck), coatcheck.name).toEqual(ours)
+    })
   }
-  const { theirs, ours } = differs ? expected : { theirs: expected.both, ours: expected.both }
-  test(`${statement}${differs ? ` [differs: ${expected.reason}]` : ''}`, async () => {
-    const incumbent = new Side('express-mysql-session', await freshDatabase())
-    expect(await body(incumbent), incumbent.name).toEqual(theirs)
-    const coatcheck = new Side('coatcheck/express-mysql-session', await freshDatabase())
-    expect(await body(coatcheck), coatcheck.name).toEqual(ours)
-  })
-}
 
-function sessionFor(seconds: number | undefined, data: object = { user: 'ada' }): StoredSession {
-  const cookie =
-    seconds === undefined
-      ? { originalMaxAge: null, expires: null, httpOnly: true, path: '/' }
-      : {
-          originalMaxAge: seconds * 1_000,
-          expires: new Date(Date.now() + seconds * 1_000),
-          httpOnly: true,
-          path: '/',
+  function sessionFor(seconds: number | undefined, data: object = { user: 'ada' }): StoredSession {
+    const cookie =
+      seconds === undefined
+        ? { originalMaxAge: null, expires: null, httpOnly: true, path: '/' }
+        : {
+            originalMaxAge: seconds * 1_000,
+            expires: new Date(Date.now() + seconds * 1_000),
+            httpOnly: true,
+            path: '/',
+          }
+    return { cookie, ...data }
+  }
+
+  /** As a row has it. */
+  function stored(session: StoredSession): string {
+    return JSON.stringify(session)
+  }
+
+  describe('methods', () => {
+    const plain = sessionFor(undefined)
+
+    sideBySide(
+      '`get` of what is not there is null, by promise and by callback',
+      async (side) => {
+        const store = await side.open()
+        return [await store.get('none'), await called((done) => store.get('none', done))]
+      },
+      { both: [null, null] },
+    )
+
+    sideBySide(
+      '`set` stores the session as JSON, and `get` reads it',
+      async (side) => {
+        const store = await side.open()
+        await store.set('one', plain)
+        await called((done) => store.set('two', sessionFor(3_600), done))
+        return [await store.get('one'), (await store.get('two'))!['user'], side.rows().then((rows) => rows)]
+          .slice(0, 2)
+          .concat(((await side.rows()) as { seconds: number }[]).map(({ seconds }) => seconds))
+      },
+      { both: [plain, 'ada', 86_400, 3_600] },
+    )
+
+    sideBySide(
+      '`set` writes the very text that JSON.stringify gives',
+      async (side) => {
+        const store = await side.open()
+        await store.set('one', plain)
+        return side.rows()
+      },
+      { both: [{ session_id: 'one', data: stored(plain), seconds: 86_400 }] },
+    )
+
+    sideBySide(
+      '`set` again replaces what is stored',
+      async (side) => {
+        const store = await side.open()
+        await store.set('one', sessionFor(undefined, { views: 1 }))
+        await store.set('one', sessionFor(undefined, { views: 2 }))
+        return (await store.get('one'))!['views']
+      },
+      { both: 2 },
+    )
+
+    sideBySide(
+      '`touch` moves the expiry and leaves the data',
+      async (side) => {
+        const store = await side.open()
+        await store.set('one', sessionFor(600, { views: 1 }))
+        await called((done) => store.touch('one', sessionFor(7_200, { views: 99 }), done))
+        const [row] = (await side.rows()) as { data: string; seconds: number }[]
+        return [(JSON.parse(row!.data) as { views: number }).views, row!.seconds]
+      },
+      { both: [1, 7_200] },
+    )
+
+    sideBySide(
+      '`touch` with a shorter life',
+      async (side) => {
+        const store = await side.open()
+        await store.set('one', sessionFor(7_200))
+        await store.touch('one', sessionFor(600))
+        return ((await side.rows()) as { seconds: number }[])[0]!.seconds
+      },
+      { theirs: 600, ours: 7_200, reason: 'a touch never shortens' },
+    )
+
+    sideBySide(
+      '`touch` of what is not there makes nothing',
+      async (side) => {
+        const store = await side.open()
+        await store.touch('none', plain)
+        return side.rows()
+      },
+      { both: [] },
+    )
+
+    sideBySide(
+      '`destroy` removes a session; one that is not there is no error',
+      async (side) => {
+        const store = await side.open()
+        await store.set('one', plain)
+        await store.destroy('one')
+        await called((done) => store.destroy('one', done))
+        return side.rows()
+      },
+      { both: [] },
+    )
+
+    sideBySide(
+      '`length`, `all` and `clear` count, give and remove all that live',
+      async (side) => {
+        const store = await side.open()
+        await store.set('one', plain)
+        await store.set('two', plain)
+        await side.query('INSERT INTO sessions VALUES (?, UNIX_TIMESTAMP() - 60, ?)', ['old', stored(plain)])
+        const seen = [
+          await store.length(),
+          await called((done) => store.length(done)),
+          { ...(await store.all()) },
+          { ...(await called<object>((done) => store.all(done as never))) },
+        ]
+        await store.clear()
+        await called((done) => store.clear(done))
+        return [...seen, await side.rows()]
+      },
+      { both: [2, 2, { one: plain, two: plain }, { one: plain, two: plain }, []] },
+    )
+
+    sideBySide(
+      'an expired session is not found',
+      async (side) => {
+        const store = await side.open()
+        await side.query('INSERT INTO sessions VALUES (?, UNIX_TIMESTAMP() - 60, ?)', ['old', stored(plain)])
+        return store.get('old')
+      },
+      { both: null },
+    )
+
+    sideBySide(
+      'a session whose expiry is this very second',
+      async (side) => {
+        const second = 2_000_000_000
+        const connection = await createConnection(side.url)
+        onTestFinished(() => connection.end())
+        const store = await side.open({ clearExpired: false }, connection)
+        await side.query('INSERT INTO sessions VALUES (?, ?, ?)', ['one', second, stored(plain)])
+        // The clocks of the database and of this process stand still.
+        await connection.query(`SET timestamp = ${second}`)
+        vi.useFakeTimers({ toFake: ['Date'], now: second * 1_000 })
+        onTestFinished(() => void vi.useRealTimers())
+        const found = await store.get('one')
+        vi.useRealTimers()
+        return found !== null
+      },
+      { theirs: true, ours: false, reason: "the database's clock" },
+    )
+
+    sideBySide(
+      '`clearExpiredSessions` removes those alone that have expired',
+      async (side) => {
+        const store = await side.open()
+        await store.set('one', plain)
+        await side.query('INSERT INTO sessions VALUES (?, UNIX_TIMESTAMP() - 60, ?)', ['old', '{}'])
+        await store.clearExpiredSessions()
+        return ((await side.rows()) as { session_id: string }[]).map((row) => row.session_id)
+      },
+      { both: ['one'] },
+    )
+
+    sideBySide(
+      'a row that is no JSON',
+      async (side) => {
+        const store = await side.open()
+        await side.query('INSERT INTO sessions VALUES (?, UNIX_TIMESTAMP() + 60, ?)', ['one', '{"user":'])
+        return store.get('one').then(
+          (found) => found,
+          (error: Error) => error.name,
+        )
+      },
+      { theirs: 'SyntaxError', ours: null, reason: 'a corrupt row is signed out' },
+    )
+
+    sideBySide(
+      '`onReady` is fulfilled once the table is there, and stays so',
+      async (side) => {
+        const store = side.make()
+        const before = store.state
+        await store.onReady()
+        await store.onReady()
+        return [before, store.state, await side.rows()]
+      },
+      { both: ['INITIALIZING', 'INITIALIZED', []] },
+    )
+
+    sideBySide(
+      '`close` ends the pool that the store made, may be called twice, and calls back',
+      async (side) => {
+        const store = await side.open()
+        await called((done) => store.close(done))
+        const { state } = store
+        await store.close()
+        return [
+          state,
+          await store.connection.query('SELECT 1').then(
+            () => 'open',
+            () => 'ended',
+          ),
+        ]
+      },
+      { both: ['CLOSED', 'ended'] },
+    )
+
+    sideBySide(
+      '`query` gives rows and fields, with promises and with callbacks in the driver',
+      async (side) => {
+        const pool = createCallbackPool(side.url)
+        onTestFinished(() => pool.end())
+        const [withPromises, withCallbacks] = [await side.open(), await side.open({}, pool)]
+        const answers = []
+        for (const store of [withPromises, withCallbacks]) {
+          const [rows, fields] = await store.query('SELECT ? AS one', [1])
+          answers.push(JSON.stringify(rows), Array.isArray(fields))
         }
-  return { cookie, ...data }
-}
+        return answers
+      },
+      { both: ['[{"one":1}]', true, '[{"one":1}]', true] },
+    )
 
-/** As a row has it. */
-function stored(session: StoredSession): string {
-  return JSON.stringify(session)
-}
+    sideBySide(
+      '`createPool` and `prepareOptionsForMySQL2` work from the prototype',
+      async ({ MySQLStore, where, isOurs }) => {
+        const prepared = MySQLStore.prototype.prepareOptionsForMySQL2({
+          ...where,
+          connectionLimit: 3,
+          clearExpired: false,
+          schema: {},
+        })
+        const pool = MySQLStore.prototype.createPool.call(MySQLStore.prototype, {
+          ...where,
+          connectionLimit: 3,
+        })
+        const [rows] = await pool.query('SELECT 1 AS one')
+        await pool.end()
+        return [
+          isOurs || Object.keys(prepared).sort().join(),
+          prepared['connectionLimit'],
+          'schema' in prepared,
+          rows,
+        ]
+      },
+      {
+        theirs: ['connectionLimit,database,host,password,port,user', 3, false, [{ one: 1 }]],
+        ours: [true, 3, false, [{ one: 1 }]],
+        reason: 'all options go to the driver',
+      },
+    )
 
-describe('methods', () => {
-  const plain = sessionFor(undefined)
+    sideBySide(
+      '`promiseAllSeries` runs one after the other',
+      async ({ MySQLStore }) => {
+        const order: string[] = []
+        const step = (name: string) => async () => {
+          order.push(`${name} begins`)
+          await new Promise(setImmediate)
+          order.push(`${name} ends`)
+        }
+        await MySQLStore.promiseAllSeries([step('one'), step('two')])
+        return order
+      },
+      { both: ['one begins', 'one ends', 'two begins', 'two ends'] },
+    )
 
-  sideBySide(
-    '`get` of what is not there is null, by promise and by callback',
-    async (side) => {
-      const store = await side.open()
-      return [await store.get('none'), await called((done) => store.get('none', done))]
-    },
-    { both: [null, null] },
-  )
-
-  sideBySide(
-    '`set` stores the session as JSON, and `get` reads it',
-    async (side) => {
-      const store = await side.open()
-      await store.set('one', plain)
-      await called((done) => store.set('two', sessionFor(3_600), done))
-      return [await store.get('one'), (await store.get('two'))!['user'], side.rows().then((rows) => rows)]
-        .slice(0, 2)
-        .concat(((await side.rows()) as { seconds: number }[]).map(({ seconds }) => seconds))
-    },
-    { both: [plain, 'ada', 86_400, 3_600] },
-  )
-
-  sideBySide(
-    '`set` writes the very text that JSON.stringify gives',
-    async (side) => {
-      const store = await side.open()
-      await store.set('one', plain)
-      return side.rows()
-    },
-    { both: [{ session_id: 'one', data: stored(plain), seconds: 86_400 }] },
-  )
-
-  sideBySide(
-    '`set` again replaces what is stored',
-    async (side) => {
-      const store = await side.open()
-      await store.set('one', sessionFor(undefined, { views: 1 }))
-      await store.set('one', sessionFor(undefined, { views: 2 }))
-      return (await store.get('one'))!['views']
-    },
-    { both: 2 },
-  )
-
-  sideBySide(
-    '`touch` moves the expiry and leaves the data',
-    async (side) => {
-      const store = await side.open()
-      await store.set('one', sessionFor(600, { views: 1 }))
-      await called((done) => store.touch('one', sessionFor(7_200, { views: 99 }), done))
-      const [row] = (await side.rows()) as { data: string; seconds: number }[]
-      return [(JSON.parse(row!.data) as { views: number }).views, row!.seconds]
-    },
-    { both: [1, 7_200] },
-  )
-
-  sideBySide(
-    '`touch` with a shorter life',
-    async (side) => {
-      const store = await side.open()
-      await store.set('one', sessionFor(7_200))
-      await store.touch('one', sessionFor(600))
-      return ((await side.rows()) as { seconds: number }[])[0]!.seconds
-    },
-    { theirs: 600, ours: 7_200, reason: 'a touch never shortens' },
-  )
-
-  sideBySide(
-    '`touch` of what is not there makes nothing',
-    async (side) => {
-      const store = await side.open()
-      await store.touch('none', plain)
-      return side.rows()
-    },
-    { both: [] },
-  )
-
-  sideBySide(
-    '`destroy` removes a session; one that is not there is no error',
-    async (side) => {
-      const store = await side.open()
-      await store.set('one', plain)
-      await store.destroy('one')
-      await called((done) => store.destroy('one', done))
-      return side.rows()
-    },
-    { both: [] },
-  )
-
-  sideBySide(
-    '`length`, `all` and `clear` count, give and remove all that live',
-    async (side) => {
-      const store = await side.open()
-      await store.set('one', plain)
-      await store.set('two', plain)
-      await side.query('INSERT INTO sessions VALUES (?, UNIX_TIMESTAMP() - 60, ?)', ['old', stored(plain)])
-      const seen = [
-        await store.length(),
-        await called((done) => store.length(done)),
-        { ...(await store.all()) },
-        { ...(await called<object>((done) => store.all(done as never))) },
-      ]
-      await store.clear()
-      await called((done) => store.clear(done))
-      return [...seen, await side.rows()]
-    },
-    { both: [2, 2, { one: plain, two: plain }, { one: plain, two: plain }, []] },
-  )
-
-  sideBySide(
-    'an expired session is not found',
-    async (side) => {
-      const store = await side.open()
-      await side.query('INSERT INTO sessions VALUES (?, UNIX_TIMESTAMP() - 60, ?)', ['old', stored(plain)])
-      return store.get('old')
-    },
-    { both: null },
-  )
-
-  sideBySide(
-    'a session whose expiry is this very second',
-    async (side) => {
-      const second = 2_000_000_000
-      const connection = await createConnection(side.url)
-      onTestFinished(() => connection.end())
-      const store = await side.open({ clearExpired: false }, connection)
-      await side.query('INSERT INTO sessions VALUES (?, ?, ?)', ['one', second, stored(plain)])
-      // The clocks of the database and of this process stand still.
-      await connection.query(`SET timestamp = ${second}`)
-      vi.useFakeTimers({ toFake: ['Date'], now: second * 1_000 })
-      onTestFinished(() => void vi.useRealTimers())
-      const found = await store.get('one')
-      vi.useRealTimers()
-      return found !== null
-    },
-    { theirs: true, ours: false, reason: "the database's clock" },
-  )
-
-  sideBySide(
-    '`clearExpiredSessions` removes those alone that have expired',
-    async (side) => {
-      const store = await side.open()
-      await store.set('one', plain)
-      await side.query('INSERT INTO sessions VALUES (?, UNIX_TIMESTAMP() - 60, ?)', ['old', '{}'])
-      await store.clearExpiredSessions()
-      return ((await side.rows()) as { session_id: string }[]).map((row) => row.session_id)
-    },
-    { both: ['one'] },
-  )
-
-  sideBySide(
-    'a row that is no JSON',
-    async (side) => {
-      const store = await side.open()
-      await side.query('INSERT INTO sessions VALUES (?, UNIX_TIMESTAMP() + 60, ?)', ['one', '{"user":'])
-      return store.get('one').then(
-        (found) => found,
-        (error: Error) => error.name,
-      )
-    },
-    { theirs: 'SyntaxError', ours: null, reason: 'a corrupt row is signed out' },
-  )
-
-  sideBySide(
-    '`onReady` is fulfilled once the table is there, and stays so',
-    async (side) => {
-      const store = side.make()
-      const before = store.state
-      await store.onReady()
-      await store.onReady()
-      return [before, store.state, await side.rows()]
-    },
-    { both: ['INITIALIZING', 'INITIALIZED', []] },
-  )
-
-  sideBySide(
-    '`close` ends the pool that the store made, may be called twice, and calls back',
-    async (side) => {
-      const store = await side.open()
-      await called((done) => store.close(done))
-      const { state } = store
-      await store.close()
-      return [
-        state,
-        await store.connection.query('SELECT 1').then(
-          () => 'open',
-          () => 'ended',
-        ),
-      ]
-    },
-    { both: ['CLOSED', 'ended'] },
-  )
-
-  sideBySide(
-    '`query` gives rows and fields, with promises and with callbacks in the driver',
-    async (side) => {
-      const pool = createCallbackPool(side.url)
-      onTestFinished(() => pool.end())
-      const [withPromises, withCallbacks] = [await side.open(), await side.open({}, pool)]
-      const answers = []
-      for (const store of [withPromises, withCallbacks]) {
-        const [rows, fields] = await store.query('SELECT ? AS one', [1])
-        answers.push(JSON.stringify(rows), Array.isArray(fields))
-      }
-      return answers
-    },
-    { both: ['[{"one":1}]', true, '[{"one":1}]', true] },
-  )
-
-  sideBySide(
-    '`createPool` and `prepareOptionsForMySQL2` work from the prototype',
-    async ({ MySQLStore, where, isOurs }) => {
-      const prepared = MySQLStore.prototype.prepareOptionsForMySQL2({
-        ...where,
-        connectionLimit: 3,
-        clearExpired: false,
-        schema: {},
-      })
-      const pool = MySQLStore.prototype.createPool.call(MySQLStore.prototype, {
-        ...where,
-        connectionLimit: 3,
-      })
-      const [rows] = await pool.query('SELECT 1 AS one')
-      await pool.end()
-      return [
-        isOurs || Object.keys(prepared).sort().join(),
-        prepared['connectionLimit'],
-        'schema' in prepared,
-        rows,
-      ]
-    },
-    {
-      theirs: ['connectionLimit,database,host,password,port,user', 3, false, [{ one: 1 }]],
-      ours: [true, 3, false, [{ one: 1 }]],
-      reason: 'all options go to the driver',
-    },
-  )
-
-  sideBySide(
-    '`promiseAllSeries` runs one after the other',
-    async ({ MySQLStore }) => {
-      const order: string[] = []
-      const step = (name: string) => async () => {
-        order.push(`${name} begins`)
-        await new Promise(setImmediate)
-        order.push(`${name} ends`)
-      }
-      await MySQLStore.promiseAllSeries([step('one'), step('two')])
-      return order
-    },
-    { both: ['one begins', 'one ends', 'two begins', 'two ends'] },
-  )
-
-  sideBySide(
-    '`setOptions`, `validateOptions` and `defaultOptions` are there',
-    async (side) => {
-      const store = await side.open()
-      store.setOptions({ expiration: 60_000 })
-      const { expiration, checkExpirationInterval, schema } = store.options
-      store.validateOptions(store.options)
-      return [
-        expiration,
-        checkExpirationInterval,
-        schema,
-        store.defaultOptions,
-        side.MySQLStore.prototype.state,
-      ]
-    },
-    {
-      both: [
-        60_000,
-        900_000,
-        {
-          tableName: 'sessions',
-          columnNames: { session_id: 'session_id', expires: 'expires', data: 'data' },
-        },
-        {
-          clearExpired: true,
-          checkExpirationInterval: 900_000,
-          expiration: 86_400_000,
-          createDatabaseTable: true,
-          endConnectionOnClose: true,
-          disableTouch: false,
-          charset: 'utf8mb4_bin',
-          schema: {
+    sideBySide(
+      '`setOptions`, `validateOptions` and `defaultOptions` are there',
+      async (side) => {
+        const store = await side.open()
+        store.setOptions({ expiration: 60_000 })
+        const { expiration, checkExpirationInterval, schema } = store.options
+        store.validateOptions(store.options)
+        return [
+          expiration,
+          checkExpirationInterval,
+          schema,
+          store.defaultOptions,
+          side.MySQLStore.prototype.state,
+        ]
+      },
+      {
+        both: [
+          60_000,
+          900_000,
+          {
             tableName: 'sessions',
             columnNames: { session_id: 'session_id', expires: 'expires', data: 'data' },
           },
-        },
-        'UNINITIALIZED',
-      ],
-    },
-  )
+          {
+            clearExpired: true,
+            checkExpirationInterval: 900_000,
+            expiration: 86_400_000,
+            createDatabaseTable: true,
+            endConnectionOnClose: true,
+            disableTouch: false,
+            charset: 'utf8mb4_bin',
+            schema: {
+              tableName: 'sessions',
+              columnNames: { session_id: 'session_id', expires: 'expires', data: 'data' },
+            },
+          },
+          'UNINITIALIZED',
+        ],
+      },
+    )
 
-  sideBySide(
-    '`setExpirationInterval` clears by a timer, `clearExpirationInterval` stops it',
-    async (side) => {
-      const store = await side.open({ clearExpired: false })
-      let clearings = 0
-      let cleared: () => void = () => undefined
-      const twice = new Promise<void>((resolve) => (cleared = resolve))
-      store.clearExpiredSessions = async () => {
-        if (++clearings === 2) cleared()
-      }
-      store.setExpirationInterval(1)
-      await twice
-      store.clearExpirationInterval()
-      const before = clearings
-      await new Promise(setImmediate)
-      return clearings === before
-    },
-    { both: true },
-  )
-})
-
-describe('options', () => {
-  sideBySide(
-    '`host`, `port`, `user`, `password`, `database` lead to the database',
-    async (side) => {
-      const store = await side.open()
-      return (await store.query('SELECT DATABASE() AS name'))[0][0]!['name'] === side.where.database
-    },
-    { both: true },
-  )
-
-  sideBySide(
-    "`connectTimeout`, and whatever else is the driver's",
-    async (side) => {
-      const store = await side.open({ connectTimeout: 1_234, timezone: '+05:00' })
-      const { connectTimeout, timezone } = store.connection.pool.config['connectionConfig'] as PoolOptions
-      return [connectTimeout, timezone]
-    },
-    { theirs: [10_000, 'local'], ours: [1_234, '+05:00'], reason: 'all options go to the driver' },
-  )
-
-  sideBySide(
-    '`ssl` against a server without TLS',
-    async (side) => {
-      const store = side.make({ host: 'localhost', ssl: {}, createDatabaseTable: false })
-      return store.query('SELECT 1').then(
-        () => 'in the clear',
-        (error: { code: string }) => error.code,
-      )
-    },
-    { theirs: 'in the clear', ours: 'ERR_SESSION_OPTION', reason: 'all options go to the driver' },
-  )
-
-  sideBySide(
-    '`connectionLimit`, `waitForConnections`, `maxIdle`, `idleTimeout`, `queueLimit` reach the pool',
-    async (side) => {
-      const store = await side.open({
-        connectionLimit: 3,
-        waitForConnections: false,
-        maxIdle: 2,
-        idleTimeout: 5_000,
-        queueLimit: 7,
-      })
-      const { config } = store.connection.pool
-      return ['connectionLimit', 'waitForConnections', 'maxIdle', 'idleTimeout', 'queueLimit'].map(
-        (name) => config[name],
-      )
-    },
-    { both: [3, false, 2, 5_000, 7] },
-  )
-
-  sideBySide(
-    '`clearExpired` false starts no timer, `checkExpirationInterval` is its length',
-    async (side) => {
-      const lengths: unknown[] = []
-      class Watched extends side.MySQLStore {
-        override setExpirationInterval(interval?: number): void {
-          lengths.push(interval ?? this.options['checkExpirationInterval'])
+    sideBySide(
+      '`setExpirationInterval` clears by a timer, `clearExpirationInterval` stops it',
+      async (side) => {
+        const store = await side.open({ clearExpired: false })
+        let clearings = 0
+        let cleared: () => void = () => undefined
+        const twice = new Promise<void>((resolve) => (cleared = resolve))
+        store.clearExpiredSessions = async () => {
+          if (++clearings === 2) cleared()
         }
-      }
-      for (const options of [{ clearExpired: false }, { checkExpirationInterval: 5_000 }]) {
-        const store = new Watched({ ...side.where, ...options })
-        onTestFinished(() => store.close())
-        await store.onReady()
-      }
-      return lengths
-    },
-    { both: [5_000] },
-  )
-
-  sideBySide(
-    '`checkExpirationInterval` of 30 days, and what is no length',
-    async (side) => {
-      const overflows: string[] = []
-      const note = (warning: Error): void => void overflows.push(warning.name)
-      process.on('warning', note)
-      onTestFinished(() => void process.off('warning', note))
-      const thirtyDays = 30 * 86_400_000
-      const store = await side.open({ checkExpirationInterval: thirtyDays })
-      store.setExpirationInterval(thirtyDays)
-      store.setExpirationInterval(NaN)
-      store.options['checkExpirationInterval'] = NaN
-      store.setExpirationInterval()
-      store.clearExpirationInterval()
-      // Node says of a timer that it cannot wait so long, and that it waits for 1 ms instead, in a turn of its own.
-      await new Promise(setImmediate)
-      return [...new Set(overflows)]
-    },
-    {
-      theirs: ['TimeoutOverflowWarning', 'TimeoutNaNWarning'],
-      ours: [],
-      reason: "a timer's longest wait",
-    },
-  )
-
-  sideBySide(
-    '`connectTimeout` of 30 days',
-    async (side) => {
-      const store = await side.open({ connectTimeout: 30 * 86_400_000 })
-      const [rows] = await store.query('SELECT 1 AS one')
-      return rows[0]!['one'] as number
-    },
-    { both: 1 },
-  )
-
-  sideBySide(
-    '`expiration` is the life of a session whose cookie has none',
-    async (side) => {
-      const store = await side.open({ expiration: 120_000 })
-      await store.set('one', sessionFor(undefined))
-      return ((await side.rows()) as { seconds: number }[])[0]!.seconds
-    },
-    { both: 120 },
-  )
-
-  sideBySide(
-    '`createDatabaseTable` false makes no table',
-    async (side) => {
-      const store = await side.open({ createDatabaseTable: false })
-      const before = await side.query('SHOW TABLES')
-      await store.createDatabaseTable()
-      await store.createDatabaseTable()
-      return [before.length, (await side.query('SHOW TABLES')).length]
-    },
-    { both: [0, 1] },
-  )
-
-  sideBySide(
-    'the table is made to the letter',
-    async (side) => {
-      await side.open()
-      const [row] = await side.query('SHOW CREATE TABLE sessions')
-      return row!['Create Table'].replace(/ DEFAULT CHARSET.*/, '') as string
-    },
-    {
-      both:
-        'CREATE TABLE `sessions` (\n' +
-        '  `session_id` varchar(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,\n' +
-        '  `expires` int(11) unsigned NOT NULL,\n' +
-        '  `data` mediumtext CHARACTER SET utf8mb4 COLLATE utf8mb4_bin DEFAULT NULL,\n' +
-        '  PRIMARY KEY (`session_id`)\n' +
-        ') ENGINE=InnoDB',
-    },
-  )
-
-  for (const endConnectionOnClose of [undefined, true, false]) {
-    sideBySide(
-      `\`endConnectionOnClose\` ${endConnectionOnClose}, with a pool of the app's`,
-      async (side) => {
-        const pool = createPool(side.url)
-        const options = endConnectionOnClose === undefined ? {} : { endConnectionOnClose }
-        const store = await side.open(options, pool)
-        await store.close()
-        const state = await pool.query('SELECT 1').then(
-          () => 'open',
-          () => 'ended',
-        )
-        if (state === 'open') await pool.end()
-        return [state, Object.is(store.connection, pool)]
+        store.setExpirationInterval(1)
+        await twice
+        store.clearExpirationInterval()
+        const before = clearings
+        await new Promise(setImmediate)
+        return clearings === before
       },
-      { both: [endConnectionOnClose === true ? 'ended' : 'open', true] },
+      { both: true },
     )
-  }
-
-  sideBySide(
-    '`disableTouch` leaves the expiry alone',
-    async (side) => {
-      const store = await side.open({ disableTouch: true })
-      await store.set('one', sessionFor(600))
-      await called((done) => store.touch('one', sessionFor(7_200), done))
-      return ((await side.rows()) as { seconds: number }[])[0]!.seconds
-    },
-    { both: 600 },
-  )
-
-  sideBySide(
-    '`charset` does not get in the way of any text',
-    async (side) => {
-      const store = await side.open({ charset: 'utf8mb4_bin' })
-      await store.set('one', sessionFor(undefined, { name: 'Zoë 🧥' }))
-      return (await store.get('one'))!['name']
-    },
-    { both: 'Zoë 🧥' },
-  )
-
-  const schema = {
-    tableName: 'visits of the shop',
-    columnNames: { session_id: 'id', expires: 'until', data: 'what' },
-  }
-
-  sideBySide(
-    '`schema` names the table and its columns, for every method but `all`',
-    async (side) => {
-      const store = await side.open({ schema })
-      await store.set('one', sessionFor(600, { views: 1 }))
-      await store.touch('one', sessionFor(7_200))
-      const seen = [(await store.get('one'))!['views'], await store.length()]
-      await store.clearExpiredSessions()
-      await store.destroy('one')
-      const columns = await side.query('SHOW COLUMNS FROM `visits of the shop`')
-      await store.clear()
-      return [...seen, columns.map((column) => column['Field'] as string)]
-    },
-    { both: [1, 1, ['id', 'until', 'what']] },
-  )
-
-  sideBySide(
-    '`schema` and `all`',
-    async (side) => {
-      const store = await side.open({ schema })
-      await store.set('one', sessionFor(600, { views: 1 }))
-      return Object.entries(await store.all()).map(([id, session]) => [id, session?.['views']])
-    },
-    {
-      theirs: [['undefined', undefined]],
-      ours: [['one', 1]],
-      reason: 'custom columns everywhere',
-    },
-  )
-
-  sideBySide(
-    'an unknown column name is refused',
-    (side) => {
-      try {
-        return typeof new side.MySQLStore({ ...side.where, schema: { columnNames: { sid: 'id' } } })
-      } catch (error) {
-        return (error as Error).message.slice(0, 111)
-      }
-    },
-    {
-      both: 'Unknown column specified ("sid"). Only the following columns are configurable: "session_id", "expires", "data".',
-    },
-  )
-
-  for (const [kind, connect] of Object.entries({
-    'a pool with promises': (url: string) => createPool(url),
-    'a pool with callbacks': (url: string) => createCallbackPool(url),
-    'a connection with promises': (url: string) => createConnection(url),
-    'a connection with callbacks': (url: string) => createCallbackConnection(url),
-  })) {
-    sideBySide(
-      `the second parameter may be ${kind}`,
-      async (side) => {
-        const connection = await connect(side.url)
-        onTestFinished(async () => {
-          await connection.end()
-        })
-        const store = await side.open({}, connection)
-        await store.set('one', sessionFor(undefined, { views: 1 }))
-        return [
-          (await store.get('one'))!['views'],
-          Object.is(store.connection, connection),
-          await store.length(),
-        ]
-      },
-      { both: [1, true, 1] },
-    )
-  }
-})
-
-describe('what goes wrong', () => {
-  sideBySide(
-    'a clearing that fails by the timer',
-    async (side) => {
-      const rejections: unknown[] = []
-      const listener = (error: unknown): void => void rejections.push(error)
-      const others = process.listeners('unhandledRejection')
-      process.removeAllListeners('unhandledRejection').on('unhandledRejection', listener)
-      onTestFinished(() => {
-        process.removeAllListeners('unhandledRejection')
-        for (const other of others) process.on('unhandledRejection', other)
-      })
-      const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
-      onTestFinished(() => warned.mockRestore())
-      const store = await side.open({ clearExpired: false })
-      let tries = 0
-      let tried: () => void = () => undefined
-      const thrice = new Promise<void>((resolve) => (tried = resolve))
-      store.clearExpiredSessions = () => {
-        if (++tries === 3) tried()
-        return Promise.reject(new Error('the database is away'))
-      }
-      store.setExpirationInterval(1)
-      await thrice
-      store.clearExpirationInterval()
-      await new Promise(setImmediate)
-      return rejections.length > 0 ? 'ends the process' : 'is a warning'
-    },
-    { theirs: 'ends the process', ours: 'is a warning', reason: 'failed clean-ups are survived' },
-  )
-
-  sideBySide(
-    '`onReady` asked for after a start that failed',
-    async (side) => {
-      const store = side.make({ database: 'there_is_no_such_database' })
-      await store.onReady().catch(() => undefined)
-      const late = store.onReady().then(
-        () => 'fulfilled',
-        () => 'rejected',
-      )
-      const turns = async () => {
-        for (let turn = 0; turn < 10; turn++) await new Promise(setImmediate)
-        return 'never settles'
-      }
-      return Promise.race([late, turns()])
-    },
-    { theirs: 'never settles', ours: 'rejected', reason: 'onReady always settles' },
-  )
-
-  sideBySide(
-    'a session that was read, ended by others, and is then stored',
-    async (side) => {
-      const store = await side.open()
-      await store.set('one', sessionFor(undefined))
-      const read = (await store.get('one'))!
-      await side.query('DELETE FROM sessions')
-      await store.set('one', read)
-      return ((await side.rows()) as unknown[]).length
-    },
-    { theirs: 1, ours: 0, reason: 'ended sessions never come back' },
-  )
-
-  sideBySide(
-    'a session that two read, change and store',
-    async (side) => {
-      const store = await side.open()
-      await store.set('one', sessionFor(undefined, { views: 1 }))
-      const [mine, theirs] = [(await store.get('one'))!, (await store.get('one'))!]
-      mine['mine'] = true
-      theirs['theirs'] = true
-      await store.set('one', mine)
-      await store.set('one', theirs)
-      const { cookie: _, ...data } = (await store.get('one'))!
-      return data
-    },
-    {
-      theirs: { views: 1, theirs: true },
-      ours: { views: 1, mine: true, theirs: true },
-      reason: 'concurrent updates are merged',
-    },
-  )
-
-  sideBySide(
-    'a database that is away is an error, by promise and by callback',
-    async (side) => {
-      const store = side.make({ database: 'there_is_no_such_database' })
-      const byPromise = await store.get('one').then(
-        () => 'found',
-        (error: unknown) => error instanceof Error,
-      )
-      const byCallback = await called((done) => store.get('one', done)).then(
-        () => 'found',
-        (error: unknown) => error instanceof Error,
-      )
-      return [byPromise, byCallback]
-    },
-    { both: [true, true] },
-  )
-})
-
-function called<Value>(act: (done: Done<Value>) => unknown): Promise<Value | undefined> {
-  return new Promise((resolve, reject) => {
-    act((error, value) => (error ? reject(error as Error) : resolve(value)))
   })
-}
+
+  describe('options', () => {
+    sideBySide(
+      '`host`, `port`, `user`, `password`, `database` lead to the database',
+      async (side) => {
+        const store = await side.open()
+        return (await store.query('SELECT DATABASE() AS name'))[0][0]!['name'] === side.where.database
+      },
+      { both: true },
+    )
+
+    sideBySide(
+      "`connectTimeout`, and whatever else is the driver's",
+      async (side) => {
+        const store = await side.open({ connectTimeout: 1_234, timezone: '+05:00' })
+        const { connectTimeout, timezone } = store.connection.pool.config['connectionConfig'] as PoolOptions
+        return [connectTimeout, timezone]
+      },
+      { theirs: [10_000, 'local'], ours: [1_234, '+05:00'], reason: 'all options go to the driver' },
+    )
+
+    sideBySide(
+      '`ssl` against a server without TLS',
+      async (side) => {
+        const store = side.make({ host: 'localhost', ssl: {}, createDatabaseTable: false })
+        return store.query('SELECT 1').then(
+          () => 'in the clear',
+          (error: { code: string }) => error.code,
+        )
+      },
+      { theirs: 'in the clear', ours: 'ERR_SESSION_OPTION', reason: 'all options go to the driver' },
+    )
+
+    sideBySide(
+      '`connectionLimit`, `waitForConnections`, `maxIdle`, `idleTimeout`, `queueLimit` reach the pool',
+      async (side) => {
+        const store = await side.open({
+          connectionLimit: 3,
+          waitForConnections: false,
+          maxIdle: 2,
+          idleTimeout: 5_000,
+          queueLimit: 7,
+        })
+        const { config } = store.connection.pool
+        return ['connectionLimit', 'waitForConnections', 'maxIdle', 'idleTimeout', 'queueLimit'].map(
+          (name) => config[name],
+        )
+      },
+      { both: [3, false, 2, 5_000, 7] },
+    )
+
+    sideBySide(
+      '`clearExpired` false starts no timer, `checkExpirationInterval` is its length',
+      async (side) => {
+        const lengths: unknown[] = []
+        class Watched extends side.MySQLStore {
+          override setExpirationInterval(interval?: number): void {
+            lengths.push(interval ?? this.options['checkExpirationInterval'])
+          }
+        }
+        for (const options of [{ clearExpired: false }, { checkExpirationInterval: 5_000 }]) {
+          const store = new Watched({ ...side.where, ...options })
+          onTestFinished(() => store.close())
+          await store.onReady()
+        }
+        return lengths
+      },
+      { both: [5_000] },
+    )
+
+    sideBySide(
+      '`checkExpirationInterval` of 30 days, and what is no length',
+      async (side) => {
+        const overflows: string[] = []
+        const note = (warning: Error): void => void overflows.push(warning.name)
+        process.on('warning', note)
+        onTestFinished(() => void process.off('warning', note))
+        const thirtyDays = 30 * 86_400_000
+        const store = await side.open({ checkExpirationInterval: thirtyDays })
+        store.setExpirationInterval(thirtyDays)
+        store.setExpirationInterval(NaN)
+        store.options['checkExpirationInterval'] = NaN
+        store.setExpirationInterval()
+        store.clearExpirationInterval()
+        // Node says of a timer that it cannot wait so long, and that it waits for 1 ms instead, in a turn of its own.
+        await new Promise(setImmediate)
+        return [...new Set(overflows)]
+      },
+      {
+        theirs: ['TimeoutOverflowWarning', 'TimeoutNaNWarning'],
+        ours: [],
+        reason: "a timer's longest wait",
+      },
+    )
+
+    sideBySide(
+      '`connectTimeout` of 30 days',
+      async (side) => {
+        const store = await side.open({ connectTimeout: 30 * 86_400_000 })
+        const [rows] = await store.query('SELECT 1 AS one')
+        return rows[0]!['one'] as number
+      },
+      { both: 1 },
+    )
+
+    sideBySide(
+      '`expiration` is the life of a session whose cookie has none',
+      async (side) => {
+        const store = await side.open({ expiration: 120_000 })
+        await store.set('one', sessionFor(undefined))
+        return ((await side.rows()) as { seconds: number }[])[0]!.seconds
+      },
+      { both: 120 },
+    )
+
+    sideBySide(
+      '`createDatabaseTable` false makes no table',
+      async (side) => {
+        const store = await side.open({ createDatabaseTable: false })
+        const before = await side.query('SHOW TABLES')
+        await store.createDatabaseTable()
+        await store.createDatabaseTable()
+        return [before.length, (await side.query('SHOW TABLES')).length]
+      },
+      { both: [0, 1] },
+    )
+
+    sideBySide(
+      'the table is made to the letter',
+      async (side) => {
+        await side.open()
+        const [row] = await side.query('SHOW CREATE TABLE sessions')
+        return row!['Create Table'].replace(/ DEFAULT CHARSET.*/, '') as string
+      },
+      {
+        both:
+          'CREATE TABLE `sessions` (\n' +
+          '  `session_id` varchar(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,\n' +
+          '  `expires` int(11) unsigned NOT NULL,\n' +
+          '  `data` mediumtext CHARACTER SET utf8mb4 COLLATE utf8mb4_bin DEFAULT NULL,\n' +
+          '  PRIMARY KEY (`session_id`)\n' +
+          ') ENGINE=InnoDB',
+      },
+    )
+
+    for (const endConnectionOnClose of [undefined, true, false]) {
+      sideBySide(
+        `\`endConnectionOnClose\` ${endConnectionOnClose}, with a pool of the app's`,
+        async (side) => {
+          const pool = createPool(side.url)
+          const options = endConnectionOnClose === undefined ? {} : { endConnectionOnClose }
+          const store = await side.open(options, pool)
+          await store.close()
+          const state = await pool.query('SELECT 1').then(
+            () => 'open',
+            () => 'ended',
+          )
+          if (state === 'open') await pool.end()
+          return [state, Object.is(store.connection, pool)]
+        },
+        { both: [endConnectionOnClose === true ? 'ended' : 'open', true] },
+      )
+    }
+
+    sideBySide(
+      '`disableTouch` leaves the expiry alone',
+      async (side) => {
+        const store = await side.open({ disableTouch: true })
+        await store.set('one', sessionFor(600))
+        await called((done) => store.touch('one', sessionFor(7_200), done))
+        return ((await side.rows()) as { seconds: number }[])[0]!.seconds
+      },
+      { both: 600 },
+    )
+
+    sideBySide(
+      '`charset` does not get in the way of any text',
+      async (side) => {
+        const store = await side.open({ charset: 'utf8mb4_bin' })
+        await store.set('one', sessionFor(undefined, { name: 'Zoë 🧥' }))
+        return (await store.get('one'))!['name']
+      },
+      { both: 'Zoë 🧥' },
+    )
+
+    const schema = {
+      tableName: 'visits of the shop',
+      columnNames: { session_id: 'id', expires: 'until', data: 'what' },
+    }
+
+    sideBySide(
+      '`schema` names the table and its columns, for every method but `all`',
+      async (side) => {
+        const store = await side.open({ schema })
+        await store.set('one', sessionFor(600, { views: 1 }))
+        await store.touch('one', sessionFor(7_200))
+        const seen = [(await store.get('one'))!['views'], await store.length()]
+        await store.clearExpiredSessions()
+        await store.destroy('one')
+        const columns = await side.query('SHOW COLUMNS FROM `visits of the shop`')
+        await store.clear()
+        return [...seen, columns.map((column) => column['Field'] as string)]
+      },
+      { both: [1, 1, ['id', 'until', 'what']] },
+    )
+
+    sideBySide(
+      '`schema` and `all`',
+      async (side) => {
+        const store = await side.open({ schema })
+        await store.set('one', sessionFor(600, { views: 1 }))
+        return Object.entries(await store.all()).map(([id, session]) => [id, session?.['views']])
+      },
+      {
+        theirs: [['undefined', undefined]],
+        ours: [['one', 1]],
+        reason: 'custom columns everywhere',
+      },
+    )
+
+    sideBySide(
+      'an unknown column name is refused',
+      (side) => {
+        try {
+          return typeof new side.MySQLStore({ ...side.where, schema: { columnNames: { sid: 'id' } } })
+        } catch (error) {
+          return (error as Error).message.slice(0, 111)
+        }
+      },
+      {
+        both: 'Unknown column specified ("sid"). Only the following columns are configurable: "session_id", "expires", "data".',
+      },
+    )
+
+    for (const [kind, connect] of Object.entries({
+      'a pool with promises': (url: string) => createPool(url),
+      'a pool with callbacks': (url: string) => createCallbackPool(url),
+      'a connection with promises': (url: string) => createConnection(url),
+      'a connection with callbacks': (url: string) => createCallbackConnection(url),
+    })) {
+      sideBySide(
+        `the second parameter may be ${kind}`,
+        async (side) => {
+          const connection = await connect(side.url)
+          onTestFinished(async () => {
+            await connection.end()
+          })
+          const store = await side.open({}, connection)
+          await store.set('one', sessionFor(undefined, { views: 1 }))
+          return [
+            (await store.get('one'))!['views'],
+            Object.is(store.connection, connection),
+            await store.length(),
+          ]
+        },
+        { both: [1, true, 1] },
+      )
+    }
+  })
+
+  describe('what goes wrong', () => {
+    sideBySide(
+      'a clearing that fails by the timer',
+      async (side) => {
+        const rejections: unknown[] = []
+        const listener = (error: unknown): void => void rejections.push(error)
+        const others = process.listeners('unhandledRejection')
+        process.removeAllListeners('unhandledRejection').on('unhandledRejection', listener)
+        onTestFinished(() => {
+          process.removeAllListeners('unhandledRejection')
+          for (const other of others) process.on('unhandledRejection', other)
+        })
+        const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
+        onTestFinished(() => warned.mockRestore())
+        const store = await side.open({ clearExpired: false })
+        let tries = 0
+        let tried: () => void = () => undefined
+        const thrice = new Promise<void>((resolve) => (tried = resolve))
+        store.clearExpiredSessions = () => {
+          if (++tries === 3) tried()
+          return Promise.reject(new Error('the database is away'))
+        }
+        store.setExpirationInterval(1)
+        await thrice
+        store.clearExpirationInterval()
+        await new Promise(setImmediate)
+        return rejections.length > 0 ? 'ends the process' : 'is a warning'
+      },
+      { theirs: 'ends the process', ours: 'is a warning', reason: 'failed clean-ups are survived' },
+    )
+
+    sideBySide(
+      '`onReady` asked for after a start that failed',
+      async (side) => {
+        const store = side.make({ database: 'there_is_no_such_database' })
+        await store.onReady().catch(() => undefined)
+        const late = store.onReady().then(
+          () => 'fulfilled',
+          () => 'rejected',
+        )
+        const turns = async () => {
+          for (let turn = 0; turn < 10; turn++) await new Promise(setImmediate)
+          return 'never settles'
+        }
+        return Promise.race([late, turns()])
+      },
+      { theirs: 'never settles', ours: 'rejected', reason: 'onReady always settles' },
+    )
+
+    sideBySide(
+      'a session that was read, ended by others, and is then stored',
+      async (side) => {
+        const store = await side.open()
+        await store.set('one', sessionFor(undefined))
+        const read = (await store.get('one'))!
+        await side.query('DELETE FROM sessions')
+        await store.set('one', read)
+        return ((await side.rows()) as unknown[]).length
+      },
+      { theirs: 1, ours: 0, reason: 'ended sessions never come back' },
+    )
+
+    sideBySide(
+      'a session that two read, change and store',
+      async (side) => {
+        const store = await side.open()
+        await store.set('one', sessionFor(undefined, { views: 1 }))
+        const [mine, theirs] = [(await store.get('one'))!, (await store.get('one'))!]
+        mine['mine'] = true
+        theirs['theirs'] = true
+        await store.set('one', mine)
+        await store.set('one', theirs)
+        const { cookie: _, ...data } = (await store.get('one'))!
+        return data
+      },
+      {
+        theirs: { views: 1, theirs: true },
+        ours: { views: 1, mine: true, theirs: true },
+        reason: 'concurrent updates are merged',
+      },
+    )
+
+    sideBySide(
+      'a database that is away is an error, by promise and by callback',
+      async (side) => {
+        const store = side.make({ database: 'there_is_no_such_database' })
+        const byPromise = await store.get('one').then(
+          () => 'found',
+          (error: unknown) => error instanceof Error,
+        )
+        const byCallback = await called((done) => store.get('one', done)).then(
+          () => 'found',
+          (error: unknown) => error instanceof Error,
+        )
+        return [byPromise, byCallback]
+      },
+      { both: [true, true] },
+    )
+  })
+
+  function called<Value>(act: (done: Done<Value>) => unknown): Promise<Value | undefined> {
+    return new Promise((resolve, reject) => {
+      act((error, value) => (error ? reject(error as Error) : resolve(value)))
+    })
+  }
+})

@@ -7,7 +7,7 @@ import { ExpressStore } from 'coatcheck/express'
 import { MySQLStore } from 'coatcheck/mysql'
 import { SQLiteStore } from 'coatcheck/sqlite'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
-import { freshDatabase } from '../servers/databases.ts'
+import { databases, freshDatabase } from '../servers/databases.ts'
 import type { Done, Handler, SessionModule } from './express-session-types.ts'
 import { routes, Visited } from './visited.ts'
 
@@ -22,9 +22,15 @@ const stores: Record<string, () => Promise<SessionStore>> = {
     onTestFinished(() => rm(folder, { recursive: true }))
     return new SQLiteStore(join(folder, 'sessions.db'))
   },
-  MySQLStore: async () => new MySQLStore(await freshDatabase()),
-  'MySQLStore on a table of express-mysql-session': async () =>
-    new MySQLStore(await freshDatabase(), { layout: 'express-mysql-session' }),
+  ...Object.fromEntries(
+    databases().flatMap(({ name, server }) => [
+      [`MySQLStore on ${name}`, async () => new MySQLStore(await freshDatabase(server))],
+      [
+        `MySQLStore on ${name}, a table of express-mysql-session`,
+        async () => new MySQLStore(await freshDatabase(server), { layout: 'express-mysql-session' }),
+      ],
+    ]),
+  ),
 }
 
 /** Lets all go on once `count` have come. */

@@ -347,7 +347,7 @@ async function serve(session: SessionModule, kind: Kind): Promise<App> {
       await (request.session as unknown as { signIn(user: string): Promise<void> }).signIn('ada')
       response.end()
     },
-    user: (request, response) => response.end(JSON.stringify(request.session['userId'] ?? null)),
+    user: (request, response) => response.end(JSON.stringify(request.session['boundUserId'] ?? null)),
   }
   const app = express()
   app.use(

@@ -10,7 +10,7 @@ import express, { type RequestHandler } from 'express'
 import { createPool, type Pool, type RowDataPacket } from 'mysql2/promise'
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { keyOf } from '../../dist/core/token.js'
-import { freshDatabase } from '../servers/databases.ts'
+import { freshDatabase, onEachServer } from '../servers/databases.ts'
 import type { SessionModule, SideRequest } from './express-session-types.ts'
 
 // MySQLStore on a table that apps with the real express-session and express-mysql-session use at the same time.
@@ -27,190 +27,192 @@ const secret = 'the secret of both apps'
 const schema = { tableName: 'visits', columnNames: { session_id: 'sid', expires: 'until', data: 'payload' } }
 const layout = { layout: 'express-mysql-session', table: 'visits', columns: schema.columnNames } as const
 
-let pool: Pool
-let sessions: Sessions
-let old: string
-let moved: string
-let arrived: Promise<void>
-let finishSlow: () => void
+onEachServer('an old table in use', ({ server: database }) => {
+  let pool: Pool
+  let sessions: Sessions
+  let old: string
+  let moved: string
+  let arrived: Promise<void>
+  let finishSlow: () => void
 
-beforeEach(async () => {
-  pool = createPool(await freshDatabase())
-  onTestFinished(() => pool.end())
-  const theirStore = new IncumbentStore({ schema, clearExpired: false }, pool)
-  await theirStore.onReady()
-  const store = new MySQLStore(pool, layout)
-  sessions = createSessions({
-    store,
-    secret,
-    cookie: { name: 'connect.sid' },
-    lifetime: { absolute: false },
-    sweep: false,
-  })
-  let arrive: () => void
-  arrived = new Promise((resolve) => (arrive = resolve))
-  const finished = new Promise<void>((resolve) => (finishSlow = resolve))
-  const wait = () => {
-    arrive()
-    return finished
-  }
-  old = await serve(
-    incumbent({
-      store: theirStore,
+  beforeEach(async () => {
+    pool = createPool(await freshDatabase(database))
+    onTestFinished(() => pool.end())
+    const theirStore = new IncumbentStore({ schema, clearExpired: false }, pool)
+    await theirStore.onReady()
+    const store = new MySQLStore(pool, layout)
+    sessions = createSessions({
+      store,
       secret,
-      resave: false,
-      saveUninitialized: false,
-    }) as unknown as RequestHandler,
-    wait,
-  )
-  moved = await serve(session(sessions) as RequestHandler, wait)
-})
-
-async function serve(middleware: RequestHandler, wait: () => Promise<void>): Promise<string> {
-  const app = express()
-  app.use(middleware)
-  app.get('/look', (request, response) => void response.json({ ...request.session, cookie: undefined }))
-  app.post('/set/:key/:value', (request, response) => {
-    const { key, value } = request.params
-    Object.assign(request.session, { [key]: value })
-    response.end()
-  })
-  app.post('/slow', async (request, response) => {
-    Object.assign(request.session, { slow: 'yes' })
-    await wait()
-    response.end()
-  })
-  app.post('/end', (request, response, next) => {
-    ;(request as unknown as SideRequest).session.destroy((error) => (error ? next(error) : response.end()))
-  })
-  const server = createServer(app).listen(0, '127.0.0.1')
-  // fetch would use a connection that is kept alive for the next server that gets this port.
-  server.maxRequestsPerSocket = 1
-  await once(server, 'listening')
-  onTestFinished(() => {
-    server.close()
-    server.closeAllConnections()
-  })
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-}
-
-/** A browser with one cookie. */
-class Browser {
-  cookie = ''
-
-  async send(method: string, url: string): Promise<Response> {
-    const response = await fetch(url, { method, headers: { cookie: this.cookie } })
-    for (const cookie of response.headers.getSetCookie()) this.cookie = cookie.split(';', 1)[0]!
-    return response
-  }
-
-  async look(app: string): Promise<unknown> {
-    return (await this.send('GET', `${app}/look`)).json()
-  }
-
-  /** Whoever keeps the cookie of now. */
-  clone(): Browser {
-    return Object.assign(new Browser(), { cookie: this.cookie })
-  }
-}
-
-async function rows(): Promise<RowDataPacket[]> {
-  return (await pool.query<RowDataPacket[]>('SELECT * FROM visits'))[0]
-}
-
-describe.each(['old', 'moved'] as const)('a session that began in the %s app', (where) => {
-  test('is known, changed and ended in both, by one cookie and in one row', async () => {
-    const [first, second] = where === 'old' ? [old, moved] : [moved, old]
-    const browser = new Browser()
-    await browser.send('POST', `${first}/set/name/Ada`)
-    const { cookie } = browser
-    expect(await browser.look(second)).toEqual({ name: 'Ada' })
-    await browser.send('POST', `${second}/set/theme/dark`)
-    expect(await browser.look(first)).toEqual({ name: 'Ada', theme: 'dark' })
-    expect([browser.cookie, (await rows()).length]).toEqual([cookie, 1])
-    await browser.clone().send('POST', `${second}/end`)
-    for (const app of [first, second]) expect(await browser.clone().look(app)).toEqual({})
-    expect(await rows()).toEqual([])
-  })
-
-  test('keeps what the old app changed while a request of the moved app was under way', async () => {
-    const browser = new Browser()
-    await browser.send('POST', `${where === 'old' ? old : moved}/set/name/Ada`)
-    const slow = browser.clone().send('POST', `${moved}/slow`)
-    await arrived
-    await browser.clone().send('POST', `${old}/set/theme/dark`)
-    finishSlow()
-    await slow
-    for (const app of [old, moved]) {
-      expect(await browser.look(app)).toEqual({ name: 'Ada', theme: 'dark', slow: 'yes' })
+      cookie: { name: 'connect.sid' },
+      lifetime: { absolute: false },
+      sweep: false,
+    })
+    let arrive: () => void
+    arrived = new Promise((resolve) => (arrive = resolve))
+    const finished = new Promise<void>((resolve) => (finishSlow = resolve))
+    const wait = () => {
+      arrive()
+      return finished
     }
+    old = await serve(
+      incumbent({
+        store: theirStore,
+        secret,
+        resave: false,
+        saveUninitialized: false,
+      }) as unknown as RequestHandler,
+      wait,
+    )
+    moved = await serve(session(sessions) as RequestHandler, wait)
   })
 
-  test('stays ended, though a request of the moved app was under way when the old app ended it', async () => {
-    const browser = new Browser()
-    await browser.send('POST', `${where === 'old' ? old : moved}/set/name/Ada`)
-    const slow = browser.clone().send('POST', `${moved}/slow`)
-    await arrived
-    await browser.clone().send('POST', `${old}/end`)
-    finishSlow()
-    await slow
-    expect(await rows()).toEqual([])
-  })
-})
-
-test('a row of ours is as the old package writes it', async () => {
-  const browser = new Browser()
-  await browser.send('POST', `${moved}/set/name/Ada`)
-  const [row] = await rows()
-  expect(Object.keys(row!)).toEqual(['sid', 'until', 'payload'])
-  const { cookie, ...data } = JSON.parse(row!['payload'] as string) as { cookie: object }
-  expect(data).toEqual({ name: 'Ada' })
-  expect(cookie).toMatchObject({ httpOnly: true, path: '/' })
-  expect(row!['sid']).toBe(/s:(.*)\./.exec(decodeURIComponent(browser.cookie))![1])
-})
-
-test('a session that signed in here is found by its user, and ended for the old app too', async () => {
-  const browser = new Browser()
-  const work = sessions.begin()
-  await work.session!.signIn('ada')
-  await work.commit()
-  browser.cookie = `connect.sid=${encodeURIComponent(cookieFor(work.id))}`
-  expect(await browser.look(old)).toMatchObject({ coatcheck: { userId: 'ada' } })
-  expect(await sessions.user('ada').list()).toHaveLength(1)
-  expect(await sessions.user('ada').revokeAll()).toBe(1)
-  expect(await browser.clone().look(old)).toEqual({})
-})
-
-test('in the new layout, a stored key is never taken for a token', async () => {
-  const store = new MySQLStore(pool)
-  const fresh = createSessions({ store, secret, sweep: false })
-  const work = fresh.begin()
-  Object.assign(work.session!, { name: 'Ada' })
-  await work.commit()
-  const [[row]] = await pool.query<RowDataPacket[]>('SELECT session_key FROM coatcheck_sessions')
-  const stored = (row!['session_key'] as Buffer).toString('hex')
-  expect(stored).toBe(keyOf(work.id))
-  expect((await fresh.load(work.id)).isNew).toBe(false)
-  expect((await fresh.load(stored)).isNew).toBe(true)
-})
-
-function cookieFor(token: string): string {
-  const { sign } = require('cookie-signature') as { sign(value: string, secret: string): string }
-  return `s:${sign(token, secret)}`
-}
-
-test('methods that an app puts in place of the store of coatcheck/express-mysql-session are called', async () => {
-  const Store = (require('coatcheck/express-mysql-session') as typeof expressMySQLSession)(session)
-  const store = new Store({ schema, clearExpired: false }, pool)
-  const reads: string[] = []
-  const get = store.get.bind(store)
-  store.get = (id, callback) => {
-    reads.push(id)
-    return get(id, callback)
+  async function serve(middleware: RequestHandler, wait: () => Promise<void>): Promise<string> {
+    const app = express()
+    app.use(middleware)
+    app.get('/look', (request, response) => void response.json({ ...request.session, cookie: undefined }))
+    app.post('/set/:key/:value', (request, response) => {
+      const { key, value } = request.params
+      Object.assign(request.session, { [key]: value })
+      response.end()
+    })
+    app.post('/slow', async (request, response) => {
+      Object.assign(request.session, { slow: 'yes' })
+      await wait()
+      response.end()
+    })
+    app.post('/end', (request, response, next) => {
+      ;(request as unknown as SideRequest).session.destroy((error) => (error ? next(error) : response.end()))
+    })
+    const server = createServer(app).listen(0, '127.0.0.1')
+    // fetch would use a connection that is kept alive for the next server that gets this port.
+    server.maxRequestsPerSocket = 1
+    await once(server, 'listening')
+    onTestFinished(() => {
+      server.close()
+      server.closeAllConnections()
+    })
+    return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
   }
-  const measured = await serve(session({ store, secret }) as RequestHandler, () => Promise.resolve())
-  const browser = new Browser()
-  await browser.send('POST', `${old}/set/name/Ada`)
-  expect(await browser.look(measured)).toEqual({ name: 'Ada' })
-  expect(reads.length).toBeGreaterThan(0)
+
+  /** A browser with one cookie. */
+  class Browser {
+    cookie = ''
+
+    async send(method: string, url: string): Promise<Response> {
+      const response = await fetch(url, { method, headers: { cookie: this.cookie } })
+      for (const cookie of response.headers.getSetCookie()) this.cookie = cookie.split(';', 1)[0]!
+      return response
+    }
+
+    async look(app: string): Promise<unknown> {
+      return (await this.send('GET', `${app}/look`)).json()
+    }
+
+    /** Whoever keeps the cookie of now. */
+    clone(): Browser {
+      return Object.assign(new Browser(), { cookie: this.cookie })
+    }
+  }
+
+  async function rows(): Promise<RowDataPacket[]> {
+    return (await pool.query<RowDataPacket[]>('SELECT * FROM visits'))[0]
+  }
+
+  describe.each(['old', 'moved'] as const)('a session that began in the %s app', (where) => {
+    test('is known, changed and ended in both, by one cookie and in one row', async () => {
+      const [first, second] = where === 'old' ? [old, moved] : [moved, old]
+      const browser = new Browser()
+      await browser.send('POST', `${first}/set/name/Ada`)
+      const { cookie } = browser
+      expect(await browser.look(second)).toEqual({ name: 'Ada' })
+      await browser.send('POST', `${second}/set/theme/dark`)
+      expect(await browser.look(first)).toEqual({ name: 'Ada', theme: 'dark' })
+      expect([browser.cookie, (await rows()).length]).toEqual([cookie, 1])
+      await browser.clone().send('POST', `${second}/end`)
+      for (const app of [first, second]) expect(await browser.clone().look(app)).toEqual({})
+      expect(await rows()).toEqual([])
+    })
+
+    test('keeps what the old app changed while a request of the moved app was under way', async () => {
+      const browser = new Browser()
+      await browser.send('POST', `${where === 'old' ? old : moved}/set/name/Ada`)
+      const slow = browser.clone().send('POST', `${moved}/slow`)
+      await arrived
+      await browser.clone().send('POST', `${old}/set/theme/dark`)
+      finishSlow()
+      await slow
+      for (const app of [old, moved]) {
+        expect(await browser.look(app)).toEqual({ name: 'Ada', theme: 'dark', slow: 'yes' })
+      }
+    })
+
+    test('stays ended, though a request of the moved app was under way when the old app ended it', async () => {
+      const browser = new Browser()
+      await browser.send('POST', `${where === 'old' ? old : moved}/set/name/Ada`)
+      const slow = browser.clone().send('POST', `${moved}/slow`)
+      await arrived
+      await browser.clone().send('POST', `${old}/end`)
+      finishSlow()
+      await slow
+      expect(await rows()).toEqual([])
+    })
+  })
+
+  test('a row of ours is as the old package writes it', async () => {
+    const browser = new Browser()
+    await browser.send('POST', `${moved}/set/name/Ada`)
+    const [row] = await rows()
+    expect(Object.keys(row!)).toEqual(['sid', 'until', 'payload'])
+    const { cookie, ...data } = JSON.parse(row!['payload'] as string) as { cookie: object }
+    expect(data).toEqual({ name: 'Ada' })
+    expect(cookie).toMatchObject({ httpOnly: true, path: '/' })
+    expect(row!['sid']).toBe(/s:(.*)\./.exec(decodeURIComponent(browser.cookie))![1])
+  })
+
+  test('a session that signed in here is found by its user, and ended for the old app too', async () => {
+    const browser = new Browser()
+    const work = sessions.begin()
+    await work.session!.signIn('ada')
+    await work.commit()
+    browser.cookie = `connect.sid=${encodeURIComponent(cookieFor(work.id))}`
+    expect(await browser.look(old)).toMatchObject({ coatcheck: { userId: 'ada' } })
+    expect(await sessions.user('ada').list()).toHaveLength(1)
+    expect(await sessions.user('ada').revokeAll()).toBe(1)
+    expect(await browser.clone().look(old)).toEqual({})
+  })
+
+  test('in the new layout, a stored key is never taken for a token', async () => {
+    const store = new MySQLStore(pool)
+    const fresh = createSessions({ store, secret, sweep: false })
+    const work = fresh.begin()
+    Object.assign(work.session!, { name: 'Ada' })
+    await work.commit()
+    const [[row]] = await pool.query<RowDataPacket[]>('SELECT session_key FROM coatcheck_sessions')
+    const stored = (row!['session_key'] as Buffer).toString('hex')
+    expect(stored).toBe(keyOf(work.id))
+    expect((await fresh.load(work.id)).isNew).toBe(false)
+    expect((await fresh.load(stored)).isNew).toBe(true)
+  })
+
+  function cookieFor(token: string): string {
+    const { sign } = require('cookie-signature') as { sign(value: string, secret: string): string }
+    return `s:${sign(token, secret)}`
+  }
+
+  test('methods that an app puts in place of the store of coatcheck/express-mysql-session are called', async () => {
+    const Store = (require('coatcheck/express-mysql-session') as typeof expressMySQLSession)(session)
+    const store = new Store({ schema, clearExpired: false }, pool)
+    const reads: string[] = []
+    const get = store.get.bind(store)
+    store.get = (id, callback) => {
+      reads.push(id)
+      return get(id, callback)
+    }
+    const measured = await serve(session({ store, secret }) as RequestHandler, () => Promise.resolve())
+    const browser = new Browser()
+    await browser.send('POST', `${old}/set/name/Ada`)
+    expect(await browser.look(measured)).toEqual({ name: 'Ada' })
+    expect(reads.length).toBeGreaterThan(0)
+  })
 })

@@ -186,7 +186,7 @@ describe('a session of coatcheck', () => {
         code: 'ERR_SESSION_GONE',
         message: expect.stringContaining('the session middleware of coatcheck/express') as string,
       })
-      expect([session.userId, session.createdAt]).toEqual([undefined, undefined])
+      expect([session.boundUserId, session.createdAt]).toEqual([undefined, undefined])
     },
   )
 })
@@ -233,7 +233,12 @@ describe('a session of coatcheck with a unit of work', () => {
     session.touch()
     const twice = ['regenerate', 'destroy', 'reload', 'save'].flatMap((name) => [[name], [name]])
     expect(done).toEqual([['signIn', 'ada'], ['signOut'], ['rotate'], ...twice, ['touch']])
-    expect(session).toMatchObject({ id: 'token', publicId: 'public', userId: 'ada', createdAt: new Date(0) })
+    expect(session).toMatchObject({
+      id: 'token',
+      publicId: 'public',
+      boundUserId: 'ada',
+      createdAt: new Date(0),
+    })
     expect(Object.keys(session)).toEqual(['cookie'])
   })
 
@@ -253,6 +258,15 @@ describe('a session of coatcheck with a unit of work', () => {
     const { session: fresh } = sessionWith()
     Object.assign(fresh, own)
     expect({ ...fresh }).toEqual({ cookie: fresh.cookie, ...own })
+  })
+
+  test('has a userId only where the app put one, as under express-session', () => {
+    const { session } = sessionWith()
+    expect([session.userId, 'userId' in session]).toEqual([undefined, false])
+    session.userId = 7
+    expect([session.userId, session.boundUserId]).toEqual([7, 'ada'])
+    delete session.userId
+    expect([session.userId, session.boundUserId]).toEqual([undefined, 'ada'])
   })
 
   test('refuses to act once the request has gone on with another session', async () => {

@@ -5,7 +5,7 @@ import { scenarios } from './scenarios.ts'
 import { setStage, type Stage } from './stage.ts'
 
 // Nothing that was acknowledged is lost, nobody sees what is another's, every error is typed, and all works again by itself.
-// Here each fault happens a few times; `npm run test:faults` does it many times.
+// Here each fault happens a few times; `npm run test:long -- faults` does it many times.
 
 const nothingWrong = { lost: 0, cameBack: 0, foreign: 0, untyped: 0, strange: [] }
 

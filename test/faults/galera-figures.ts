@@ -2,7 +2,10 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { format, resolveConfig } from 'prettier'
 
 const page = 'docs/galera.md'
-const [begin, end] = ['<!-- measured by npm run test:galera:long -->', '<!-- end of what was measured -->']
+const [begin, end] = [
+  '<!-- measured by npm run test:long -- galera --write -->',
+  '<!-- end of what was measured -->',
+]
 
 /** What the tests on Galera saw. */
 export class Figures {

@@ -9,7 +9,7 @@ import { startGalera } from '../servers/galera.ts'
 import { Browser } from '../shared/browser.ts'
 import { Figures } from './galera-figures.ts'
 
-/** `npm run test:galera:long` does more of everything, and writes down what it saw. */
+/** `npm run test:long -- galera --write` does more of everything, and writes down what it saw. */
 const long = process.env['GALERA'] === 'long'
 const rounds = long ? 1_000 : 200
 const sideBySide = 8

@@ -9,7 +9,7 @@ export interface Runs {
 /** A fault, and how it is brought about. */
 export interface Scenario {
   readonly fault: string
-  /** How often it happens within `npm test`, and in `npm run test:faults`. */
+  /** How often it happens within `npm test`, and in `npm run test:long -- faults`. */
   readonly runs: Runs
   /** Where it needs another stage than the one for all. */
   readonly stage?: StageOptions

@@ -1,4 +1,4 @@
-// npm run test:faults: each fault many times; the outcome goes into docs/faults.md. With `short`, as in npm test, and it is only printed.
+// npm run test:long -- faults: each fault many times; the outcome goes into docs/faults.md. With `short`, as in npm test, and it is only printed.
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { format, resolveConfig } from 'prettier'
@@ -9,7 +9,7 @@ import { scenarios } from './scenarios.ts'
 import { setStage } from './stage.ts'
 
 const page = join(import.meta.dirname, '../../docs/faults.md')
-const [begin, end] = ['<!-- measured by npm run test:faults -->', '<!-- end of what was measured -->']
+const [begin, end] = ['<!-- measured by npm run test:long -- faults -->', '<!-- end of what was measured -->']
 
 const form = process.argv[2] === 'short' ? 'short' : 'long'
 const stage = await setStage()

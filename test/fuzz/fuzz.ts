@@ -4,7 +4,7 @@ import { inspect } from 'node:util'
 import fc from 'fast-check'
 import { vi } from 'vitest'
 
-/** Set to `nightly` by `npm run test:fuzz`. */
+/** Set to `nightly` by `npm run test:long -- fuzz`. */
 const isNightly = process.env['COATCHECK_FUZZ'] === 'nightly'
 
 /**
@@ -22,7 +22,7 @@ vi.setConfig({ testTimeout: (isNightly ? 12 * 60 : 10) * 60_000 })
 /** Milliseconds that no bad input may take: what takes longer, anyone could send all day. */
 const longest = 50
 
-/** How many inputs are tried: by `npm test`, and by `npm run test:fuzz`. */
+/** How many inputs are tried: by `npm test`, and by `npm run test:long -- fuzz`. */
 export interface Counts {
   readonly ci: number
   readonly nightly: number

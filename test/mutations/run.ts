@@ -1,5 +1,5 @@
 // Breaks one rule of the source at a time, in a copy, and looks which tests see it:
-// npm run test:mutations [-- part of a name]. A run of all of them writes docs/mutations.md.
+// npm run test:long -- mutations [part of a name]. A run of all of them writes docs/mutations.md.
 import { execFile } from 'node:child_process'
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -83,7 +83,13 @@ async function failures(tests: readonly string[], stores: readonly string[]): Pr
   const names = others.length > 0 ? [`--testNamePattern=^(?!.*(${others.join('|')}))`] : []
   const limits = [`--testTimeout=${longestTest}`, ...names]
   const options = ['run', ...tests, '--reporter=json', `--outputFile=${report}`, ...limits]
-  const env = { ...process.env, COATCHECK_MARIADB: mariadb.url, COATCHECK_SEED: '1', COATCHECK_SHRINK: '0' }
+  const env = {
+    ...process.env,
+    COATCHECK_MARIADB: mariadb.url,
+    COATCHECK_MYSQL: 'none',
+    COATCHECK_SEED: '1',
+    COATCHECK_SHRINK: '0',
+  }
   // It ends with 1 where tests fail: the report says which.
   await run(join(bin, 'vitest'), options, { cwd: folder, env, timeout: longest }).catch(() => undefined)
   const { testResults } = readReport(report)
@@ -130,7 +136,7 @@ function page(found: readonly Found[]): string {
   )
   return `# Rules that were broken to see whether a test notices
 
-\`npm run test:mutations\` breaks one rule of the source at a time, in a copy, runs the tests that should notice on it, and
+\`npm run test:long -- mutations\` breaks one rule of the source at a time, in a copy, runs the tests that should notice on it, and
 writes this page. It fails if a broken rule goes unnoticed. The rules are in \`test/mutations/mutations.ts\`.
 
 | broken rule | where | noticed by |

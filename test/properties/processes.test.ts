@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { SessionStore } from 'coatcheck'
 import { afterAll, afterEach, describe, expect, test } from 'vitest'
-import { freshDatabase } from '../servers/databases.ts'
+import { databases, freshDatabase } from '../servers/databases.ts'
 import { begin, hour, type Jar, realTime, sessionsOn } from './acts.ts'
 import type { Checks, Invariant } from './facts.ts'
 import { History } from './history.ts'
@@ -56,10 +56,26 @@ const properties: readonly (readonly [string, Focus, readonly Invariant[]])[] = 
   ['keep what they acknowledged, and nothing that was ended', focus, ['I2', 'I3', 'I4', 'I7', 'I11']],
 ]
 
-describe.each(Object.keys(places) as PlaceName[])('three processes on one database of %s', (name) => {
+interface SharedPlace {
+  readonly title: string
+  readonly name: PlaceName
+  make(): Promise<string>
+}
+
+const sharedPlaces = (Object.keys(places) as PlaceName[]).flatMap((name): SharedPlace[] =>
+  name === 'sqlite'
+    ? [{ title: name, name, make: newFile }]
+    : databases().map(({ name: database, server }) => ({
+        title: `${name} on ${database}`,
+        name,
+        make: () => freshDatabase(server),
+      })),
+)
+
+describe.each(sharedPlaces)('three processes on one database of $title', ({ title, name, make }) => {
   test.each(properties)(`%s (${runs(6)} programs)`, { timeout }, async (_, made, about) => {
     const { open, traits } = places[name]
-    const where = name === 'sqlite' ? await newFile() : await freshDatabase()
+    const where = await make()
     const store = open(where)
     cleanUps.push(() => store.close())
     const children = Array.from({ length: apps }, () => startApp(name, where))
@@ -69,12 +85,12 @@ describe.each(Object.keys(places) as PlaceName[])('three processes on one databa
       6,
       async (program) => {
         const checks = await play(program, store, traits, children)
-        for (const counts of [own, tally]) counts.add(name, checks)
+        for (const counts of [own, tally]) counts.add(title, checks)
       },
       { shown, again: 'The same program again, which processes come through in another order each time' },
     )
     await expect(property).resolves.toBeUndefined()
-    expect(own.neverChecked(name, isReplay ? [] : about), 'never checked').toEqual([])
+    expect(own.neverChecked(title, isReplay ? [] : about), 'never checked').toEqual([])
   })
 })
 

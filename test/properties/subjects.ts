@@ -2,7 +2,7 @@ import { MemoryStore, type SessionStore } from 'coatcheck'
 import { MySQLStore } from 'coatcheck/mysql'
 import { SQLiteStore } from 'coatcheck/sqlite'
 import { createPool } from 'mysql2/promise'
-import { freshDatabase } from '../servers/databases.ts'
+import { databases, freshDatabase } from '../servers/databases.ts'
 import { oldTable, ownTable, type StoreTraits } from './store-traits.ts'
 
 /** A store that programs are played on, one after the other. */
@@ -42,18 +42,29 @@ export const subjects: readonly Subject[] = [
       }
     },
   },
-  { name: 'MySQLStore', traits: ownTable, share: 10, open: () => openMySQL('coatcheck_sessions') },
-  {
-    name: "MySQLStore on express-mysql-session's table",
-    traits: oldTable,
-    share: 10,
-    open: () => openMySQL('sessions', 'express-mysql-session'),
-  },
+  ...databases().flatMap(({ name, server }): Subject[] => [
+    {
+      name: `MySQLStore on ${name}`,
+      traits: ownTable,
+      share: 10,
+      open: () => openMySQL(server, 'coatcheck_sessions'),
+    },
+    {
+      name: `MySQLStore on ${name}, express-mysql-session's table`,
+      traits: oldTable,
+      share: 10,
+      open: () => openMySQL(server, 'sessions', 'express-mysql-session'),
+    },
+  ]),
 ]
 
-async function openMySQL(table: string, layout?: 'express-mysql-session'): Promise<OpenedSubject> {
+async function openMySQL(
+  server: string,
+  table: string,
+  layout?: 'express-mysql-session',
+): Promise<OpenedSubject> {
   // One connection: one call at a time is all that is let go, and waits for the disk are not what is looked at.
-  const pool = createPool({ uri: await freshDatabase(), connectionLimit: 1 })
+  const pool = createPool({ uri: await freshDatabase(server), connectionLimit: 1 })
   const store = new MySQLStore(pool, { ...(layout && { layout }) })
   await store.list({ limit: 1 })
   return {

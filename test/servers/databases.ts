@@ -16,19 +16,26 @@ export interface Database {
 
 /** Describes what holds on MariaDB and on MySQL. Where no MySQL runs, its tests are skipped, and their title says why. */
 export function onEachServer(title: string, body: (database: Database) => void): void {
-  const mysql = inject('mysql')
-  describe(`${title} on MariaDB`, () => {
-    body({ name: 'MariaDB', server: inject('mariadb'), start: startMariaDB })
-  })
-  if ('url' in mysql) {
-    describe(`${title} on MySQL`, () => {
-      body({ name: 'MySQL', server: mysql.url, start: startMySQL })
-    })
-  } else {
-    describe.skip(`${title} on MySQL (${mysql.absent})`, () => {
-      body({ name: 'MySQL', server: '', start: startMySQL })
+  for (const { absent, ...database } of kinds()) {
+    const name = absent === undefined ? database.name : `${database.name} (${absent})`
+    describe.skipIf(absent !== undefined)(`${title} on ${name}`, () => {
+      body(database)
     })
   }
+}
+
+/** The servers of this run: MariaDB, and MySQL where one runs. */
+export function databases(): Database[] {
+  return kinds().filter(({ absent }) => absent === undefined)
+}
+
+/** Both kinds, and of one that does not run here why. */
+function kinds(): (Database & { readonly absent?: string })[] {
+  const mysql = inject('mysql')
+  return [
+    { name: 'MariaDB', server: inject('mariadb'), start: startMariaDB },
+    { name: 'MySQL', server: '', start: startMySQL, ...('url' in mysql ? { server: mysql.url } : mysql) },
+  ]
 }
 
 /**

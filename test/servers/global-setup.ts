@@ -14,8 +14,8 @@ declare module 'vitest' {
 }
 
 /** Starts what all test files share; Vitest calls the returned function when the run is over. */
-export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  // Of a script that runs the tests many times, and lends them its own.
+export default async function setup(project: Pick<TestProject, 'provide'>): Promise<() => Promise<void>> {
+  // Of a script that runs the tests many times, and lends them its own; `none` does without MySQL.
   const lent = { mariadb: process.env['COATCHECK_MARIADB'], mysql: process.env['COATCHECK_MYSQL'] }
   const started: DatabaseServer[] = []
   const stop = async (): Promise<void> => {
@@ -26,6 +26,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
     return (await server).url
   }
   const mysql = async () => {
+    if (lent.mysql === 'none') return { absent: 'COATCHECK_MYSQL is none' }
     try {
       return { url: lent.mysql ?? (await start(startMySQL())) }
     } catch (error) {

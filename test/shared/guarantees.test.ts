@@ -6,12 +6,19 @@ import { MySQLStore } from 'coatcheck/mysql'
 import { SQLiteStore } from 'coatcheck/sqlite'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { bag, committedToken, readData, storedSession } from '../core/works.ts'
-import { freshDatabase, onEachServer } from '../servers/databases.ts'
+import { databases, freshDatabase } from '../servers/databases.ts'
 
 /** Opens a database of its own for one test, and gives a function that opens a store on it, as one app would. */
 const kinds: readonly (readonly [string, () => Promise<() => SessionStore>])[] = [
   ['in memory', () => one(new MemoryStore())],
   ['SQLite', sqlite],
+  ...databases().flatMap(({ name, server }) => [
+    [`MySQLStore on ${name}`, async () => mysql(await freshDatabase(server), {})] as const,
+    [
+      `MySQLStore on ${name}, a table of express-mysql-session`,
+      async () => mysql(await freshDatabase(server), { layout: 'express-mysql-session' }),
+    ] as const,
+  ]),
 ]
 
 async function one(store: SessionStore): Promise<() => SessionStore> {

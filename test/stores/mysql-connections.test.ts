@@ -329,11 +329,11 @@ onEachServer('connections of MySQLStore', ({ server: shared, start }) => {
       expect(await store.find([await making])).toHaveLength(1)
     })
 
-  it('may be as long as a timer waits, also for statements that have longer than that', async () => {
-    const store = openStore(url, { statementTimeout: 2 ** 31 - 1 })
-    const key = await stored(store)
-    expect(await store.find([key])).toHaveLength(1)
-  })
+    it('may be as long as a timer waits, also for statements that have longer than that', async () => {
+      const store = openStore(url, { statementTimeout: 2 ** 31 - 1 })
+      const key = await stored(store)
+      expect(await store.find([key])).toHaveLength(1)
+    })
 
     it.each([0, -1, '5', 'soon', 2 ** 31])('is refused as %j', (statementTimeout) => {
       expect(() => new MySQLStore(url, { statementTimeout: statementTimeout as number })).toThrow(

@@ -119,7 +119,7 @@ onEachServer('locks of rows', ({ server }) => {
       await lock(await otherTransaction(), key!)
       const store = openStore(watchedPool(() => Promise.resolve(), shortestWait))
       expect(await store.write([update(key!, 1)])).toMatchObject([
-        { code: 'ERR_SESSION_STORE_UNAVAILABLE', status: 503 },
+        { code: 'ERR_SESSION_STORE_BUSY', status: 503 },
       ])
       expect(refusals).toEqual(Array(5).fill(lockWaitTooLong))
     })

@@ -11,7 +11,7 @@ import { freshDatabase, onEachServer } from '../servers/databases.ts'
 import { freePort } from '../servers/ports.ts'
 import { newKey, openPool, openStore, stored } from './mysql-subject.ts'
 
-onEachServer('MySQLStore', ({ name, server }) => {
+onEachServer('MySQLStore', ({ server }) => {
   storeSuite('MySQLStore', {
     describe,
     it,
@@ -217,13 +217,13 @@ onEachServer('MySQLStore', ({ name, server }) => {
 
   describe('a database that does not answer MySQLStore', () => {
     it.each([
-      ['refuses the password', async () => (await freshDatabase(server)).replace(/:[0-9a-f]+@/, ':hunter2@')],
       ['is not there', async () => `mysql://app:hunter2@127.0.0.1:${await freePort()}/shop`],
       ['is not there under its name', async () => `mysql://app:hunter2@localhost:${await freePort()}/shop`],
     ])('and %s is a 503 that says why and never tells the password', async (_, url) => {
       const error = await rejectionOf(openStore(await url()).find([newKey()]))
       expect(error).toMatchObject({ code: 'ERR_SESSION_STORE_UNAVAILABLE', status: 503 })
-      expect(error.message).toMatch(/Access denied|ECONNREFUSED/)
+      expect(error.message).toMatch(/ECONNREFUSED/)
+      expect(error.message).not.toMatch(/127\.0\.0\.1|localhost/)
       expect(inspect(error, { depth: 10 })).not.toContain('hunter2')
       expect(String(error.stack)).not.toContain('hunter2')
     })

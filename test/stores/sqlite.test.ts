@@ -186,13 +186,13 @@ describe('a file that another connection has locked', () => {
     expect((await store.list({ limit: 10 })).items).toHaveLength(1)
   })
 
-  it('fails a write as unavailable after busyTimeout, and the store works on when the lock is gone', async () => {
+  it('fails a write as busy after busyTimeout, and the store works on when the lock is gone', async () => {
     const { store, record, unlock } = await locked(30)
     await expect(write(store, { type: 'remove', key: record.key })).rejects.toMatchObject({
-      code: 'ERR_SESSION_STORE_UNAVAILABLE',
+      code: 'ERR_SESSION_STORE_BUSY',
       status: 503,
     })
-    await expect(store.removeByUser('ada')).rejects.toMatchObject({ code: 'ERR_SESSION_STORE_UNAVAILABLE' })
+    await expect(store.removeByUser('ada')).rejects.toMatchObject({ code: 'ERR_SESSION_STORE_BUSY' })
     unlock()
     await present(store, record.key)
     expect(await write(store, { type: 'remove', key: record.key })).toBe('done')
@@ -422,12 +422,13 @@ describe('a file that cannot be used', () => {
     )
   })
 
-  it('because it is something else is unavailable, and stays as it is', async () => {
+  it('because it is something else is an error that says so, and stays as it is', async () => {
     const file = await newFile()
     const content = 'Dear diary, today I was taken for a database. '.repeat(40)
     await writeFile(file, content)
     await expect(storeAt(file).find([newKey()])).rejects.toMatchObject({
-      code: 'ERR_SESSION_STORE_UNAVAILABLE',
+      code: 'ERR_SESSION_STORE_CONFIGURATION',
+      message: expect.stringContaining('SQLITE_NOTADB'),
     })
     expect(await readFile(file, 'utf8')).toBe(content)
   })

@@ -1,5 +1,5 @@
 // Tells whether the time of `Signer.verify` shows how much of a forged signature is right. Not part of `npm test`: it is a
-// matter of statistics, and takes half a minute. `SAMPLES=40000000 npm run test:timing` looks closer.
+// matter of statistics, and takes half a minute. `SAMPLES=40000000 npm run test:long -- timing` looks closer.
 //
 // The way of dudect (Reparaz, Balasch, Verbauwhede: Dude, is my code constant time?, 2017): signatures wrong in their first
 // character and in their last are checked in random order, and Welch's t says whether the two means differ. Beyond 4.5 they

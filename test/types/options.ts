@@ -1,4 +1,4 @@
-// Checked by `npm run check:types`, never run: what has to be an error of types is one, and what is right is none.
+// Checked by `npm run check`, never run: what has to be an error of types is one, and what is right is none.
 import { type Codec, createSessions, MemoryStore, type Sessions, type SessionsOptions } from 'coatcheck'
 import session from 'coatcheck/express'
 

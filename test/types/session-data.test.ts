@@ -88,10 +88,18 @@ app.get('/', async (req, res) => {
   expect(errors).toBe('')
 })
 
-test('data of an app that is called userId or createdAt has the type that the app gave it', async () => {
+const anOldApp = `
+import express from 'express'
+import session from 'coatcheck/express'
+import type {} from 'coatcheck'
+const app = express()
+app.use(session({ secret: process.env.SESSION_SECRET }))
+`
+
+test('data of an app that is called userId or createdAt has the type that the app gave it, with session(options)', async () => {
   const errors = await compiled(
     'shadowing',
-    `${anApp}
+    `${anOldApp}
 declare module 'coatcheck' {
   interface SessionData { userId?: number; createdAt?: string }
 }
@@ -101,7 +109,56 @@ app.get('/', (req, res) => {
   const createdAt: string | undefined = req.session.createdAt
   // @ts-expect-error it is the app's number now, not our text
   const text: string | undefined = req.session.userId
-  res.json({ userId, createdAt, text, publicId: req.session.publicId })
+  const boundUserId: string | undefined = req.session.boundUserId
+  res.json({ userId, createdAt, text, boundUserId, publicId: req.session.publicId })
+})
+`,
+  )
+  expect(errors).toBe('')
+})
+
+test.each(['userId?: number', 'save: boolean'])(
+  'session(sessions) takes no data declared as %s',
+  async (member) => {
+    const [name] = member.split(/\W/)
+    const errors = await compiled(
+      `reserved-${name}`,
+      `${anApp}
+declare module 'coatcheck' {
+  interface SessionData { ${member}; cart?: string[] }
+}
+`,
+    )
+    expect(errors).toMatch(
+      new RegExp(`error TS.*SessionData declares ${name}, which is part of every session: rename your data`),
+    )
+  },
+)
+
+test('session(sessions) takes data of any name, where the app declares so', async () => {
+  const errors = await compiled(
+    'any-name',
+    `${anApp}
+declare module 'coatcheck' {
+  interface SessionData { [name: string]: unknown }
+}
+`,
+  )
+  expect(errors).toBe('')
+})
+
+test('nobody signs in by assigning userId: it is read-only', async () => {
+  const errors = await compiled(
+    'read-only',
+    `${anApp}
+app.post('/', async (req, res) => {
+  // @ts-expect-error signIn says who
+  req.session.userId = '1'
+  await req.session.update((session) => {
+    // @ts-expect-error signIn says who
+    session.userId = '1'
+  })
+  res.end()
 })
 `,
   )

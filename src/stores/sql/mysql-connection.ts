@@ -10,8 +10,10 @@ export class LostStatement extends Error {
   /** The milliseconds that it had, if it took longer; `undefined` if the connection failed. */
   readonly limit: number | undefined
 
-  constructor(message: string, { cause, limit }: { readonly cause?: unknown; readonly limit?: number }) {
-    super(message, { cause })
+  constructor({ cause, limit }: { readonly cause?: unknown; readonly limit?: number }) {
+    super(limit === undefined ? 'the connection was lost' : `a statement had no answer after ${limit} ms`, {
+      cause,
+    })
     this.limit = limit
   }
 }
@@ -78,12 +80,12 @@ export class MySQLConnection {
       const fail = (cause: unknown): void => {
         if (!end()) return
         this.doubtedSince ??= performance.now()
-        reject(new LostStatement(messageOf(cause), { cause }))
+        reject(new LostStatement({ cause }))
       }
       const giveUp = (): void => {
         if (!end()) return
         this.doubtedSince ??= performance.now() - limit
-        reject(new LostStatement(`a statement had no answer after ${limit} ms`, { limit }))
+        reject(new LostStatement({ limit }))
       }
       const timer = limit === Infinity ? undefined : setTimeout(giveUp, Math.min(limit, longestTimer))
       this.#unanswered.add(fail)
@@ -167,10 +169,6 @@ export function numberOf(error: unknown): number {
   return error instanceof Error && 'errno' in error && typeof error.errno === 'number' ? error.errno : 0
 }
 
-export function isReadOnly(error: unknown): boolean {
-  return readOnly.has(numberOf(error))
-}
-
 /** Whether a read that failed so may be asked on another connection. */
 export function isLost(error: unknown): boolean {
   return error instanceof LostStatement || (error instanceof Error && isLastAnswer(error))
@@ -193,8 +191,4 @@ function isLastAnswer(error: Error): boolean {
     readOnly.has(number) ||
     ('sqlState' in error && String(error.sqlState).startsWith('08'))
   )
-}
-
-function messageOf(cause: unknown): string {
-  return cause instanceof Error && cause.message !== '' ? cause.message : 'the connection was lost'
 }

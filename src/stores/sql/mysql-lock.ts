@@ -20,8 +20,8 @@ export const databaseStatement = 'SELECT HEX(DATABASE()) AS name'
  *
  * @param database what `databaseStatement` gave
  */
-export function lockName(database: unknown, { table, purpose }: TableLock): string {
-  const name = Buffer.concat([Buffer.from(String(database ?? ''), 'hex'), Buffer.from(`.${table}`)])
+export function lockName(database: string | null, { table, purpose }: TableLock): string {
+  const name = Buffer.concat([Buffer.from(database ?? '', 'hex'), Buffer.from(`.${table}`)])
   return `'coatcheck.${purpose}.${hash('sha1', name)}'`
 }
 
@@ -40,7 +40,7 @@ export async function underLock<Answer>(
   let mayHoldLock = false
   const locked = async (connection: MySQLClient): Promise<Answer | undefined> => {
     const [database] = await select(connection, databaseStatement)
-    const name = lockName(database?.['name'], lock)
+    const name = lockName(database!['name'] as string | null, lock)
     mayHoldLock = true
     const [row] = await select(
       connection,

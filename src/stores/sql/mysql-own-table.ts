@@ -1,5 +1,5 @@
 import type { RowDataPacket } from 'mysql2'
-import { optionError } from '../../core/errors.ts'
+import { optionError, SessionError } from '../../core/errors.ts'
 import type { SessionKey, SessionRecord } from '../../core/record.ts'
 import type { ListQuery, Page, SessionWrite, WriteResult } from '../../core/store.ts'
 import { userIdBytes } from '../../core/user-id.ts'
@@ -35,7 +35,7 @@ export class OwnTable implements MySQLLayout {
     this.#table = table
     this.#sql = sql
     this.#writer = new MySQLWriter(client, sql)
-    this.missingTable = `The table ${table} or coatcheck_migrations is not in the database. Run schema/mysql.sql of the coatcheck package, or leave out createTable: false and let a user who may create tables start the app once.`
+    this.missingTable = `The table ${table} or coatcheck_migrations is not in the database. Run schema/mysql.sql of the coatcheck package, also where coatcheck_migrations says that the table was made; or leave out createTable: false and let a user who may create tables start the app once.`
     // It may be the table of another library, whose sessions must not be dropped in haste.
     this.wrongTable = `The table ${table} lacks a column of this version's. If an earlier build of coatcheck made it, drop it, which ends its sessions, and run schema/mysql.sql of the coatcheck package. If it is another library's, give MySQLStore another table, or layout: 'express-mysql-session' if it is that one's.`
   }
@@ -93,7 +93,8 @@ export class OwnTable implements MySQLLayout {
 
   async makeTable(): Promise<void> {
     const migrations = mysqlMigrations(this.#table)
-    if ((await this.#recordedVersion(this.#client)) >= latestVersion(migrations)) return
+    const recorded = await this.#recordedVersion(this.#client)
+    if (recorded >= latestVersion(migrations) && (await this.#isThere(this.#client))) return
     try {
       const done = await underLock(
         this.#client,
@@ -102,6 +103,8 @@ export class OwnTable implements MySQLLayout {
         async (connection) => {
           // However large the table is, or however long another holds it: these have no limit.
           await change(connection, migrationsTable, [], Infinity)
+          // Where the table was dropped, what is recorded of it is not true any more.
+          if (!(await this.#isThere(connection))) await change(connection, this.#sql.forgetVersions)
           await migrate(migrations, {
             recordedVersion: () => this.#recordedVersion(connection),
             run: async (statement) => void (await change(connection, statement, [], Infinity)),
@@ -111,7 +114,11 @@ export class OwnTable implements MySQLLayout {
         },
       )
       if (!done) {
-        throw new Error(`another process is still making the table after ${migrationSeconds} seconds`)
+        throw new SessionError(
+          'ERR_SESSION_STORE_BUSY',
+          `Another process is still making the table ${this.#table} after ${migrationSeconds} seconds. Let it finish; if it is gone for good, end its connection with KILL.`,
+          { status: 503 },
+        )
       }
     } catch (error) {
       if (!isDenied(error)) throw error
@@ -122,6 +129,16 @@ export class OwnTable implements MySQLLayout {
 
   #lock(purpose: TableLock['purpose']): TableLock {
     return { table: this.#table, purpose }
+  }
+
+  async #isThere(via: MySQLClient): Promise<boolean> {
+    try {
+      await select(via, this.#sql.tableIsThere)
+      return true
+    } catch (error) {
+      if (numberOf(error) === errorNumber.missingTable) return false
+      throw error
+    }
   }
 
   async #recordedVersion(via: MySQLClient): Promise<number> {

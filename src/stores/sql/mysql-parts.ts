@@ -3,6 +3,7 @@ import type { SessionKey } from '../../core/record.ts'
 import type { SessionWrite, WriteResult } from '../../core/store.ts'
 import { NoFreeConnection } from './mysql-client.ts'
 import { LostStatement } from './mysql-connection.ts'
+import { refusalOf } from './mysql-errors.ts'
 
 /** What became of the writes of a batch so far. */
 export type Results = Map<SessionKey, WriteResult | Error>
@@ -29,7 +30,7 @@ export async function carryOut<Write extends SessionWrite>(
       }
       fail(part, results, error as Error)
       // The others would wait in vain as well, each as long as this one did.
-      if (isOutOfReach(error)) for (const untried of parts) fail(untried, results, error as Error)
+      if (failsAllAlike(error)) for (const untried of parts) fail(untried, results, error as Error)
     }
   }
 }
@@ -44,19 +45,22 @@ function fail(part: readonly SessionWrite[], results: Results, error: Error): vo
 }
 
 /**
- * Whether nothing of a statement took effect because of a value in it: it was refused before it was sent, or by the server
- * (SQLSTATE 22: data, 23: constraints such as a taken key, 45: the table's own triggers), which then undoes all of it.
- * After a lost connection nobody knows what took effect.
+ * Whether nothing of a statement took effect because of a value in it: it was refused before it was sent, or by the server,
+ * which then undoes all of it. After a lost connection nobody knows what took effect.
  */
 function isRefusal(error: unknown): boolean {
-  if (error instanceof SessionError) return true
-  return error instanceof Error && 'sqlState' in error && /^(22|23|45)/.test(String(error.sqlState))
+  return error instanceof SessionError || refusalOf(error).kind === 'data'
 }
 
-/** Whether there is no way to the server, or no answer in time. A connection that is lost on the way may be the doing of the one statement. */
-function isOutOfReach(error: unknown): boolean {
+/**
+ * Whether the other parts would fail as this one did: there is no way to the server, no answer in time, or the app's user or table is
+ * not as it must be. A connection that is lost on the way may be the doing of the one statement.
+ */
+function failsAllAlike(error: unknown): boolean {
   if (error instanceof NoFreeConnection) return true
   if (error instanceof LostStatement) return error.limit !== undefined
+  const { kind, isListed } = refusalOf(error)
+  if (kind === 'configuration') return isListed
   return (
     error instanceof Error && 'syscall' in error && ['connect', 'getaddrinfo'].includes(String(error.syscall))
   )

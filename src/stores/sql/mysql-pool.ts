@@ -51,10 +51,11 @@ function onceMoreIfLost<Answer>(send: () => Promise<Answer>): (error: unknown) =
 }
 
 /**
- * Deadlock, lock wait too long, MariaDB's "record has changed since last read", and a cluster's node that is not ready: the
+ * Deadlock, lock wait too long, MariaDB's "record has changed since last read", a cluster's node that is not ready, a prepared
+ * statement whose table has changed, a deadlock of named locks, a conflict within a group of servers, a row that is locked: the
  * server undid the statement, which stands alone in its transaction, or did not begin it, so it may be sent again.
  */
-const undone = new Set([1213, 1205, 1020, 1047])
+const undone = new Set([1213, 1205, 1020, 1047, 1615, 3058, 3101, 3572])
 const mostTries = 5
 
 async function sendUntilTaken(

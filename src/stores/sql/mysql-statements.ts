@@ -97,6 +97,7 @@ export function mysqlStatements(table: string) {
       `ORDER BY session_key LIMIT ${options.limit}`,
     tableIsThere: `SELECT 1 FROM ${sessions} LIMIT 0`,
     recordedVersion: `SELECT COALESCE(MAX(version), 0) AS version FROM coatcheck_migrations WHERE table_name = '${table}'`,
+    forgetVersions: `DELETE FROM coatcheck_migrations WHERE table_name = '${table}'`,
     recordVersion: `INSERT IGNORE INTO coatcheck_migrations (table_name, version, applied_at) VALUES ('${table}', ?, ${now})`,
   }
 }
