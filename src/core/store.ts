@@ -18,6 +18,15 @@ import type { SessionKey, SessionRecord } from './record.ts'
  *   durable when the promise resolves.
  * - **A rejected promise** means that the store could not answer, never that a session is absent.
  *   What of a rejected `write` took effect is unknown. So it is of one write that is answered with an Error.
+ * - **An error says its kind by its `code`**, and only one kind shuts requests out: after `ERR_SESSION_STORE_UNAVAILABLE` (make it by
+ *   `storeUnavailable`) or `ERR_SESSION_STORE_TIMEOUT` several times in a row, the engine refuses calls at once for a while. Throw these
+ *   while the store is away for all sessions alike. What one session holds and the database refuses is
+ *   `ERR_SESSION_DATA_REFUSED`: of a batch it fails that write alone. What the app has to change, such as a right or a table, is
+ *   `ERR_SESSION_STORE_CONFIGURATION`. Locks that others held for too long are `ERR_SESSION_STORE_BUSY`. An error that is no
+ *   SessionError is a 503, and counts only if its `code` is that of a network or a disk that fails (`ECONNREFUSED`), or it has an SQLSTATE
+ *   that says so: it may be the doing of one visitor.
+ * - **A message holds nothing of a session**, no user, no host and no port. It may be shown and logged; what the database said goes
+ *   into `cause`.
  *
  * A store holds no settings of the engine, so that several apps can share one. Run
  * `storeSuite` of `coatcheck/testing` against the real database to check an implementation.

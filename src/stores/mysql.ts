@@ -86,7 +86,12 @@ export interface MySQLStoreOptions {
  * of its statements hangs the others wait behind it, each until its `statementTimeout`. A pool that
  * the store made is closed by `close()`; what you passed in stays open. The constructor does not
  * connect: an unreachable database shows on first use, as `ERR_SESSION_STORE_UNAVAILABLE` (503), and so does a table that is
- * not there and may not be made (`ERR_SESSION_MISSING_TABLE`), or lacks a column (`ERR_SESSION_WRONG_TABLE`).
+ * not there and may not be made (`ERR_SESSION_MISSING_TABLE`), or lacks a column (`ERR_SESSION_WRONG_TABLE`). A table that is dropped
+ * while the app runs is made again, empty, unless `createTable` is `false`.
+ *
+ * What the server refuses is told apart from its being away: what a session holds (`ERR_SESSION_DATA_REFUSED`, of that session
+ * alone), the app's user, rights or table (`ERR_SESSION_STORE_CONFIGURATION`), or a change that others locked for too long
+ * (`ERR_SESSION_STORE_BUSY`, 503). Messages hold nothing of what the server said: that is the `cause`.
  *
  * With `?ssl=true`, or `ssl: true` in pool options, the connection is encrypted and the server verified: who signed its certificate, and
  * that it is for this host name. `?ssl-ca=/path/to/ca.pem`, or `ssl: { ca }`, names an authority of your own. What is not to be

@@ -48,9 +48,10 @@ const list: readonly (readonly [
 const listed = new Map(
   list.map(([code, name, kind, what, cure]): [number, Refusal] => [code, { name, kind, what, cure }]),
 )
+/** As it is while an app ends: whoever asks then is to ask another process. */
 const closed: Refusal = {
   name: 'ERR_INVALID_STATE',
-  kind: 'configuration',
+  kind: 'away',
   what: 'the connection that SQLiteStore was given is closed',
   cure: 'Close the connection after the store, and the store after the server',
 }

@@ -3,6 +3,7 @@ import { createConnection } from 'mysql2/promise'
 import { describe, inject } from 'vitest'
 import { startMariaDB } from './mariadb.ts'
 import { startMySQL } from './mysql.ts'
+import { leaveDiskToSystem } from './mysql-server.ts'
 import type { DatabaseServer } from './server-process.ts'
 
 /** A kind of server that `MySQLStore` is tested on. */
@@ -12,6 +13,21 @@ export interface Database {
   readonly server: string
   /** Starts one of its kind for these tests alone. */
   start(options?: readonly string[]): Promise<DatabaseServer>
+}
+
+const starters = { mariadb: startMariaDB, mysql: startMySQL } as const
+
+/** What a script is told by `--database`. */
+export type DatabaseName = keyof typeof starters
+
+/** @throws Error if there is no server of that name, or none runs here */
+export function startDatabase(
+  name: string,
+  options?: readonly string[],
+  parent?: string,
+): Promise<DatabaseServer> {
+  if (name in starters) return starters[name as DatabaseName](options, parent)
+  throw new Error(`--database is one of ${Object.keys(starters).join(', ')}, not ${name}.`)
 }
 
 /** Describes what holds on MariaDB and on MySQL. Where no MySQL runs, its tests are skipped, and their title says why. */
@@ -32,9 +48,14 @@ export function databases(): Database[] {
 /** Both kinds, and of one that does not run here why. */
 function kinds(): (Database & { readonly absent?: string })[] {
   const mysql = inject('mysql')
+  const own =
+    (start: typeof startMySQL): Database['start'] =>
+    (options = []) =>
+      start([...leaveDiskToSystem, ...options])
+  const [mariadb, onMySQL] = [own(startMariaDB), own(startMySQL)]
   return [
-    { name: 'MariaDB', server: inject('mariadb'), start: startMariaDB },
-    { name: 'MySQL', server: '', start: startMySQL, ...('url' in mysql ? { server: mysql.url } : mysql) },
+    { name: 'MariaDB', server: inject('mariadb'), start: mariadb },
+    { name: 'MySQL', server: '', start: onMySQL, ...('url' in mysql ? { server: mysql.url } : mysql) },
   ]
 }
 

@@ -196,8 +196,9 @@ const poolInUse: Refusal = {
   cure: 'Give it a higher connectionLimit, or leave out waitForConnections and queueLimit',
   isListed: true,
 }
+/** As it is while an app ends: whoever asks then is to ask another process. */
 const poolClosed: Refusal = {
-  kind: 'configuration',
+  kind: 'away',
   what: 'the pool that the store uses is closed',
   cure: 'Close the pool after the store, and the store after the server',
   isListed: true,
