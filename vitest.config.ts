@@ -10,7 +10,7 @@ const stores = [
   'test/properties/interleavings.test.ts',
   'test/refusals/*.test.ts',
   'test/shared/{clock-skew,guarantees}.test.ts',
-  'test/stores/!(memory|mysql-grammar).test.ts',
+  'test/stores/!(memory|mysql-options).test.ts',
   'test/work-per-request.test.ts',
 ]
 

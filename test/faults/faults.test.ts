@@ -12,23 +12,23 @@ const nothingWrong = { lost: 0, cameBack: 0, foreign: 0, untyped: 0, strange: []
 
 onEachServer('a fault', ({ name }) => {
   const database = name.toLowerCase()
-let stage: Stage
-beforeAll(async () => {
+  let stage: Stage
+  beforeAll(async () => {
     stage = await setStage({ database })
-})
-afterAll(() => stage?.end())
+  })
+  afterAll(() => stage?.end())
 
-test.each(scenarios.map((scenario) => [scenario.fault, scenario] as const))(
-  '%s',
-  async (_fault, scenario) => {
+  test.each(scenarios.map((scenario) => [scenario.fault, scenario] as const))(
+    '%s',
+    async (_fault, scenario) => {
       const outcome = scenario.stage ? playAlone(scenario, 'short', database) : play(stage, scenario, 'short')
-    expect(await outcome).toMatchObject(nothingWrong)
-  },
-)
+      expect(await outcome).toMatchObject(nothingWrong)
+    },
+  )
 
-test('disk full', async (context) => {
+  test('disk full', async (context) => {
     const outcome = await playDiskFull('short', database)
-  if (typeof outcome === 'string') return context.skip(outcome)
-  expect(outcome).toMatchObject(nothingWrong)
-})
+    if (typeof outcome === 'string') return context.skip(outcome)
+    expect(outcome).toMatchObject(nothingWrong)
+  })
 })
