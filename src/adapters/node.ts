@@ -1,6 +1,7 @@
 import { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { SessionError } from '../core/errors.ts'
+import { clearTimeout, nextTick, setTimeout } from '../core/scheduling.ts'
 import type { Exchange, ResponseChanges } from '../http/exchange.ts'
 import { ConnectionGuard } from './connection-guard.ts'
 import { type Answering, headersSent, ResponseGuards } from './response-guards.ts'
@@ -283,7 +284,7 @@ class ResponseHold implements Answering {
     this.#told = true
     // To call `next` again would upgrade the connection again.
     if (this.#isHandshake) warnOf(error)
-    else process.nextTick(this.#fail, error)
+    else nextTick(this.#fail, error)
   }
 
   /** The handler is still writing, and an error page of the app would be mixed with that; or this is in place of that page. */
@@ -356,7 +357,7 @@ class ResponseHold implements Answering {
 
   #drop(method: Held, parameters: unknown[]): unknown {
     const callback = parameters.findLast((parameter) => typeof parameter === 'function')
-    if (callback) process.nextTick(callback as () => void)
+    if (callback) nextTick(callback as () => void)
     return method === 'write' ? false : this.#response
   }
 
