@@ -6,7 +6,7 @@ import { CommandedStore } from './commanded-store.ts'
 import { listen, secret, settle, Wire } from './serve.ts'
 
 beforeAll(() => {
-vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
 })
 afterAll(() => {
   vi.useRealTimers()
