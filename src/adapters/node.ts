@@ -1,8 +1,10 @@
-import type { ServerResponse } from 'node:http'
+import { ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import { SessionError } from '../core/errors.ts'
 import type { Exchange, ResponseChanges } from '../http/exchange.ts'
+import { ConnectionGuard } from './connection-guard.ts'
 import { type Answering, headersSent, ResponseGuards } from './response-guards.ts'
-import { removeContentHeaders, takeHeaders } from './response-head.ts'
+import { appendHeader, removeContentHeaders, takeHeaders } from './response-head.ts'
 import { sessionPicture } from './session-picture.ts'
 
 type AnyFunction = (this: ServerResponse, ...parameters: unknown[]) => unknown
@@ -11,21 +13,31 @@ interface Kept {
   readonly method: Held
   readonly parameters: unknown[]
 }
-interface WithSession {
+/** The request that a held response belongs to, as far as the hold has to know it. */
+interface HeldRequest {
   readonly session?: unknown
+  readonly socket?: Socket | null
+  /** Set by Node on a request that leaves HTTP, as for a WebSocket. */
+  readonly upgrade?: boolean
 }
 
 /** Where a response keeps the hold on it. */
 const heldBy = Symbol('coatcheck hold')
-type HeldMethods = Record<Held, AnyFunction>
-type HeldResponse = ServerResponse & HeldMethods & { [heldBy]?: ResponseHold }
+/** A stand-in for a response may lack some of them. */
+type HeldMethods = Partial<Record<Held, AnyFunction>>
+type HeldResponse = ServerResponse & { [heldBy]?: ResponseHold }
 
 /** What a handler may write while the commit is under way, before it is taken for one that ignores back-pressure. */
 const bufferLimit = 16 * 2 ** 20 // bytes
 
+/** How long the app may take to answer an error that it was told of, before a plain text answer goes out in its place. */
+const patience = 10_000 // milliseconds
+
 const none: readonly never[] = []
 /**
  * Holds a Node response back until the session is stored: the first byte leaves after the commit.
+ *
+ * Takes a stand-in for a response too, as engine.io and ws pass for an upgrade, and does without what that lacks.
  *
  * @param request whose `session` the app sees
  * @param fail passes an error to the app, which answers with it; called once at most
@@ -33,7 +45,7 @@ const none: readonly never[] = []
 export function holdResponse(
   response: ServerResponse,
   exchange: Exchange,
-  request: WithSession,
+  request: HeldRequest,
   fail: (error: unknown) => void,
 ): void {
   if (response.headersSent) exchange.work.closeHeaders()
@@ -50,12 +62,12 @@ export function holdResponse(
 class ResponseHold implements Answering {
   readonly #response: HeldResponse
   readonly #exchange: Exchange
-  readonly #request: WithSession
+  readonly #request: HeldRequest
   readonly #fail: (error: unknown) => void
-  readonly #writeHead: AnyFunction
-  readonly #write: AnyFunction
-  readonly #end: AnyFunction
-  readonly #flushHeaders: AnyFunction
+  readonly #writeHead: AnyFunction | undefined
+  readonly #write: AnyFunction | undefined
+  readonly #end: AnyFunction | undefined
+  readonly #flushHeaders: AnyFunction | undefined
   #state: 'open' | 'committing' | 'released' | 'finishing' | 'discarding'
   #kept: Kept[] | undefined
   #keptBytes = 0
@@ -68,11 +80,17 @@ class ResponseHold implements Answering {
   /** How the session stood when a commit failed: while it stands so, that commit is not tried again. */
   #refused: string | undefined
   #drainListeners: AnyFunction[] | undefined
+  /** Set once the answer was ended before it could be sent. */
+  #connection: ConnectionGuard | undefined
+  /** Runs while the app has an error to answer: whoever waited for `next` only once, as engine.io does, never will. */
+  #answerDue: NodeJS.Timeout | undefined
+  /** The head of an upgrade was written, before the commit. */
+  #handshakeSent = false
 
   constructor(
     response: HeldResponse,
     exchange: Exchange,
-    request: WithSession,
+    request: HeldRequest,
     fail: (error: unknown) => void,
   ) {
     this.#response = response
@@ -82,7 +100,8 @@ class ResponseHold implements Answering {
     // A session that is opened only after the first byte can still be stored before the last.
     this.#state = response.headersSent ? 'released' : 'open'
     // Field by field, and the functions that take their place are the same for all: this is done for every request.
-    const { writeHead, write, end, flushHeaders } = heldOutside(response) ?? (response as HeldMethods)
+    const { writeHead, write, end, flushHeaders } =
+      heldOutside(response) ?? (response as unknown as HeldMethods)
     this.#writeHead = writeHead
     this.#write = write
     this.#end = end
@@ -116,6 +135,7 @@ class ResponseHold implements Answering {
   }
 
   #begin(method: Held, parameters: unknown[]): unknown {
+    clearTimeout(this.#answerDue)
     if (this.#standsRefused) {
       this.#exchange.work.closeHeaders()
       this.#state = 'released'
@@ -124,22 +144,42 @@ class ResponseHold implements Answering {
     this.#refused = undefined
     const finished = this.#exchange.finish()
     if (finished instanceof Promise) {
+      // First of all, because what follows may throw if this is a stand-in for a response.
+      finished
+        .then(
+          (changes) => this.#release(changes),
+          (error: unknown) => this.#refuse(error),
+        )
+        .catch((error: unknown) => this.#cutShort(error))
+      const result = method === 'writeHead' && this.#isHandshake ? this.#sendHandshake(parameters) : undefined
       this.#state = 'committing'
       this.#statusCode = this.#response.statusCode
       new ResponseGuards(this.#response, this).install()
-      finished.then(
-        (changes) => this.#release(changes),
-        (error: unknown) => this.#refuse(error),
-      )
-      return this.#keep(method, parameters)
+      return this.#handshakeSent ? result : this.#keep(method, parameters)
     }
     this.#state = 'released'
     if (finished) this.#apply(finished, method === 'writeHead' ? parameters : undefined)
     return this.#pass(method, parameters)
   }
 
+  /**
+   * Whether others write the response on the connection, as ws does for a WebSocket, and this is their stand-in for it. They go on
+   * as soon as `writeHead` returns, so the head cannot wait.
+   */
+  get #isHandshake(): boolean {
+    return this.#request.upgrade === true && !(this.#response instanceof ServerResponse)
+  }
+
+  /** The cookie goes out before the commit, as with express-session. If the commit fails, the connection ends. */
+  #sendHandshake(parameters: unknown[]): unknown {
+    const changes = this.#exchange.expectedChanges
+    if (changes) this.#apply(changes, parameters)
+    this.#handshakeSent = true
+    return this.#pass('writeHead', parameters)
+  }
+
   #keep(method: Held, parameters: unknown[]): unknown {
-    if (method === 'writeHead' && this.#kept) throw headersSent()
+    if (method === 'writeHead' && (this.#kept || this.#handshakeSent)) throw headersSent()
     if (this.#ended) return this.#drop(method, parameters)
     if (method === 'write' && this.#kept?.some((kept) => kept.method === 'write')) {
       this.#keptBytes += byteLength(parameters[0])
@@ -149,8 +189,17 @@ class ResponseHold implements Answering {
       }
     }
     ;(this.#kept ??= []).push({ method, parameters })
-    if (method === 'end') this.#ended = true
+    if (method === 'end') this.#holdConnection()
     return method === 'write' ? false : this.#response
+  }
+
+  /** The answer was ended: without us it would be on its way, so nobody may close the connection before it is. */
+  #holdConnection(): void {
+    this.#ended = true
+    // A stand-in for a response closes the connection itself when it is ended.
+    if (!(this.#response instanceof ServerResponse)) return
+    this.#connection ??= ConnectionGuard.of(this.#request.socket)
+    this.#connection?.hold(this.#response)
   }
 
   #release(changes?: ResponseChanges): void {
@@ -158,10 +207,12 @@ class ResponseHold implements Answering {
     const kept = this.#kept ?? none
     this.#kept = undefined
     this.#state = 'released'
-    if (this.#clientGone) return // what it did is stored
+    if (this.#clientGone) return this.#connection?.forget(this.#response) // what it did is stored
+    this.#connection?.release(this.#response)
     try {
-      this.#response.statusCode = this.#statusCode
-      if (changes) this.#apply(changes, kept.find(({ method }) => method === 'writeHead')?.parameters)
+      if (!this.#isHandshake) this.#response.statusCode = this.#statusCode
+      if (changes && !this.#handshakeSent)
+        this.#apply(changes, kept.find(({ method }) => method === 'writeHead')?.parameters)
       let flowing = true
       for (const [index, { method, parameters }] of kept.entries()) {
         const late = method === 'end' && index > 0
@@ -178,7 +229,8 @@ class ResponseHold implements Answering {
   #refuse(error: unknown): void {
     if (this.#state !== 'committing') return
     const head = this.#kept?.find(({ method }) => method === 'writeHead')
-    if (Number(head?.parameters[0] ?? this.#statusCode) < 500) {
+    const saysThatItFailed = Number(head?.parameters[0] ?? this.#statusCode) >= 500
+    if (!saysThatItFailed) {
       this.#refused = sessionPicture(this.#exchange.work, this.#request.session)
       return this.#takeBack(error)
     }
@@ -199,8 +251,9 @@ class ResponseHold implements Answering {
     const response = this.#response
     this.#kept = undefined
     this.#state = 'discarding'
-    if (this.#clientGone) return
-    if (response.headersSent) return this.#cutShort(error)
+    if (this.#clientGone) return this.#connection?.forget(response)
+    if (response.headersSent || this.#isHandshake) return this.#cutShort(error)
+    this.#connection?.release(response)
     removeContentHeaders(response)
     // So that an error handler that sets no status does not claim success.
     response.statusCode = error instanceof SessionError ? error.status : 500
@@ -212,44 +265,69 @@ class ResponseHold implements Answering {
     // What others wrapped around these methods belongs to the answer that was taken back.
     this.install()
     this.#tell(error)
+    this.#answerDue = setTimeout(() => this.#answerForApp(error), patience).unref()
+  }
+
+  #answerForApp(error: unknown): void {
+    if (this.#clientGone) return
+    this.#state = 'discarding'
+    try {
+      this.#answerInstead(error)
+    } catch {
+      this.#cutShort(error)
+    }
   }
 
   #tell(error: unknown): void {
-    if (!this.#told) process.nextTick(this.#fail, error)
+    if (this.#told) return
     this.#told = true
+    // To call `next` again would upgrade the connection again.
+    if (this.#isHandshake) warnOf(error)
+    else process.nextTick(this.#fail, error)
   }
 
   /** The handler is still writing, and an error page of the app would be mixed with that; or this is in place of that page. */
   #answerInstead(error: unknown): void {
     const response = this.#response
     const text = 'The session could not be stored. Please try again.\n'
-    response.setHeader('Content-Type', 'text/plain; charset=utf-8')
-    response.setHeader('Content-Length', byteLength(text))
-    response.setHeader('Connection', 'close')
+    response.setHeader?.('Content-Type', 'text/plain; charset=utf-8')
+    response.setHeader?.('Content-Length', byteLength(text))
+    response.setHeader?.('Connection', 'close')
+    if (!response.socket) {
+      this.#pass('end', [text])
+      return this.#tell(error)
+    }
     // Not ended but closed: only that tells a pipeline to let go of its source.
     response.once('close', () => this.#tell(error))
     this.#pass('flushHeaders', [])
     this.#pass('write', [text])
-    response.socket?.destroySoon()
+    response.socket.destroySoon()
   }
 
   /** The status has left already; cutting the response short is the only way left to say that it failed. */
   #cutShort(error: unknown): void {
+    const response = this.#response
     this.#state = 'discarding'
-    this.#response.destroy()
+    this.#connection?.forget(response)
     this.#tell(error)
+    try {
+      if (response.destroy) response.destroy()
+      else response.socket?.destroy()
+    } catch {
+      // A stand-in that cannot be closed; and nobody is left who could be told.
+    }
   }
 
   #pass(method: Held, parameters: unknown[]): unknown {
     switch (method) {
       case 'writeHead':
-        return this.#writeHead.apply(this.#response, parameters)
+        return this.#writeHead?.apply(this.#response, parameters)
       case 'write':
-        return this.#write.apply(this.#response, parameters)
+        return this.#write?.apply(this.#response, parameters)
       case 'end':
-        return this.#end.apply(this.#response, parameters)
+        return this.#end?.apply(this.#response, parameters)
       case 'flushHeaders':
-        return this.#flushHeaders.apply(this.#response, parameters)
+        return this.#flushHeaders?.apply(this.#response, parameters)
     }
   }
 
@@ -259,9 +337,12 @@ class ResponseHold implements Answering {
     this.#settled = true
     if (!late) return this.#pass('end', parameters)
     this.#state = 'finishing'
+    this.#holdConnection()
+    new ResponseGuards(this.#response, this).install()
     late.then(
       () => {
         this.#state = 'released'
+        this.#connection?.release(this.#response)
         try {
           this.#pass('end', parameters)
         } catch (error) {
@@ -283,10 +364,10 @@ class ResponseHold implements Answering {
     const response = this.#response
     if (response.headersSent) return
     if (head) takeHeaders(response, head)
-    response.appendHeader('Set-Cookie', changes.setCookie)
-    const caching = String(response.getHeader('Cache-Control') ?? '')
+    appendHeader(response, 'Set-Cookie', changes.setCookie)
+    const caching = String(response.getHeader?.('Cache-Control') ?? '')
     // A shared cache must not hand one person's cookie to another (RFC 9111, section 7.3).
-    if (!/\b(no-store|private)\b/i.test(caching)) response.setHeader('Cache-Control', 'no-store')
+    if (!/\b(no-store|private)\b/i.test(caching)) response.setHeader?.('Cache-Control', 'no-store')
   }
 
   get #clientGone(): boolean {
@@ -307,6 +388,7 @@ class ResponseHold implements Answering {
   /** Wakes those whose `write` was held, and who wait for more room now. */
   #emitDrain(): void {
     const response = this.#response
+    if (!response.emit || !response.rawListeners) return
     const there = response.rawListeners('drain')
     const moved = this.#drainListeners?.filter((listener) => !there.includes(listener)) ?? none
     response.emit('drain')
@@ -319,6 +401,17 @@ class ResponseHold implements Answering {
 
   get ended(): boolean {
     return this.#ended
+  }
+
+  closeLater(close: () => void): boolean {
+    const isHeld = this.#ended && (this.#state === 'committing' || this.#state === 'finishing')
+    if (!isHeld || !this.#connection) return false
+    this.#connection.closeLater(() => {
+      close()
+      // By then Node may have taken the connection off the response.
+      this.#request.socket?.destroy()
+    })
+    return true
   }
 }
 
@@ -355,6 +448,12 @@ function heldOutside(response: HeldResponse): HeldMethods | undefined {
     end: through('end'),
     flushHeaders: through('flushHeaders'),
   }
+}
+
+/** For whom no error handler is left. The sessions have told of the failures of their store already. */
+function warnOf(error: unknown): void {
+  if (error instanceof SessionError && error.code.startsWith('ERR_SESSION_STORE_')) return
+  process.emitWarning(error instanceof Error ? error : String(error))
 }
 
 function bufferFull(): SessionError {

@@ -106,10 +106,15 @@ export class RequestInHand implements ExchangeRequest {
     const request = this.#request
     this.#exchange = exchange
     request[inHand] = this
-    Object.defineProperty(request, 'session', this.#handling.session)
-    Object.defineProperty(request, 'sessionID', this.#handling.sessionID)
-    // Before the handler: in `response.end(text(request.session))` it has looked `end` up before it opens the session.
-    holdResponse(this.#response, exchange, request, this.#next)
+    try {
+      Object.defineProperty(request, 'session', this.#handling.session)
+      Object.defineProperty(request, 'sessionID', this.#handling.sessionID)
+      // Before the handler: in `response.end(text(request.session))` it has looked `end` up before it opens the session.
+      holdResponse(this.#response, exchange, request, this.#next)
+    } catch (error) {
+      // A request or response that takes no properties. Thrown from here, it could end the process.
+      return this.#next(error)
+    }
     this.#next()
   }
 }
@@ -129,7 +134,7 @@ function hostOf({ headers }: IncomingMessage): string | undefined {
  *   so does Express, by its own `trust proxy` setting
  */
 export function isSecure(request: SessionRequest, proxy: boolean | undefined): boolean {
-  if ((request.socket as { encrypted?: boolean }).encrypted === true) return true
+  if ((request.socket as { encrypted?: boolean } | undefined)?.encrypted === true) return true
   if (proxy === false) return false
   const forwarded = request.headers['x-forwarded-proto']
   if (forwarded === undefined) return proxy !== true && request.secure === true

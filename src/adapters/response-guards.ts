@@ -8,6 +8,8 @@ export interface Answering {
   readonly presentsAsSent: boolean
   /** Whether the handler has ended it. */
   readonly ended: boolean
+  /** Puts off closing the connection until an answer that was ended is sent. `false` if there is no such answer. */
+  closeLater(close: () => void): boolean
 }
 
 /** Where a response keeps its guards. */
@@ -38,9 +40,11 @@ export class ResponseGuards {
       return
     }
     for (const name of Object.keys(guards)) {
+      // What a stand-in for a response lacks, it goes on lacking.
+      if (!(name in response)) continue
       const own = Object.getOwnPropertyDescriptor(response, name)
       if (own) (this.#own ??= new Map()).set(name, own)
-      Object.defineProperty(response, name, guards[name]!)
+      Reflect.defineProperty(response, name, guards[name]!)
     }
   }
 
@@ -84,6 +88,15 @@ const guards: PropertyDescriptorMap & ThisType<ServerResponse> = {
     },
     configurable: true,
   },
+}
+guards.destroy = {
+  value: function (this: ServerResponse, ...parameters: unknown[]) {
+    const there = guardsOf(this)
+    const destroy = (): unknown => Reflect.apply(there.behind('destroy') as AnyFunction, this, parameters)
+    return there.answering.closeLater(destroy) ? this : destroy()
+  },
+  writable: true,
+  configurable: true,
 }
 for (const name of ['setHeader', 'appendHeader', 'removeHeader', 'setHeaders']) {
   const setter: AnyFunction = function (...parameters) {

@@ -11,7 +11,7 @@ const contentHeaders = [
 export function removeContentHeaders(response: ServerResponse): void {
   for (const name of contentHeaders) {
     // Node takes the removal of an absent Content-Length for a wish to have none.
-    if (response.hasHeader(name)) response.removeHeader(name)
+    if (response.getHeader?.(name) !== undefined) response.removeHeader?.(name)
   }
 }
 
@@ -23,15 +23,21 @@ export function removeContentHeaders(response: ServerResponse): void {
  */
 export function takeHeaders(response: ServerResponse, head: unknown[]): void {
   const headers = head.at(-1) as OutgoingHttpHeaders | readonly unknown[] | undefined
-  if (typeof headers !== 'object' || headers === null) return
+  if (typeof headers !== 'object' || headers === null || !response.setHeader) return
   head.pop()
   const seen = new Set<string>()
   for (const [name, value] of headerPairs(headers)) {
     const values = Array.isArray(value) ? (value as string[]) : String(value)
-    if (seen.has(name.toLowerCase())) response.appendHeader(name, values)
+    if (seen.has(name.toLowerCase())) appendHeader(response, name, values)
     else response.setHeader(name, values)
     seen.add(name.toLowerCase())
   }
+}
+
+/** Adds values to a header. As express-session does it, because stand-ins for a response have no `appendHeader`. */
+export function appendHeader(response: ServerResponse, name: string, values: string | string[]): void {
+  const before = response.getHeader?.(name) ?? []
+  response.setHeader?.(name, ([] as string[]).concat(before as string | string[], values))
 }
 
 function headerPairs(headers: OutgoingHttpHeaders | readonly unknown[]): [string, OutgoingHttpHeader][] {

@@ -113,6 +113,17 @@ export class Exchange {
   }
 
   /**
+   * What `finish` is going to say if the commit that it began goes well. For a response whose headers cannot wait for that.
+   * It never drops a cookie.
+   */
+  get expectedChanges(): ResponseChanges | undefined {
+    const { work } = this
+    const isHeld = work.leadsFrom(work.id)
+    if (isHeld ? !this.#setsAgain() : work.isFormer || !work.session) return undefined
+    return this.#setting(work.id)
+  }
+
+  /**
    * Stores what a handler changed after the headers went; `undefined` if nothing did.
    * @throws (by the promise) as `finish`, and ERR_SESSION_HEADERS_SENT if a cookie would have to be set for it
    */
@@ -138,19 +149,23 @@ export class Exchange {
 
   #changes(): ResponseChanges | undefined {
     const { work } = this
-    const { cookie, signer } = this.#context
-    const { secure } = this.#request
+    const { cookie } = this.#context
     work.closeHeaders()
     // Most responses: the browser has the cookie already, and it is to stay as it is.
     if (work.action === 'keep' && !this.#setsAgain()) return undefined
     const { outcome } = work
-    if (outcome.action === 'clear') return { setCookie: cookie.clear(secure) }
-    if (outcome.token === undefined) return undefined
+    if (outcome.action === 'clear') return { setCookie: cookie.clear(this.#request.secure) }
+    return outcome.token === undefined ? undefined : this.#setting(outcome.token)
+  }
+
+  #setting(token: string): ResponseChanges | undefined {
+    const { cookie, signer } = this.#context
+    const { secure } = this.#request
     if (!cookie.settable(secure)) {
       warnInsecure()
       return undefined
     }
-    const setCookie = cookie.set(signer.sign(outcome.token), secure)
+    const setCookie = cookie.set(signer.sign(token), secure)
     this.#checkDomain()
     return { setCookie }
   }

@@ -70,7 +70,8 @@ describe.each(frameworks)('in $name,', (framework) => {
       const wire = new Wire(port)
       wire.send('GET', '/')
       await gate.reached
-      wire.socket.destroy()
+      // A reset, because one that merely closes its side may still be reading.
+      wire.socket.resetAndDestroy()
       await gone.promise
       await settle()
       if (end === 'opens') gate.open()

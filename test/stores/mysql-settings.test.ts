@@ -119,7 +119,9 @@ onEachServer('settings', ({ name, server, start }) => {
     it.runIf(name === 'MySQL')('who must come by TLS, which MariaDB has only once it is set up', async () => {
       const url = await freshDatabase(server)
       const app = await urlOfUser(url, 'ALL', 'REQUIRE SSL')
-      await expect(openStore(app).find([newKey()])).rejects.toThrow()
+      await expect(openStore(app).find([newKey()])).rejects.toMatchObject({
+        code: 'ERR_SESSION_STORE_CONFIGURATION',
+      })
       const [[row]] = await openPool(url).query<RowDataPacket[]>('SELECT @@datadir AS folder')
       const ca = await readFile(join(row!['folder'] as string, 'ca.pem'), 'utf8')
       const pool = openPool(app, { ssl: { ca }, connectionLimit: 1 })

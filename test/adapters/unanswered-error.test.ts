@@ -1,0 +1,82 @@
+import { afterAll, describe, expect, test, vi } from 'vitest'
+
+// Before the package is loaded: it takes what it schedules with when it is.
+vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+const { createSessions } = await import('coatcheck')
+const { default: session } = await import('coatcheck/express')
+const { CommandedStore } = await import('./commanded-store.ts')
+const { listen, secret, settle, Wire } = await import('./serve.ts')
+
+afterAll(() => {
+  vi.useRealTimers()
+})
+
+describe('an error that the session middleware passes on after the handler has answered', () => {
+  /** A server that waits for the session as a promise, as serverless frameworks do. */
+  async function serveAwaiting(onError: (error: unknown) => void, answers = false) {
+    const store = new CommandedStore()
+    const sessions = createSessions({ store, secret, sweep: false })
+    sessions.on('storeError', () => undefined)
+    const middleware = session(sessions)
+    const served = await listen((request, response) => {
+      const begun = new Promise<void>((resolve) => {
+        middleware(request, response, (error) => {
+          if (error === undefined) return resolve()
+          onError(error)
+          if (answers) response.writeHead(500).end('of the app')
+        })
+      })
+      void begun.then(() => {
+        Object.assign((request as unknown as { session: object }).session, { seen: 'yes' })
+        response.end('hello')
+      })
+    })
+    return { ...served, store }
+  }
+
+  test('is answered with a plain 503 in place of an app that never does', async () => {
+    const passedOn = Promise.withResolvers<unknown>()
+    const { port, store } = await serveAwaiting(passedOn.resolve)
+    store.down.add('write')
+    const wire = new Wire(port)
+    wire.send('GET', '/')
+    expect(await passedOn.promise).toMatchObject({ code: 'ERR_SESSION_STORE_UNAVAILABLE' })
+    vi.advanceTimersByTime(9_999)
+    await settle()
+    expect(wire.received).toBe('')
+    vi.advanceTimersByTime(1)
+    await wire.closed
+    expect(wire.received).toMatch(/^HTTP\/1.1 503 [^]*The session could not be stored. Please try again.\n$/)
+  })
+
+  test('is left to an app that answers it', async () => {
+    const passedOn = Promise.withResolvers<unknown>()
+    const { port, store } = await serveAwaiting(passedOn.resolve, true)
+    store.down.add('write')
+    const wire = new Wire(port)
+    wire.send('GET', '/', { Connection: 'close' })
+    await passedOn.promise
+    vi.advanceTimersByTime(20_000)
+    await wire.closed
+    expect(wire.received).toMatch(/^HTTP\/1.1 500 [^]*of the app/)
+  })
+
+  test('is answered to nobody once the client has gone', async () => {
+    const passedOn = Promise.withResolvers<unknown>()
+    const { port, store } = await serveAwaiting(passedOn.resolve)
+    store.down.add('write')
+    const wire = new Wire(port)
+    wire.send('GET', '/')
+    await passedOn.promise
+    wire.socket.resetAndDestroy()
+    await wire.closed
+    await settle()
+    vi.advanceTimersByTime(10_000)
+    await settle()
+    const next = new Wire(port)
+    store.down.clear()
+    next.send('GET', '/')
+    await next.until('hello')
+    expect(wire.received).toBe('')
+  })
+})
