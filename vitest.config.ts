@@ -10,12 +10,13 @@ const stores = [
   'test/properties/interleavings.test.ts',
   'test/refusals/*.test.ts',
   'test/shared/{clock-skew,guarantees}.test.ts',
-  'test/stores/!(memory|mysql-grammar).test.ts',
+  'test/stores/!(memory|mysql-options).test.ts',
   'test/work-per-request.test.ts',
 ]
 
 /** Tests that start a browser, npm, or apps in processes of their own. Most need a database server too. */
 const apps = [
+  'test/adapters/cookie-domain.test.ts',
   'test/crashes/*.test.ts',
   'test/demo/*.test.ts',
   'test/drop-in/{one-table,without-callback}.test.ts',

@@ -26,6 +26,8 @@ const { values: options } = parseArgs({
     profile: { type: 'string', multiple: true },
     connections: { type: 'string', multiple: true },
     rounds: { type: 'string' },
+    /** `mysql` instead of `mariadb`. */
+    database: { type: 'string' },
     seconds: { type: 'string' },
   },
 })
@@ -38,7 +40,7 @@ const isWhole = Object.keys(options).length === 1 && !options.quick
 
 const awake = keepCoresAwake()
 let appsStarted = 0
-const servers = await startServers()
+const servers = await startServers(options.database === undefined ? {} : { database: options.database })
 try {
   const measured: MeasuredScenario[] = []
   for (const scenario of plan.scenarios) {

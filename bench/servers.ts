@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createConnection, type RowDataPacket } from 'mysql2/promise'
-import { startMariaDB } from '../test/servers/mariadb.ts'
+import { startDatabase } from '../test/servers/start-database.ts'
 import { startRedis } from '../test/servers/redis.ts'
 import { ServerFolder } from '../test/servers/server-process.ts'
 import type { Places } from './apps/session-kinds.ts'
@@ -16,31 +16,34 @@ export interface Servers {
   readonly folder: string
   /** A new database and a new folder. All share the Redis, whose keys are of one app alone anyway. */
   placesFor(name: string): Promise<Places>
-  /** How many statements MariaDB has been sent so far. */
+  /** How many statements the database has been sent so far. */
   statements(): Promise<number>
   stop(): Promise<void>
 }
 
-/** @param options `pinned`: on the load's core, as measuring needs it. That is the default; it takes Linux and two cores. */
-export async function startServers({ pinned = true } = {}): Promise<Servers> {
-  const [mariadb, redis] = await Promise.all([startMariaDB(), startRedis()])
+/**
+ * @param options `pinned`: on the load's core, as measuring needs it. That is the default; it takes Linux and two cores.
+ *   `database`: `mysql` instead of `mariadb`.
+ */
+export async function startServers({ pinned = true, database = 'mariadb' } = {}): Promise<Servers> {
+  const [server, redis] = await Promise.all([startDatabase(database), startRedis()])
   const folder = await ServerFolder.make('bench')
-  const connection = await createConnection(mariadb.url)
+  const connection = await createConnection(server.url)
   const [[version]] = await connection.query<RowDataPacket[]>('SELECT VERSION() AS version')
-  const pids = [mariadb.pid, redis.pid].filter((pid) => pid !== undefined)
+  const pids = [server.pid, redis.pid].filter((pid) => pid !== undefined)
   if (pinned) await Promise.all(pids.map(moveAside))
   let asked = 0 // of the statements that are counted, by the bench itself
   return {
     pids,
-    versions: `MariaDB ${String(version!['version']).split('-', 1)[0]}`,
+    versions: `${database === 'mysql' ? 'MySQL' : 'MariaDB'} ${String(version!['version']).split('-', 1)[0]}`,
     folder: folder.path,
     async placesFor(name) {
-      const database = name.replaceAll(/\W/g, '_')
-      await connection.query(`CREATE DATABASE ${database}`)
+      const place = name.replaceAll(/\W/g, '_')
+      await connection.query(`CREATE DATABASE ${place}`)
       asked++
-      const own = join(folder.path, database)
+      const own = join(folder.path, place)
       await mkdir(own)
-      return { mysql: `${mariadb.url}/${database}`, redis: redis.url, folder: own }
+      return { mysql: `${server.url}/${place}`, redis: redis.url, folder: own }
     },
     async statements() {
       asked++
@@ -49,7 +52,7 @@ export async function startServers({ pinned = true } = {}): Promise<Servers> {
     },
     async stop() {
       await connection.end()
-      await Promise.all([mariadb.stop(), redis.stop()])
+      await Promise.all([server.stop(), redis.stop()])
       await folder.remove()
     },
   }

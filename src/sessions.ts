@@ -7,6 +7,7 @@ import { optionError, refuseUnknownOptions, shown } from './core/errors.ts'
 import { defaultRotationGrace, type Duration, milliseconds, timerMilliseconds } from './core/lifetime.ts'
 import type { Merge } from './core/merge.ts'
 import type { UserLimit } from './core/sign-in.ts'
+import { resolveUserOf, type UserOf } from './core/user-of.ts'
 import type { Lifetime, SessionStore, TokenKeyedStore } from './core/store.ts'
 import { defaultSweep } from './core/sweeper.ts'
 import { type Secret, Signer } from './core/token.ts'
@@ -44,6 +45,15 @@ export interface SessionsOptions {
    * they change of it is stored in the session. `false`: not at all, also not after a rotation by another app. Default `'10s'`.
    */
   readonly rotationGrace?: Duration | false | undefined
+  /**
+   * Where your data says who is signed in, for libraries that sign in by the data: `'passport.user'` for Passport, whose
+   * `req.login` then binds the user without a line in the app. A path of names, or a function of the data that gives the user's id. The
+   * commit that first stores a user gives the session a new token, as `signIn` does; the one that takes the user out leaves it nobody's.
+   * Give every app that shares the store the same. Left out: `signIn` says who is signed in.
+   * @example userOf: 'passport.user'
+   * @example userOf: ({ passport }) => passport?.user?.id
+   */
+  readonly userOf?: UserOf | undefined
   /**
    * How many sessions one user may have at once. `whenFull` says what a sign-in does that is one too many: `'endOldest'`,
    * the default, ends the session that was signed in to longest ago; `'refuse'` fails with ERR_SESSION_LIMIT (403).
@@ -112,7 +122,7 @@ export interface SessionsOptions {
 }
 
 const optionNames = [
-  'store', 'secret', 'cookie', 'lifetime', 'touchAfter', 'rotationGrace', 'sessionsPerUser', 'merge', 'codec',
+  'store', 'secret', 'cookie', 'lifetime', 'touchAfter', 'rotationGrace', 'userOf', 'sessionsPerUser', 'merge', 'codec',
   'encryption', 'sizeLimit', 'sites', 'sweep', 'storeLimits',
 ] as const // prettier-ignore
 /** Sessions with the rules by which they meet browsers. Made by `createSessions`. */
@@ -163,6 +173,7 @@ export function createSessions(options: SessionsOptions): Sessions {
     lifetime,
     touchAfter: resolveTouchAfter(options.touchAfter, lifetime.idle),
     rotationGrace: resolveRotationGrace(options.rotationGrace, lifetime.idle),
+    userOf: resolveUserOf(options.userOf),
     sessionsPerUser: resolveUserLimit(options.sessionsPerUser, lifetime),
     merge: resolveMerge(options.merge),
     codec: resolveCodec(options.codec),

@@ -4,21 +4,18 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { betterSQLiteFor, installInto, nodeProgram } from './package/nodes.ts'
+import { installInto, nodeProgram } from './package/nodes.ts'
 import { freshDatabase } from './servers/databases.ts'
-import { say } from './servers/programs.ts'
 
 const run = promisify(execFile)
 const root = join(import.meta.dirname, '..')
 
 /** The lowest Node that package.json allows, and the newest of the lines after it. The last is this repository's own. */
-const versions = ['20.19.0', '22.23.2', '24.21.0', process.versions.node]
+const versions = ['22.13.0', '22.23.2', '24.21.0', process.versions.node]
 
 let folder: string
 let packed: readonly string[]
 let databaseUrl: string
-/** Why Node 20, which has no node:sqlite, cannot have SQLite here either; `undefined` if it can. */
-let noSQLite: string | undefined
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'coatcheck-package-'))
@@ -35,18 +32,8 @@ beforeAll(async () => {
   const packages = [join(folder, pack!.filename), `mysql2@${devDependencies.mysql2}`]
   for (const version of versions.slice(0, -1)) await nodeProgram(version)
   await installInto(project('every'), packages)
-  await cp(project('every'), project('floor'), { recursive: true })
-  try {
-    const driver = await betterSQLiteFor(await nodeProgram(versions[0]!))
-    await cp(driver, join(project('floor'), 'node_modules'), { recursive: true })
-  } catch (error) {
-    noSQLite = `better-sqlite3@12 could not be installed: ${(error as Error).message.split('\n')[0]}`
-    say(`SQLite on Node ${versions[0]} is not tested: ${noSQLite}`)
-  }
-  for (const name of ['every', 'floor']) {
-    for (const file of ['use.mjs', 'use.cjs', 'keep-and-find.cjs']) {
-      await copyFile(join(root, 'test/package', file), join(project(name), file))
-    }
+  for (const file of ['use.mjs', 'use.cjs', 'keep-and-find.cjs']) {
+    await copyFile(join(root, 'test/package', file), join(project('every'), file))
   }
   databaseUrl = await freshDatabase()
 }, 600_000)
@@ -80,29 +67,13 @@ test('every document that a document of the package links to is in the package',
 })
 
 describe.each(versions)('on Node %s', (version) => {
-  const isFloor = version === versions[0]
-
   test.for([
     { by: 'import', file: 'use.mjs' },
     { by: 'require', file: 'use.cjs' },
   ])('sessions are kept and found by $by, without a warning', async ({ by, file }) => {
-    const stores = isFloor ? 'memory mysql' : 'memory sqlite mysql'
-    const used = await use(version, isFloor ? 'floor' : 'every', file, stores, `${by}-${version}.db`)
-    expect(used).toEqual({ stdout: `${stores.replaceAll(' ', '\n')}\n`, stderr: '' })
+    const used = await use(version, file, `${by}-${version}.db`)
+    expect(used).toEqual({ stdout: 'memory\nsqlite\nmysql\n', stderr: '' })
   })
-})
-
-test('on Node 20, which has no node:sqlite, SQLite is kept by better-sqlite3', async ({ skip }) => {
-  if (noSQLite !== undefined) skip(noSQLite)
-  expect(await use(versions[0]!, 'floor', 'use.mjs', 'sqlite', 'better.db')).toEqual({
-    stdout: 'sqlite\n',
-    stderr: '',
-  })
-})
-
-test('on Node 20 without better-sqlite3, SQLite says what to install', async () => {
-  const failing = use(versions[0]!, 'every', 'use.mjs', 'sqlite', 'none.db')
-  await expect(failing).rejects.toThrow('npm install better-sqlite3@12')
 })
 
 describe('without mysql2, it is said what to install', () => {
@@ -163,19 +134,16 @@ describe('without mysql2, it is said what to install', () => {
 
 async function use(
   version: string,
-  name: string,
   file: string,
-  stores: string,
   database: string,
 ): Promise<{ stdout: string; stderr: string }> {
   const program = version === process.versions.node ? process.execPath : await nodeProgram(version)
   // Only what an app would set: nothing of the test runner's own is to reach it.
   const env = {
     PATH: process.env['PATH'],
-    STORES: stores,
     SQLITE_FILE: join(folder, database),
     DATABASE_URL: databaseUrl,
   }
-  const { stdout, stderr } = await run(program, [file], { cwd: project(name), env })
+  const { stdout, stderr } = await run(program, [file], { cwd: project('every'), env })
   return { stdout, stderr }
 }

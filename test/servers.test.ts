@@ -1,9 +1,15 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import { createConnection, type RowDataPacket } from 'mysql2/promise'
 import { expect, test } from 'vitest'
 import { startApp } from './servers/apps.ts'
 import { launchBrowser } from './servers/chromium.ts'
 import { freshDatabase, onEachServer } from './servers/databases.ts'
 import { inLines, inStanzas } from './servers/mysql-packages.ts'
+import { ownProcess } from './servers/owned.ts'
+import { descendantsOf, isRunning } from './servers/process-table.ts'
 
 onEachServer('the databases', ({ name, server }) => {
   test('each fresh database is an empty one of its own', async () => {
@@ -96,3 +102,24 @@ deb http://mirror.example/debian bookworm-updates main
     { address: 'http://mirror.example/debian', keyring: standard },
   ])
 })
+
+test.for(['SIGTERM', 'SIGKILL'] as const)(
+  'nothing that a process started outlives it when it ends by %s',
+  async (signal) => {
+    const owner = ownProcess(
+      spawn(process.execPath, [join(import.meta.dirname, 'servers/owner-app.ts')], {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      }),
+    )
+    const [line] = (await once(owner.stdout.setEncoding('utf8'), 'data')) as [string]
+    const folder = /^owns (.+)$/m.exec(line)![1]!
+    const started = descendantsOf(owner.pid!)
+    // The app, Redis, the browser, and the process that clears away.
+    expect(started.length).toBeGreaterThanOrEqual(4)
+    const exited = once(owner, 'exit')
+    owner.kill(signal)
+    await exited
+    await expect.poll(() => started.filter(isRunning)).toEqual([])
+    await expect.poll(() => existsSync(folder)).toBe(false)
+  },
+)

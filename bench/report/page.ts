@@ -8,7 +8,8 @@ import { format, resolveConfig } from 'prettier'
 export async function putInto(file: string, command: string, text: string): Promise<void> {
   const [begin, end] = [`<!-- measured by ${command} -->`, '<!-- end of what was measured -->']
   const before = await readFile(file, 'utf8')
-  const [from, to] = [before.indexOf(begin), before.indexOf(end)]
+  const from = before.indexOf(begin)
+  const to = before.indexOf(end, from)
   if (from < 0 || to < from)
     throw new Error(`${file} has no place for what was measured: "${begin}" and "${end}".`)
   const after = `${before.slice(0, from)}${begin}\n\n${text}\n\n${before.slice(to)}`

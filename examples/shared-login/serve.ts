@@ -86,5 +86,5 @@ export function serve(name: AppName, app: Express): void {
       )
     })
   }
-  for (const signal of ['SIGINT', 'SIGTERM', 'disconnect']) process.on(signal, stop)
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'disconnect']) process.on(signal, stop)
 }

@@ -8,8 +8,12 @@ const names: readonly AppName[] = ['accounts', 'shop', 'api']
 const children = new Map<AppName, ChildProcess>()
 let ending = false
 
-process.on('SIGINT', () => void end(0))
-process.on('SIGTERM', () => void end(0))
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => void end(0))
+// npm passes on SIGINT and SIGTERM. Where it ends by anything else, nobody would be left to end this.
+const { ppid } = process
+if (process.env['npm_lifecycle_event'] === 'start') {
+  setInterval(() => void (process.ppid !== ppid && end(0)), 500).unref()
+}
 
 try {
   const database = await tryDatabase()

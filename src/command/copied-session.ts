@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto'
+import { valueAt } from '../core/user-of.ts'
 import { type UserId, userIdText } from '../core/user-id.ts'
 
 /** What the new layout keeps of a session beside its data. */
@@ -33,12 +34,12 @@ export function copiedSession(
 ): CopiedSession | undefined {
   const session = parsed(row.data)
   if (session === undefined) return undefined
-  const age = at(session, ['cookie', 'originalMaxAge'])
+  const age = valueAt(session, ['cookie', 'originalMaxAge'])
   const lastSeen = row.expires * 1000 - (typeof age === 'number' ? age : usualAge)
   return {
     // Not from the data, so that a session that is copied twice has one name; and nothing leads back from it.
     publicId: hash('sha256', `public id of ${row.key.toString('hex')}`, 'base64url').slice(0, 16),
-    ...userOf(userPath && at(session, userPath)),
+    ...userOf(userPath && valueAt(session, userPath)),
     seenAt: Math.max(0, Math.floor(Math.min(lastSeen, row.readAt))),
   }
 }
@@ -60,13 +61,4 @@ function userOf(user: unknown): Pick<CopiedSession, 'userId' | 'userRefused'> {
   } catch {
     return { userId: undefined, userRefused: true }
   }
-}
-
-function at(value: unknown, path: readonly string[]): unknown {
-  let found = value
-  for (const name of path) {
-    if (typeof found !== 'object' || found === null || !Object.hasOwn(found, name)) return undefined
-    found = (found as Record<string, unknown>)[name]
-  }
-  return found
 }

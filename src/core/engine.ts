@@ -17,6 +17,7 @@ import { keyOf } from './token.ts'
 import { KeyedTurns } from './turns.ts'
 import { UnitOfWork } from './unit-of-work.ts'
 import { type UserId, userIdText } from './user-id.ts'
+import type { UserRule } from './user-of.ts'
 import { UserSessions } from './user-sessions.ts'
 import type { SignIn } from './work-context.ts'
 
@@ -32,6 +33,8 @@ export interface EngineSettings {
   /** For how long the token from before a rotation still leads to what the session was then. 0: not at all. */
   readonly rotationGrace: number
   readonly merge?: Merge | undefined
+  /** Whose a session is, by its data. Left out: `signIn` says it. */
+  readonly userOf?: UserRule | undefined
   readonly sessionsPerUser?: UserLimit | undefined
   readonly sweep: SweepSettings | undefined
   /** What is left out is as `defaultBatching`, which is best for a store that answers many at once. */

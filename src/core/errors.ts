@@ -116,6 +116,13 @@ export function signInRevoked(): SessionError {
   )
 }
 
+/** A sign-in that the next look at the data would undo. */
+export function signInByData(): SessionError {
+  return optionError(
+    'With userOf, the data says who is signed in: store the user there, as req.login of Passport does. signIn is for that same user only, to note that they have proved again who they are.',
+  )
+}
+
 /** A sign-in of a user who has as many sessions as may be. Status 403. */
 export function tooManySessions(most: number): SessionError {
   return new SessionError(

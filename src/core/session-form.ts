@@ -10,6 +10,7 @@ import {
   visibleData,
 } from './session.ts'
 import { createToken } from './token.ts'
+import type { UserRule } from './user-of.ts'
 
 type Data = Record<string, unknown>
 
@@ -32,6 +33,8 @@ export interface SessionForm {
   accepts(data: Data): boolean
   /** Whether the session holds something that the record does not. `encoded` is what `dataOf` gives, encoded. */
   differs(session: Session, encoded: Uint8Array, record: SessionRecord): boolean
+  /** With it, the user follows from the data, and from nothing else. Given what `dataOf` gives. */
+  readonly userOf?: UserRule | undefined
   /** Whether a session without data is stored. */
   keepsEmpty(regenerated: boolean): boolean
   /** Whether a session that nobody changed is stored again. */
@@ -44,7 +47,11 @@ export interface SessionForm {
 }
 
 /** The form of `createSessions`: a bag of data, stored once there is something in it. */
-export function bagForm(settings: { readonly lifetime: Lifetime; readonly touchAfter: number }): SessionForm {
+export function bagForm(settings: {
+  readonly lifetime: Lifetime
+  readonly touchAfter: number
+  readonly userOf?: UserRule | undefined
+}): SessionForm {
   return {
     open: openSession,
     refill,
@@ -53,6 +60,7 @@ export function bagForm(settings: { readonly lifetime: Lifetime; readonly touchA
     mergeRest: (session, _before, theirs) => fillAside(session, theirs),
     accepts: () => true,
     differs: (_session, encoded, record) => Buffer.compare(encoded, record.data) !== 0,
+    userOf: settings.userOf,
     keepsEmpty: () => false,
     keepsUnchanged: false,
     createToken,

@@ -21,9 +21,9 @@ export interface SessionData {}
  */
 export type WithoutReservedNames<Sessions> = string extends keyof SessionData
   ? Sessions
-  : [keyof SessionData & keyof Session] extends [never]
+  : [Extract<keyof Session, keyof SessionData>] extends [never]
     ? Sessions
-    : `SessionData declares ${keyof SessionData & keyof Session}, which is part of every session: rename your data`
+    : `SessionData declares ${Extract<keyof Session, keyof SessionData>}, which is part of every session: rename your data`
 
 /** What `req.session` is: your data, with the session's own methods and properties beside it. */
 export type RequestSession = Partial<SessionData> & Omit<Session, keyof SessionData>

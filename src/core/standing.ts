@@ -41,6 +41,10 @@ export class Standing {
   signedIn = false
   touched = false
   headersOut = false
+  /** The store has another user for the record than its data names, as where an app without `userOf` stored it. */
+  userDue = false
+  /** What was read names a user by what is no id. */
+  #isUnnamable = false
   /** When the session was found, by the store's clock; where it was not, when this began, by this process's. */
   readAt: number | undefined
   begunAt: number
@@ -98,8 +102,58 @@ export class Standing {
     this.decrypt()
     if (!this.record) return {}
     const data = this.#context.decode(this.record, (read) => this.#form.accepts(read))
-    if (!data) this.becomeNew()
-    return data ?? {}
+    if (!data) {
+      this.becomeNew()
+      return {}
+    }
+    const owned = this.#ownedBy(this.record, data)
+    this.userDue = owned !== this.record && !this.former
+    this.record = owned
+    this.userId = owned.userId
+    return data
+  }
+
+  /** A record that was read and decrypted, with the user that its data names where the app goes by that. */
+  owned(record: SessionRecord): SessionRecord {
+    const data = this.#form.userOf && this.#context.decode(record)
+    return data ? this.#ownedBy(record, data) : record
+  }
+
+  #ownedBy(record: SessionRecord, data: Record<string, unknown>): SessionRecord {
+    const { userOf } = this.#form
+    if (!userOf) return record
+    let userId: string | undefined
+    try {
+      userId = userOf(data)
+    } catch {
+      // Not this request's doing, so no reason for it to fail: the session is nobody's.
+      this.#isUnnamable = true
+    }
+    return userId === record.userId ? record : { ...record, userId }
+  }
+
+  /**
+   * Where the user follows from the data: makes it so. A user who was not there before has just signed in.
+   * @throws ERR_SESSION_USER_ID
+   */
+  followData(data = this.session && this.#form.dataOf(this.session)): void {
+    const { userOf } = this.#form
+    if (!userOf || !data || this.state !== 'open') return
+    let userId: string | undefined
+    try {
+      userId = userOf(data)
+    } catch (error) {
+      if (!this.#isUnnamable) throw error
+    }
+    if (userId === this.userId) return
+    const isNew = userId !== undefined && userId !== this.record?.userId
+    // As in `signIn`: a session of its own.
+    if (isNew && this.former) this.carryOn()
+    this.userId = userId
+    if (isNew && this.record) this.tokens.plan()
+    // Signed in and out again, as by an update() that is undone.
+    else if (this.signedIn && this.record) this.tokens.unplan()
+    this.signedIn = isNew
   }
 
   /** Takes the record as it was found anew, in place of what is in hand. */
@@ -133,6 +187,7 @@ export class Standing {
     this.former = false
     this.regenerated = false
     this.record = undefined
+    this.userDue = false
     this.tokens.forget()
     this.#nextPublicId = undefined
     this.userId = undefined
@@ -155,7 +210,11 @@ export class Standing {
 
   /** What is in hand, as it would be stored. */
   encoded(): Uint8Array {
-    if (this.session) return this.#context.encode(this.#form.dataOf(this.session))
+    if (this.session) {
+      const data = this.#form.dataOf(this.session)
+      this.followData(data)
+      return this.#context.encode(data)
+    }
     return this.record?.data ?? this.carried?.data ?? this.#context.encode({})
   }
 
@@ -166,7 +225,7 @@ export class Standing {
     if (!this.record) return this.#isWorthKeeping() ? 'insert' : undefined
     if (this.tokens.planned) return 'rotate'
     // What was perhaps stored may be what the handler has undone since.
-    if (this.userId !== this.record.userId || this.unanswered) return 'update'
+    if (this.userId !== this.record.userId || this.userDue || this.unanswered) return 'update'
     if (this.#form.keepsUnchanged && !this.saved) return 'update'
     if (this.session && this.#form.differs(this.session, data, this.record)) return 'update'
     return this.touchDue ? 'touch' : undefined

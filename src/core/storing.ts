@@ -251,6 +251,7 @@ export class Storing {
     this.#standing.touched = false
     this.#standing.saved = true
     this.#standing.signedIn = false
+    this.#standing.userDue = false
     const reference = referenceTo(record)
     if (write.type === 'insert') this.#context.announce('created', reference)
     if (write.type === 'rotate') this.#context.announce('rotated', reference)
@@ -320,7 +321,7 @@ export class Storing {
     if (!found) return 'ended'
     // Another session has this one's former key only if somebody put it there.
     if (found.former && found.publicId !== base.publicId) return 'ended'
-    const fresh = this.#context.open(found) ?? found
+    const fresh = this.#standing.owned(this.#context.open(found) ?? found)
     if (this.#standing.signedIn) {
       // As in `signIn`: a session of its own.
       if (fresh.former) return 'moved'

@@ -1,5 +1,5 @@
 import { mostAttempts } from './attempts.ts'
-import { changedTooOften, SessionError, sessionGone } from './errors.ts'
+import { changedTooOften, SessionError, sessionGone, signInByData } from './errors.ts'
 import type { EndReason } from './events.ts'
 import { referenceTo } from './content-write.ts'
 import type { SessionRecord } from './record.ts'
@@ -68,6 +68,7 @@ export class UnitOfWork implements SessionWork {
 
   get userId(): string | undefined {
     this.#standing.decrypt()
+    this.#standing.followData()
     return this.#standing.userId
   }
 
@@ -232,6 +233,7 @@ export class UnitOfWork implements SessionWork {
       const text = userIdText(userId)
       const standing = this.#standing
       standing.assertAvailable()
+      if (this.#form.userOf && this.userId !== text) throw signInByData()
       await this.#storingOf(standing).settle()
       standing.decrypt()
       // An ending that failed, and that nobody waited for, comes first: nothing of that session goes on.

@@ -8,6 +8,7 @@ import type { SessionRecord } from '../core/record.ts'
 import type { Lifetime, SessionStore } from '../core/store.ts'
 import { defaultSweep } from '../core/sweeper.ts'
 import { createToken, type Secret, shortestSecret, Signer } from '../core/token.ts'
+import { resolveUserOf, type UserOf, type UserRule } from '../core/user-of.ts'
 import { unsharedDomain } from '../http/cookie-domain.ts'
 import { Cookie, type CookieAttributes, cookieDomain } from './cookie.ts'
 import { ExpressStore } from './express-store.ts'
@@ -57,6 +58,11 @@ export interface SessionOptions {
    * its idle lifetime on stores of coatcheck's; on stores of express-session's kind, or if `rolling`, every request moves it.
    */
   readonly touchAfter?: Duration | undefined
+  /**
+   * Where your data says who is signed in, such as `'passport.user'`: a path of names, or a function of the data. The sessions of a user are
+   * then found by `sessions.user(id)` of `createSessions` on the same store. Left out: `signIn` says who is signed in.
+   */
+  readonly userOf?: UserOf | undefined
   /** Requests that get no session at all. */
   readonly skip?: ((request: never) => boolean) | undefined
   /**
@@ -80,6 +86,7 @@ export interface ResolvedOptions {
   /** Whether a record without a cookie is no session. */
   readonly requiresCookie: boolean
   readonly lifetime: Lifetime
+  readonly userOf: UserRule | undefined
   readonly anonymousWhenUnavailable: boolean
   /** Whether the store is there at all. */
   connected(): boolean
@@ -93,7 +100,7 @@ export interface ResolvedOptions {
 
 const optionNames = [
   'secret', 'store', 'cookie', 'genid', 'name', 'key', 'proxy', 'resave', 'rolling', 'saveUninitialized', 'unset',
-  'lifetime', 'touchAfter', 'skip', 'whenUnavailable',
+  'lifetime', 'touchAfter', 'userOf', 'skip', 'whenUnavailable',
 ] as const // prettier-ignore
 
 /** What `createSessions` alone has: an app that gives one of these here counts on what it would not get. */
@@ -143,6 +150,7 @@ export function resolveOptions(options: SessionOptions): ResolvedOptions {
     proxy: options.proxy,
     requiresCookie: engine.tokensAreKeys,
     lifetime,
+    userOf: resolveUserOf(options.userOf),
     anonymousWhenUnavailable: options.whenUnavailable === 'anonymous',
     connected: () => foreign?.connected ?? true,
     skips: (request) => skip?.(request as never) === true,

@@ -3,6 +3,7 @@ import type { SessionForm } from '../core/session-form.ts'
 import type { Session as CoreSession, SessionWork } from '../core/session.ts'
 import type { Lifetime } from '../core/store.ts'
 import type { UnitOfWork } from '../core/unit-of-work.ts'
+import type { UserRule } from '../core/user-of.ts'
 import type { CookiePolicy } from '../http/exchange.ts'
 import { Cookie, type CookieAttributes, cookieDomain, mergeCookie } from './cookie.ts'
 import type { ResolvedOptions } from './options.ts'
@@ -79,6 +80,10 @@ export class RequestForm implements SessionForm, CookiePolicy {
     const modified = JSON.stringify(ownData(session as unknown as Data)) !== text
     this.#modified ||= modified
     return modified || (maxAge !== undefined && maxAge !== this.#session?.cookie.originalMaxAge)
+  }
+
+  get userOf(): UserRule | undefined {
+    return this.#options.userOf
   }
 
   keepsEmpty(regenerated: boolean): boolean {

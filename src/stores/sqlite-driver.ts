@@ -1,18 +1,17 @@
-import { createRequire } from 'node:module'
 import { optionError, SessionError } from '../core/errors.ts'
 import { refusalOf } from './sqlite-errors.ts'
 
 /** What is bound to a statement. */
 export type SQLiteValue = null | number | string | Uint8Array
 
-/** What coatcheck uses of a connection: `DatabaseSync` of node:sqlite and `Database` of better-sqlite3 both have it. */
+/** What coatcheck uses of a connection, `DatabaseSync` of node:sqlite. */
 export interface SQLiteDatabase {
   exec(sql: string): unknown
   prepare(sql: string): SQLiteStatement
   close(): unknown
 }
 
-/** A prepared statement of either driver. */
+/** What coatcheck uses of a prepared statement. */
 export interface SQLiteStatement {
   run(...values: SQLiteValue[]): { changes: number | bigint }
   all(...values: SQLiteValue[]): unknown[]
@@ -20,9 +19,15 @@ export interface SQLiteStatement {
 
 type DatabaseConstructor = new (file: string, options: { timeout: number }) => SQLiteDatabase
 
-/** Opens `file` with node:sqlite, or else with better-sqlite3. SQLite itself never waits for a lock (timeout 0): the store does. */
+/** Opens `file` with node:sqlite. SQLite itself never waits for a lock (timeout 0): the store does. */
 export function openDatabase(file: string): SQLiteDatabase {
-  const Database = nodeSQLite() ?? betterSQLite()
+  const Database = nodeSQLite()
+  if (Database === undefined) {
+    throw optionError(
+      `SQLiteStore needs node:sqlite, which Node ${process.versions.node} does not have, or was started without. Run ` +
+        'Node 22.13 or later, without --no-experimental-sqlite.',
+    )
+  }
   try {
     return new Database(file, { timeout: 0 })
   } catch (error) {
@@ -50,24 +55,4 @@ function nodeSQLite(): DatabaseConstructor | undefined {
   } finally {
     process.emitWarning = emitWarning
   }
-}
-
-function betterSQLite(): DatabaseConstructor {
-  const require = createRequire(import.meta.url)
-  let version: string
-  try {
-    version = (require('better-sqlite3/package.json') as { version: string }).version
-  } catch {
-    throw optionError(
-      `SQLiteStore needs a driver, and Node ${process.versions.node} has no node:sqlite. Install one with ` +
-        '"npm install better-sqlite3@12", or run Node 22.13 or later.',
-    )
-  }
-  // better-sqlite3 13 loads on Node 20 and then ends the process at its first query.
-  if (Number.parseInt(version) >= 13 && Number.parseInt(process.versions.node) < 22) {
-    throw optionError(
-      `better-sqlite3 ${version} needs Node 22 or later. Install better-sqlite3@12 for Node ${process.versions.node}.`,
-    )
-  }
-  return require('better-sqlite3') as DatabaseConstructor
 }

@@ -92,8 +92,5 @@ export function sqliteFailure(doing: string, error: unknown): SessionError {
 
 /** 0 for an error that is not SQLite's. */
 function resultCode(error: Error): number {
-  if ('errcode' in error && typeof error.errcode === 'number') return error.errcode
-  // better-sqlite3 has the name instead, which may be an extended one.
-  const { code } = error as { readonly code?: unknown }
-  return list.find(([, name]) => typeof code === 'string' && code.startsWith(name))?.[0] ?? 0
+  return 'errcode' in error && typeof error.errcode === 'number' ? error.errcode : 0
 }

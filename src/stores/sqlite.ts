@@ -43,7 +43,7 @@ export interface SQLiteStoreOptions {
   readonly busyTimeout?: Duration | undefined
 }
 
-/** A row as the drivers give it. Integers are bigints on a connection that was set to it. */
+/** A row as it is read. Integers are bigints on a connection that was set to it. */
 interface Row {
   readonly session_key: Uint8Array
   readonly public_id: Uint8Array
@@ -68,8 +68,7 @@ interface FormerRow extends Row {
 /**
  * Sessions in an SQLite file that any number of processes on one machine share.
  *
- * The driver is node:sqlite where Node has it (22.13 and later), otherwise the package better-sqlite3.
- * A file that is opened here is put in WAL mode with `synchronous = FULL`, so what was acknowledged
+ * The driver is node:sqlite. A file that is opened here is put in WAL mode with `synchronous = FULL`, so what was acknowledged
  * survives a power cut. All writes of a batch share one transaction and so one wait for the disk. While
  * another process writes, this one tries again between its other work; its event loop is never held up by a lock.
  *
@@ -101,8 +100,8 @@ export class SQLiteStore implements SessionStore {
   #closed = false
 
   /**
-   * @param database a file's path, `':memory:'`, or an open connection of node:sqlite or better-sqlite3
-   * @throws `ERR_SESSION_OPTION` for an unknown option, a file that cannot be opened, or when there is no driver
+   * @param database a file's path, `':memory:'`, or an open `DatabaseSync` of node:sqlite
+   * @throws `ERR_SESSION_OPTION` for an unknown option, a file that cannot be opened, or a Node without node:sqlite
    */
   constructor(database: string | SQLiteDatabase, options: SQLiteStoreOptions = {}) {
     refuseUnknownOptions('SQLiteStore', options, ['table', 'createTable', 'busyTimeout'])
@@ -219,10 +218,7 @@ export class SQLiteStore implements SessionStore {
 
   #makeReady(): void {
     if (this.#ready) return
-    if (this.#opened) {
-      // In this order: better-sqlite3 is compiled to lower `synchronous` when a file enters WAL mode.
-      this.#database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL')
-    }
+    if (this.#opened) this.#database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL')
     if (this.#createTable) this.#transaction(() => this.#migrate())
     this.#ready = true
   }

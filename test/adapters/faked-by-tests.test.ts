@@ -52,8 +52,11 @@ test('timers that were faked before the package is loaded are not taken', async 
   const late = (await import(
     /* @vite-ignore */ `${import.meta.resolve('coatcheck')}/../core/scheduling.js?late`
   )) as typeof import('../../dist/core/scheduling.js')
-  await new Promise((resolve) => late.setImmediate(() => late.setTimeout(() => late.nextTick(resolve), 1)))
+  const over = new Promise((resolve) =>
+    late.setImmediate(() => late.setTimeout(() => late.nextTick(resolve, 'over'), 1)),
+  )
   await late.wait(1)
+  expect(await over).toBe('over')
 })
 
 describe('a date that a test sets', () => {

@@ -78,5 +78,6 @@ describe('an error that the session middleware passes on after the handler has a
     store.down.clear()
     next.send('GET', '/')
     await next.until('hello')
+    expect(wire.received).toBe('')
   })
 })

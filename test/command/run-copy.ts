@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
+import { ownProcess } from '../servers/owned.ts'
 
 /** `coatcheck copy` in a process of its own, as it is installed. */
 export interface CopyRun {
@@ -15,24 +16,19 @@ export interface CopyEnd {
   readonly stderr: string
 }
 
-const running = new Set<ChildProcess>()
-process.once('exit', () => {
-  for (const child of running) child.kill('SIGKILL')
-})
-
 export function startCopy(url: string | undefined, ...parameters: string[]): CopyRun {
   const program = join(import.meta.dirname, '../../dist/command/coatcheck.js')
   const { DATABASE_URL: _, ...env } = process.env
-  const child = spawn(process.execPath, [program, 'copy', ...parameters], {
-    env: { ...env, ...(url !== undefined && { DATABASE_URL: url }) },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
-  running.add(child)
+  const child = ownProcess(
+    spawn(process.execPath, [program, 'copy', ...parameters], {
+      env: { ...env, ...(url !== undefined && { DATABASE_URL: url }) },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    }),
+  )
   let [stdout, stderr] = ['', '']
   child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text))
   child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text))
   const ended = once(child, 'close').then(([code, signal]): CopyEnd => {
-    running.delete(child)
     return { code: code as number | null, signal: signal as NodeJS.Signals | null, stdout, stderr }
   })
   return { child, ended }

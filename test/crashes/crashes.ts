@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { hash } from 'node:crypto'
 import type { App } from '../servers/apps.ts'
-import { startMariaDB } from '../servers/mariadb.ts'
+import { startDatabase } from '../servers/start-database.ts'
 import { CrashClient } from './client.ts'
 import { CrashPlace, type CrashStore, crashStores } from './place.ts'
 import { type CrashedRequest, crashedRequests } from './requests.ts'
@@ -24,13 +24,13 @@ const seed = Number(process.env['COATCHECK_SEED'] ?? 1)
 /**
  * Kills an app at steps of every request.
  *
- * @param on the `mysql://` URL of a server, otherwise one is started; and the stores, otherwise all
+ * @param on the `mysql://` URL of a server, otherwise one of that name is started; and the stores, otherwise all
  * @returns how many were killed, and what came of it. `lost` are the times that something was not as it must be: a change
  *   half done, or undone after it was acknowledged, or a retry that did harm
  */
 export async function playCrashes(
   form: Form,
-  on: { readonly server?: string; readonly stores?: readonly CrashStore[] } = {},
+  on: { readonly server?: string; readonly database?: string; readonly stores?: readonly CrashStore[] } = {},
 ): Promise<Outcome> {
   const outcome: Mutable<Outcome> = {
     fault: crashFault,
@@ -38,7 +38,7 @@ export async function playCrashes(
     strange: [],
     ...emptyTally(),
   }
-  const own = on.server === undefined ? await startMariaDB() : undefined
+  const own = on.server === undefined ? await startDatabase(on.database ?? 'mariadb') : undefined
   try {
     for (const store of on.stores ?? crashStores) {
       const place = await CrashPlace.open(store, on.server ?? own!.url)

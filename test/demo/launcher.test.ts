@@ -1,9 +1,14 @@
-import { readFileSync } from 'node:fs'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { cpSync, mkdtempSync, symlinkSync } from 'node:fs'
 import { createServer, type AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { freshDatabase } from '../servers/databases.ts'
-import { freePort } from '../servers/ports.ts'
+import { ownFolder, ownProcess, removeFolder } from '../servers/owned.ts'
+import { freePort, freePorts } from '../servers/ports.ts'
+import { descendantsOf, isRunning } from '../servers/process-table.ts'
 import { startDemo, startInVain, type Ended } from './launcher.ts'
 
 /** One line that begins so, and nothing else. */
@@ -70,10 +75,11 @@ describe('the three apps live and end together', () => {
   test.for([
     ['SIGINT', 'SQLite'],
     ['SIGTERM', 'SQLite'],
+    ['SIGHUP', 'SQLite'],
     ['SIGINT', 'MariaDB'],
   ] as const)('%s ends all three, with exit code 0 (%s)', async ([signal, database]) => {
     const demo = await startDemo(database === 'MariaDB' ? { DATABASE_URL: await freshDatabase() } : {})
-    const apps = childrenOf(demo.launcher.pid!)
+    const apps = descendantsOf(demo.launcher.pid!)
     expect(apps).toHaveLength(3)
     const closed = once(demo.launcher, 'close')
     demo.launcher.kill(signal)
@@ -83,7 +89,7 @@ describe('the three apps live and end together', () => {
 
   test('when one of them dies, the others end too, and it says so', async () => {
     const demo = await startDemo()
-    const apps = childrenOf(demo.launcher.pid!)
+    const apps = descendantsOf(demo.launcher.pid!)
     const closed = once(demo.launcher, 'close')
     process.kill(apps[1]!, 'SIGKILL')
     expect(await closed).toEqual([1, null])
@@ -93,7 +99,7 @@ describe('the three apps live and end together', () => {
 
   test('when the launcher is killed, no app stays behind', async () => {
     const demo = await startDemo()
-    const apps = childrenOf(demo.launcher.pid!)
+    const apps = descendantsOf(demo.launcher.pid!)
     // Closed means that nobody holds its output any more: not the launcher, not an app. An app that has
     // closed it may still be on the way out, with no parent left to wait for that.
     const closed = once(demo.launcher, 'close')
@@ -104,17 +110,35 @@ describe('the three apps live and end together', () => {
   })
 })
 
-/** The demo's own processes, from Linux's process table. */
-function childrenOf(pid: number): number[] {
-  const text = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
-  return text.trim().split(' ').map(Number)
-}
+describe('nothing of npm start stays behind', () => {
+  test.for(['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGKILL'] as const)('when npm gets %s', async (signal) => {
+    const folder = copyOfRepository()
+    const [accounts, shop, api] = (await freePorts(3)).map(String)
+    const { DATABASE_URL: _, SESSION_SECRET: __, ...inherited } = process.env
+    const env = { ...inherited, PORT_ACCOUNTS: accounts, PORT_SHOP: shop, PORT_API: api, DATA_FOLDER: folder }
+    const npm = ownProcess(
+      spawn('npm', ['start'], { cwd: folder, env, stdio: ['ignore', 'pipe', 'inherit'] }),
+    )
+    for await (const text of npm.stdout.setEncoding('utf8').iterator({ destroyOnReturn: false })) {
+      if (String(text).includes('Ctrl-C ends all three')) break
+    }
+    npm.stdout.resume()
+    const started = descendantsOf(npm.pid!)
+    expect(started.length).toBeGreaterThanOrEqual(4)
+    npm.kill(signal)
+    await expect.poll(() => started.filter(isRunning)).toEqual([])
+    removeFolder(folder)
+  })
+})
 
-/** A process that ended and waits to be collected by its parent is not running. */
-function isRunning(pid: number): boolean {
-  try {
-    return !/^State:\s+[ZX]/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))
-  } catch {
-    return false
+/** `npm start` builds, which the tests that run beside this one would not survive in the repository itself. */
+function copyOfRepository(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'coatcheck-start-'))
+  ownFolder(folder)
+  const root = join(import.meta.dirname, '../..')
+  for (const part of ['src', 'examples', 'package.json', 'tsconfig.json']) {
+    cpSync(join(root, part), join(folder, part), { recursive: true })
   }
+  symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'))
+  return folder
 }

@@ -1,8 +1,9 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
+import { ownFolder, ownProcess, removeFolder } from '../servers/owned.ts'
 import { freePorts } from '../servers/ports.ts'
 
 const file = resolve(import.meta.dirname, '../../examples/shared-login/start.ts')
@@ -24,11 +25,6 @@ export interface Ended {
   readonly code: number | null
   readonly output: string
 }
-
-const running = new Set<ChildProcess>()
-process.once('exit', () => {
-  for (const child of running) child.kill('SIGKILL')
-})
 
 /** Starts the demo and waits until all three apps listen. */
 export async function startDemo(env: Record<string, string> = {}): Promise<Demo> {
@@ -58,19 +54,21 @@ export async function startInVain(env: Record<string, string>): Promise<Ended> {
 async function launch(env: Record<string, string>) {
   const ports = await freePorts(3)
   const folder = mkdtempSync(join(tmpdir(), 'coatcheck-demo-'))
+  ownFolder(folder)
   const { DATABASE_URL: _, SESSION_SECRET: __, ...inherited } = process.env
-  const child = spawn(process.execPath, [file], {
-    env: {
-      ...inherited,
-      PORT_ACCOUNTS: String(ports[0]),
-      PORT_SHOP: String(ports[1]),
-      PORT_API: String(ports[2]),
-      DATA_FOLDER: folder,
-      ...env,
-    },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
-  running.add(child)
+  const child = ownProcess(
+    spawn(process.execPath, [file], {
+      env: {
+        ...inherited,
+        PORT_ACCOUNTS: String(ports[0]),
+        PORT_SHOP: String(ports[1]),
+        PORT_API: String(ports[2]),
+        DATA_FOLDER: folder,
+        ...env,
+      },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    }),
+  )
 
   let written = ''
   const listeners = new Set<() => void>()
@@ -82,8 +80,7 @@ async function launch(env: Record<string, string>) {
   }
   // 'close' comes once nobody holds its output any more, so after the end of the apps too.
   const ended = once(child, 'close').then(([code]): Ended => {
-    running.delete(child)
-    rmSync(folder, { recursive: true, force: true })
+    removeFolder(folder)
     return { code: code as number | null, output: written }
   })
 

@@ -16,16 +16,16 @@ export const diskFullFault = 'disk full'
  * The database on a disk that gets full.
  * @returns what came of it; a text if no small disk can be made here: why
  */
-export async function playDiskFull(form: keyof Runs): Promise<Outcome | string> {
+export async function playDiskFull(form: keyof Runs, database: string): Promise<Outcome | string> {
   const disk = await mkdtemp(join(tmpdir(), 'coatcheck-disk-'))
   try {
-    await run('mount', ['-t', 'tmpfs', '-o', 'size=256m', 'tmpfs', disk])
+    await run('mount', ['-t', 'tmpfs', '-o', 'size=512m', 'tmpfs', disk])
   } catch (error) {
     await rm(disk, { recursive: true })
     return `no small disk can be mounted here: ${String((error as { stderr?: string }).stderr).trim()}`
   }
   try {
-    return await playAlone(diskFull(disk), form)
+    return await playAlone(diskFull(disk), form, database)
   } finally {
     await run('umount', [disk])
     await rm(disk, { recursive: true })

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { onEachServer } from '../servers/databases.ts'
 import { playDiskFull } from './disk-full.ts'
 import { play, playAlone } from './play.ts'
 import { scenarios } from './scenarios.ts'
@@ -9,22 +10,25 @@ import { setStage, type Stage } from './stage.ts'
 
 const nothingWrong = { lost: 0, cameBack: 0, foreign: 0, untyped: 0, strange: [] }
 
-let stage: Stage
-beforeAll(async () => {
-  stage = await setStage()
-})
-afterAll(() => stage?.end())
+onEachServer('a fault', ({ name }) => {
+  const database = name.toLowerCase()
+  let stage: Stage
+  beforeAll(async () => {
+    stage = await setStage({ database })
+  })
+  afterAll(() => stage?.end())
 
-test.each(scenarios.map((scenario) => [scenario.fault, scenario] as const))(
-  '%s',
-  async (_fault, scenario) => {
-    const outcome = scenario.stage ? playAlone(scenario, 'short') : play(stage, scenario, 'short')
-    expect(await outcome).toMatchObject(nothingWrong)
-  },
-)
+  test.each(scenarios.map((scenario) => [scenario.fault, scenario] as const))(
+    '%s',
+    async (_fault, scenario) => {
+      const outcome = scenario.stage ? playAlone(scenario, 'short', database) : play(stage, scenario, 'short')
+      expect(await outcome).toMatchObject(nothingWrong)
+    },
+  )
 
-test('disk full', async (context) => {
-  const outcome = await playDiskFull('short')
-  if (typeof outcome === 'string') return context.skip(outcome)
-  expect(outcome).toMatchObject(nothingWrong)
+  test('disk full', async (context) => {
+    const outcome = await playDiskFull('short', database)
+    if (typeof outcome === 'string') return context.skip(outcome)
+    expect(outcome).toMatchObject(nothingWrong)
+  })
 })

@@ -58,8 +58,8 @@ async function works({ stored }: Stage, url: string): Promise<void> {
 }
 
 /** Plays one that needs a stage of its own. */
-export async function playAlone(scenario: Scenario, form: keyof Runs): Promise<Outcome> {
-  const stage = await setStage(scenario.stage)
+export async function playAlone(scenario: Scenario, form: keyof Runs, database: string): Promise<Outcome> {
+  const stage = await setStage({ ...scenario.stage, database })
   try {
     return await play(stage, scenario, form)
   } finally {

@@ -1,6 +1,8 @@
-// npm run test:long -- faults: each fault many times; the outcome goes into docs/faults.md. With `short`, as in npm test, and it is only printed.
+// npm run test:long -- faults: each fault many times, on MariaDB; the outcome goes into docs/faults.md. With `short`, as in
+// npm test, or `--database mysql`, it is only printed.
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { parseArgs } from 'node:util'
 import { format, resolveConfig } from 'prettier'
 import { playCrashes } from '../crashes/crashes.ts'
 import { playDiskFull } from './disk-full.ts'
@@ -11,16 +13,21 @@ import { setStage } from './stage.ts'
 const page = join(import.meta.dirname, '../../docs/faults.md')
 const [begin, end] = ['<!-- measured by npm run test:long -- faults -->', '<!-- end of what was measured -->']
 
-const form = process.argv[2] === 'short' ? 'short' : 'long'
-const stage = await setStage()
+const { values, positionals } = parseArgs({
+  options: { database: { type: 'string', default: 'mariadb' } },
+  allowPositionals: true,
+})
+const { database } = values
+const form = positionals[0] === 'short' ? 'short' : 'long'
+const stage = await setStage({ database })
 const outcomes: Outcome[] = []
 let notDone = ''
 try {
   for (const scenario of scenarios) {
-    note(scenario.stage ? await playAlone(scenario, form) : await play(stage, scenario, form))
+    note(scenario.stage ? await playAlone(scenario, form, database) : await play(stage, scenario, form))
   }
-  note(await playCrashes(form))
-  const diskFull = await playDiskFull(form)
+  note(await playCrashes(form, { database }))
+  const diskFull = await playDiskFull(form, database)
   if (typeof diskFull === 'string') notDone = `\n\nNot done: disk full (${diskFull}).`
   else note(diskFull)
 } finally {
@@ -49,7 +56,7 @@ const table = [
 ].join('\n')
 const text = await format(`${table}${notDone}`, { ...(await resolveConfig(page)), filepath: page })
 console.log(text)
-if (form === 'long') {
+if (form === 'long' && database === 'mariadb') {
   const before = await readFile(page, 'utf8')
   const [from, to] = [before.indexOf(begin), before.indexOf(end)]
   await writeFile(page, `${before.slice(0, from)}${begin}\n\n${text}\n${before.slice(to)}`)

@@ -3,7 +3,7 @@ import { createSessions } from 'coatcheck'
 import { MySQLStore } from 'coatcheck/mysql'
 import { type Connection, createConnection } from 'mysql2/promise'
 import { type App, startApp } from '../servers/apps.ts'
-import { startMariaDB } from '../servers/mariadb.ts'
+import { startDatabase } from '../servers/start-database.ts'
 import type { DatabaseServer } from '../servers/server-process.ts'
 import { type FaultProxy, faultProxyTo } from './proxy.ts'
 import type { Stored } from './visitors.ts'
@@ -34,6 +34,8 @@ export interface Restart {
 }
 
 export interface StageOptions {
+  /** By default MariaDB. */
+  readonly database?: string
   /** The server's own options. */
   readonly server?: readonly string[]
   /** Where the server's data lies. */
@@ -45,16 +47,17 @@ export interface StageOptions {
 }
 
 export async function setStage({
+  database: kind = 'mariadb',
   server = [],
   parent,
   env = {},
   apps = 3,
 }: StageOptions = {}): Promise<Stage> {
-  const database = await startMariaDB(server, parent)
+  const database = await startDatabase(kind, server, parent)
   if (!isOwn(database)) {
     await database.stop()
     throw new Error(
-      'The fault bench needs a mariadbd on this machine: a container cannot be killed and started again.',
+      'The fault bench needs a server on this machine: a container cannot be killed and started again.',
     )
   }
   const name = 'faults'

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import type { SessionStore } from 'coatcheck'
 import { afterAll, afterEach, describe, expect, test } from 'vitest'
 import { databases, freshDatabase } from '../servers/databases.ts'
+import { ownProcess } from '../servers/owned.ts'
 import { begin, hour, type Jar, realTime, sessionsOn } from './acts.ts'
 import type { Checks, Invariant } from './facts.ts'
 import { History } from './history.ts'
@@ -96,7 +97,7 @@ describe.each(sharedPlaces)('three processes on one database of $title', ({ titl
 
 function startApp(...parameters: readonly string[]): ChildProcess {
   const file = join(import.meta.dirname, 'process-app.ts')
-  const child = fork(file, parameters, { serialization: 'advanced' })
+  const child = ownProcess(fork(file, parameters, { serialization: 'advanced' }))
   cleanUps.push(async () => {
     const exited = once(child, 'exit')
     child.disconnect()

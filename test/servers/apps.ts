@@ -1,6 +1,7 @@
-import { spawn, type ChildProcess } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { resolve } from 'node:path'
+import { ownProcess } from './owned.ts'
 
 /** An app in a process of its own. */
 export interface App {
@@ -20,11 +21,6 @@ export interface AppExit {
   readonly signal: NodeJS.Signals | null
 }
 
-const running = new Set<ChildProcess>()
-process.once('exit', () => {
-  for (const child of running) child.kill('SIGKILL')
-})
-
 /**
  * Runs a TypeScript or JavaScript file as a Node process and waits until it listens: it is to
  * print a line `listening <port>`, or to send `{ listening: port }` to the process that started it.
@@ -34,12 +30,12 @@ process.once('exit', () => {
  */
 export async function startApp(file: string, env: Record<string, string> = {}): Promise<App> {
   const path = resolve(import.meta.dirname, '../..', file)
-  const child = spawn(process.execPath, [path], {
-    env: { ...process.env, ...env },
-    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-  })
-  running.add(child)
-  child.once('exit', () => running.delete(child))
+  const child = ownProcess(
+    spawn(process.execPath, [path], {
+      env: { ...process.env, ...env },
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+    }),
+  )
   // 'close' comes after 'exit', once all that it wrote has arrived here.
   const closed = once(child, 'close').then(([code, signal]): AppExit => ({ code, signal }))
 

@@ -19,6 +19,10 @@ export async function launchBrowser(...more: string[]): Promise<Browser> {
     executablePath: await findChromium(),
     // Chromium's sandbox does not work for root; the pages here are our own.
     args: [...(asRoot ? ['--no-sandbox'] : []), ...quiet, ...more],
+    // Playwright would close the browser on a signal and let this process live. A browser ends with this process anyway.
+    handleSIGINT: false,
+    handleSIGTERM: false,
+    handleSIGHUP: false,
   })
 }
 

@@ -3,6 +3,7 @@ import { createConnection } from 'mysql2/promise'
 import { describe, inject } from 'vitest'
 import { startMariaDB } from './mariadb.ts'
 import { startMySQL } from './mysql.ts'
+import { leaveDiskToSystem } from './mysql-server.ts'
 import type { DatabaseServer } from './server-process.ts'
 
 /** A kind of server that `MySQLStore` is tested on. */
@@ -32,9 +33,14 @@ export function databases(): Database[] {
 /** Both kinds, and of one that does not run here why. */
 function kinds(): (Database & { readonly absent?: string })[] {
   const mysql = inject('mysql')
+  const own =
+    (start: typeof startMySQL): Database['start'] =>
+    (options = []) =>
+      start([...leaveDiskToSystem, ...options])
+  const [mariadb, onMySQL] = [own(startMariaDB), own(startMySQL)]
   return [
-    { name: 'MariaDB', server: inject('mariadb'), start: startMariaDB },
-    { name: 'MySQL', server: '', start: startMySQL, ...('url' in mysql ? { server: mysql.url } : mysql) },
+    { name: 'MariaDB', server: inject('mariadb'), start: mariadb },
+    { name: 'MySQL', server: '', start: onMySQL, ...('url' in mysql ? { server: mysql.url } : mysql) },
   ]
 }
 

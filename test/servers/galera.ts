@@ -1,7 +1,7 @@
 import { execFile, spawn, type ChildProcess } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { chownSync, existsSync, mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs'
+import { chownSync, existsSync, mkdirSync, mkdtempSync, statSync } from 'node:fs'
 import { chmod, copyFile, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
@@ -9,6 +9,7 @@ import { promisify } from 'node:util'
 import { type Connection, createConnection, type RowDataPacket } from 'mysql2/promise'
 import { findServer, installServer } from './mariadb.ts'
 import { serverAccount } from './mysql-server.ts'
+import { ownFolder, ownProcess, removeFolder } from './owned.ts'
 import { freePorts } from './ports.ts'
 import { installDebianPackages } from './programs.ts'
 import { collectLog } from './server-process.ts'
@@ -62,17 +63,12 @@ class Cluster implements GaleraCluster {
   readonly nodes: readonly GaleraNode[]
   readonly #folder: string
   readonly #password: string
-  // Ctrl-C and process.exit() give no time to await anything.
-  readonly #abandon = (): void => {
-    for (const node of this.nodes) node.abandon()
-    rmSync(this.#folder, { recursive: true, force: true })
-  }
 
   private constructor(folder: string, password: string, nodes: readonly GaleraNode[]) {
     this.#folder = folder
     this.#password = password
     this.nodes = nodes
-    process.once('exit', this.#abandon)
+    ownFolder(folder)
   }
 
   static async start({ server, installer, provider }: Programs): Promise<Cluster> {
@@ -160,8 +156,7 @@ class Cluster implements GaleraCluster {
   async stop(): Promise<void> {
     // Nothing of them is needed any more, and a node that waits for others may take its time.
     for (const node of this.nodes) await node.end('SIGKILL')
-    process.off('exit', this.#abandon)
-    rmSync(this.#folder, { recursive: true, force: true })
+    removeFolder(this.#folder)
   }
 }
 
@@ -207,7 +202,7 @@ export class GaleraNode {
       env: this.#env,
       stdio: ['ignore', 'ignore', 'pipe'],
     })
-    this.#child = child
+    this.#child = ownProcess(child)
     const log = collectLog(child)
     const deadline = Date.now() + longestStart
     while (!(await this.#isSynced())) {
@@ -241,10 +236,6 @@ export class GaleraNode {
     const exited = once(child, 'exit')
     child.kill(signal)
     await exited
-  }
-
-  abandon(): void {
-    this.#child?.kill('SIGKILL')
   }
 
   async query(sql: string): Promise<RowDataPacket[]> {

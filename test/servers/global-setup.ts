@@ -1,6 +1,7 @@
 import type { TestProject } from 'vitest/node'
 import { startMariaDB } from './mariadb.ts'
 import { startMySQL } from './mysql.ts'
+import { leaveDiskToSystem } from './mysql-server.ts'
 import { say } from './programs.ts'
 import type { DatabaseServer } from './server-process.ts'
 
@@ -28,7 +29,7 @@ export default async function setup(project: Pick<TestProject, 'provide'>): Prom
   const mysql = async () => {
     if (lent.mysql === 'none') return { absent: 'COATCHECK_MYSQL is none' }
     try {
-      return { url: lent.mysql ?? (await start(startMySQL())) }
+      return { url: lent.mysql ?? (await start(startMySQL(leaveDiskToSystem))) }
     } catch (error) {
       // There its absence must not go unnoticed.
       if (process.env['CI']) throw error
@@ -38,7 +39,10 @@ export default async function setup(project: Pick<TestProject, 'provide'>): Prom
     }
   }
   // Both to their end, so that none is left behind where one fails.
-  const [onMariaDB, onMySQL] = await Promise.allSettled([lent.mariadb ?? start(startMariaDB()), mysql()])
+  const [onMariaDB, onMySQL] = await Promise.allSettled([
+    lent.mariadb ?? start(startMariaDB(leaveDiskToSystem)),
+    mysql(),
+  ])
   if (onMariaDB.status === 'rejected' || onMySQL.status === 'rejected') {
     await stop()
     throw onMariaDB.status === 'rejected' ? onMariaDB.reason : (onMySQL as PromiseRejectedResult).reason

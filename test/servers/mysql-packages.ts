@@ -1,9 +1,10 @@
 import { execFile } from 'node:child_process'
-import { existsSync, rmSync } from 'node:fs'
-import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { mkdir, mkdtemp, readdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { ownFolder, removeFolder } from './owned.ts'
 import { findProgram, say } from './programs.ts'
 
 const run = promisify(execFile)
@@ -48,8 +49,7 @@ export async function unpackMySQL(): Promise<UnpackedMySQL> {
   say('Getting MySQL from Debian, once, for the tests …')
   await mkdir(cache, { recursive: true })
   const work = await mkdtemp(join(cache, 'download-'))
-  const abandon = (): void => rmSync(work, { recursive: true, force: true })
-  process.once('exit', abandon)
+  ownFolder(work)
   try {
     const packages = await downloadTwice(archive, work)
     const root = join(work, 'root')
@@ -60,8 +60,7 @@ export async function unpackMySQL(): Promise<UnpackedMySQL> {
     })
     return unpacked
   } finally {
-    process.off('exit', abandon)
-    await rm(work, { recursive: true, force: true })
+    removeFolder(work)
   }
 }
 

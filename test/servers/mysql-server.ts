@@ -24,6 +24,12 @@ export interface MySQLProgram {
 }
 
 /**
+ * For tests that do not cut the power: what is committed is with the operating system, and survives the server's own end
+ * by SIGKILL, but no statement waits for the disk.
+ */
+export const leaveDiskToSystem = ['--innodb-flush-log-at-trx-commit=2', '--sync-binlog=0'] as const
+
+/**
  * Starts a private server on a free port, with the server's own defaults, and one user that the tests are.
  *
  * @param options more of the server's own, such as `--innodb-buffer-pool-size=1G`
@@ -42,8 +48,10 @@ export async function startMySQLServer(
     // A server that starts removes what it takes for leftovers in its folder for temporary files: also those of another one.
     const env = { ...process.env, TMPDIR: folder.path }
     const [install, ...installOptions] = installer
+    // MySQL writes down the case of names with its first data.
+    const ofData = options.filter((option) => option.startsWith('--lower-case-table-names'))
     const where = [`--datadir=${data}`, `--tmpdir=${folder.path}`, ...account]
-    await run(install, [...installOptions, ...where], { cwd: folder.path, env })
+    await run(install, [...installOptions, ...where, ...ofData], { cwd: folder.path, env })
     const port = await freePort()
     const [program, ...first] = command
     const all = [

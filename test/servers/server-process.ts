@@ -1,10 +1,11 @@
 import { execFile, spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
+import { chmodSync, mkdtempSync } from 'node:fs'
 import { chown } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { ownFolder, ownProcess, removeFolder } from './owned.ts'
 
 const run = promisify(execFile)
 
@@ -41,15 +42,10 @@ export async function accountOf(user: string): Promise<Account | undefined> {
 export class ServerFolder {
   readonly path: string
   #child: ChildProcess | undefined
-  // Ctrl-C and process.exit() give no time to await anything.
-  readonly #abandon = (): void => {
-    this.#child?.kill('SIGKILL')
-    rmSync(this.path, { recursive: true, force: true })
-  }
 
   private constructor(name: string, parent: string) {
     this.path = mkdtempSync(join(parent, `coatcheck-${name}-`))
-    process.once('exit', this.#abandon)
+    ownFolder(this.path)
   }
 
   /** @param account whose the folder is to be; left out: the one that runs the tests */
@@ -85,7 +81,7 @@ export class ServerFolder {
       ...account,
       ...(argv0 !== undefined && { argv0 }),
     })
-    this.#child = child
+    this.#child = ownProcess(child)
     const log = collectLog(child)
     const deadline = Date.now() + 60_000
     for (;;) {
@@ -115,8 +111,7 @@ export class ServerFolder {
   /** Ends the server, and removes its data. */
   async remove(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
     await this.end(signal)
-    process.off('exit', this.#abandon)
-    rmSync(this.path, { recursive: true, force: true })
+    removeFolder(this.path)
   }
 }
 

@@ -9,6 +9,7 @@ const sessions = createSessions({
   secret: 'the same secret in every app of this test',
 })
 const goOn = new Promise((resolve) => process.once('message', resolve))
+process.channel?.unref() // a message that may come is no reason to live on
 
 const app = express()
 app.get('/ready', async (_request, response) => {

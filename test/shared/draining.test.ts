@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { beforeAll, expect, onTestFinished, test } from 'vitest'
 import { startApp } from '../servers/apps.ts'
 import { freshDatabase } from '../servers/databases.ts'
 
@@ -13,7 +13,9 @@ test('an app that is stopped answers what it has begun, stores it, and then ends
     startApp('test/shared/draining-app.ts', { DATABASE_URL: url }),
     startApp('test/shared/draining-app.ts', { DATABASE_URL: url }),
   ])
-  afterAll(() => other.stop())
+  onTestFinished(async () => {
+    await Promise.all([app.stop(), other.stop()])
+  })
   expect((await fetch(`${app.url}/ready`)).status).toBe(204)
   const answering = fetch(`${app.url}/slow`)
   await expect.poll(app.output).toContain('answering slowly')

@@ -89,6 +89,11 @@ describe('ssl', () => {
     expect(refused).toMatchObject(refusal(/IP address/))
   })
 
+  it('is heeded where it is inherited', () => {
+    const options = Object.create({ host: '10.0.0.5', database: 'shop', ssl: true }) as object
+    expect(refusalOf(options)).toMatchObject(refusal(/IP address/))
+  })
+
   it('goes with an authority that can be read, and not with ssl=false', () => {
     expect(refusalOf(`${url}?ssl-ca=/no/such/ca.pem`)).toMatchObject(refusal(/ssl-ca.*ENOENT.*PEM/))
     expect(refusalOf(`${url}?ssl=false&ssl-ca=/no/such/ca.pem`)).toMatchObject(refusal(/ssl=false.*ssl-ca/))

@@ -26,6 +26,20 @@ export function openPool(url: string, options: PoolOptions = {}): Pool {
   return pool
 }
 
+/**
+ * A new user with these rights on the database of `url`, and nothing else.
+ * @param how more of what is said of the user, such as `REQUIRE SSL`
+ */
+export async function urlOfUser(url: string, rights: string, how = ''): Promise<string> {
+  const user = `user_${randomBytes(6).toString('hex')}`
+  const pool = openPool(url)
+  const mine = new URL(url)
+  await pool.query(`CREATE USER ${user}@'127.0.0.1' IDENTIFIED BY '${mine.password}' ${how}`)
+  await pool.query(`GRANT ${rights} ON ${mine.pathname.slice(1)}.* TO ${user}@'127.0.0.1'`)
+  mine.username = user
+  return mine.href
+}
+
 /** The name of a lock on the table coatcheck_sessions of the database of `url`. */
 export function lockNameIn(url: string, purpose: 'migrate' | 'sweep'): string {
   const database = new URL(url).pathname.slice(1)

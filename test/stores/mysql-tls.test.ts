@@ -3,15 +3,12 @@ import expressMySQLSession from 'coatcheck/express-mysql-session'
 import session from 'coatcheck/express'
 import type { PoolOptions } from 'mysql2'
 import { createConnection } from 'mysql2/promise'
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest'
 import { startCopy } from '../command/run-copy.ts'
 import { type Authority, newAuthority } from '../servers/certificates.ts'
-import { freshDatabase } from '../servers/databases.ts'
-import { startMariaDB } from '../servers/mariadb.ts'
+import { freshDatabase, onEachServer } from '../servers/databases.ts'
 import type { DatabaseServer } from '../servers/server-process.ts'
 import { newKey, openStore } from './mysql-subject.ts'
-
-const kinds = [{ kind: 'MariaDB', start: startMariaDB, withoutTLS: [] as string[] }]
 
 /** What the message has to say, whichever way the server was not verified. */
 const cures = {
@@ -26,7 +23,7 @@ beforeAll(async () => {
 })
 afterAll(() => authority.remove())
 
-describe.each(kinds)('a connection to $kind that asks for TLS', ({ start, withoutTLS }) => {
+onEachServer('a connection that asks for TLS', ({ name, start }) => {
   let right: DatabaseServer
   let another: DatabaseServer
   let plain: DatabaseServer
@@ -41,7 +38,8 @@ describe.each(kinds)('a connection to $kind that asks for TLS', ({ start, withou
     ;[right, another, plain] = await Promise.all([
       withTLS('localhost'),
       withTLS('db.example.com'),
-      start(withoutTLS),
+      // MySQL makes a certificate of its own, MariaDB has none.
+      start(name === 'MySQL' ? ['--tls-version='] : []),
     ])
     url = {
       right: await databaseOn(right),

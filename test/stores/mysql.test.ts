@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { inspect } from 'node:util'
 import { SessionError } from 'coatcheck'
@@ -9,7 +8,7 @@ import type { RowDataPacket } from 'mysql2/promise'
 import { describe, expect, it } from 'vitest'
 import { freshDatabase, onEachServer } from '../servers/databases.ts'
 import { freePort } from '../servers/ports.ts'
-import { newKey, openPool, openStore, stored } from './mysql-subject.ts'
+import { newKey, openPool, openStore, stored, urlOfUser } from './mysql-subject.ts'
 
 onEachServer('MySQLStore', ({ server }) => {
   storeSuite('MySQLStore', {
@@ -253,17 +252,6 @@ onEachServer('MySQLStore', ({ server }) => {
   async function runSchema(url: string): Promise<void> {
     const pool = openPool(url, { multipleStatements: true })
     await pool.query(readFileSync(new URL('../../schema/mysql.sql', import.meta.url), 'utf8'))
-  }
-
-  /** A new user with these rights on the database of `url`, and nothing else. */
-  async function urlOfUser(url: string, rights: string): Promise<string> {
-    const user = `user_${randomBytes(6).toString('hex')}`
-    const pool = openPool(url)
-    const mine = new URL(url)
-    await pool.query(`CREATE USER ${user}@'127.0.0.1' IDENTIFIED BY '${mine.password}'`)
-    await pool.query(`GRANT ${rights} ON ${mine.pathname.slice(1)}.* TO ${user}@'127.0.0.1'`)
-    mine.username = user
-    return mine.href
   }
 })
 

@@ -1,6 +1,5 @@
 import { execFile } from 'node:child_process'
 import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -9,7 +8,6 @@ import { promisify } from 'node:util'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import type { SessionKey } from 'coatcheck'
 import { SQLiteStore } from 'coatcheck/sqlite'
-import type { SQLiteDatabase } from 'coatcheck/sqlite'
 import { storeSuite } from 'coatcheck/testing'
 import { migrations, migrationsTable, statements } from '../../dist/stores/sqlite-schema.js'
 import {
@@ -22,12 +20,6 @@ import {
   present,
   write,
 } from '../../dist/testing/store/subject.js'
-
-// It has no types of its own.
-const BetterSQLite = createRequire(import.meta.url)('better-sqlite3') as {
-  readonly prototype: SQLiteDatabase
-  new (file: string): SQLiteDatabase & { defaultSafeIntegers(): SQLiteDatabase }
-}
 
 const run = promisify(execFile)
 const incrementer = join(import.meta.dirname, 'sqlite-incrementer.ts')
@@ -55,10 +47,9 @@ function storeAt(...parameters: ConstructorParameters<typeof SQLiteStore>): SQLi
 }
 
 /** Each is opened twice on one file. */
-const connections: Record<string, (file: string) => SQLiteDatabase> = {
-  'a connection of node:sqlite': (file) => new DatabaseSync(file),
-  'a connection of better-sqlite3': (file) => new BetterSQLite(file),
-  'a connection of better-sqlite3 that reads bigints': (file) => new BetterSQLite(file).defaultSafeIntegers(),
+const connections: Record<string, (file: string) => DatabaseSync> = {
+  'a connection': (file) => new DatabaseSync(file),
+  'a connection that reads bigints': (file) => new DatabaseSync(file, { readBigInts: true }),
 }
 
 /** The schema as it was before there was `column`: without it, and without what indexes it. */
@@ -139,14 +130,9 @@ describe('several processes on one file', () => {
     expect((await storeAt(file).list({ limit: 10 })).items).toHaveLength(5)
   })
 
-  it('share the file whichever driver each of them has', async () => {
-    const file = await newFile()
-    const store = storeAt(file)
-    const { key } = await inserted(store, { data: bytes('0') })
-    // Without node:sqlite, as in older versions of Node, the store loads better-sqlite3 itself.
-    const { stderr } = await run(process.execPath, ['--no-experimental-sqlite', incrementer, file, key, '20'])
-    expect(stderr).toBe('')
-    expect(Buffer.from((await present(store, key)).data).toString()).toBe('20')
+  it('are told where their Node has no node:sqlite', async () => {
+    const starting = run(process.execPath, ['--no-experimental-sqlite', incrementer, await newFile()])
+    await expect(starting).rejects.toThrow('SQLiteStore needs node:sqlite')
   })
 
   it('find what another wrote before it ended', async () => {
@@ -213,33 +199,21 @@ describe('a file that another connection has locked', () => {
 })
 
 describe('a file that is opened here', () => {
-  const drivers: Record<string, { readonly prototype: SQLiteDatabase }> = {
-    'node:sqlite': DatabaseSync,
-    'better-sqlite3': BetterSQLite,
-  }
-
-  it.each(Object.entries(drivers))(
-    'by %s is in WAL mode and waits for the disk at each commit, so that what was acknowledged survives a power cut',
-    async (driver, { prototype }) => {
-      const file = await newFile()
-      // Those settings belong to the connection, which the store keeps to itself: what it does first gives it away.
-      const execute = vi.spyOn(prototype, 'exec')
-      // As in older versions of Node.
-      const builtIn = vi.spyOn(process, 'getBuiltinModule')
-      if (driver === 'better-sqlite3') builtIn.mockReturnValue(undefined)
-      try {
-        await inserted(storeAt(file))
-        const [database, ...others] = new Set(execute.mock.contexts as SQLiteDatabase[])
-        expect(others).toEqual([])
-        expect(database!.prepare('PRAGMA journal_mode').all()).toMatchObject([{ journal_mode: 'wal' }])
-        const full = 2
-        expect(database!.prepare('PRAGMA synchronous').all()).toMatchObject([{ synchronous: full }])
-      } finally {
-        builtIn.mockRestore()
-        execute.mockRestore()
-      }
-    },
-  )
+  it('is in WAL mode and waits for the disk at each commit, so that what was acknowledged survives a power cut', async () => {
+    const file = await newFile()
+    // Those settings belong to the connection, which the store keeps to itself: what it does first gives it away.
+    const execute = vi.spyOn(DatabaseSync.prototype, 'exec')
+    try {
+      await inserted(storeAt(file))
+      const [database, ...others] = new Set(execute.mock.contexts as DatabaseSync[])
+      expect(others).toEqual([])
+      expect(database!.prepare('PRAGMA journal_mode').all()).toMatchObject([{ journal_mode: 'wal' }])
+      const full = 2
+      expect(database!.prepare('PRAGMA synchronous').all()).toMatchObject([{ synchronous: full }])
+    } finally {
+      execute.mockRestore()
+    }
+  })
 })
 
 describe('a connection that was passed in', () => {

@@ -45,8 +45,8 @@ const foreignNames: readonly (readonly [names: string, advice: string])[] = [
  * @throws ERR_SESSION_OPTION, never with a value in it
  */
 export function resolvePoolOptions(given: PoolOptions): PoolOptions {
-  const { uri, ...beside } = given
-  const options: PoolOptions = { ...(uri !== undefined && optionsOfURL(uri)), ...defined(beside) }
+  const { uri, ...beside } = defined(given)
+  const options: PoolOptions = { ...(uri !== undefined && optionsOfURL(uri)), ...beside }
   const host = options.host ?? (options.uri === undefined ? undefined : new URL(options.uri).hostname)
   assertFitsTimer('connectTimeout', Number(options.connectTimeout ?? 0))
   const ssl = verifiedTLS(options.ssl, host)
@@ -148,6 +148,12 @@ function authorityIn(file: string): string {
   }
 }
 
+/** Inherited ones too: options are often made with Object.create(defaults). */
 function defined(options: PoolOptions): PoolOptions {
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))
+  const own: Record<string, unknown> = {}
+  for (const name in options) {
+    const value = options[name as keyof PoolOptions]
+    if (value !== undefined) own[name] = value
+  }
+  return own
 }

@@ -1,0 +1,177 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { SessionKey } from 'coatcheck'
+import { MySQLStore, type MySQLStoreOptions } from 'coatcheck/mysql'
+import { storeSuite } from 'coatcheck/testing'
+import { createConnection, createPool, type RowDataPacket } from 'mysql2/promise'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { differences, startCopy } from '../command/run-copy.ts'
+import { freshDatabase, onEachServer } from '../servers/databases.ts'
+import type { DatabaseServer } from '../servers/server-process.ts'
+import { insert, newKey, openPool, openStore, stored, update, urlOfUser } from './mysql-subject.ts'
+
+// Servers and databases as people set them up.
+
+const layouts: [string, MySQLStoreOptions][] = [
+  ['its own table', {}],
+  ['a table of express-mysql-session', { layout: 'express-mysql-session' }],
+]
+/** `ANSI` is REAL_AS_FLOAT, PIPES_AS_CONCAT, ANSI_QUOTES, IGNORE_SPACE and, on MySQL, ONLY_FULL_GROUP_BY. */
+const everyMode =
+  'ANSI,TRADITIONAL,ONLY_FULL_GROUP_BY,NO_BACKSLASH_ESCAPES,NO_UNSIGNED_SUBTRACTION,HIGH_NOT_PRECEDENCE,NO_AUTO_VALUE_ON_ZERO,PAD_CHAR_TO_FULL_LENGTH'
+
+onEachServer('settings', ({ name, server, start }) => {
+  for (const [layoutName, options] of layouts) {
+    const keyedBy = options.layout === undefined ? {} : ({ keyedBy: 'token' } as const)
+
+    storeSuite(`MySQLStore on ${layoutName}, where the app's pool sets every sql_mode`, {
+      describe,
+      it,
+      ...keyedBy,
+      open: async () => {
+        const pool = createPool(await freshDatabase(server))
+        pool.on('connection', (connection) => void connection.query(`SET sql_mode = '${everyMode}'`))
+        const [store, other] = [new MySQLStore(pool, options), new MySQLStore(pool, options)]
+        return { store, other, cleanUp: () => pool.end() }
+      },
+    })
+
+    describe(`on ${layoutName}, in a database that takes A for a`, () => {
+      it.each(
+        name === 'MySQL'
+          ? ['utf8mb4_0900_ai_ci', 'utf8mb3_general_ci']
+          : ['utf8mb4_general_ci', 'utf8mb3_general_ci', 'latin1_swedish_ci'],
+      )('keys and users are what they are to the letter (%s)', async (collation) => {
+        const url = await freshDatabase(server)
+        await openPool(url).query(`ALTER DATABASE ${new URL(url).pathname.slice(1)} COLLATE ${collation}`)
+        const store = openStore(url, options)
+        const keys = options.layout ? (['key', 'KEY', 'kéy'] as SessionKey[]) : [newKey(), newKey(), newKey()]
+        const users = ['ada', 'ADA', 'áda']
+        const sessions = keys.map((key, index) => ({ ...insert(key), userId: users[index] }))
+        expect(await store.write(sessions)).toEqual(['done', 'done', 'done'])
+        expect((await store.find(keys)).map((record) => record?.userId)).toEqual(users)
+        const { items } = await store.list({ userId: 'ADA', limit: 10 })
+        expect(items.map(({ key }) => key)).toEqual([keys[1]])
+        expect(await store.removeByUser('ADA')).toBe(1)
+        expect((await store.find(keys)).map((record) => record?.userId)).toEqual(['ada', undefined, 'áda'])
+      })
+    })
+  }
+
+  it.each(['utf8mb3_bin', 'utf8mb3_general_ci', 'latin1_swedish_ci'])(
+    'finds sessions of an old table to the letter, whose columns are %s',
+    async (collation) => {
+      const url = await freshDatabase(server)
+      const text = (type: string) => `${type} COLLATE ${collation}`
+      await openPool(url).query(
+        `CREATE TABLE sessions (session_id ${text('varchar(128)')} PRIMARY KEY, expires int unsigned NOT NULL, data ${text('mediumtext')})`,
+      )
+      const store = openStore(url, { layout: 'express-mysql-session' })
+      const key = 'Schlüssel' as SessionKey
+      const data = Buffer.from('{"cookie":{},"name":"Åse"}')
+      expect(await store.write([{ ...insert(key), data }])).toEqual(['done'])
+      const others = ['schlüssel', 'Schlussel'] as SessionKey[]
+      const [record, ...none] = await store.find([key, ...others])
+      expect(none).toEqual([undefined, undefined])
+      expect(record!.data).toEqual(data)
+      const changes = [key, ...others].map((each) => ({ ...update(each, record!.version), data }))
+      expect(await store.write(changes)).toEqual(['done', 'gone', 'gone'])
+      expect(await store.write(others.map((other) => ({ type: 'remove', key: other })))).toEqual([
+        'gone',
+        'gone',
+      ])
+      expect(await store.find([key])).toMatchObject([{ key }])
+    },
+  )
+
+  describe('for a user of the app', () => {
+    it.each([
+      ['who may only change rows', 'SELECT, INSERT, UPDATE, DELETE', true],
+      ['who may create tables as well', 'SELECT, INSERT, UPDATE, DELETE, CREATE', false],
+    ])('%s, works with all that it does', async (_, rights, isMade) => {
+      for (const [, options] of layouts) {
+        const url = await freshDatabase(server)
+        if (isMade) await stored(openStore(url, options))
+        const app = await urlOfUser(url, rights)
+        const store = openStore(app, { ...options, ...(isMade && { createTable: false }) })
+        const key = await stored(store)
+        const [record] = await store.find([key])
+        const change = { ...update(key, record!.version), data: Buffer.from('{"cookie":{}}'), userId: 'ada' }
+        expect(await store.write([change])).toEqual(['done'])
+        expect((await store.list({ userId: 'ada', limit: 1 })).items).toHaveLength(1)
+        expect(await store.removeExpired(10)).toBe(0)
+        expect(await store.removeByUser('ada')).toBe(1)
+      }
+    })
+
+    it.runIf(name === 'MySQL')(
+      'who is identified as MySQL does by default, by a password alone',
+      async () => {
+        const url = await freshDatabase(server)
+        const app = await urlOfUser(url, 'ALL')
+        await stored(openStore(app))
+        const sql = 'SELECT plugin FROM mysql.user WHERE user = ?'
+        const [rows] = await openPool(url).query<RowDataPacket[]>(sql, [new URL(app).username])
+        expect(rows).toEqual([{ plugin: 'caching_sha2_password' }])
+      },
+    )
+
+    it.runIf(name === 'MySQL')('who must come by TLS, which MariaDB has only once it is set up', async () => {
+      const url = await freshDatabase(server)
+      const app = await urlOfUser(url, 'ALL', 'REQUIRE SSL')
+      await expect(openStore(app).find([newKey()])).rejects.toMatchObject({
+        code: 'ERR_SESSION_STORE_CONFIGURATION',
+      })
+      const [[row]] = await openPool(url).query<RowDataPacket[]>('SELECT @@datadir AS folder')
+      const ca = await readFile(join(row!['folder'] as string, 'ca.pem'), 'utf8')
+      const pool = openPool(app, { ssl: { ca }, connectionLimit: 1 })
+      const key = await stored(openStore(pool))
+      expect(await openStore(pool).find([key])).toMatchObject([{ key }])
+      const [rows] = await pool.query<RowDataPacket[]>("SHOW STATUS LIKE 'Ssl_cipher'")
+      expect(rows[0]!['Value']).toMatch(/TLS/)
+    })
+  })
+
+  describe('on a server that is set up in its own way', () => {
+    let own: DatabaseServer
+
+    beforeAll(async () => {
+      own = await start([
+        `--sql-mode=${everyMode}`,
+        '--lower-case-table-names=1',
+        '--character-set-server=latin1',
+        '--default-time-zone=-09:30',
+      ])
+    })
+    afterAll(() => own?.stop())
+
+    it.each(layouts)('apps share sessions in a table by any case of its name, on %s', async (_, options) => {
+      const url = await freshDatabase(own.url)
+      const [one, other] = [
+        openStore(url, { ...options, table: 'Shop' }),
+        openStore(url, { ...options, table: 'shop' }),
+      ]
+      const key = await stored(one)
+      expect(await other.find([key])).toMatchObject([{ key }])
+      expect(await other.removeExpired(10)).toBe(0)
+    })
+
+    it('the copy moves what lives, and nothing twice', async () => {
+      const url = await freshDatabase(own.url)
+      const old = openStore(url, { layout: 'express-mysql-session' })
+      const keys = ['one', 'two', 'Three'] as SessionKey[]
+      await old.write(
+        keys.map((key) => ({ ...insert(key), data: Buffer.from('{"cookie":{},"text":"é 🧥 \\\\"}') })),
+      )
+      for (const copied of [3, 0]) {
+        const { code, stderr, stdout } = await startCopy(url, '--from', 'sessions').ended
+        expect({ code, stderr }).toMatchObject({ code: 0 })
+        expect(stdout).toMatch(new RegExp(`copied +${copied}$`, 'm'))
+      }
+      const connection = await createConnection(url)
+      const [rows] = await connection.query<RowDataPacket[]>(differences)
+      await connection.end()
+      expect(Object.values(rows[0]!).map(Number)).toEqual([0, 0, 0, 0])
+    })
+  })
+})
