@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { keyOf } from '../../dist/core/token.js'
 import { bag, committedToken, memorySessions, readData, storedSession, WatchedStore } from './works.ts'
 
@@ -352,11 +352,19 @@ describe('the store is asked for what a token led to before a rotation', () => {
   })
 
   test('in time: if it never answers, the request fails, and no other does', async () => {
-    const { store, sessions, before, after } = await moved({ storeLimits: { deadline: '20ms' } })
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    onTestFinished(() => void vi.useRealTimers())
+    const { store, sessions, before, after } = await moved({ storeLimits: { deadline: '2s' } })
     sessions.on('storeError', () => undefined)
-    store.findFormer = () => new Promise(() => undefined)
-    const late = sessions.load(before)
-    await expect(late).rejects.toMatchObject({ code: 'ERR_SESSION_STORE_TIMEOUT', status: 503 })
+    const asked = Promise.withResolvers<void>()
+    store.findFormer = () => {
+      asked.resolve()
+      return new Promise(() => undefined)
+    }
+    const late = sessions.load(before).catch((error: unknown) => error)
+    await asked.promise
+    vi.advanceTimersByTime(2_200)
+    expect(await late).toMatchObject({ code: 'ERR_SESSION_STORE_TIMEOUT', status: 503 })
     expect(await readData(sessions, after)).toEqual({ n: 1 })
   })
 })

@@ -106,7 +106,7 @@ describe('the three apps live and end together', () => {
     demo.launcher.kill('SIGKILL')
     await closed
     expect(apps).toHaveLength(3)
-    await expect.poll(() => apps.filter(isRunning), { timeout: 30_000 }).toEqual([])
+    await expect.poll(() => apps.filter(isRunning)).toEqual([])
   })
 })
 

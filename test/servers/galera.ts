@@ -21,7 +21,7 @@ const providers = ['/usr/lib/galera', '/usr/lib/galera-4', '/usr/lib64/galera-4'
   (folder) => join(folder, 'libgalera_smm.so'),
 )
 /** How long a node may take until it serves, ms. */
-const longestStart = 60_000
+const longestStart = 150_000
 /** A node that says nothing for a second is given up by the others; by default they wait five. */
 const impatience =
   'evs.keepalive_period=PT0.3S;evs.inactive_check_period=PT0.2S;evs.suspect_timeout=PT1S;evs.inactive_timeout=PT3S;evs.install_timeout=PT3S'

@@ -9,6 +9,9 @@ import { ownFolder, ownProcess, removeFolder } from './owned.ts'
 
 const run = promisify(execFile)
 
+/** Milliseconds that end a hang. A server that starts on a busy machine is not one. */
+const longestStart = 150_000
+
 /** A server of this test run's own. */
 export interface DatabaseServer {
   /** Where it answers, as a user who may do everything; of a MySQL or MariaDB without a database in it. */
@@ -65,7 +68,7 @@ export class ServerFolder {
 
   /**
    * Starts the server and waits until `ask`, which is tried again and again, gets an answer from it.
-   * @throws Error with what it wrote last, if it ends before, or does not answer within a minute
+   * @throws Error with what it wrote last, if it ends before, or does not answer
    */
   async start(
     program: string,
@@ -83,7 +86,7 @@ export class ServerFolder {
     })
     this.#child = ownProcess(child)
     const log = collectLog(child)
-    const deadline = Date.now() + 60_000
+    const deadline = Date.now() + longestStart
     for (;;) {
       try {
         await ask()

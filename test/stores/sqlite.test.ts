@@ -346,7 +346,7 @@ describe('the table of SQLiteStore', () => {
       made.exec(withoutColumn(await readFile(schema, 'utf8'), column))
       made.close()
       const database = connect(file)
-      leftovers.push(async () => void database.close())
+      leftovers.push(async () => database.close())
       const store = storeAt(database, options)
       const uses =
         column === 'former_key'
