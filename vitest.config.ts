@@ -14,7 +14,7 @@ const stores = [
   'test/work-per-request.test.ts',
 ]
 
-/** Tests that start a browser, npm, or apps in processes of their own. Most need a database server too. */
+/** Tests that start a browser, npm, the compiler, or apps in processes of their own. Most need a database server too. */
 const apps = [
   'test/adapters/cookie-domain.test.ts',
   'test/crashes/*.test.ts',
@@ -27,6 +27,7 @@ const apps = [
   'test/readme.test.ts',
   'test/servers.test.ts',
   'test/shared/{draining,two-apps}.test.ts',
+  'test/types/*.test.ts',
 ]
 
 /** Bad input by the hundred thousand: no server, but half a minute on all cores. */
@@ -45,10 +46,10 @@ const refuseServers: Plugin = {
   name: 'refuse-servers',
   enforce: 'pre',
   resolveId(source, importer) {
-    if (importer === undefined || !/\/servers\/|^node:child_process$/.test(source)) return
+    if (importer === undefined || !source.includes('/servers/')) return
     throw new Error(
-      `${relative(import.meta.dirname, importer)} imports ${source}, but this project starts no server and no ` +
-        'process. Add the test file to the list "stores" or "apps" in vitest.config.ts.',
+      `${relative(import.meta.dirname, importer)} imports ${source}, but this project starts no server. ` +
+        'Add the test file to the list "stores" or "apps" in vitest.config.ts.',
     )
   },
 }

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { startMariaDB } from '../servers/mariadb.ts'
+import { ownFolder, ownProcess } from '../servers/owned.ts'
 import { type Mutation, mutations } from './mutations.ts'
 
 const root = join(import.meta.dirname, '../..')
@@ -25,7 +26,7 @@ const chosen = mutations.filter(({ name }) => asked === undefined || name.includ
 if (chosen.length === 0) throw new Error(`No mutation's name has "${asked}" in it.`)
 
 const folder = mkdtempSync(join(tmpdir(), 'coatcheck-mutations-'))
-process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
+ownFolder(folder)
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
 copySource()
 const mariadb = await startMariaDB()
@@ -91,7 +92,9 @@ async function failures(tests: readonly string[], stores: readonly string[]): Pr
     COATCHECK_SHRINK: '0',
   }
   // It ends with 1 where tests fail: the report says which.
-  await run(join(bin, 'vitest'), options, { cwd: folder, env, timeout: longest }).catch(() => undefined)
+  const tested = run(join(bin, 'vitest'), options, { cwd: folder, env, timeout: longest })
+  ownProcess(tested.child)
+  await tested.catch(() => undefined)
   const { testResults } = readReport(report)
   return testResults.flatMap(({ name, status, assertionResults }) => {
     const failed = assertionResults.filter((test) => test.status === 'failed').map((test) => test.fullName)
