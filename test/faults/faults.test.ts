@@ -26,8 +26,7 @@ onEachServer('a fault', ({ name }) => {
     },
   )
 
-  // MySQL looks only once a minute whether there is room again.
-  test('disk full', { timeout: 600_000 }, async (context) => {
+  test('disk full', async (context) => {
     const outcome = await playDiskFull('short', database)
     if (typeof outcome === 'string') return context.skip(outcome)
     expect(outcome).toMatchObject(nothingWrong)
