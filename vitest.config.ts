@@ -16,6 +16,7 @@ const stores = [
 
 /** Tests that start a browser, npm, the compiler, or apps in processes of their own. Most need a database server too. */
 const apps = [
+  'test/adapters/cookie-domain.test.ts',
   'test/crashes/*.test.ts',
   'test/demo/*.test.ts',
   'test/drop-in/{one-table,without-callback}.test.ts',
