@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createConnection, type RowDataPacket } from 'mysql2/promise'
-import { startDatabase } from '../test/servers/databases.ts'
+import { startDatabase } from '../test/servers/start-database.ts'
 import { startRedis } from '../test/servers/redis.ts'
 import { ServerFolder } from '../test/servers/server-process.ts'
 import type { Places } from './apps/session-kinds.ts'

@@ -1,4 +1,4 @@
--- The tables of coatcheck's MySQLStore, for MySQL 8.0, 8.4 and MariaDB 10.6 or later.
+-- The tables of coatcheck's MySQLStore, for MySQL 8.0 or later and MariaDB 10.6 or later.
 --
 -- The store makes them by itself on first use. Run this file instead where the app's own database
 -- user may not create tables (SELECT, INSERT, UPDATE and DELETE are enough then), and pass

@@ -18,7 +18,7 @@ export class ConnectionGuard {
   /** The first closing that was put off. */
   #close: (() => void) | undefined
 
-  /** The guard of a connection, which it keeps for good. `undefined` if it takes none, as those of HTTP/2. */
+  /** The guard of a connection, which it keeps for good. `undefined` where a test's stand-in for a connection takes none. */
   static of(socket: Socket | null | undefined): ConnectionGuard | undefined {
     if (typeof socket !== 'object' || socket === null) return undefined
     const guarded = socket as unknown as GuardedSocket

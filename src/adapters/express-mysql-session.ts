@@ -1,6 +1,7 @@
 import type { PoolOptions } from 'mysql2'
 import type { Pool } from 'mysql2/promise'
 import { optionError } from '../core/errors.ts'
+import { clearInterval, nextTick, setInterval } from '../core/scheduling.ts'
 import { failureOf } from '../core/store-failure.ts'
 import { type NativeStore, nativeStore } from '../express-session/foreign-store.ts'
 import { StoreBridge, type StoredSession } from '../express-session/store-bridge.ts'
@@ -322,8 +323,8 @@ function answer<Value>(promise: Promise<Value>, callback?: Callback<Value>): Pro
   promise.catch(() => undefined)
   if (typeof callback !== 'function') return promise
   promise.then(
-    (value) => process.nextTick(callback, null, value),
-    (error: unknown) => process.nextTick(callback, error),
+    (value) => nextTick(callback, null, value),
+    (error: unknown) => nextTick(callback, error),
   )
   return promise.catch(() => undefined as Value)
 }

@@ -1,10 +1,12 @@
 import { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { SessionError } from '../core/errors.ts'
+import { clearTimeout, nextTick, setTimeout } from '../core/scheduling.ts'
 import type { Exchange, ResponseChanges } from '../http/exchange.ts'
 import { ConnectionGuard } from './connection-guard.ts'
+import { type DrainListeners, emitDrain, noteDrainListeners } from './drain-listeners.ts'
 import { type Answering, headersSent, ResponseGuards } from './response-guards.ts'
-import { appendHeader, removeContentHeaders, takeHeaders } from './response-head.ts'
+import { addCookie, removeContentHeaders } from './response-head.ts'
 import { sessionPicture } from './session-picture.ts'
 
 type AnyFunction = (this: ServerResponse, ...parameters: unknown[]) => unknown
@@ -79,7 +81,7 @@ class ResponseHold implements Answering {
   #told = false
   /** How the session stood when a commit failed: while it stands so, that commit is not tried again. */
   #refused: string | undefined
-  #drainListeners: AnyFunction[] | undefined
+  #drainListeners: DrainListeners | undefined
   /** Set once the answer was ended before it could be sent. */
   #connection: ConnectionGuard | undefined
   /** Runs while the app has an error to answer: whoever waited for `next` only once, as engine.io does, never will. */
@@ -111,7 +113,10 @@ class ResponseHold implements Answering {
   install(): void {
     const response = this.#response
     // The compression package replaces `on`, to move those who wait for 'drain' to a stream of its own.
-    if (Object.hasOwn(response, 'on') && !response[heldBy]) this.#noteDrainListeners()
+    if (Object.hasOwn(response, 'on') && !response[heldBy]) {
+      const isHeld = (): boolean => this.#state === 'open' || this.#state === 'committing'
+      this.#drainListeners = noteDrainListeners(response, isHeld)
+    }
     response[heldBy] = this
     response.writeHead = held.writeHead as HeldResponse['writeHead']
     response.write = held.write as HeldResponse['write']
@@ -158,7 +163,8 @@ class ResponseHold implements Answering {
       return this.#handshakeSent ? result : this.#keep(method, parameters)
     }
     this.#state = 'released'
-    if (finished) this.#apply(finished, method === 'writeHead' ? parameters : undefined)
+    if (finished)
+      addCookie(this.#response, finished.setCookie, method === 'writeHead' ? parameters : undefined)
     return this.#pass(method, parameters)
   }
 
@@ -173,7 +179,7 @@ class ResponseHold implements Answering {
   /** The cookie goes out before the commit, as with express-session. If the commit fails, the connection ends. */
   #sendHandshake(parameters: unknown[]): unknown {
     const changes = this.#exchange.expectedChanges
-    if (changes) this.#apply(changes, parameters)
+    if (changes) addCookie(this.#response, changes.setCookie, parameters)
     this.#handshakeSent = true
     return this.#pass('writeHead', parameters)
   }
@@ -211,15 +217,15 @@ class ResponseHold implements Answering {
     this.#connection?.release(this.#response)
     try {
       if (!this.#isHandshake) this.#response.statusCode = this.#statusCode
-      if (changes && !this.#handshakeSent)
-        this.#apply(changes, kept.find(({ method }) => method === 'writeHead')?.parameters)
+      const head = kept.find(({ method }) => method === 'writeHead')?.parameters
+      if (changes && !this.#handshakeSent) addCookie(this.#response, changes.setCookie, head)
       let flowing = true
       for (const [index, { method, parameters }] of kept.entries()) {
         const late = method === 'end' && index > 0
         const result = late ? this.#endLate(parameters) : this.#pass(method, parameters)
         if (method === 'write') flowing = result !== false
       }
-      if (flowing && !this.#ended) this.#emitDrain()
+      if (flowing && !this.#ended) emitDrain(this.#response, this.#drainListeners)
     } catch (error) {
       // Node refused what the handler gave it: it would have thrown at the handler.
       this.#takeBack(error)
@@ -283,7 +289,7 @@ class ResponseHold implements Answering {
     this.#told = true
     // To call `next` again would upgrade the connection again.
     if (this.#isHandshake) warnOf(error)
-    else process.nextTick(this.#fail, error)
+    else nextTick(this.#fail, error)
   }
 
   /** The handler is still writing, and an error page of the app would be mixed with that; or this is in place of that page. */
@@ -356,43 +362,12 @@ class ResponseHold implements Answering {
 
   #drop(method: Held, parameters: unknown[]): unknown {
     const callback = parameters.findLast((parameter) => typeof parameter === 'function')
-    if (callback) process.nextTick(callback as () => void)
+    if (callback) nextTick(callback as () => void)
     return method === 'write' ? false : this.#response
-  }
-
-  #apply(changes: ResponseChanges, head: unknown[] | undefined): void {
-    const response = this.#response
-    if (response.headersSent) return
-    if (head) takeHeaders(response, head)
-    appendHeader(response, 'Set-Cookie', changes.setCookie)
-    const caching = String(response.getHeader?.('Cache-Control') ?? '')
-    // A shared cache must not hand one person's cookie to another (RFC 9111, section 7.3).
-    if (!/\b(no-store|private)\b/i.test(caching)) response.setHeader?.('Cache-Control', 'no-store')
   }
 
   get #clientGone(): boolean {
     return this.#response.destroyed || this.#response.socket?.destroyed === true
-  }
-
-  #noteDrainListeners(): void {
-    const response = this.#response as unknown as { on: AnyFunction }
-    const { on } = response
-    const listeners: AnyFunction[] = (this.#drainListeners = [])
-    response.on = (event, listener, ...rest) => {
-      const waits = event === 'drain' && (this.#state === 'open' || this.#state === 'committing')
-      if (waits) listeners.push(listener as AnyFunction)
-      return on.call(this.#response, event, listener, ...rest)
-    }
-  }
-
-  /** Wakes those whose `write` was held, and who wait for more room now. */
-  #emitDrain(): void {
-    const response = this.#response
-    if (!response.emit || !response.rawListeners) return
-    const there = response.rawListeners('drain')
-    const moved = this.#drainListeners?.filter((listener) => !there.includes(listener)) ?? none
-    response.emit('drain')
-    for (const listener of moved) listener.call(response)
   }
 
   get presentsAsSent(): boolean {

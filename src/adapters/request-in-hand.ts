@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { nextTick } from '../core/scheduling.ts'
 import type { Session } from '../core/session.ts'
 import type { UnitOfWork } from '../core/unit-of-work.ts'
 import { Exchange, type ExchangeContext, type ExchangeRequest } from '../http/exchange.ts'
@@ -93,8 +94,8 @@ export class RequestInHand implements ExchangeRequest {
     if (begun instanceof Exchange) this.#goOn(begun)
     else
       begun.then(
-        (exchange) => process.nextTick(goOn, this, exchange),
-        (error: unknown) => process.nextTick(this.#next, error),
+        (exchange) => nextTick(goOn, this, exchange),
+        (error: unknown) => nextTick(this.#next, error),
       )
   }
 

@@ -21,7 +21,7 @@ export function removeContentHeaders(response: ServerResponse): void {
  *
  * @param head the parameters of writeHead; the headers are taken out of it
  */
-export function takeHeaders(response: ServerResponse, head: unknown[]): void {
+function takeHeaders(response: ServerResponse, head: unknown[]): void {
   const headers = head.at(-1) as OutgoingHttpHeaders | readonly unknown[] | undefined
   if (typeof headers !== 'object' || headers === null || !response.setHeader) return
   head.pop()
@@ -34,8 +34,22 @@ export function takeHeaders(response: ServerResponse, head: unknown[]): void {
   }
 }
 
+/**
+ * Adds the session's cookie to a response.
+ *
+ * @param head the parameters of writeHead, if that was called; its headers are taken out of it
+ */
+export function addCookie(response: ServerResponse, setCookie: string, head: unknown[] | undefined): void {
+  if (response.headersSent) return
+  if (head) takeHeaders(response, head)
+  appendHeader(response, 'Set-Cookie', setCookie)
+  const caching = String(response.getHeader?.('Cache-Control') ?? '')
+  // A shared cache must not hand one person's cookie to another (RFC 9111, section 7.3).
+  if (!/\b(no-store|private)\b/i.test(caching)) response.setHeader?.('Cache-Control', 'no-store')
+}
+
 /** Adds values to a header. As express-session does it, because stand-ins for a response have no `appendHeader`. */
-export function appendHeader(response: ServerResponse, name: string, values: string | string[]): void {
+function appendHeader(response: ServerResponse, name: string, values: string | string[]): void {
   const before = response.getHeader?.(name) ?? []
   response.setHeader?.(name, ([] as string[]).concat(before as string | string[], values))
 }

@@ -1,5 +1,5 @@
-import { setTimeout } from 'node:timers/promises'
 import type { Pool, PoolConnection, ResultSetHeader, RowDataPacket } from 'mysql2'
+import { wait } from '../core/scheduling.ts'
 import { execute } from '../stores/sql/mysql-connection.ts'
 import { errorNumber, type MySQLValue, numberOf } from '../stores/sql/mysql-pool.ts'
 import { openTarget } from '../stores/sql/mysql-target.ts'
@@ -57,7 +57,7 @@ export class CopyConnection {
       } catch (error) {
         if (!worthAnotherTry.has(numberOf(error)) || tried === mostTries) throw error
         await connection.rollback()
-        await setTimeout(Math.random() * 10 * 2 ** tried)
+        await wait(Math.random() * 10 * 2 ** tried)
       }
     }
   }

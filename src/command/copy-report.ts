@@ -1,4 +1,5 @@
 import cliProgress from 'cli-progress'
+import { performance } from '../core/scheduling.ts'
 import type { CopySummary, CopyWatcher } from './copy.ts'
 import type { Tally } from './copy-pass.ts'
 

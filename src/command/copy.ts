@@ -1,5 +1,5 @@
-import { setTimeout } from 'node:timers/promises'
 import type { SessionKey } from '../core/record.ts'
+import { performance, wait } from '../core/scheduling.ts'
 import { MySQLStore } from '../stores/mysql.ts'
 import { nextPowerOfTwo } from '../stores/sql/batch-size.ts'
 import { databaseStatement } from '../stores/sql/mysql-lock.ts'
@@ -177,7 +177,7 @@ async function count(connection: CopyConnection, statement: string): Promise<num
 
 async function rest(milliseconds: number, stop: AbortSignal): Promise<void> {
   try {
-    await setTimeout(milliseconds, undefined, { signal: stop })
+    await wait(milliseconds, undefined, { signal: stop })
   } catch {
     // Stopped: the loop sees it.
   }

@@ -1,3 +1,5 @@
+import { setTimeout } from './scheduling.ts'
+
 /** How often a change is tried again on what others stored meanwhile. */
 export const mostAttempts = 50
 

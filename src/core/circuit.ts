@@ -1,4 +1,5 @@
 import { SessionError } from './errors.ts'
+import { clearTimeout, setTimeout } from './scheduling.ts'
 import { isAway } from './store-failure.ts'
 
 /** When a store is taken to be away, and for how long it is left alone then. */

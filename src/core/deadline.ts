@@ -1,4 +1,5 @@
 import { storeTimeout } from './errors.ts'
+import { clearTimeout, setTimeout } from './scheduling.ts'
 
 /**
  * What the store answers, or ERR_SESSION_STORE_TIMEOUT if that takes longer than `deadline` milliseconds. Whatever it

@@ -1,3 +1,5 @@
+import { userIdBytes } from './user-id.ts'
+
 /**
  * What a store that keeps sessions as older libraries do has no place for. It lies in the session itself, as its
  * `coatcheck`: to apps of those libraries it is data like any other, which they keep. `userId` comes first in its text,
@@ -18,9 +20,34 @@ export function keepsakeIn({ coatcheck }: Readonly<Record<string, unknown>>): Ke
   const { userId, publicId, createdAt, authenticatedAt } = coatcheck as Readonly<Record<string, unknown>>
   if (typeof publicId !== 'string' || !Number.isSafeInteger(createdAt)) return undefined
   const began = Number(createdAt)
-  if (typeof userId !== 'string') return { userId: undefined, publicId, createdAt: began }
+  const user = typeof userId === 'string' ? unescaped(userId) : undefined
+  if (user === undefined) return { userId: undefined, publicId, createdAt: began }
   const authenticated = Number.isSafeInteger(authenticatedAt) ? Number(authenticatedAt) : began
-  return { userId, publicId, authenticatedAt: authenticated, createdAt: began }
+  return { userId: user, publicId, authenticatedAt: authenticated, createdAt: began }
+}
+
+/** The keepsake as it lies in the session. */
+export function storedKeepsake({ userId, ...rest }: Keepsake): Keepsake {
+  return { userId: userId === undefined ? undefined : escapedUserId(userId), ...rest }
+}
+
+/**
+ * A user id in visible ASCII, the same text for the same id. Whatever stores the session, or stores it again, keeps that as it is:
+ * a column of a smaller character set would turn other characters into question marks, and so one user into another.
+ *
+ * @throws ERR_SESSION_USER_ID for what is no text of 1 to 255 bytes of UTF-8
+ */
+export function escapedUserId(userId: string): string {
+  userIdBytes(userId)
+  return userId.replace(/[^!-$&-~]+/g, encodeURIComponent)
+}
+
+function unescaped(userId: string): string | undefined {
+  try {
+    return decodeURIComponent(userId)
+  } catch {
+    return undefined
+  }
 }
 
 /** The keepsake of a record that is stored anew. */

@@ -1,5 +1,6 @@
 import { Circuit, type CircuitSettings } from './circuit.ts'
 import { storeBusy, storeTimeout } from './errors.ts'
+import { setImmediate, setTimeout } from './scheduling.ts'
 import { isAway } from './store-failure.ts'
 
 /** How a line gathers calls, and what it does with them. */

@@ -1,4 +1,5 @@
 import { SessionError } from './errors.ts'
+import { nextTick } from './scheduling.ts'
 import type { UserId } from './user-id.ts'
 
 /**
@@ -332,8 +333,8 @@ export function answer<Result>(act: () => Promise<Result>, callback?: Callback):
   promise.catch(() => undefined)
   if (typeof callback !== 'function') return promise
   promise.then(
-    () => process.nextTick(callback),
-    (error: unknown) => process.nextTick(callback, error),
+    () => nextTick(callback),
+    (error: unknown) => nextTick(callback, error),
   )
   return undefined
 }

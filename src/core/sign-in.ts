@@ -3,6 +3,7 @@ import { mostAttempts } from './attempts.ts'
 import { changedTooOften, type SessionError, signInRevoked, tooManySessions } from './errors.ts'
 import type { EndReason } from './events.ts'
 import type { SessionKey, SessionRecord } from './record.ts'
+import { performance } from './scheduling.ts'
 import type { Lifetime } from './store.ts'
 import type { SignIn, WorkContext } from './work-context.ts'
 

@@ -1,4 +1,5 @@
 import { longestTimer } from './lifetime.ts'
+import { clearTimeout, performance, setTimeout } from './scheduling.ts'
 import type { SessionStore } from './store.ts'
 
 /** How expired records are cleared away. */

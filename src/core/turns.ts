@@ -1,4 +1,5 @@
 import { sessionBusy, turnTooLate } from './errors.ts'
+import { clearTimeout, setTimeout } from './scheduling.ts'
 
 /** Does one thing after the other, in the order asked. */
 export class Turns {

@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto'
 import { SessionError } from '../core/errors.ts'
-import { type Keepsake, keepsakeIn, keepsakeOf } from '../core/keepsake.ts'
+import { type Keepsake, keepsakeIn, keepsakeOf, storedKeepsake } from '../core/keepsake.ts'
 import type { SessionKey, SessionRecord } from '../core/record.ts'
 import { publicIdOf } from '../core/token.ts'
 import { Cookie } from './cookie.ts'
@@ -63,7 +63,7 @@ export function writeForeign(data: Uint8Array, keepsake?: Keepsake): object {
   }
   session['cookie'] = cookieOf(session['cookie'])
   if (keepsake) {
-    session['coatcheck'] = keepsakeOf(keepsake.userId, keepsake, keepsake.authenticatedAt)
+    session['coatcheck'] = storedKeepsake(keepsakeOf(keepsake.userId, keepsake, keepsake.authenticatedAt))
   }
   return session
 }

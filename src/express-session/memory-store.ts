@@ -1,3 +1,4 @@
+import { setImmediate } from '../core/scheduling.ts'
 import { Store } from './store.ts'
 
 type Callback<Value = unknown> = (error?: unknown, value?: Value) => void

@@ -1,3 +1,4 @@
+import { nextTick } from '../core/scheduling.ts'
 /**
  * Answers by the callback if there is one, else by the promise. The callback is called in a turn of its own, so that
  * what it throws is not swallowed.
@@ -10,8 +11,8 @@ export function settle<Value>(
   promise.catch(() => undefined)
   if (typeof callback !== 'function') return promise
   promise.then(
-    (value) => process.nextTick(callback, null, value),
-    (error: unknown) => process.nextTick(callback, error),
+    (value) => nextTick(callback, null, value),
+    (error: unknown) => nextTick(callback, error),
   )
   return undefined
 }

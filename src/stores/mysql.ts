@@ -78,7 +78,7 @@ export interface MySQLStoreOptions {
 }
 
 /**
- * Sessions in MySQL 8.0 or 8.4, or MariaDB 10.6 or later, through the mysql2 driver.
+ * Sessions in MySQL 8.0 or later, or MariaDB 10.6 or later, through the mysql2 driver.
  *
  * `target` is a URL (`mysql://user:password@host:3306/database?ssl=true`; the parameters are those of mysql2, and an unknown
  * one is refused), mysql2's pool options, or a mysql2 pool of yours, with promises or with callbacks; also a single

@@ -1,12 +1,13 @@
-import { afterAll, describe, expect, test, vi } from 'vitest'
+import '../faked-timers.ts'
+import { createSessions } from 'coatcheck'
+import session from 'coatcheck/express'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { CommandedStore } from './commanded-store.ts'
+import { listen, secret, settle, Wire } from './serve.ts'
 
-// Before the package is loaded: it takes what it schedules with when it is.
-vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
-const { createSessions } = await import('coatcheck')
-const { default: session } = await import('coatcheck/express')
-const { CommandedStore } = await import('./commanded-store.ts')
-const { listen, secret, settle, Wire } = await import('./serve.ts')
-
+beforeAll(() => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+})
 afterAll(() => {
   vi.useRealTimers()
 })

@@ -1,3 +1,4 @@
+import '../faked-timers.ts'
 import { SessionError } from 'coatcheck'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { Batcher, type BatchSettings } from '../../dist/core/batcher.js'

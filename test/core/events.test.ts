@@ -1,3 +1,4 @@
+import '../faked-timers.ts'
 import type { SessionEvents, Sessions } from 'coatcheck'
 import { describe, expect, test, vi } from 'vitest'
 import { bag, memorySessions, readData, storedSession, WatchedStore } from './works.ts'

@@ -1,3 +1,4 @@
+import '../faked-timers.ts'
 import { createSessions, MemoryStore, type SessionReference } from 'coatcheck'
 import { describe, expect, test, vi } from 'vitest'
 import { cookieValues } from '../../dist/http/cookie.js'

@@ -1,3 +1,4 @@
+import '../faked-timers.ts'
 import { createSessions, MemoryStore, SessionError, type SessionsOptions, type SessionStore } from 'coatcheck'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { secret, WatchedStore } from './works.ts'

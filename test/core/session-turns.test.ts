@@ -1,3 +1,4 @@
+import '../faked-timers.ts'
 import { createSessions, type SessionRecord, type Sessions, type UnitOfWork } from 'coatcheck'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { HandDrivenStore, recordOf, turn } from './hand-driven-store.ts'

@@ -1,3 +1,4 @@
+import '../faked-timers.ts'
 import { hash } from 'node:crypto'
 import { describe, expect, test, vi } from 'vitest'
 import { MemoryStore, type SessionStore, type SessionWrite } from 'coatcheck'

@@ -1,3 +1,4 @@
+import '../faked-timers.ts'
 import { MemoryStore } from 'coatcheck'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { Sweeper } from '../../dist/core/sweeper.js'

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { hash } from 'node:crypto'
 import type { App } from '../servers/apps.ts'
-import { startDatabase } from '../servers/databases.ts'
+import { startDatabase } from '../servers/start-database.ts'
 import { CrashClient } from './client.ts'
 import { CrashPlace, type CrashStore, crashStores } from './place.ts'
 import { type CrashedRequest, crashedRequests } from './requests.ts'

@@ -1,3 +1,4 @@
+import '../faked-timers.ts'
 import { createSessions, MemoryStore } from 'coatcheck'
 import { Cookie, ExpressStore, Session, Store } from 'coatcheck/express'
 import { afterEach, expect, onTestFinished, test, vi } from 'vitest'

@@ -10,7 +10,7 @@ const differences = [
   ['${now} + ?, expires_at)`, size)', "${now} + ?, expires_at, 'next')`, size)"],
   [
     ') ENGINE=InnoDB`,\n            ],\n        },\n    ];',
-    ') ENGINE=InnoDB`,\n            ],\n        },\n        { version: 2, statements: [`ALTER TABLE \\`${table}\\` ADD COLUMN IF NOT EXISTS made_by VARBINARY(16) NULL`] },\n    ];',
+    ') ENGINE=InnoDB`,\n            ],\n        },\n        { version: 2, statements: [`ALTER TABLE \\`${table}\\` ADD COLUMN made_by VARBINARY(16) NULL`] },\n    ];',
   ],
 ] as const
 

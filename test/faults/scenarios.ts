@@ -249,10 +249,8 @@ async function lockBackwards(connection: Connection): Promise<void> {
 async function connectionsOfApps(owner: Stage['owner']): Promise<number> {
   let count = 0
   await asOwner(owner, async (connection) => {
-    const [rows] = await connection.query<RowDataPacket[]>(
-      "SELECT id FROM information_schema.processlist WHERE user = 'app'",
-    )
-    count = rows.length
+    const [rows] = await connection.query<RowDataPacket[]>('SHOW PROCESSLIST')
+    count = rows.filter((row) => row['User'] === 'app').length
   })
   return count
 }

@@ -1,3 +1,4 @@
+import '../faked-timers.ts'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Invariant } from './facts.ts'
 import { play } from './play.ts'

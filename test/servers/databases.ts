@@ -15,21 +15,6 @@ export interface Database {
   start(options?: readonly string[]): Promise<DatabaseServer>
 }
 
-const starters = { mariadb: startMariaDB, mysql: startMySQL } as const
-
-/** What a script is told by `--database`. */
-export type DatabaseName = keyof typeof starters
-
-/** @throws Error if there is no server of that name, or none runs here */
-export function startDatabase(
-  name: string,
-  options?: readonly string[],
-  parent?: string,
-): Promise<DatabaseServer> {
-  if (name in starters) return starters[name as DatabaseName](options, parent)
-  throw new Error(`--database is one of ${Object.keys(starters).join(', ')}, not ${name}.`)
-}
-
 /** Describes what holds on MariaDB and on MySQL. Where no MySQL runs, its tests are skipped, and their title says why. */
 export function onEachServer(title: string, body: (database: Database) => void): void {
   for (const { absent, ...database } of kinds()) {

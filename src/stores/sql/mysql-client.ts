@@ -1,4 +1,5 @@
 import type { Connection, Pool } from 'mysql2'
+import { clearTimeout, nextTick, setTimeout } from '../../core/scheduling.ts'
 import { MySQLConnection, type MySQLValue } from './mysql-connection.ts'
 
 /** What statements are sent through: a pool, or one connection. */
@@ -96,7 +97,7 @@ class PoolClient implements MySQLClient {
         })
       ask()
       // A connection that is free comes before this, and then the wait needs no timer.
-      process.nextTick(() => {
+      nextTick(() => {
         if (!waiting) return
         timer = setTimeout(() => {
           waiting = false

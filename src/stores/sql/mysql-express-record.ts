@@ -1,6 +1,6 @@
 import type { RowDataPacket } from 'mysql2'
 import { SessionError } from '../../core/errors.ts'
-import { type Keepsake, keepsakeIn } from '../../core/keepsake.ts'
+import { escapedUserId, type Keepsake, keepsakeIn, storedKeepsake } from '../../core/keepsake.ts'
 import type { SessionKey, SessionRecord } from '../../core/record.ts'
 import { publicIdOf } from '../../core/token.ts'
 import { longestData } from './mysql-record.ts'
@@ -123,7 +123,9 @@ export function storedText(data: Uint8Array, idle: number, keepsake: Keepsake | 
   const asItIs = cookie === undefined && keepsake === undefined
   const text = asItIs
     ? Buffer.from(data.buffer, data.byteOffset, data.byteLength)
-    : Buffer.from(JSON.stringify({ ...cookie, ...session, ...cookie, coatcheck: keepsake }))
+    : Buffer.from(
+        JSON.stringify({ ...cookie, ...session, ...cookie, coatcheck: keepsake && storedKeepsake(keepsake) }),
+      )
   if (text.length > longestData) {
     throw new SessionError(
       'ERR_SESSION_TOO_LARGE',
@@ -135,7 +137,7 @@ export function storedText(data: Uint8Array, idle: number, keepsake: Keepsake | 
 
 /** Stands in the text of every session of this user, and hardly in any other. */
 export function traceOfUser(userId: string): Buffer {
-  return Buffer.from(`"coatcheck":{"userId":${JSON.stringify(userId)},"publicId":"`)
+  return Buffer.from(`"coatcheck":{"userId":${JSON.stringify(escapedUserId(userId))},"publicId":"`)
 }
 
 function cookieFor(idle: number): object {

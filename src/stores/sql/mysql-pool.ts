@@ -1,5 +1,5 @@
-import { setTimeout } from 'node:timers/promises'
 import type { ResultSetHeader, RowDataPacket } from 'mysql2'
+import { wait } from '../../core/scheduling.ts'
 import type { MySQLClient } from './mysql-client.ts'
 import { isLost, type MySQLValue, numberOf } from './mysql-connection.ts'
 
@@ -69,7 +69,7 @@ async function sendUntilTaken(
       return await via.execute(sql, values, longer)
     } catch (error) {
       if (!undone.has(numberOf(error)) || tried === mostTries) throw error
-      await setTimeout(Math.random() * 10 * 2 ** tried)
+      await wait(Math.random() * 10 * 2 ** tried)
     }
   }
 }

@@ -7,7 +7,7 @@ import { largestBatch } from './batch-size.ts'
  * Time is milliseconds since the epoch by the database's clock. UTC_TIMESTAMP heeds neither time zones nor
  * daylight saving, unlike NOW(): in autumn that has two moments for 02:30, and UNIX_TIMESTAMP takes one.
  *
- * Markers stand only where MySQL 8 takes their type from a column or a number beside them. One in the
+ * Markers stand only where MySQL takes their type from a column or a number beside them. One in the
  * select list of a derived table would be taken for a text of at most 65,535 bytes there, which spoils `data`.
  */
 export type MySQLStatements = ReturnType<typeof mysqlStatements>

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import { setTimeout as wait } from 'node:timers/promises'
 import type { SessionKey, SessionRecord } from '../../core/record.ts'
+import { wait } from '../../core/scheduling.ts'
 import type { InsertWrite, Lifetime, SessionStore, SessionWrite, WriteResult } from '../../core/store.ts'
 
 /** Two stores on one database that was empty. */
