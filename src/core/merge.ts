@@ -34,14 +34,16 @@ export function mergeInto(
   base: Data,
   theirs: Data,
   resolve?: Merge,
-  path: readonly string[] = [],
+  within?: Place,
 ): void {
   for (const key of new Set([...Object.keys(base), ...Object.keys(theirs)])) {
     if (key === '__proto__') continue
     const [ours, before, now] = [own(minePlain, key), own(base, key), own(theirs, key)]
-    if (isDeepStrictEqual(now, before)) continue
     if (isPlainObject(mine[key]) && isPlainObject(ours) && isPlainObject(now)) {
-      mergeInto(mine[key], ours, isPlainObject(before) ? before : {}, now, resolve, [...path, key])
+      // Not compared as a whole before: done at each level, that would take the square of the depth.
+      mergeInto(mine[key], ours, isPlainObject(before) ? before : {}, now, resolve, { key, within })
+    } else if (isDeepStrictEqual(now, before)) {
+      continue
     } else if (
       now === undefined &&
       isPlainObject(mine[key]) &&
@@ -49,7 +51,7 @@ export function mergeInto(
       isPlainObject(before)
     ) {
       // They dropped it whole: what I added to it stays, what I had from the base goes.
-      mergeInto(mine[key], ours, before, {}, resolve, [...path, key])
+      mergeInto(mine[key], ours, before, {}, resolve, { key, within })
       if (Object.keys(mine[key]).length === 0) delete mine[key]
     } else if (isDeepStrictEqual(ours, before)) {
       const held = mine[key]
@@ -57,11 +59,23 @@ export function mergeInto(
       else if (Object.hasOwn(theirs, key)) mine[key] = now
       else delete mine[key]
     } else if (resolve && !isDeepStrictEqual(ours, now)) {
-      const merged = resolve({ path: [...path, key], base: before, mine: ours, theirs: now })
+      const merged = resolve({ path: pathTo({ key, within }), base: before, mine: ours, theirs: now })
       if (merged === undefined) delete mine[key]
       else mine[key] = merged
     }
   }
+}
+
+/** A key, and the place of the object that it is in. A list of all keys, made at each level, would take the square of the depth. */
+interface Place {
+  readonly key: string
+  readonly within: Place | undefined
+}
+
+function pathTo(place: Place): string[] {
+  const path: string[] = []
+  for (let at: Place | undefined = place; at; at = at.within) path.push(at.key)
+  return path.reverse()
 }
 
 /** One by one: as arguments of one call, a hundred thousand items are too many. */
