@@ -22,7 +22,8 @@ const log = 'See the log of the database'
 
 /**
  * By the server's numbers, which MySQL and MariaDB share, and by the driver's codes. A number that means something else on one of
- * them is that of a statement which is not sent here, or has an SQLSTATE of its own.
+ * them is that of a statement which is not sent here, or has an SQLSTATE of its own. Numbers below 100 are those of the server's
+ * system calls, such as 3 (EE_WRITE), which MySQL gives where its disk is full.
  */
 const list: readonly (readonly [kind: FailureKind, codes: string, what: string, cure: string])[] = [
   [
@@ -164,11 +165,16 @@ const list: readonly (readonly [kind: FailureKind, codes: string, what: string, 
   ],
   [
     'away',
-    '1021 1114 3675',
+    '20 1021 1114 3675',
     'the server has no room left on its disk',
     'Make room on the disk of the server, or give the table more',
   ],
-  ['away', '1037 1038 1041 1135 3015', 'the server has not enough memory', `${log}, and give it more memory`],
+  [
+    'away',
+    '5 1037 1038 1041 1135 3015',
+    'the server has not enough memory',
+    `${log}, and give it more memory`,
+  ],
   [
     'away',
     '1969 3024',
@@ -177,7 +183,7 @@ const list: readonly (readonly [kind: FailureKind, codes: string, what: string, 
   ],
   [
     'away',
-    '1004 1005 1015 1016 1017 1024 1026 1030 1180 1181 1182 1296 1297 1998 3019 3100',
+    '1 2 3 4 6 7 9 10 11 12 13 18 1004 1005 1015 1016 1017 1024 1026 1030 1180 1181 1182 1296 1297 1998 3019 3100',
     'the server cannot read or write its files',
     log,
   ],
