@@ -51,9 +51,9 @@ function onceMoreIfLost<Answer>(send: () => Promise<Answer>): (error: unknown) =
 }
 
 /**
- * Deadlock, lock wait too long, MariaDB's "record has changed since last read", a cluster's node that is not ready, a prepared
- * statement whose table has changed, a deadlock of named locks, a conflict within a group of servers, a row that is locked: the
- * server undid the statement, which stands alone in its transaction, or did not begin it, so it may be sent again.
+ * Errors after which a statement may be sent again, because the server undid it or never began it. In order: deadlock, lock
+ * wait too long, record changed since the last read (MariaDB), cluster node not ready, table of a prepared statement changed,
+ * deadlock of named locks, conflict within a group of servers, row locked. Each statement stands alone in its transaction.
  */
 const undone = new Set([1213, 1205, 1020, 1047, 1615, 3058, 3101, 3572])
 const mostTries = 5
