@@ -19,8 +19,10 @@ const layouts: [string, MySQLStoreOptions][] = [
 /** `ANSI` is REAL_AS_FLOAT, PIPES_AS_CONCAT, ANSI_QUOTES, IGNORE_SPACE and, on MySQL, ONLY_FULL_GROUP_BY. */
 const everyMode =
   'ANSI,TRADITIONAL,ONLY_FULL_GROUP_BY,NO_BACKSLASH_ESCAPES,NO_UNSIGNED_SUBTRACTION,HIGH_NOT_PRECEDENCE,NO_AUTO_VALUE_ON_ZERO,PAD_CHAR_TO_FULL_LENGTH'
+const onlyMariaDB = 'ORACLE,EMPTY_STRING_IS_NULL,SIMULTANEOUS_ASSIGNMENT,TIME_ROUND_FRACTIONAL'
 
 onEachServer('settings', ({ name, server, start }) => {
+  const modes = name === 'MySQL' ? everyMode : `${everyMode},${onlyMariaDB}`
   for (const [layoutName, options] of layouts) {
     const keyedBy = options.layout === undefined ? {} : ({ keyedBy: 'token' } as const)
 
@@ -30,7 +32,7 @@ onEachServer('settings', ({ name, server, start }) => {
       ...keyedBy,
       open: async () => {
         const pool = createPool(await freshDatabase(server))
-        pool.on('connection', (connection) => void connection.query(`SET sql_mode = '${everyMode}'`))
+        pool.on('connection', (connection) => void connection.query(`SET sql_mode = '${modes}'`))
         const [store, other] = [new MySQLStore(pool, options), new MySQLStore(pool, options)]
         return { store, other, cleanUp: () => pool.end() }
       },

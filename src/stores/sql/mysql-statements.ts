@@ -81,7 +81,8 @@ export function mysqlStatements(table: string) {
     rotate: (grace: boolean) => rotates[grace ? 'withGrace' : 'without'],
     remove: `DELETE FROM ${sessions} WHERE session_key = ? AND ${live}`,
     removeWhateverItsAge: `DELETE FROM ${sessions} WHERE session_key = ?`,
-    removeByUser: `DELETE FROM ${sessions} WHERE user_id = ? AND public_id <> ? AND ${live}`,
+    removeByUser: `DELETE FROM ${sessions} WHERE user_id = ? AND ${live}`,
+    removeByUserExcept: `DELETE FROM ${sessions} WHERE user_id = ? AND public_id <> ? AND ${live}`,
     due: (limit: number) =>
       `SELECT session_key, ${dead} AS expired FROM ${sessions} WHERE sweep_at <= ${now} ` +
       `ORDER BY sweep_at LIMIT ${limit}`,
