@@ -19,7 +19,7 @@ const layouts: [string, MySQLStoreOptions][] = [
 /** `ANSI` is REAL_AS_FLOAT, PIPES_AS_CONCAT, ANSI_QUOTES, IGNORE_SPACE and, on MySQL, ONLY_FULL_GROUP_BY. */
 const everyMode =
   'ANSI,TRADITIONAL,ONLY_FULL_GROUP_BY,NO_BACKSLASH_ESCAPES,NO_UNSIGNED_SUBTRACTION,HIGH_NOT_PRECEDENCE,NO_AUTO_VALUE_ON_ZERO,PAD_CHAR_TO_FULL_LENGTH'
-const onlyMariaDB = 'ORACLE,EMPTY_STRING_IS_NULL,SIMULTANEOUS_ASSIGNMENT,TIME_ROUND_FRACTIONAL'
+const onlyMariaDB = 'ORACLE,SIMULTANEOUS_ASSIGNMENT,TIME_ROUND_FRACTIONAL'
 
 onEachServer('settings', ({ name, server, start }) => {
   const modes = name === 'MySQL' ? everyMode : `${everyMode},${onlyMariaDB}`
@@ -59,6 +59,24 @@ onEachServer('settings', ({ name, server, start }) => {
       })
     })
   }
+
+  it.runIf(name === 'MariaDB').each(layouts)(
+    'where MariaDB takes an empty text for NULL, ends all sessions of a user on %s',
+    async (_, options) => {
+      const pool = openPool(await freshDatabase(server))
+      pool.pool.on('connection', (connection) => {
+        connection.query("SET sql_mode = 'EMPTY_STRING_IS_NULL'", () => undefined)
+      })
+      const store = new MySQLStore(pool, options)
+      const key = await stored(store)
+      const [record] = await store.find([key])
+      const data = Buffer.from('{"cookie":{}}')
+      expect(await store.write([{ ...update(key, record!.version), data, userId: 'ada' }])).toEqual(['done'])
+      await expect(store.removeByUser('')).rejects.toMatchObject({ code: 'ERR_SESSION_USER_ID' })
+      expect(await store.removeByUser('ada')).toBe(1)
+      expect(await store.find([key])).toEqual([undefined])
+    },
+  )
 
   it.each(['utf8mb3_bin', 'utf8mb3_general_ci', 'latin1_swedish_ci'])(
     'finds sessions of an old table to the letter, whose columns are %s',

@@ -19,9 +19,10 @@ const dead = `expires_at <= ${now}`
 const expiresAt = `LEAST(${now} + ?, created_at + ?)`
 /*
  * The index that the sweep reads is on `sweep_at`, which is never later than `expires_at`, and which no touch and no
- * update moves, unless the session is to live shorter. Assignments are carried out from left to right.
+ * update moves, unless the session is to live shorter. No assignment reads a column that another one in its statement changes:
+ * MariaDB carries them out at once with SIMULTANEOUS_ASSIGNMENT, and from left to right without.
  */
-const moveExpiry = `expires_at = ${expiresAt}, sweep_at = LEAST(sweep_at, expires_at)`
+const moveExpiry = `expires_at = ${expiresAt}, sweep_at = LEAST(sweep_at, ${expiresAt})`
 const columns =
   'session_key, public_id, user_id, authenticated_at, data, version, created_at, seen_at, expires_at'
 /** What the key from before a rotation found is dropped by the first update after it may no longer be found. */
