@@ -463,7 +463,7 @@ export const mutations: readonly Mutation[] = [
     name: 'data that the database refuses counts as an outage',
     file: 'src/core/store-failure.ts',
     find: "return answer.code === 'ERR_SESSION_STORE_UNAVAILABLE' ||",
-    replace: "return answer.code !== 'ERR_SESSION_CLOSED' ||",
+    replace: "return answer.code.startsWith('ERR_') ||",
     tests: ['test/core/circuit.test.ts'],
   },
   {
