@@ -1,7 +1,9 @@
 import { createConnection, type Connection, type RowDataPacket } from 'mysql2/promise'
+import { createSessions } from 'coatcheck'
 import { MySQLStore } from 'coatcheck/mysql'
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { keyOf } from '../../dist/core/token.js'
+import { bag, secret, storedSession } from '../core/works.ts'
 import { freshDatabase, onEachServer } from '../servers/databases.ts'
 import { type CopyEnd, differences, startCopy } from './run-copy.ts'
 
@@ -111,6 +113,45 @@ onEachServer('the command', ({ server }) => {
       expect((await openStore().list({ userId: 'admin', limit: 10 })).items).toHaveLength(1)
       expect(stdout).toMatch(/with a user +1 /)
       expect(stdout).toContain(`${unusable.length} sessions name a user at user by what is no user id`)
+    })
+
+    test('keeps whose a session is that an app which has moved stored in the old table', async () => {
+      const moved = createSessions({
+        store: new MySQLStore(url, { layout: 'express-mysql-session' }),
+        secret,
+        sweep: false,
+      })
+      const users = ['Ada L', 'a%41', 'ädä']
+      const tokens = [await storedSession(moved, { name: 'nobody' })]
+      for (const user of users) tokens.push(await storedSession(moved, { name: user }, user))
+      const before = await Promise.all(users.map((user) => moved.user(user).list()))
+      await moved.close()
+      await put('unmoved', stored({ name: 'Bob', uid: 'bob' }))
+      const { code, stdout } = await copy('--user', 'uid')
+      expect(code).toBe(0)
+      expect(stdout).toMatch(/with a user +4 /)
+
+      const here = createSessions({ store: openStore(), secret, sweep: false })
+      const after = await Promise.all(users.map((user) => here.user(user).list()))
+      const identity = ([info, ...more]: readonly (typeof before)[number][number][]) => ({
+        publicId: info!.publicId,
+        createdAt: info!.createdAt,
+        authenticatedAt: info!.authenticatedAt,
+        more,
+      })
+      expect(after.map(identity)).toEqual(before.map(identity))
+      const works = await Promise.all(tokens.map((token) => here.load(token)))
+      expect(works.map(({ userId }) => userId)).toEqual([undefined, ...users])
+      expect(works.map((work) => bag(work))).toMatchObject(['nobody', ...users].map((name) => ({ name })))
+      for (const work of works) expect(bag(work)).not.toHaveProperty('coatcheck')
+
+      // Begun anew over what is there already, it finds that nothing is left to do.
+      expect((await copy('--user', 'uid', '--forget')).code).toBe(0)
+      expect((await copy('--user', 'uid')).stdout).toMatch(/copied +0$/m)
+      await database.query(
+        "UPDATE sessions SET data = REPLACE(data, 'Ada L', 'Ada') WHERE data LIKE '%Ada L%'",
+      )
+      expect((await copy('--user', 'uid')).stdout).toMatch(/changed +1 /)
     })
 
     test('never takes the id that is stored in place of a token', async () => {

@@ -104,6 +104,77 @@ onEachServer('settings', ({ name, server, start }) => {
     },
   )
 
+  async function oldTable(id: string, expires: string, data: string): Promise<MySQLStore> {
+    const url = await freshDatabase(server)
+    const columns = `session_id varchar(128) ${id} PRIMARY KEY, expires ${expires} NOT NULL, data ${data}`
+    await openPool(url).query(`CREATE TABLE sessions (${columns})`)
+    return openStore(url, { layout: 'express-mysql-session' })
+  }
+  const aSession = (key: string) => ({ ...insert(key as SessionKey), data: Buffer.from('{"cookie":{}}') })
+
+  it('finds the sessions of a user in an old table whose data is JSON, which MySQL writes its own way', async () => {
+    const store = await oldTable('COLLATE utf8mb4_bin', 'int unsigned', 'json')
+    const users = ['ada', 'ädä "the \\ first"', 'ada']
+    const sessions = users.map((userId, index) => ({ ...aSession(`key ${index}`), userId }))
+    await store.write([
+      ...sessions,
+      { ...aSession('another'), data: Buffer.from('{"cookie":{},"is":"ada"}') },
+    ])
+    for (const [user, count] of [
+      ['ada', 2],
+      [users[1], 1],
+    ] as const) {
+      // prettier-ignore
+      expect((await store.list({ userId: user, limit: 10 })).items).toHaveLength(count)
+      expect(await store.removeByUser(user!)).toBe(count)
+    }
+    expect((await store.list({ limit: 10 })).items.map(({ key }) => key)).toEqual(['another'])
+  })
+
+  it.each(
+    name === 'MySQL'
+      ? ['utf8mb4_0900_ai_ci', 'latin1_swedish_ci']
+      : ['utf8mb4_general_ci', 'latin1_swedish_ci'],
+  )('lists each session of an old table once, whose ids are in the order of %s', async (collation) => {
+    const store = await oldTable(`COLLATE ${collation}`, 'int unsigned', 'mediumtext')
+    expect(await store.list({ limit: 3 })).toEqual({ items: [], next: undefined })
+    const keys = ['a1', 'B2', 'c3', 'D4', 'e5', 'F6', 'g7', 'H8', '_9', 'Z0']
+    await store.write(keys.map((key) => ({ ...aSession(key), userId: 'ada' })))
+    for (const userId of ['ada', undefined]) {
+      const listed: string[] = []
+      let after: string | undefined
+      do {
+        const page = await store.list({ userId, after, limit: 3 })
+        listed.push(...page.items.map(({ key }) => key))
+        after = page.next
+      } while (after !== undefined)
+      expect(listed).toEqual(keys.toSorted())
+    }
+  })
+
+  it.each(['decimal(12,0)', 'double', 'bigint', 'int'])(
+    'writes over nothing in a batch on an old table whose expires is %s',
+    async (type) => {
+      const store = await oldTable('COLLATE utf8mb4_bin', type, 'mediumtext')
+      const keys = ['one', 'two'] as SessionKey[]
+      await store.write(keys.map(aSession))
+      const [one, two] = await store.find(keys)
+      const change = (key: SessionKey, version: number, n: number) => ({
+        ...update(key, version),
+        data: Buffer.from(`{"cookie":{},"n":${n}}`),
+      })
+      await store.write([change(keys[1]!, two!.version, 1)])
+      expect(
+        await store.write([change(keys[0]!, one!.version, 2), change(keys[1]!, two!.version, 2)]),
+      ).toEqual(['done', 'stale'])
+      const found = await store.find(keys)
+      expect(
+        found.map((record) => JSON.parse(Buffer.from(record!.data).toString()) as unknown),
+      ).toMatchObject([{ n: 2 }, { n: 1 }])
+      for (const record of found) expect(record!.expiresAt - record!.readAt).toBeLessThan(3_602_000)
+    },
+  )
+
   describe('for a user of the app', () => {
     it.each([
       ['who may only change rows', 'SELECT, INSERT, UPDATE, DELETE', true],
