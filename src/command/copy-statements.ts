@@ -66,7 +66,9 @@ export function copyStatements(tables: CopyTables) {
       const name = lockName(database, { table: tables.to, purpose: 'copy' })
       return `SELECT GET_LOCK(${name}, 3) AS locked, IS_USED_LOCK(${name}) AS holder`
     },
-    /** Reads of other tables then take no locks, and locks on missing rows leave the gaps between rows free. */
+    /** Whether the server writes its log by statement: InnoDB then refuses changes at READ COMMITTED (error 1665). */
+    logsStatements: "SELECT @@binlog_format = 'STATEMENT' AS yes",
+    /** Locks on missing rows then leave the gaps between rows free. */
     isolation: 'SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED',
     lengthOfLists: 'SET SESSION group_concat_max_len = 16777216',
     oldTable: `SELECT ${id}, ${expires}, ${data} FROM ${old} LIMIT 0`,

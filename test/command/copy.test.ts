@@ -7,7 +7,7 @@ import { bag, secret, storedSession } from '../core/works.ts'
 import { freshDatabase, onEachServer } from '../servers/databases.ts'
 import { type CopyEnd, differences, startCopy } from './run-copy.ts'
 
-onEachServer('the command', ({ server }) => {
+onEachServer('the command', ({ server, start }) => {
   let url: string
   let database: Connection
 
@@ -232,6 +232,19 @@ onEachServer('the command', ({ server }) => {
       expect(await counts()).toEqual(none)
     })
 
+    test('works on a server that writes its log by statement', async () => {
+      const logging = await start(['--log-bin', '--server-id=1', '--binlog-format=STATEMENT'])
+      onTestFinished(() => logging.stop())
+      url = await freshDatabase(logging.url)
+      await database.end()
+      database = await createConnection(url)
+      await createTable('sessions', ['session_id', 'expires', 'data'])
+      await put('one', stored({ name: 'Ada' }))
+      expect(await copy()).toMatchObject({ code: 0 })
+      await put('one', stored({ name: 'Ada L' }))
+      expect((await copy()).stdout).toMatch(/changed +1 /)
+    })
+
     test('with --follow, goes on until it is told to stop', async () => {
       await put('one', stored({}))
       const { child, ended } = startCopy(url, '--from', 'sessions', '--follow', '--every', '1')
@@ -257,6 +270,7 @@ onEachServer('the command', ({ server }) => {
       ['no table', [], /--from/],
       ['an option that it does not have', ['--from', 'sessions', '--fast'], /fast/],
       ['a batch that is no number', ['--from', 'sessions', '--batch', 'many'], /batch/],
+      ['a URL without --url', ['--from', 'sessions', 'mysql://root:hush@host/db'], /^(?!.*hush).*--url/s],
       ['a table name that is none', ['--from', 'sessions', '--to', 'a b'], /letters|table/i],
     ])('refuses %s with exit code 2, and says what to do', async ([, parameters, message]) => {
       const { code, stderr } = await startCopy(url, ...parameters).ended
