@@ -69,7 +69,7 @@ export function expressStatements(table: string, columns: MySQLColumns = {}) {
     `${fingerprint} AS fingerprint, ${now} AS read_at FROM ${sessions}`
 
   return {
-    find: bySize((size) => `${rows} WHERE ${among(size)} AND ${live}`),
+    find: bySize((size) => `${rows} WHERE ${among(size)} AND ${live} LIMIT ${size}`),
     insert: bySize(
       (size) =>
         `INSERT INTO ${sessions} (${id}, ${expires}, ${data}) VALUES ` +
