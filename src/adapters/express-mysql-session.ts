@@ -9,7 +9,6 @@ import type { Store } from '../express-session/store.ts'
 import { MySQLStore as CoatcheckStore, type MySQLTarget } from '../stores/mysql.ts'
 import { mysqlFailure } from '../stores/sql/mysql-errors.ts'
 import { newPool } from '../stores/sql/mysql-target.ts'
-import { untrustedServer } from '../stores/sql/mysql-tls.ts'
 import {
   clearingInterval,
   defaultOptions,
@@ -227,15 +226,14 @@ function expressMySQLSession(session: { readonly Store: unknown }): MySQLStoreCo
 
     query(sql: string, parameters?: readonly unknown[]): Promise<[rows: unknown, fields: unknown]> {
       const sent = new Promise<[unknown, unknown]>((resolve, reject) => {
-        const fail = (error: unknown): void => reject(untrustedServer(error) ?? (error as Error))
         const { connection } = this as unknown as {
           connection: { query(sql: string, parameters: unknown, callback: unknown): unknown }
         }
         const result = connection.query(sql, parameters, (error: unknown, rows: unknown, fields: unknown) =>
-          error ? fail(error) : resolve([rows, fields]),
+          error ? reject(error as Error) : resolve([rows, fields]),
         )
         // Those with promises never call back.
-        if (result instanceof Promise) result.then(resolve, fail)
+        if (result instanceof Promise) result.then(resolve, reject)
       })
       return answer(sent)
     }

@@ -10,6 +10,7 @@ import { defaultSweep } from '../core/sweeper.ts'
 import { createToken, type Secret, shortestSecret, Signer } from '../core/token.ts'
 import { resolveUserOf, type UserOf, type UserRule } from '../core/user-of.ts'
 import { unsharedDomain } from '../http/cookie-domain.ts'
+import { kindOfMySQLError } from '../stores/sql/mysql-errors.ts'
 import { Cookie, type CookieAttributes, cookieDomain } from './cookie.ts'
 import { ExpressStore } from './express-store.ts'
 import { type ExpressSessionStore, ForeignStore, type NativeStore, nativeStore } from './foreign-store.ts'
@@ -193,7 +194,7 @@ function engineOf(options: SessionOptions, lifetime: Lifetime, native: NativeSto
       `store lacks ${missing.join(', ')}: give a store of coatcheck's, or one made for express-session.`,
     )
   }
-  const foreign = new ForeignStore(store)
+  const foreign = new ForeignStore(store, kindOfMySQLError)
   // Such a store answers one at a time, so that there is nothing to gather, and a slow answer must not hold up others.
   const batching = { lanes: Infinity, largestBatch: 1 }
   return {

@@ -96,7 +96,7 @@ export interface MySQLStoreOptions {
  * With `?ssl=true`, or `ssl: true` in pool options, the connection is encrypted and the server verified: who signed its certificate, and
  * that it is for this host name. `?ssl-ca=/path/to/ca.pem`, or `ssl: { ca }`, names an authority of your own. What is not to be
  * verified has to be said: `?ssl={"verifyIdentity":false}` leaves out the host name, `?ssl={"rejectUnauthorized":false}` all. A
- * server that does not pass is an `ERR_SESSION_OPTION`. A pool of yours verifies what you told it to.
+ * server that does not pass is an `ERR_SESSION_STORE_CONFIGURATION`. A pool of yours verifies what you told it to.
  *
  * Each statement stands alone in its transaction. On the server's word the store fails what does not, as `ERR_SESSION_OPTION`: on a pool or
  * connection of yours leave autocommit on, and pass in no connection that is in a transaction. A pool that the store makes turns autocommit on
