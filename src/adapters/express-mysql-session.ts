@@ -6,8 +6,10 @@ import { failureOf } from '../core/store-failure.ts'
 import { type NativeStore, nativeStore } from '../express-session/foreign-store.ts'
 import { StoreBridge, type StoredSession } from '../express-session/store-bridge.ts'
 import type { Store } from '../express-session/store.ts'
+import { warnOnce } from '../express-session/warn-once.ts'
 import { MySQLStore as CoatcheckStore, type MySQLTarget } from '../stores/mysql.ts'
 import { mysqlFailure } from '../stores/sql/mysql-errors.ts'
+import { toleratedPoolOptions } from '../stores/sql/mysql-options.ts'
 import { newPool } from '../stores/sql/mysql-target.ts'
 import {
   clearingInterval,
@@ -244,7 +246,9 @@ function expressMySQLSession(session: { readonly Store: unknown }): MySQLStoreCo
     }
 
     createPool(options: MySQLStoreOptions): Pool {
-      return newPool(this.prepareOptionsForMySQL2(options)).promise()
+      const given = this.prepareOptionsForMySQL2(options)
+      const warn = (message: string): void => warnOnce('COATCHECK_UNKNOWN_OPTION', message)
+      return newPool(toleratedPoolOptions(given, warn)).promise()
     }
 
     prepareOptionsForMySQL2(options: MySQLStoreOptions): PoolOptions {

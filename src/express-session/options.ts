@@ -16,6 +16,7 @@ import { ExpressStore } from './express-store.ts'
 import { type ExpressSessionStore, ForeignStore, type NativeStore, nativeStore } from './foreign-store.ts'
 import { MemoryStore } from './memory-store.ts'
 import { plainJson } from './stored-text.ts'
+import { warnOnce } from './warn-once.ts'
 
 /** What a secret may be in express-session's form: whatever `createHmac` takes. */
 export type HmacKey = Secret | KeyObject | ArrayBuffer | DataView
@@ -295,14 +296,6 @@ function warnOfOptions(options: SessionOptions): void {
   const domain = cookieDomain(cookie.domain)
   const unshared = domain === undefined ? undefined : unsharedDomain(domain)
   if (unshared !== undefined) warnOnce('COATCHECK_COOKIE', unshared)
-}
-
-const warned = new Set<string>()
-
-function warnOnce(code: string, message: string): void {
-  if (warned.has(message)) return
-  warned.add(message)
-  process.emitWarning(message, { code })
 }
 
 /** @throws TypeError if no cookie can be made of these: better now than at the first request */
