@@ -1,7 +1,8 @@
 import type { Pool, PoolConnection, ResultSetHeader, RowDataPacket } from 'mysql2'
 import { wait } from '../core/scheduling.ts'
 import { execute } from '../stores/sql/mysql-connection.ts'
-import { errorNumber, isWorthAnotherTry, type MySQLValue, numberOf } from '../stores/sql/mysql-pool.ts'
+import { errorNumber } from '../stores/sql/mysql-error-codes.ts'
+import { isWorthAnotherTry, type MySQLValue, numberOf } from '../stores/sql/mysql-pool.ts'
 import { openTarget } from '../stores/sql/mysql-target.ts'
 
 /** The old table's ids are texts, so that its own collation compares them and its primary key finds them. */

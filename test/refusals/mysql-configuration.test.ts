@@ -183,6 +183,27 @@ onEachServer('MySQLStore, refused', ({ server, name }) => {
     }
   })
 
+  it.each(layouts)(
+    "for a missing table of the app's that a trigger uses, does not take it for its own: %s",
+    async (_name, options, table) => {
+      const url = await freshDatabase(server)
+      const store = openStore(url, options)
+      const key = await stored(store)
+      const pool = openPool(url)
+      // Its name begins as that of the store's.
+      await pool.query(`CREATE TABLE ${table}_audit (at INT)`)
+      await pool.query(
+        `CREATE TRIGGER audits AFTER INSERT ON ${table} FOR EACH ROW INSERT INTO ${table}_audit VALUES (1)`,
+      )
+      await pool.query(`DROP TABLE ${table}_audit`)
+      const [error] = await store.write([insert(newKey())])
+      expect(error).toMatchObject({ code: 'ERR_SESSION_STORE_CONFIGURATION', status: 500 })
+      expect((error as Error).message).toMatch(/table is missing.*trigger/)
+      expect((error as Error).message).not.toContain('audit')
+      expect(await store.find([key])).toMatchObject([{ key }])
+    },
+  )
+
   it('for a table that was dropped under length() and clear(), says who makes it', async () => {
     const url = await freshDatabase(server)
     const pool = openPool(url)

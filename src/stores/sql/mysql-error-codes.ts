@@ -1,5 +1,19 @@
 import type { FailureKind } from '../../core/store-failure.ts'
 
+/** The server's own numbers for what it says no with. */
+export const errorNumber = {
+  duplicateKey: 1062,
+  duplicateColumn: 1060,
+  duplicateKeyName: 1061,
+  unknownColumn: 1054,
+  syntax: 1064,
+  missingTable: 1146,
+  outOfRange: 1690,
+  deniedDatabase: 1044,
+  deniedTable: 1142,
+  nodeNotReady: 1047,
+} as const
+
 /** What an error of the driver or the server is. Neither text holds anything of what the server said. */
 export interface MySQLRefusal {
   readonly kind: FailureKind
@@ -115,8 +129,8 @@ const list: readonly (readonly [kind: FailureKind, codes: string, what: string, 
   [
     'configuration',
     '1051 1109 1146 1932',
-    'a table is missing',
-    'Let the store make it (createTable, or createDatabaseTable of express-mysql-session), or make it by hand',
+    'a table is missing: that of the store, or one that a trigger of yours uses',
+    'Let the store make its own (createTable, or createDatabaseTable of express-mysql-session), or make it by hand',
   ],
   ['configuration', '1054 1136', 'the table has other columns than the store', schema],
   [

@@ -2,7 +2,7 @@ import { SessionError } from '../../core/errors.ts'
 import { codeShown, type FailureKind, kindOfSQLState, storeFailure } from '../../core/store-failure.ts'
 import { NoFreeConnection } from './mysql-client.ts'
 import { LostStatement, numberOf } from './mysql-connection.ts'
-import { listed, type MySQLRefusal, saidByPool, unlisted } from './mysql-error-codes.ts'
+import { errorNumber, listed, type MySQLRefusal, saidByPool, unlisted } from './mysql-error-codes.ts'
 import { refusedTLS } from './mysql-tls.ts'
 
 /** Classifies what mysql2 or the server fails with: by number or code, else by SQLSTATE. */
@@ -47,6 +47,17 @@ export function mysqlFailure(doing: string, error: unknown): SessionError {
 export function missingColumn(error: unknown): string {
   const [, name] = /'(?:[\w.]+\.)?(\w+)'/.exec((error as Error).message) ?? []
   return name === undefined ? '' : ` What it lacks is '${name}'.`
+}
+
+/** Whether the server misses one of `tables`, which it names as `database.table`: it may miss one that a trigger of the app's uses. */
+export function missesTable(error: unknown, tables: readonly string[]): boolean {
+  if (numberOf(error) !== errorNumber.missingTable) return false
+  const said = (error as Error).message.toLowerCase()
+  return tables.some((table) => {
+    const name = `.${table.toLowerCase()}`
+    const at = said.indexOf(name)
+    return at >= 0 && !/\w/.test(said.charAt(at + name.length))
+  })
 }
 
 function tookTooLong(doing: string, error: NoFreeConnection | LostStatement): SessionError {

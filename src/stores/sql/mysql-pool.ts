@@ -2,22 +2,11 @@ import type { ResultSetHeader, RowDataPacket } from 'mysql2'
 import { wait } from '../../core/scheduling.ts'
 import type { MySQLClient } from './mysql-client.ts'
 import { isLost, type MySQLValue, numberOf } from './mysql-connection.ts'
+import { errorNumber } from './mysql-error-codes.ts'
 import { classifyMySQLError } from './mysql-errors.ts'
 
 export type { MySQLClient } from './mysql-client.ts'
 export { type MySQLValue, numberOf } from './mysql-connection.ts'
-
-/** The server's own numbers for what it says no with. */
-export const errorNumber = {
-  duplicateKey: 1062,
-  unknownColumn: 1054,
-  syntax: 1064,
-  missingTable: 1146,
-  outOfRange: 1690,
-  deniedDatabase: 1044,
-  deniedTable: 1142,
-  nodeNotReady: 1047,
-} as const
 
 /** @param longer milliseconds that it may take beyond the limit of all statements */
 export async function select(
