@@ -6,10 +6,11 @@ import { failureOf } from '../core/store-failure.ts'
 import { type NativeStore, nativeStore } from '../express-session/foreign-store.ts'
 import { StoreBridge, type StoredSession } from '../express-session/store-bridge.ts'
 import type { Store } from '../express-session/store.ts'
+import { warnOnce } from '../express-session/warn-once.ts'
 import { MySQLStore as CoatcheckStore, type MySQLTarget } from '../stores/mysql.ts'
 import { mysqlFailure } from '../stores/sql/mysql-errors.ts'
+import { toleratedPoolOptions } from '../stores/sql/mysql-options.ts'
 import { newPool } from '../stores/sql/mysql-target.ts'
-import { untrustedServer } from '../stores/sql/mysql-tls.ts'
 import {
   clearingInterval,
   defaultOptions,
@@ -227,15 +228,14 @@ function expressMySQLSession(session: { readonly Store: unknown }): MySQLStoreCo
 
     query(sql: string, parameters?: readonly unknown[]): Promise<[rows: unknown, fields: unknown]> {
       const sent = new Promise<[unknown, unknown]>((resolve, reject) => {
-        const fail = (error: unknown): void => reject(untrustedServer(error) ?? (error as Error))
         const { connection } = this as unknown as {
           connection: { query(sql: string, parameters: unknown, callback: unknown): unknown }
         }
         const result = connection.query(sql, parameters, (error: unknown, rows: unknown, fields: unknown) =>
-          error ? fail(error) : resolve([rows, fields]),
+          error ? reject(error as Error) : resolve([rows, fields]),
         )
         // Those with promises never call back.
-        if (result instanceof Promise) result.then(resolve, fail)
+        if (result instanceof Promise) result.then(resolve, reject)
       })
       return answer(sent)
     }
@@ -246,7 +246,9 @@ function expressMySQLSession(session: { readonly Store: unknown }): MySQLStoreCo
     }
 
     createPool(options: MySQLStoreOptions): Pool {
-      return newPool(this.prepareOptionsForMySQL2(options)).promise()
+      const given = this.prepareOptionsForMySQL2(options)
+      const warn = (message: string): void => warnOnce('COATCHECK_UNKNOWN_OPTION', message)
+      return newPool(toleratedPoolOptions(given, warn)).promise()
     }
 
     prepareOptionsForMySQL2(options: MySQLStoreOptions): PoolOptions {

@@ -2,7 +2,7 @@ import { SessionError } from 'coatcheck'
 import { describe, expect, it, test } from 'vitest'
 import { failureOf, isAway } from '../../dist/core/store-failure.js'
 import { LostStatement } from '../../dist/stores/sql/mysql-connection.js'
-import { mysqlFailure, refusalOf } from '../../dist/stores/sql/mysql-errors.js'
+import { mysqlFailure, classifyMySQLError } from '../../dist/stores/sql/mysql-errors.js'
 import { sqliteFailure } from '../../dist/stores/sqlite-errors.js'
 
 // What no test can make a real server say, by the codes in the manuals of MySQL, MariaDB and SQLite.
@@ -66,6 +66,7 @@ describe('an error of a MySQL or MariaDB', () => {
     ['28000', 'configuration'],
     ['3D000', 'configuration'],
     ['40001', 'busy'],
+    ['40003', 'away'],
     ['42000', 'configuration'],
     ['45000', 'data'],
     ['70100', 'busy'],
@@ -93,8 +94,8 @@ describe('an error of a MySQL or MariaDB', () => {
   )
 
   it('stops the rest of a batch only where all would fail alike', () => {
-    expect(refusalOf(error({ errno: 1045, sqlState: '28000' })).isListed).toBe(true)
-    expect(refusalOf(error({ errno: 65_000, sqlState: '42000' })).isListed).toBe(false)
+    expect(classifyMySQLError(error({ errno: 1045, sqlState: '28000' })).isListed).toBe(true)
+    expect(classifyMySQLError(error({ errno: 65_000, sqlState: '42000' })).isListed).toBe(false)
   })
 })
 

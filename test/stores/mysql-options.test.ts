@@ -120,6 +120,32 @@ describe('pool options', () => {
     expect(refusalOf(`${url}?connectTimeout=${2 ** 31 - 1}`)).toBeUndefined()
   })
 
+  it.each([
+    'connectTimeout',
+    'idleTimeout',
+    'keepAliveInitialDelay',
+    'connectionLimit',
+    'maxIdle',
+    'queueLimit',
+  ])('whose %s is no number from 0 on are refused', (name) => {
+    const message = new RegExp(`${name} must be a number.* at least 0`)
+    for (const value of ['30s', '', -1, Number.NaN, true, null, [1]]) {
+      expect(refusalOf({ uri: url, [name]: value })).toMatchObject(refusal(message))
+    }
+    for (const text of ['30s', '', '-1', 'true']) {
+      expect(refusalOf(`${url}?${name}=${text}`)).toMatchObject(refusal(message))
+    }
+    for (const value of [0, 1_000, '1000', undefined]) {
+      expect(refusalOf({ uri: url, [name]: value })).toBeUndefined()
+    }
+    expect(refusalOf(`${url}?${name}=1000`)).toBeUndefined()
+  })
+
+  it('that are inherited are refused as well, where the driver does not know them', () => {
+    const options = Object.create({ database: 'shop', sslmode: 'require' }) as object
+    expect(refusalOf(options)).toMatchObject(refusal(/"sslmode"/))
+  })
+
   it('are not changed', () => {
     const options = { uri: `${url}?connectionLimit=3`, ssl: {}, connectionLimit: 2 }
     expect(refusalOf(options)).toBeUndefined()

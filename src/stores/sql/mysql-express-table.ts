@@ -7,7 +7,8 @@ import { ExpressWriter } from './mysql-express-writer.ts'
 import { isDenied } from './mysql-layout.ts'
 import type { MySQLLayout } from './mysql-layout.ts'
 import { type TableLock, underLock } from './mysql-lock.ts'
-import { change, errorNumber, numberOf, select } from './mysql-pool.ts'
+import { errorNumber } from './mysql-error-codes.ts'
+import { change, numberOf, select } from './mysql-pool.ts'
 import type { MySQLClient } from './mysql-pool.ts'
 
 /** How many of a user's sessions are read at a time. */
@@ -16,6 +17,7 @@ const userBatch = 500
 /** The layout of express-mysql-session, on its own table: keys are the session ids, data is the session as JSON. */
 export class ExpressTable implements MySQLLayout {
   readonly keyedBy = 'token'
+  readonly tables: readonly string[]
   readonly missingTable: string
   readonly wrongTable: string
   readonly #client: MySQLClient
@@ -27,6 +29,7 @@ export class ExpressTable implements MySQLLayout {
   constructor(client: MySQLClient, sql: ExpressStatements, table: string) {
     this.#client = client
     this.#sql = sql
+    this.tables = [table.slice(table.lastIndexOf('.') + 1)]
     this.#sweepLock = { table, purpose: 'sweep' }
     this.#writer = new ExpressWriter(client, sql, (keys) => this.#records(keys))
     this.missingTable = `The table ${table} is not in the database. Name the one that express-mysql-session uses (table), or leave out createTable: false and let a user who may create tables start the app once.`
