@@ -60,6 +60,9 @@ const advice: Readonly<Record<FailureKind, string>> = {
 const unknownFailure =
   'the reason is not one that coatcheck knows. What the store said is the cause of this error.'
 
+/** Marks an error of ours whose cause is of no kind that is known, also where it passes through an `ExpressStore`. */
+const ofUnknownKind = Symbol('coatcheck failure of unknown kind')
+
 /** By its SQLSTATE; `undefined` for a class that says nothing, such as HY, the general error. */
 export function kindOfSQLState(state: string): FailureKind | undefined {
   return kindOfClass[state.slice(0, 2)]
@@ -86,12 +89,9 @@ export function storeUnavailable(doing: string, cause: unknown): SessionError {
 export function failureOf(doing: string, cause: unknown): SessionError {
   if (cause instanceof SessionError) return cause
   const kind = kindOf(cause)
-  return storeFailure(
-    kind ?? 'away',
-    doing,
-    withCode(kind === undefined ? unknownFailure : advice[kind], cause),
-    cause,
-  )
+  if (kind !== undefined) return storeFailure(kind, doing, withCode(advice[kind], cause), cause)
+  const failure = storeFailure('away', doing, withCode(unknownFailure, cause), cause)
+  return Object.defineProperty(failure, ofUnknownKind, { value: true })
 }
 
 /**
@@ -99,7 +99,7 @@ export function failureOf(doing: string, cause: unknown): SessionError {
  * may be about the data of one session, and whoever sent that must not shut out all others.
  */
 export function isAway(answer: unknown): boolean {
-  if (!(answer instanceof Error)) return false
+  if (!(answer instanceof Error) || ofUnknownKind in answer) return false
   if (!(answer instanceof SessionError)) return kindOf(answer) === 'away'
   return answer.code === 'ERR_SESSION_STORE_UNAVAILABLE' || answer.code === 'ERR_SESSION_STORE_TIMEOUT'
 }
