@@ -3,7 +3,7 @@ import type { Socket } from 'node:net'
 
 type Close = (...parameters: unknown[]) => unknown
 /** How a connection is closed, by Node and by apps. */
-const closings = ['destroy', 'destroySoon', 'end'] as const
+const closings = ['destroy', 'destroySoon', 'resetAndDestroy', 'end'] as const
 
 /** Where a connection keeps its guard. */
 const guardedBy = Symbol('coatcheck connection guard')
@@ -56,8 +56,12 @@ export class ConnectionGuard {
     if (!this.#close || this.#held.size > 0) return
     const close = this.#close
     this.#close = undefined
-    response.once('finish', close)
-    response.once('close', close)
+    // Once: it may be an `end` that sends something too.
+    const closeNow = (): void => {
+      response.off('finish', closeNow).off('close', closeNow)
+      close()
+    }
+    response.once('finish', closeNow).once('close', closeNow)
   }
 
   /** Nothing waits for this response any more. The caller closes the connection where it has to be. */

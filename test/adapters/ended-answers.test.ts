@@ -160,6 +160,41 @@ describe.each(Object.entries(forms))('with %s,', (_form, makeSession) => {
     })
   })
 
+  test('what an app sends last on the connection, after its answer, goes out once', async () => {
+    const faults: Error[] = []
+    const { port, gate } = await held((request, response) => {
+      serverOf(request).on('clientError', (error: Error) => faults.push(error))
+      response.end('hello')
+      request.socket.end('goodbye')
+    })
+    const wire = new Wire(port)
+    wire.send('GET', '/')
+    await gate.reached
+    gate.open()
+    await wire.closed
+    expect(wire.received).toMatch(/\r\n\r\nhellogoodbye$/)
+    expect(faults).toEqual([])
+  })
+
+  // What of an answer a reset throws away at the client is up to TCP, so what the server wrote is looked at.
+  test('a connection that is reset after end carries the answer first', async () => {
+    const reset = Promise.withResolvers<Socket>()
+    const { port, gate } = await held((request, response) => {
+      response.end('hello')
+      request.socket.resetAndDestroy()
+      reset.resolve(request.socket)
+    })
+    const wire = new Wire(port)
+    const failed = once(wire.socket, 'error')
+    wire.send('GET', '/')
+    await gate.reached
+    const socket = await reset.promise
+    expect([socket.destroyed, socket.bytesWritten]).toEqual([false, 0])
+    gate.open()
+    expect(await failed).toMatchObject([{ code: 'ECONNRESET' }])
+    expect(socket.bytesWritten).toBeGreaterThan('HTTP/1.1 200 OK\r\n\r\nhello'.length)
+  })
+
   test('a connection that is closed while the rest of a stream is held carries all of it', async () => {
     const { port, store, gate } = await held(async (request, response) => {
       response.write('the first part, ')
