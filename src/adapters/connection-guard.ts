@@ -15,6 +15,8 @@ type GuardedSocket = Partial<Record<(typeof closings)[number], Close>> & { [guar
  */
 export class ConnectionGuard {
   readonly #held = new Set<ServerResponse>()
+  /** What was passed on to Node since a closing was put off, and is not sent yet: the client may have sent several requests at once. */
+  readonly #leaving = new Set<ServerResponse>()
   /** The first closing that was put off. */
   #close: (() => void) | undefined
 
@@ -53,15 +55,16 @@ export class ConnectionGuard {
   /** The response was passed on to Node. A closing that was put off waits until it is sent; a later one does not. */
   release(response: ServerResponse): void {
     this.#held.delete(response)
-    if (!this.#close || this.#held.size > 0) return
-    const close = this.#close
-    this.#close = undefined
-    // Once: it may be an `end` that sends something too.
-    const closeNow = (): void => {
-      response.off('finish', closeNow).off('close', closeNow)
-      close()
+    if (!this.#close) return
+    this.#leaving.add(response)
+    const sent = (): void => {
+      // Once for each response: a closing may send something too.
+      if (!this.#leaving.delete(response) || this.#leaving.size + this.#held.size > 0) return
+      const close = this.#close
+      this.#close = undefined
+      close?.()
     }
-    response.once('finish', closeNow).once('close', closeNow)
+    response.once('finish', sent).once('close', sent)
   }
 
   /** Nothing waits for this response any more. The caller closes the connection where it has to be. */

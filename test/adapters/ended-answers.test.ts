@@ -176,6 +176,41 @@ describe.each(Object.entries(forms))('with %s,', (_form, makeSession) => {
     expect(faults).toEqual([])
   })
 
+  describe.each(['destroy', 'destroySoon', 'end'] as const)(
+    'two requests sent at once, the first of which calls req.socket.%s() after its answer:',
+    (close) => {
+      const long = 'a'.repeat(8 * 2 ** 20)
+
+      test.each<[string, readonly [first: number, second: number]]>([
+        ['the first is stored last', [1, 0]],
+        ['the second is stored last', [0, 1]],
+      ])('both get theirs whole where %s', async (_, order) => {
+        const store = new CommandedStore()
+        const gates = [store.hold('write'), store.hold('write')]
+        const answering: Middleware = async (request, response) => {
+          request.session.seen = request.url
+          const isFirst = request.url === '/first'
+          // Not in one batch with the first.
+          if (!isFirst) await gates[0]!.reached
+          response.end(`${request.url}${long}`)
+          if (isFirst) request.socket[close]()
+        }
+        const { port } = await listen(
+          express5Framework.listener([makeSession(store), answering], answerWithError),
+          { keepAlive: true },
+        )
+        const wire = new Wire(port)
+        for (const path of ['/first', '/second']) wire.send('GET', path)
+        await Promise.all(gates.map(({ reached }) => reached))
+        for (const index of order) gates[index]!.open()
+        await wire.closed
+        // Not the texts themselves: what differs would be shown.
+        expect(wire.received.includes(`/first${long}HTTP/1.1 200 OK`)).toBe(true)
+        expect(wire.received.endsWith(`/second${long}`)).toBe(true)
+      })
+    },
+  )
+
   // What of an answer a reset throws away at the client is up to TCP, so what the server wrote is looked at.
   test('a connection that is reset after end carries the answer first', async () => {
     const reset = Promise.withResolvers<Socket>()
