@@ -9,7 +9,7 @@ import type { Lifetime, SessionStore } from '../core/store.ts'
 import { defaultSweep } from '../core/sweeper.ts'
 import { createToken, type Secret, shortestSecret, Signer } from '../core/token.ts'
 import { resolveUserOf, type UserOf, type UserRule } from '../core/user-of.ts'
-import { unsharedDomain } from '../http/cookie-domain.ts'
+import { warnUnshared } from '../http/cookie-domain.ts'
 import { Cookie, type CookieAttributes, cookieDomain } from './cookie.ts'
 import { ExpressStore } from './express-store.ts'
 import { type ExpressSessionStore, ForeignStore, type NativeStore, nativeStore } from './foreign-store.ts'
@@ -292,8 +292,7 @@ function warnOfOptions(options: SessionOptions): void {
     )
   }
   const domain = cookieDomain(cookie.domain)
-  const unshared = domain === undefined ? undefined : unsharedDomain(domain)
-  if (unshared !== undefined) warnOnce('COATCHECK_COOKIE', unshared)
+  if (domain !== undefined) warnUnshared(domain)
 }
 
 const warned = new Set<string>()
