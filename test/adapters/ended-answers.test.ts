@@ -116,18 +116,24 @@ describe.each(Object.entries(forms))('with %s,', (_form, makeSession) => {
     test.each(Object.entries(bodies))(
       'an error handler that answers and calls next(error) too: %s',
       async (_, body) => {
+        const destroyed = Promise.withResolvers<void>()
         const { port, gate } = await held(
           (_request, _response, next) => next(new Error('of the handler')),
           framework,
-          (error, _request, response, next) => {
+          (error, request, response, next) => {
             body.answer(response)
+            const destroy = request.socket.destroy.bind(request.socket)
+            request.socket.destroy = (cause) => {
+              destroyed.resolve()
+              return destroy(cause)
+            }
             next(error)
           },
         )
         const wire = new Wire(port)
         wire.send(body.method ?? 'GET', '/')
         await gate.reached
-        await settle() // until the framework has destroyed the socket
+        await destroyed.promise // by the framework
         gate.open()
         await wire.closed
         expect(comparable(wire.received)).toBe(await expectedAnswer(body))
@@ -263,7 +269,6 @@ describe.each(Object.entries(forms))('with %s,', (_form, makeSession) => {
     await gate.reached
     wire.socket.end()
     await ended.promise
-    await settle()
     gate.open()
     await wire.closed
     expect(wire.received).toMatch(/hello$/)
@@ -303,11 +308,11 @@ describe.each(Object.entries(forms))('with %s,', (_form, makeSession) => {
       socket.resolve(request.socket)
     })
     const wire = new Wire(port)
-    wire.socket.pause()
     wire.send('GET', '/')
     await gate.reached
     gate.open()
-    await settle()
+    await wire.until('HTTP/1.1 200 OK')
+    wire.socket.pause()
     const connection = await socket.promise
     expect(connection.destroyed).toBe(false)
     connection.destroy()
