@@ -317,9 +317,8 @@ function expressMySQLSession(session: { readonly Store: unknown }): MySQLStoreCo
 // The second name makes `require('coatcheck/express-mysql-session')` the function itself.
 export { expressMySQLSession as default, expressMySQLSession as 'module.exports' }
 
-/** A promise, and the callback besides; then the promise is never rejected, because nobody looks at it. */
+/** With a callback the promise always resolves. Without one, a failure nobody awaits must not end the process. */
 function answer<Value>(promise: Promise<Value>, callback?: Callback<Value>): Promise<Value> {
-  // Nor does anybody, where an app calls destroy() and goes on: a failure must not end the process.
   promise.catch(() => undefined)
   if (typeof callback !== 'function') return promise
   promise.then(
