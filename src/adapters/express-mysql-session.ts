@@ -1,9 +1,10 @@
 import type { PoolOptions } from 'mysql2'
 import type { Pool } from 'mysql2/promise'
 import { optionError } from '../core/errors.ts'
-import { clearInterval, nextTick, setInterval } from '../core/scheduling.ts'
+import { clearInterval, setInterval } from '../core/scheduling.ts'
 import { failureOf } from '../core/store-failure.ts'
 import { type NativeStore, nativeStore } from '../express-session/foreign-store.ts'
+import { settle } from '../express-session/settle.ts'
 import { StoreBridge, type StoredSession } from '../express-session/store-bridge.ts'
 import type { Store } from '../express-session/store.ts'
 import { MySQLStore as CoatcheckStore, type MySQLTarget } from '../stores/mysql.ts'
@@ -319,13 +320,7 @@ export { expressMySQLSession as default, expressMySQLSession as 'module.exports'
 
 /** With a callback the promise always resolves. Without one, a failure nobody awaits must not end the process. */
 function answer<Value>(promise: Promise<Value>, callback?: Callback<Value>): Promise<Value> {
-  promise.catch(() => undefined)
-  if (typeof callback !== 'function') return promise
-  promise.then(
-    (value) => nextTick(callback, null, value),
-    (error: unknown) => nextTick(callback, error),
-  )
-  return promise.catch(() => undefined as Value)
+  return settle(promise, callback) ?? promise.catch(() => undefined as Value)
 }
 
 async function typed<Value>(doing: string, asked: Promise<Value>): Promise<Value> {

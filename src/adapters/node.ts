@@ -190,7 +190,7 @@ class ResponseHold implements Answering, Hold {
   /** The answer was ended: without us it would be on its way, so nobody may close the connection before it is. */
   #holdConnection(): void {
     this.#ended = true
-    // A stand-in for a response closes the connection itself when it is ended.
+    // A stand-in for a response closes the connection itself when it is ended. A response of HTTP/2 shares its connection with others.
     if (!(this.#response instanceof ServerResponse)) return
     this.#connection ??= ConnectionGuard.of(this.#request.socket)
     this.#connection?.hold(this.#response)
