@@ -243,7 +243,7 @@ function expressMySQLSession(session: { readonly Store: unknown }): MySQLStoreCo
 
     /** As `query`, with errors of ours: those of the driver name the host and the user. */
     #ask(doing: string, sql: string, parameters: readonly unknown[]) {
-      return typed(doing, this.query(sql, parameters))
+      return asking(doing, () => this.query(sql, parameters))
     }
 
     createPool(options: MySQLStoreOptions): Pool {
@@ -272,7 +272,7 @@ function expressMySQLSession(session: { readonly Store: unknown }): MySQLStoreCo
     async #start(): Promise<void> {
       // In a turn of its own, so that methods which an app puts in place of these are called.
       await Promise.resolve()
-      if (this.options.createDatabaseTable) await typed('making the table', this.createDatabaseTable())
+      if (this.options.createDatabaseTable) await asking('making the table', () => this.createDatabaseTable())
       if (this.state !== 'INITIALIZING') return
       this.state = 'INITIALIZED'
       if (this.options.clearExpired) this.setExpirationInterval()
@@ -323,9 +323,9 @@ function answer<Value>(promise: Promise<Value>, callback?: Callback<Value>): Pro
   return settle(promise, callback) ?? promise.catch(() => undefined as Value)
 }
 
-async function typed<Value>(doing: string, asked: Promise<Value>): Promise<Value> {
+async function asking<Answer>(doing: string, ask: () => Promise<Answer>): Promise<Answer> {
   try {
-    return await asked
+    return await ask()
   } catch (error) {
     throw mysqlFailure(doing, error)
   }

@@ -176,7 +176,7 @@ describe.each(Object.entries(ours))('%s', (form, makeSession) => {
 
   test('a WebSocket whose session cannot be stored is closed, and told of as a store failure alone', async () => {
     const store = new CommandedStore()
-    const storeErrors = vi.fn()
+    const storeErrors = vi.fn<(error: SessionError) => void>()
     const warnings = vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
     onTestFinished(() => warnings.mockRestore())
     const { origin, sockets, nexts } = await withEngine(
