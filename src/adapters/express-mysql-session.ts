@@ -1,9 +1,10 @@
 import type { PoolOptions } from 'mysql2'
 import type { Pool } from 'mysql2/promise'
 import { optionError } from '../core/errors.ts'
-import { clearInterval, nextTick, setInterval } from '../core/scheduling.ts'
+import { clearInterval, setInterval } from '../core/scheduling.ts'
 import { failureOf } from '../core/store-failure.ts'
 import { type NativeStore, nativeStore } from '../express-session/foreign-store.ts'
+import { settle } from '../express-session/settle.ts'
 import { StoreBridge, type StoredSession } from '../express-session/store-bridge.ts'
 import type { Store } from '../express-session/store.ts'
 import { warnOnce } from '../express-session/warn-once.ts'
@@ -242,7 +243,7 @@ function expressMySQLSession(session: { readonly Store: unknown }): MySQLStoreCo
 
     /** As `query`, with errors of ours: those of the driver name the host and the user. */
     #ask(doing: string, sql: string, parameters: readonly unknown[]) {
-      return typed(doing, this.query(sql, parameters))
+      return asking(doing, () => this.query(sql, parameters))
     }
 
     createPool(options: MySQLStoreOptions): Pool {
@@ -273,7 +274,7 @@ function expressMySQLSession(session: { readonly Store: unknown }): MySQLStoreCo
     async #start(): Promise<void> {
       // In a turn of its own, so that methods which an app puts in place of these are called.
       await Promise.resolve()
-      if (this.options.createDatabaseTable) await typed('making the table', this.createDatabaseTable())
+      if (this.options.createDatabaseTable) await asking('making the table', () => this.createDatabaseTable())
       if (this.state !== 'INITIALIZING') return
       this.state = 'INITIALIZED'
       if (this.options.clearExpired) this.setExpirationInterval()
@@ -319,21 +320,14 @@ function expressMySQLSession(session: { readonly Store: unknown }): MySQLStoreCo
 // The second name makes `require('coatcheck/express-mysql-session')` the function itself.
 export { expressMySQLSession as default, expressMySQLSession as 'module.exports' }
 
-/** A promise, and the callback besides; then the promise is never rejected, because nobody looks at it. */
+/** With a callback the promise always resolves. Without one, a failure nobody awaits must not end the process. */
 function answer<Value>(promise: Promise<Value>, callback?: Callback<Value>): Promise<Value> {
-  // Nor does anybody, where an app calls destroy() and goes on: a failure must not end the process.
-  promise.catch(() => undefined)
-  if (typeof callback !== 'function') return promise
-  promise.then(
-    (value) => nextTick(callback, null, value),
-    (error: unknown) => nextTick(callback, error),
-  )
-  return promise.catch(() => undefined as Value)
+  return settle(promise, callback) ?? promise.catch(() => undefined as Value)
 }
 
-async function typed<Value>(doing: string, asked: Promise<Value>): Promise<Value> {
+async function asking<Answer>(doing: string, ask: () => Promise<Answer>): Promise<Answer> {
   try {
-    return await asked
+    return await ask()
   } catch (error) {
     throw mysqlFailure(doing, error)
   }

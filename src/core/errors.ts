@@ -59,6 +59,9 @@ export function shown(value: unknown): string {
 
 /** Throws if `options` has a name that is not in `known`: a misspelt option must not be silently without effect. */
 export function refuseUnknownOptions(what: string, options: object, known: readonly string[]): void {
+  if (typeof options !== 'object' || options === null) {
+    throw optionError(`The options of ${what} are an object, with any of these names: ${known.join(', ')}.`)
+  }
   for (const name of Object.keys(options)) {
     if (!known.includes(name)) {
       throw optionError(`${what} has no option "${name}". Its options are ${known.join(', ')}.`)

@@ -68,6 +68,9 @@ const unknownFailure: Advice = [
   'What the store said is the cause of this error',
 ]
 
+/** Marks an error that counts for no outage, also where it passes through an `ExpressStore`. */
+const noOutage = Symbol('coatcheck failure that is no outage')
+
 /** By its SQLSTATE; `undefined` for a class that says nothing, such as HY, the general error. */
 export function kindOfSQLState(state: string): FailureKind | undefined {
   // The one of its class that does not say whether the statement was undone, so it must not be sent again.
@@ -98,7 +101,13 @@ export function storeUnavailable(doing: string, cause: unknown): SessionError {
 export function failureOf(doing: string, cause: unknown, kind = kindOf(cause)): SessionError {
   if (cause instanceof SessionError) return cause
   const [what, cure] = kind === undefined ? unknownFailure : advice[kind]
-  return storeFailure(kind ?? 'away', doing, `${what}${codeShown(cause)}. ${cure}.`, cause)
+  const failure = storeFailure(kind ?? 'away', doing, `${what}${codeShown(cause)}. ${cure}.`, cause)
+  return kind === undefined ? asNoOutage(failure) : failure
+}
+
+/** The same error, which says of the store as a whole nothing. */
+export function asNoOutage(failure: SessionError): SessionError {
+  return Object.defineProperty(failure, noOutage, { value: true })
 }
 
 /**
@@ -106,7 +115,7 @@ export function failureOf(doing: string, cause: unknown, kind = kindOf(cause)): 
  * may be about the data of one session, and whoever sent that must not shut out all others.
  */
 export function isAway(answer: unknown): boolean {
-  if (!(answer instanceof Error)) return false
+  if (!(answer instanceof Error) || noOutage in answer) return false
   if (!(answer instanceof SessionError)) return kindOf(answer) === 'away'
   return answer.code === 'ERR_SESSION_STORE_UNAVAILABLE' || answer.code === 'ERR_SESSION_STORE_TIMEOUT'
 }

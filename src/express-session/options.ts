@@ -9,7 +9,7 @@ import type { Lifetime, SessionStore } from '../core/store.ts'
 import { defaultSweep } from '../core/sweeper.ts'
 import { createToken, type Secret, shortestSecret, Signer } from '../core/token.ts'
 import { resolveUserOf, type UserOf, type UserRule } from '../core/user-of.ts'
-import { unsharedDomain } from '../http/cookie-domain.ts'
+import { warnUnshared } from '../http/cookie-domain.ts'
 import { kindOfMySQLError } from '../stores/sql/mysql-errors.ts'
 import { Cookie, type CookieAttributes, cookieDomain } from './cookie.ts'
 import { ExpressStore } from './express-store.ts'
@@ -294,8 +294,7 @@ function warnOfOptions(options: SessionOptions): void {
     )
   }
   const domain = cookieDomain(cookie.domain)
-  const unshared = domain === undefined ? undefined : unsharedDomain(domain)
-  if (unshared !== undefined) warnOnce('COATCHECK_COOKIE', unshared)
+  if (domain !== undefined) warnUnshared(domain)
 }
 
 /** @throws TypeError if no cookie can be made of these: better now than at the first request */

@@ -109,7 +109,12 @@ export class SQLiteStore implements SessionStore {
     this.#table = tableName(options.table ?? 'coatcheck_sessions')
     if (/^sqlite_/i.test(this.#table))
       throw optionError('table must not begin with "sqlite_": SQLite keeps those names.')
-    if (database === '') throw optionError('SQLiteStore needs the path of a file, such as "sessions.db".')
+    const isOpen = typeof (database as Partial<SQLiteDatabase> | null | undefined)?.prepare === 'function'
+    if (!isOpen && (typeof database !== 'string' || database === '')) {
+      throw optionError(
+        'SQLiteStore needs the path of a file, such as "sessions.db", or an open DatabaseSync.',
+      )
+    }
     this.#createTable = options.createTable ?? true
     this.#busyTimeout = milliseconds('busyTimeout', options.busyTimeout ?? '5s')
     this.#sql = statements(this.#table)

@@ -1,6 +1,7 @@
 import { SessionError } from 'coatcheck'
 import { describe, expect, it, test } from 'vitest'
 import { failureOf, isAway } from '../../dist/core/store-failure.js'
+import { withoutToken } from '../../dist/express-session/without-token.js'
 import { LostStatement } from '../../dist/stores/sql/mysql-connection.js'
 import { mysqlFailure, classifyMySQLError } from '../../dist/stores/sql/mysql-errors.js'
 import { sqliteFailure } from '../../dist/stores/sqlite-errors.js'
@@ -137,11 +138,12 @@ test.each<[string, Kind, object]>([
 
 test("an error of an app's own store that is not known is a 503, and no outage", () => {
   const cause = error({})
-  expect(failureOf('reading a session', cause)).toMatchObject({
+  const failure = failureOf('reading a session', cause)
+  expect(failure).toMatchObject({
     code: 'ERR_SESSION_STORE_UNAVAILABLE',
     status: 503,
     cause,
     message: expect.not.stringContaining('canary') as string,
   })
-  expect(isAway(cause)).toBe(false)
+  expect([cause, failure, withoutToken(failure, 'canary7f')].map(isAway)).toEqual([false, false, false])
 })
