@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { installInto, nodeProgram } from './package/nodes.ts'
-import { freshDatabase } from './servers/databases.ts'
+import { databases, freshDatabase } from './servers/databases.ts'
 
 const run = promisify(execFile)
 const root = join(import.meta.dirname, '..')
@@ -35,7 +35,8 @@ beforeAll(async () => {
   for (const file of ['use.mjs', 'use.cjs', 'keep-and-find.cjs']) {
     await copyFile(join(root, 'test/package', file), join(project('every'), file))
   }
-  databaseUrl = await freshDatabase()
+  // MySQL where one runs.
+  databaseUrl = await freshDatabase(databases().at(-1)!.server)
 }, 600_000)
 
 afterAll(() => rm(folder, { recursive: true, force: true }))

@@ -100,7 +100,8 @@ async function connected<Answer>(
 }
 
 async function prepare(connection: CopyConnection, sql: CopyStatements, options: CopyOptions): Promise<void> {
-  await connection.change(sql.isolation)
+  const [log] = await connection.select(sql.logsStatements)
+  if (Number(log?.['yes']) !== 1) await connection.change(sql.isolation)
   await connection.change(sql.lengthOfLists)
   await checkOldTable(connection, sql, options)
   // The store makes its table on first use.

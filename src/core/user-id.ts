@@ -20,13 +20,13 @@ export function userIdText(userId: UserId): string {
  * The bytes of a user id, as a database keeps and compares them.
  *
  * @throws ERR_SESSION_USER_ID for what would become another user's id on its way: half of a surrogate pair turns into U+FFFD,
- *   and a column that is too short may cut off the end
+ *   a column that is too short may cut off the end, and with MariaDB's EMPTY_STRING_IS_NULL an empty text is nobody
  */
 export function userIdBytes(userId: string): Buffer {
   const bytes = Buffer.from(userId)
   const fault = faultOfBytes(userId, bytes)
   if (fault === undefined) return bytes
-  throw new SessionError('ERR_SESSION_USER_ID', `A user id is ${fault}. Give a text of at most 255 bytes.`)
+  throw new SessionError('ERR_SESSION_USER_ID', `A user id is ${fault}. Give a text of 1 to 255 bytes.`)
 }
 
 /** Why it names nobody, in words that do not show the id itself: that may be an e-mail address. */
@@ -47,13 +47,13 @@ function faultOf(userId: unknown): string | undefined {
 }
 
 function faultOfText(text: string): string | undefined {
-  if (text === '') return missing('empty')
   // Some databases and drivers read a text up to its first NUL.
   if (text.includes('\0')) return 'a text with a NUL character in it'
   return faultOfBytes(text, Buffer.from(text))
 }
 
 function faultOfBytes(text: string, bytes: Buffer): string | undefined {
+  if (text === '') return missing('empty')
   if (bytes.toString() !== text) return 'not well-formed: it holds half of a surrogate pair'
   return bytes.length > 255 ? `${bytes.length} bytes long` : undefined
 }

@@ -7,7 +7,7 @@ import express, { type RequestHandler } from 'express'
 import { createPool, type RowDataPacket } from 'mysql2/promise'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { listen } from '../adapters/serve.ts'
-import { freshDatabase } from '../servers/databases.ts'
+import { type Database, databases, freshDatabase } from '../servers/databases.ts'
 import { Browser } from '../shared/browser.ts'
 import { secret } from './works.ts'
 
@@ -23,6 +23,38 @@ const minute = 60_000
 interface Aged {
   readonly store: SessionStore
   age(milliseconds: number): unknown
+}
+
+function onServer({ name, server }: Database): Record<string, () => Promise<Aged>> {
+  return {
+    async [`on ${name}`]() {
+      const pool = createPool(await freshDatabase(server))
+      onTestFinished(() => pool.end())
+      const older =
+        'UPDATE coatcheck_sessions SET created_at = created_at - ?, authenticated_at = authenticated_at - ?'
+      return {
+        store: new MySQLStore(pool),
+        age: (milliseconds) => pool.query(older, [milliseconds, milliseconds]),
+      }
+    },
+    async [`on express-mysql-session's table on ${name}`]() {
+      const pool = createPool(await freshDatabase(server))
+      onTestFinished(() => pool.end())
+      return {
+        store: new MySQLStore(pool, { layout: 'express-mysql-session' }),
+        async age(milliseconds) {
+          const [rows] = await pool.query<RowDataPacket[]>('SELECT session_id, data FROM sessions')
+          for (const { session_id, data } of rows) {
+            const older = (data as string).replace(
+              /"(createdAt|authenticatedAt)":(\d+)/g,
+              (_, name: string, at: string) => `"${name}":${Number(at) - milliseconds}`,
+            )
+            await pool.query('UPDATE sessions SET data = ? WHERE session_id = ?', [older, session_id])
+          }
+        },
+      }
+    },
+  }
 }
 
 const stores: Record<string, () => Promise<Aged>> = {
@@ -41,33 +73,7 @@ const stores: Record<string, () => Promise<Aged>> = {
       age: (milliseconds) => database.prepare(older).run(milliseconds, milliseconds),
     }
   },
-  async 'in MySQL'() {
-    const pool = createPool(await freshDatabase())
-    onTestFinished(() => pool.end())
-    const older =
-      'UPDATE coatcheck_sessions SET created_at = created_at - ?, authenticated_at = authenticated_at - ?'
-    return {
-      store: new MySQLStore(pool),
-      age: (milliseconds) => pool.query(older, [milliseconds, milliseconds]),
-    }
-  },
-  async "on express-mysql-session's table"() {
-    const pool = createPool(await freshDatabase())
-    onTestFinished(() => pool.end())
-    return {
-      store: new MySQLStore(pool, { layout: 'express-mysql-session' }),
-      async age(milliseconds) {
-        const [rows] = await pool.query<RowDataPacket[]>('SELECT session_id, data FROM sessions')
-        for (const { session_id, data } of rows) {
-          const older = (data as string).replace(
-            /"(createdAt|authenticatedAt)":(\d+)/g,
-            (_, name: string, at: string) => `"${name}":${Number(at) - milliseconds}`,
-          )
-          await pool.query('UPDATE sessions SET data = ? WHERE session_id = ?', [older, session_id])
-        }
-      },
-    }
-  },
+  ...Object.assign({}, ...databases().map(onServer)),
 }
 
 /** Lets those pass who proved who they are within the last five minutes. */

@@ -19,8 +19,10 @@ const layouts: [string, MySQLStoreOptions][] = [
 /** `ANSI` is REAL_AS_FLOAT, PIPES_AS_CONCAT, ANSI_QUOTES, IGNORE_SPACE and, on MySQL, ONLY_FULL_GROUP_BY. */
 const everyMode =
   'ANSI,TRADITIONAL,ONLY_FULL_GROUP_BY,NO_BACKSLASH_ESCAPES,NO_UNSIGNED_SUBTRACTION,HIGH_NOT_PRECEDENCE,NO_AUTO_VALUE_ON_ZERO,PAD_CHAR_TO_FULL_LENGTH'
+const onlyMariaDB = 'ORACLE,SIMULTANEOUS_ASSIGNMENT,TIME_ROUND_FRACTIONAL'
 
 onEachServer('settings', ({ name, server, start }) => {
+  const modes = name === 'MySQL' ? everyMode : `${everyMode},${onlyMariaDB}`
   for (const [layoutName, options] of layouts) {
     const keyedBy = options.layout === undefined ? {} : ({ keyedBy: 'token' } as const)
 
@@ -30,7 +32,7 @@ onEachServer('settings', ({ name, server, start }) => {
       ...keyedBy,
       open: async () => {
         const pool = createPool(await freshDatabase(server))
-        pool.on('connection', (connection) => void connection.query(`SET sql_mode = '${everyMode}'`))
+        pool.on('connection', (connection) => void connection.query(`SET sql_mode = '${modes}'`))
         const [store, other] = [new MySQLStore(pool, options), new MySQLStore(pool, options)]
         return { store, other, cleanUp: () => pool.end() }
       },
@@ -58,6 +60,24 @@ onEachServer('settings', ({ name, server, start }) => {
     })
   }
 
+  it.runIf(name === 'MariaDB').each(layouts)(
+    'where MariaDB takes an empty text for NULL, ends all sessions of a user on %s',
+    async (_, options) => {
+      const pool = openPool(await freshDatabase(server))
+      pool.pool.on('connection', (connection) => {
+        connection.query("SET sql_mode = 'EMPTY_STRING_IS_NULL'", () => undefined)
+      })
+      const store = new MySQLStore(pool, options)
+      const key = await stored(store)
+      const [record] = await store.find([key])
+      const data = Buffer.from('{"cookie":{}}')
+      expect(await store.write([{ ...update(key, record!.version), data, userId: 'ada' }])).toEqual(['done'])
+      await expect(store.removeByUser('')).rejects.toMatchObject({ code: 'ERR_SESSION_USER_ID' })
+      expect(await store.removeByUser('ada')).toBe(1)
+      expect(await store.find([key])).toEqual([undefined])
+    },
+  )
+
   it.each(['utf8mb3_bin', 'utf8mb3_general_ci', 'latin1_swedish_ci'])(
     'finds sessions of an old table to the letter, whose columns are %s',
     async (collation) => {
@@ -81,6 +101,77 @@ onEachServer('settings', ({ name, server, start }) => {
         'gone',
       ])
       expect(await store.find([key])).toMatchObject([{ key }])
+    },
+  )
+
+  async function oldTable(id: string, expires: string, data: string): Promise<MySQLStore> {
+    const url = await freshDatabase(server)
+    const columns = `session_id varchar(128) ${id} PRIMARY KEY, expires ${expires} NOT NULL, data ${data}`
+    await openPool(url).query(`CREATE TABLE sessions (${columns})`)
+    return openStore(url, { layout: 'express-mysql-session' })
+  }
+  const aSession = (key: string) => ({ ...insert(key as SessionKey), data: Buffer.from('{"cookie":{}}') })
+
+  it('finds the sessions of a user in an old table whose data is JSON, which MySQL writes its own way', async () => {
+    const store = await oldTable('COLLATE utf8mb4_bin', 'int unsigned', 'json')
+    const users = ['ada', 'ädä "the \\ first"', 'ada']
+    const sessions = users.map((userId, index) => ({ ...aSession(`key ${index}`), userId }))
+    await store.write([
+      ...sessions,
+      { ...aSession('another'), data: Buffer.from('{"cookie":{},"is":"ada"}') },
+    ])
+    for (const [user, count] of [
+      ['ada', 2],
+      [users[1], 1],
+    ] as const) {
+      // prettier-ignore
+      expect((await store.list({ userId: user, limit: 10 })).items).toHaveLength(count)
+      expect(await store.removeByUser(user!)).toBe(count)
+    }
+    expect((await store.list({ limit: 10 })).items.map(({ key }) => key)).toEqual(['another'])
+  })
+
+  it.each(
+    name === 'MySQL'
+      ? ['utf8mb4_0900_ai_ci', 'latin1_swedish_ci']
+      : ['utf8mb4_general_ci', 'latin1_swedish_ci'],
+  )('lists each session of an old table once, whose ids are in the order of %s', async (collation) => {
+    const store = await oldTable(`COLLATE ${collation}`, 'int unsigned', 'mediumtext')
+    expect(await store.list({ limit: 3 })).toEqual({ items: [], next: undefined })
+    const keys = ['a1', 'B2', 'c3', 'D4', 'e5', 'F6', 'g7', 'H8', '_9', 'Z0']
+    await store.write(keys.map((key) => ({ ...aSession(key), userId: 'ada' })))
+    for (const userId of ['ada', undefined]) {
+      const listed: string[] = []
+      let after: string | undefined
+      do {
+        const page = await store.list({ userId, after, limit: 3 })
+        listed.push(...page.items.map(({ key }) => key))
+        after = page.next
+      } while (after !== undefined)
+      expect(listed).toEqual(keys.toSorted())
+    }
+  })
+
+  it.each(['decimal(12,0)', 'double', 'bigint', 'int'])(
+    'writes over nothing in a batch on an old table whose expires is %s',
+    async (type) => {
+      const store = await oldTable('COLLATE utf8mb4_bin', type, 'mediumtext')
+      const keys = ['one', 'two'] as SessionKey[]
+      await store.write(keys.map(aSession))
+      const [one, two] = await store.find(keys)
+      const change = (key: SessionKey, version: number, n: number) => ({
+        ...update(key, version),
+        data: Buffer.from(`{"cookie":{},"n":${n}}`),
+      })
+      await store.write([change(keys[1]!, two!.version, 1)])
+      expect(
+        await store.write([change(keys[0]!, one!.version, 2), change(keys[1]!, two!.version, 2)]),
+      ).toEqual(['done', 'stale'])
+      const found = await store.find(keys)
+      expect(
+        found.map((record) => JSON.parse(Buffer.from(record!.data).toString()) as unknown),
+      ).toMatchObject([{ n: 2 }, { n: 1 }])
+      for (const record of found) expect(record!.expiresAt - record!.readAt).toBeLessThan(3_602_000)
     },
   )
 

@@ -80,8 +80,11 @@ export class OwnTable implements MySQLLayout {
     return { items, next: records.length > limit ? items.at(-1)?.key : undefined }
   }
 
-  async removeByUser(userId: string, except = ''): Promise<number> {
-    return change(this.#client, this.#sql.removeByUser, [userIdBytes(userId), Buffer.from(except)])
+  async removeByUser(userId: string, except?: string): Promise<number> {
+    const user = userIdBytes(userId)
+    return except === undefined
+      ? change(this.#client, this.#sql.removeByUser, [user])
+      : change(this.#client, this.#sql.removeByUserExcept, [user, Buffer.from(except)])
   }
 
   async removeExpired(limit: number): Promise<number> {

@@ -7,6 +7,8 @@ import { largestBatch } from './batch-size.ts'
  * Time is milliseconds since the epoch by the database's clock. UTC_TIMESTAMP heeds neither time zones nor
  * daylight saving, unlike NOW(): in autumn that has two moments for 02:30, and UNIX_TIMESTAMP takes one.
  *
+ * Each SELECT says how many rows it is for, because a server may have a sql_select_limit that is lower.
+ *
  * Markers stand only where MySQL takes their type from a column or a number beside them. One in the
  * select list of a derived table would be taken for a text of at most 65,535 bytes there, which spoils `data`.
  */
@@ -19,9 +21,10 @@ const dead = `expires_at <= ${now}`
 const expiresAt = `LEAST(${now} + ?, created_at + ?)`
 /*
  * The index that the sweep reads is on `sweep_at`, which is never later than `expires_at`, and which no touch and no
- * update moves, unless the session is to live shorter. Assignments are carried out from left to right.
+ * update moves, unless the session is to live shorter. No assignment reads a column that another one in its statement changes:
+ * MariaDB carries them out at once with SIMULTANEOUS_ASSIGNMENT, and from left to right without.
  */
-const moveExpiry = `expires_at = ${expiresAt}, sweep_at = LEAST(sweep_at, expires_at)`
+const moveExpiry = `expires_at = ${expiresAt}, sweep_at = LEAST(sweep_at, ${expiresAt})`
 const columns =
   'session_key, public_id, user_id, authenticated_at, data, version, created_at, seen_at, expires_at'
 /** What the key from before a rotation found is dropped by the first update after it may no longer be found. */
@@ -33,12 +36,12 @@ const forgetFormer = ['key', 'data']
 export function mysqlStatements(table: string) {
   const sessions = `\`${table}\``
   const find = (size: number) =>
-    `SELECT ${columns}, ${now} AS read_at FROM ${sessions} WHERE session_key IN (${repeat('?', size)}) AND ${live}`
+    `SELECT ${columns}, ${now} AS read_at FROM ${sessions} WHERE session_key IN (${repeat('?', size)}) AND ${live} LIMIT ${size}`
   const findFormer = (size: number) =>
     `SELECT ${columns}, ${now} AS read_at, former_key, former_user_id, former_authenticated_at, former_data ` +
-    `FROM ${sessions} WHERE former_key IN (${repeat('?', size)}) AND former_until > ${now} AND ${live}`
+    `FROM ${sessions} WHERE former_key IN (${repeat('?', size)}) AND former_until > ${now} AND ${live} LIMIT ${size}`
   const versions = (size: number) =>
-    `SELECT session_key, version FROM ${sessions} WHERE session_key IN (${repeat('?', size)}) AND ${live}`
+    `SELECT session_key, version FROM ${sessions} WHERE session_key IN (${repeat('?', size)}) AND ${live} LIMIT ${size}`
   const insert = (size: number) =>
     `INSERT INTO ${sessions} (${columns}, sweep_at) VALUES ` +
     repeat(`(?, ?, ?, IF(? = 1, ${now}, NULL), ?, 1, ${now}, ${now}, ${now} + ?, expires_at)`, size)
@@ -81,7 +84,8 @@ export function mysqlStatements(table: string) {
     rotate: (grace: boolean) => rotates[grace ? 'withGrace' : 'without'],
     remove: `DELETE FROM ${sessions} WHERE session_key = ? AND ${live}`,
     removeWhateverItsAge: `DELETE FROM ${sessions} WHERE session_key = ?`,
-    removeByUser: `DELETE FROM ${sessions} WHERE user_id = ? AND public_id <> ? AND ${live}`,
+    removeByUser: `DELETE FROM ${sessions} WHERE user_id = ? AND ${live}`,
+    removeByUserExcept: `DELETE FROM ${sessions} WHERE user_id = ? AND public_id <> ? AND ${live}`,
     due: (limit: number) =>
       `SELECT session_key, ${dead} AS expired FROM ${sessions} WHERE sweep_at <= ${now} ` +
       `ORDER BY sweep_at LIMIT ${limit}`,

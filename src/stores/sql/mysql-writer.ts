@@ -123,7 +123,7 @@ export class MySQLWriter {
       ...byKey((index) => contents[index]![0]),
       ...byKey((index) => contents[index]![1]),
       ...byKey((index) => writes[index]!.version),
-      ...lifetimeValues(writes[0]!.lifetime),
+      ...moveValues(writes[0]!.lifetime),
       ...padded(writes).map(({ key }) => bytesOfKey(key)),
     ]
     try {
@@ -138,7 +138,7 @@ export class MySQLWriter {
     await assertTaken(this.#client, write.data)
     const values = [
       ...contentValues(write),
-      ...lifetimeValues(write.lifetime),
+      ...moveValues(write.lifetime),
       bytesOfKey(write.key),
       write.version,
     ]
@@ -153,7 +153,7 @@ export class MySQLWriter {
       Number(write.signedIn),
       bytesOfKey(write.newKey),
       ...contentValues(write),
-      ...lifetimeValues(write.lifetime),
+      ...moveValues(write.lifetime),
       bytesOfKey(write.key),
       write.version,
     ]
@@ -210,6 +210,12 @@ function insertedContent(write: InsertWrite): MySQLValue[] {
 
 export function lifetimeValues({ idle, absolute }: Lifetime): [idle: number, absolute: number] {
   return [Math.min(idle, never), Math.min(absolute ?? never, never)]
+}
+
+/** For a statement that moves both `expires_at` and `sweep_at`. */
+function moveValues(lifetime: Lifetime): number[] {
+  const values = lifetimeValues(lifetime)
+  return [...values, ...values]
 }
 
 /** Writes of one lifetime together: in one app that is all of them. */
