@@ -1,5 +1,11 @@
 import { SessionError } from '../../core/errors.ts'
-import { codeShown, type FailureKind, kindOfSQLState, storeFailure } from '../../core/store-failure.ts'
+import {
+  asNoOutage,
+  codeShown,
+  type FailureKind,
+  kindOfSQLState,
+  storeFailure,
+} from '../../core/store-failure.ts'
 import { NoFreeConnection } from './mysql-client.ts'
 import { LostStatement, numberOf } from './mysql-connection.ts'
 import { errorNumber, listed, type MySQLRefusal, saidByPool, unlisted } from './mysql-error-codes.ts'
@@ -32,10 +38,16 @@ export function kindOfMySQLError(error: unknown): FailureKind | undefined {
 /** @returns an error of ours, with `error` as its cause and nothing of it in its message */
 export function mysqlFailure(doing: string, error: unknown): SessionError {
   if (error instanceof SessionError) return error
+  const failure = failureOf(doing, error)
+  return error instanceof LostStatement && error.answeredSince ? asNoOutage(failure) : failure
+}
+
+function failureOf(doing: string, error: unknown): SessionError {
   if (error instanceof NoFreeConnection || (error instanceof LostStatement && error.limit !== undefined)) {
     return tookTooLong(doing, error)
   }
-  const { kind, what, cure } = classifyMySQLError(error)
+  const { kind, what, cure } =
+    error instanceof LostStatement && error.answeredSince ? lostAlone : classifyMySQLError(error)
   const number = numberOf(error)
   // Numbers and codes are constants, which tell nobody's secrets.
   const code =
@@ -59,6 +71,13 @@ export function missesTable(error: unknown, tables: readonly string[]): boolean 
     return at >= 0 && !/\w/.test(said.charAt(at + name.length))
   })
 }
+
+/** The server may end a connection without a word on a statement that is too long for it. */
+const lostAlone = {
+  kind: 'away',
+  what: 'the connection was lost under the statement, and the database answers on another',
+  cure: 'Whether the change was stored is not known. If the session is large, keep less in it, or raise max_allowed_packet of the server',
+} as const
 
 function tookTooLong(doing: string, error: NoFreeConnection | LostStatement): SessionError {
   const advice =
