@@ -378,8 +378,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'lock errors are not retried',
     file: 'src/stores/sql/mysql-pool.ts',
-    find: "return classifyMySQLError(error).kind === 'busy' || numberOf",
-    replace: 'return numberOf',
+    find: "kind === 'busy' || numberOf",
+    replace: "kind === 'away' && numberOf",
     tests: ['test/stores/mysql-locks.test.ts'],
     store: 'MySQL',
   },
