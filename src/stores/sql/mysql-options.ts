@@ -139,7 +139,10 @@ function readURL(url: unknown): ReadURL {
   if (url === '') throw optionError(`MySQLStore was given no URL. ${example}`)
   const parsed = typeof url === 'string' ? parsedURL(url) : undefined
   if (!parsed) throw optionError(`MySQLStore cannot read its URL. ${example}`)
-  const { protocol, pathname, searchParams, hostname } = parsed
+  const { protocol, pathname, searchParams, hostname, hash } = parsed
+  // What comes after it, such as ?ssl=true, would be without effect.
+  if (hash !== '')
+    throw optionError(`The URL of MySQLStore has a "#". In a password it is written %23. ${example}`)
   if (protocol !== 'mysql:' && protocol !== 'mariadb:') {
     throw optionError(`MySQLStore needs a URL that begins with mysql://, not ${protocol}//. ${example}`)
   }
@@ -190,6 +193,7 @@ function adviceFor(name: string, known: readonly string[]): string | undefined {
 function tlsOf(parameters: URLSearchParams): unknown {
   const [text, file] = [parameters.get('ssl'), parameters.get('ssl-ca')]
   const ssl: unknown = text === null ? undefined : parsedJSON(text)
+  if (ssl === null) throw optionError(`The URL of MySQLStore has ssl=null. ${askForTLS}; or write ssl=false.`)
   if (file === null) return ssl
   if (ssl === false) {
     throw optionError('The URL of MySQLStore has ssl=false and an ssl-ca. Leave one of the two out.')
@@ -220,7 +224,7 @@ function defined(options: PoolOptions): PoolOptions {
   const own: Record<string, unknown> = {}
   for (const name in options) {
     const value = options[name as keyof PoolOptions]
-    if (value !== undefined) own[name] = value
+    if (value !== undefined && !(name === 'ssl' && value === null)) own[name] = value
   }
   return own
 }

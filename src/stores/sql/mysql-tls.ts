@@ -1,6 +1,9 @@
+import { X509Certificate } from 'node:crypto'
 import { isIP } from 'node:net'
+import { createSecureContext, type SecureContextOptions } from 'node:tls'
 import type { SslOptions } from 'mysql2'
 import { optionError, refuseUnknownOptions } from '../../core/errors.ts'
+import { codeShown } from '../../core/store-failure.ts'
 import { driver } from './mysql-driver.ts'
 
 /** What mysql2 reads in `ssl`. Its types have two more, `pfx` and `crl`, without effect. */
@@ -32,7 +35,21 @@ export function verifiedTLS(ssl: unknown, host: string | undefined): SslOptions 
       `DATABASE_URL or the pool options name the database's host by an IP address, for which the mysql2 driver cannot verify a certificate. Give the host name that is in the certificate. ${onlyTheAuthority}.`,
     )
   }
+  assertUsable(given)
   return { ...given, rejectUnauthorized, verifyIdentity }
+}
+
+/** Else each connection would fail, as if the database were away. */
+function assertUsable(options: SslOptions): void {
+  try {
+    createSecureContext(options as SecureContextOptions)
+    // Node takes an authority that is none without a word, and then trusts nobody.
+    for (const authority of [options.ca ?? []].flat()) new X509Certificate(authority)
+  } catch (error) {
+    throw optionError(
+      `ssl is none that Node can connect by${codeShown(error)}. Check its certificates and keys, which are texts in PEM, and its versions and ciphers.`,
+    )
+  }
 }
 
 /**
@@ -47,7 +64,10 @@ export function tlsOptions(ssl: unknown): SslOptions {
     )
   }
   refuseUnknownOptions('ssl', options, sslOptions)
-  return options
+  // With what it inherits: a copy would lose that.
+  return Object.fromEntries(
+    sslOptions.filter((name) => name in options).map((name) => [name, Reflect.get(options, name)]),
+  )
 }
 
 function profile(name: string): unknown {
