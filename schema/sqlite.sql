@@ -34,6 +34,4 @@ CREATE TABLE IF NOT EXISTS "coatcheck_migrations" (
 ) STRICT, WITHOUT ROWID;
 
 INSERT OR IGNORE INTO "coatcheck_migrations" (table_name, version, applied_at)
-VALUES
-  ('coatcheck_sessions', 1, CAST(round(unixepoch('subsec') * 1000) AS INTEGER)),
-  ('coatcheck_sessions', 2, CAST(round(unixepoch('subsec') * 1000) AS INTEGER));
+VALUES ('coatcheck_sessions', 1, CAST(round(unixepoch('subsec') * 1000) AS INTEGER));

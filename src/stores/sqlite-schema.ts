@@ -3,28 +3,13 @@
  * released is never changed; the next change is a further step. schema/sqlite.sql is the sum of them.
  */
 export function migrations(table: string): readonly (readonly string[])[] {
-  const rebuilt = `${table}_rebuilt`
   return [
-    [createTable(table, 'TEXT'), ...createIndexes(table)],
-    // node:sqlite of Node 22 and 24.0 reads a text up to its first NUL. Bytes come back whole on each.
     [
-      createTable(rebuilt, 'BLOB'),
-      `INSERT INTO "${rebuilt}" SELECT session_key, CAST(public_id AS BLOB), CAST(user_id AS BLOB), authenticated_at,
-  data, version, created_at, seen_at, expires_at, former_key, former_until, CAST(former_user_id AS BLOB),
-  former_authenticated_at, former_data FROM "${table}"`,
-      `DROP TABLE "${table}"`,
-      `ALTER TABLE "${rebuilt}" RENAME TO "${table}"`,
-      ...createIndexes(table),
-    ],
-  ]
-}
-
-/** @param name the type of what names a session or a user */
-function createTable(table: string, name: 'TEXT' | 'BLOB'): string {
-  return `CREATE TABLE IF NOT EXISTS "${table}" (
+      // What names a session or a user is bytes: node:sqlite of Node 22 and 24.0 reads a text up to its first NUL.
+      `CREATE TABLE IF NOT EXISTS "${table}" (
   session_key BLOB NOT NULL PRIMARY KEY,
-  public_id ${name} NOT NULL,
-  user_id ${name},
+  public_id BLOB NOT NULL,
+  user_id BLOB,
   authenticated_at INTEGER,
   data BLOB NOT NULL,
   version INTEGER NOT NULL,
@@ -33,17 +18,14 @@ function createTable(table: string, name: 'TEXT' | 'BLOB'): string {
   expires_at INTEGER NOT NULL,
   former_key BLOB,
   former_until INTEGER,
-  former_user_id ${name},
+  former_user_id BLOB,
   former_authenticated_at INTEGER,
   former_data BLOB
-) STRICT, WITHOUT ROWID`
-}
-
-function createIndexes(table: string): readonly string[] {
-  return [
-    `CREATE INDEX IF NOT EXISTS "${table}_user_id" ON "${table}" (user_id) WHERE user_id IS NOT NULL`,
-    `CREATE INDEX IF NOT EXISTS "${table}_expires_at" ON "${table}" (expires_at)`,
-    `CREATE INDEX IF NOT EXISTS "${table}_former_key" ON "${table}" (former_key) WHERE former_key IS NOT NULL`,
+) STRICT, WITHOUT ROWID`,
+      `CREATE INDEX IF NOT EXISTS "${table}_user_id" ON "${table}" (user_id) WHERE user_id IS NOT NULL`,
+      `CREATE INDEX IF NOT EXISTS "${table}_expires_at" ON "${table}" (expires_at)`,
+      `CREATE INDEX IF NOT EXISTS "${table}_former_key" ON "${table}" (former_key) WHERE former_key IS NOT NULL`,
+    ],
   ]
 }
 
@@ -65,8 +47,8 @@ export const deleteMigrations = 'DELETE FROM "coatcheck_migrations" WHERE table_
 /** One row if there is a table of that name. */
 export const selectTable = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND lower(name) = lower(?)"
 
-/** The columns of `table` that are of the layout before: a row each. What is compared with bytes there is never found. */
-export const selectOlderColumns =
+/** A row if an earlier build made the table, with names that are texts: what is compared with bytes there is never found. */
+export const selectTextColumn =
   "SELECT name FROM pragma_table_info(?) WHERE name = 'public_id' AND type = 'TEXT'"
 
 /** SQLite's clock, in whole milliseconds. It stands still within one statement. */

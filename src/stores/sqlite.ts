@@ -17,7 +17,7 @@ import {
   migrations,
   migrationsTable,
   selectNewestMigration,
-  selectOlderColumns,
+  selectTextColumn,
   selectTable,
   statements,
 } from './sqlite-schema.ts'
@@ -225,8 +225,8 @@ export class SQLiteStore implements SessionStore {
   #makeReady(): void {
     if (this.#ready) return
     if (this.#opened) this.#database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL')
+    if (this.#rows(selectTextColumn, this.#table).length > 0) throw this.#wrongTable('public_id')
     if (this.#createTable) this.#transaction(() => this.#migrate())
-    else if (this.#rows(selectOlderColumns, this.#table).length > 0) throw this.#wrongTable('public_id')
     this.#ready = true
   }
 
@@ -341,7 +341,7 @@ export class SQLiteStore implements SessionStore {
   #wrongTable(column: string, cause?: unknown): SessionError {
     return new SessionError(
       'ERR_SESSION_WRONG_TABLE',
-      `The table "${this.#table}" lacks a column of this version's, or has it of another type. If an earlier build of coatcheck made it, let createTable bring it up to date, or drop it, which ends its sessions, and run schema/sqlite.sql of this package on the file; if it is not coatcheck's, give SQLiteStore another table. The column is '${column}'.`,
+      `The table "${this.#table}" lacks a column of this version's, or has it of another type. If an earlier build of coatcheck made it, drop it, which ends its sessions, and run schema/sqlite.sql of this package on the file; if it is not coatcheck's, give SQLiteStore another table. The column is '${column}'.`,
       { cause },
     )
   }
