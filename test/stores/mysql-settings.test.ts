@@ -3,8 +3,15 @@ import { join } from 'node:path'
 import type { SessionKey } from 'coatcheck'
 import { MySQLStore, type MySQLStoreOptions } from 'coatcheck/mysql'
 import { storeSuite } from 'coatcheck/testing'
-import { createConnection, createPool, type RowDataPacket } from 'mysql2/promise'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createPoolCluster as createCallbackCluster } from 'mysql2'
+import {
+  createConnection,
+  createPool,
+  createPoolCluster,
+  type Pool,
+  type RowDataPacket,
+} from 'mysql2/promise'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { differences, startCopy } from '../command/run-copy.ts'
 import { freshDatabase, onEachServer } from '../servers/databases.ts'
 import type { DatabaseServer } from '../servers/server-process.ts'
@@ -182,6 +189,18 @@ onEachServer('settings', ({ name, server, start }) => {
       for (const record of found) expect(record!.expiresAt - record!.readAt).toBeLessThan(3_602_000)
     },
   )
+
+  it.each([
+    ['callbacks', createCallbackCluster],
+    ['promises', createPoolCluster],
+  ])('works on a pool of a cluster with %s', async (_, createCluster) => {
+    const cluster = createCluster()
+    onTestFinished(async () => void (await cluster.end()))
+    cluster.add('one', await freshDatabase(server))
+    const store = openStore(cluster.of('*') as unknown as Pool)
+    const key = await stored(store)
+    expect(await store.find([key])).toMatchObject([{ key }])
+  })
 
   describe('for a user of the app', () => {
     it.each(layouts)('who may create tables as well, makes the table: %s', async (_, options) => {

@@ -57,12 +57,12 @@ function endPool(pool: Pool): Promise<void> {
 }
 
 /**
- * Both flavours of pool and of connection by what they can do, not by class: the app may have its own copy of the
+ * Both flavours of pool, of a part of a cluster, and of connection by what they can do, not by class: the app may have its own copy of the
  * driver. Those with promises are wrapped around one with callbacks.
  */
 function driversOwn(target: object): Pool | Connection | undefined {
   if (!('query' in target) || !('execute' in target)) return undefined
-  for (const inner of ['pool', 'connection'] as const) {
+  for (const inner of ['pool', 'connection', 'poolNamespace'] as const) {
     const wrapped = (target as Partial<Record<typeof inner, unknown>>)[inner]
     if (typeof wrapped === 'object' && wrapped !== null && 'execute' in wrapped) return wrapped as Pool
   }
