@@ -99,7 +99,8 @@ export interface ResolvedOptions {
   signerFor(request: object): Signer | undefined
 }
 
-const optionNames = [
+/** The names of the options of `session(options)`. */
+export const sessionOptionNames = [
   'secret', 'store', 'cookie', 'genid', 'name', 'key', 'proxy', 'resave', 'rolling', 'saveUninitialized', 'unset',
   'lifetime', 'touchAfter', 'userOf', 'skip', 'whenUnavailable',
 ] as const // prettier-ignore
@@ -280,10 +281,10 @@ function bytesOf(secret: Exclude<HmacKey, KeyObject>): Buffer {
 /** What createSessions refuses, older apps may have had for years: they are told, and go on. */
 function warnOfOptions(options: SessionOptions): void {
   for (const name of Object.keys(options)) {
-    if (!(optionNames as readonly string[]).includes(name)) {
+    if (!(sessionOptionNames as readonly string[]).includes(name)) {
       warnOnce(
         'COATCHECK_UNKNOWN_OPTION',
-        `session() has no option ${shown(name)}; it is without effect. Its options are ${optionNames.join(', ')}.`,
+        `session() has no option ${shown(name)}; it is without effect. Its options are ${sessionOptionNames.join(', ')}.`,
       )
     }
   }
