@@ -124,8 +124,10 @@ describe.each(Object.entries(forms))('%s', (form, middlewareFor) => {
       const own = `${Buffer.from(host).toString('hex')}.${domain}`
       const port = await counter(middlewareFor(shown === undefined ? domain : own))
       await fetch(`http://127.0.0.1:${port}/`, { headers: { 'x-forwarded-host': host } })
-      const expected = shown === undefined ? [] : [expect.stringContaining(`came to "${shown}"`) as string]
-      expect(warnings.take('COATCHECK_OUTSIDE_DOMAIN'), host).toEqual(expected)
+      const told = warnings
+        .take('COATCHECK_OUTSIDE_DOMAIN')
+        .map((message) => /came to "(.*?)"/.exec(message)?.[1])
+      expect(told, host).toEqual(shown === undefined ? [] : [shown])
     }
   })
 
