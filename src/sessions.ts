@@ -49,6 +49,7 @@ export interface SessionsOptions {
    * Where your data says who is signed in, for libraries that sign in by the data: `'passport.user'` for Passport, whose
    * `req.login` then binds the user without a line in the app. A path of names, or a function of the data that gives the user's id. The
    * commit that first stores a user gives the session a new token, as `signIn` does; the one that takes the user out leaves it nobody's.
+   * A session that was stored without `userOf` is found by its user, and ended by `revokeAll`, only once a request has opened it.
    * Give every app that shares the store the same. Left out: `signIn` says who is signed in.
    * @example userOf: 'passport.user'
    * @example userOf: ({ passport }) => passport?.user?.id
@@ -125,6 +126,7 @@ const optionNames = [
   'store', 'secret', 'cookie', 'lifetime', 'touchAfter', 'rotationGrace', 'userOf', 'sessionsPerUser', 'merge', 'codec',
   'encryption', 'sizeLimit', 'sites', 'sweep', 'storeLimits',
 ] as const // prettier-ignore
+
 /** Sessions with the rules by which they meet browsers. Made by `createSessions`. */
 export class Sessions extends SessionEngine {
   /** The one list of trusted origins. */

@@ -3,7 +3,7 @@ import type { Socket } from 'node:net'
 
 type Close = (...parameters: unknown[]) => unknown
 /** How a connection is closed, by Node and by apps. */
-const closings = ['destroy', 'destroySoon', 'end'] as const
+const closings = ['destroy', 'destroySoon', 'resetAndDestroy', 'end'] as const
 
 /** Where a connection keeps its guard. */
 const guardedBy = Symbol('coatcheck connection guard')
@@ -15,6 +15,8 @@ type GuardedSocket = Partial<Record<(typeof closings)[number], Close>> & { [guar
  */
 export class ConnectionGuard {
   readonly #held = new Set<ServerResponse>()
+  /** What was passed on to Node since a closing was put off, and is not sent yet: the client may have sent several requests at once. */
+  readonly #leaving = new Set<ServerResponse>()
   /** The first closing that was put off. */
   #close: (() => void) | undefined
 
@@ -53,11 +55,16 @@ export class ConnectionGuard {
   /** The response was passed on to Node. A closing that was put off waits until it is sent; a later one does not. */
   release(response: ServerResponse): void {
     this.#held.delete(response)
-    if (!this.#close || this.#held.size > 0) return
-    const close = this.#close
-    this.#close = undefined
-    response.once('finish', close)
-    response.once('close', close)
+    if (!this.#close) return
+    this.#leaving.add(response)
+    const sent = (): void => {
+      // Once for each response: a closing may send something too.
+      if (!this.#leaving.delete(response) || this.#leaving.size + this.#held.size > 0) return
+      const close = this.#close
+      this.#close = undefined
+      close?.()
+    }
+    response.once('finish', sent).once('close', sent)
   }
 
   /** Nothing waits for this response any more. The caller closes the connection where it has to be. */

@@ -84,9 +84,7 @@ export function driverOptions(options: MySQLStoreOptions): PoolOptions {
   const entries = Object.entries(options).filter(
     ([name, value]) => value !== undefined && !ownOptions.has(name),
   )
-  const given: PoolOptions = Object.fromEntries(entries)
-  if (Number(given.connectTimeout) > longestTimer) given.connectTimeout = longestTimer
-  return given
+  return Object.fromEntries(entries)
 }
 
 /**

@@ -1,15 +1,17 @@
 import type { PoolOptions } from 'mysql2'
 import type { Pool } from 'mysql2/promise'
 import { optionError } from '../core/errors.ts'
-import { clearInterval, nextTick, setInterval } from '../core/scheduling.ts'
+import { clearInterval, setInterval } from '../core/scheduling.ts'
 import { failureOf } from '../core/store-failure.ts'
 import { type NativeStore, nativeStore } from '../express-session/foreign-store.ts'
+import { settle } from '../express-session/settle.ts'
 import { StoreBridge, type StoredSession } from '../express-session/store-bridge.ts'
 import type { Store } from '../express-session/store.ts'
+import { warnOnce } from '../express-session/warn-once.ts'
 import { MySQLStore as CoatcheckStore, type MySQLTarget } from '../stores/mysql.ts'
 import { mysqlFailure } from '../stores/sql/mysql-errors.ts'
+import { toleratedPoolOptions } from '../stores/sql/mysql-options.ts'
 import { newPool } from '../stores/sql/mysql-target.ts'
-import { untrustedServer } from '../stores/sql/mysql-tls.ts'
 import {
   clearingInterval,
   defaultOptions,
@@ -227,26 +229,27 @@ function expressMySQLSession(session: { readonly Store: unknown }): MySQLStoreCo
 
     query(sql: string, parameters?: readonly unknown[]): Promise<[rows: unknown, fields: unknown]> {
       const sent = new Promise<[unknown, unknown]>((resolve, reject) => {
-        const fail = (error: unknown): void => reject(untrustedServer(error) ?? (error as Error))
         const { connection } = this as unknown as {
           connection: { query(sql: string, parameters: unknown, callback: unknown): unknown }
         }
         const result = connection.query(sql, parameters, (error: unknown, rows: unknown, fields: unknown) =>
-          error ? fail(error) : resolve([rows, fields]),
+          error ? reject(error as Error) : resolve([rows, fields]),
         )
         // Those with promises never call back.
-        if (result instanceof Promise) result.then(resolve, fail)
+        if (result instanceof Promise) result.then(resolve, reject)
       })
       return answer(sent)
     }
 
     /** As `query`, with errors of ours: those of the driver name the host and the user. */
     #ask(doing: string, sql: string, parameters: readonly unknown[]) {
-      return typed(doing, this.query(sql, parameters))
+      return asking(doing, () => this.query(sql, parameters))
     }
 
     createPool(options: MySQLStoreOptions): Pool {
-      return newPool(this.prepareOptionsForMySQL2(options)).promise()
+      const given = this.prepareOptionsForMySQL2(options)
+      const warn = (message: string): void => warnOnce('COATCHECK_UNKNOWN_OPTION', message)
+      return newPool(toleratedPoolOptions(given, warn)).promise()
     }
 
     prepareOptionsForMySQL2(options: MySQLStoreOptions): PoolOptions {
@@ -271,7 +274,7 @@ function expressMySQLSession(session: { readonly Store: unknown }): MySQLStoreCo
     async #start(): Promise<void> {
       // In a turn of its own, so that methods which an app puts in place of these are called.
       await Promise.resolve()
-      if (this.options.createDatabaseTable) await typed('making the table', this.createDatabaseTable())
+      if (this.options.createDatabaseTable) await asking('making the table', () => this.createDatabaseTable())
       if (this.state !== 'INITIALIZING') return
       this.state = 'INITIALIZED'
       if (this.options.clearExpired) this.setExpirationInterval()
@@ -317,21 +320,14 @@ function expressMySQLSession(session: { readonly Store: unknown }): MySQLStoreCo
 // The second name makes `require('coatcheck/express-mysql-session')` the function itself.
 export { expressMySQLSession as default, expressMySQLSession as 'module.exports' }
 
-/** A promise, and the callback besides; then the promise is never rejected, because nobody looks at it. */
+/** With a callback the promise always resolves. Without one, a failure nobody awaits must not end the process. */
 function answer<Value>(promise: Promise<Value>, callback?: Callback<Value>): Promise<Value> {
-  // Nor does anybody, where an app calls destroy() and goes on: a failure must not end the process.
-  promise.catch(() => undefined)
-  if (typeof callback !== 'function') return promise
-  promise.then(
-    (value) => nextTick(callback, null, value),
-    (error: unknown) => nextTick(callback, error),
-  )
-  return promise.catch(() => undefined as Value)
+  return settle(promise, callback) ?? promise.catch(() => undefined as Value)
 }
 
-async function typed<Value>(doing: string, asked: Promise<Value>): Promise<Value> {
+async function asking<Answer>(doing: string, ask: () => Promise<Answer>): Promise<Answer> {
   try {
-    return await asked
+    return await ask()
   } catch (error) {
     throw mysqlFailure(doing, error)
   }

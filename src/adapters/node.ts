@@ -1,33 +1,28 @@
 import { ServerResponse } from 'node:http'
-import type { Socket } from 'node:net'
 import { SessionError } from '../core/errors.ts'
 import { clearTimeout, nextTick, setTimeout } from '../core/scheduling.ts'
 import type { Exchange, ResponseChanges } from '../http/exchange.ts'
 import { ConnectionGuard } from './connection-guard.ts'
 import { type DrainListeners, emitDrain, noteDrainListeners } from './drain-listeners.ts'
+import { type HeldRequest, isHandshake, warnOf } from './handshake.ts'
+import {
+  type AnyFunction,
+  type Held,
+  heldBy,
+  type HeldMethods,
+  heldOutside,
+  type HeldResponse,
+  type Hold,
+  takeOver,
+} from './held-methods.ts'
 import { type Answering, headersSent, ResponseGuards } from './response-guards.ts'
 import { addCookie, removeContentHeaders } from './response-head.ts'
 import { sessionPicture } from './session-picture.ts'
 
-type AnyFunction = (this: ServerResponse, ...parameters: unknown[]) => unknown
-type Held = 'writeHead' | 'write' | 'end' | 'flushHeaders'
 interface Kept {
   readonly method: Held
   readonly parameters: unknown[]
 }
-/** The request that a held response belongs to, as far as the hold has to know it. */
-interface HeldRequest {
-  readonly session?: unknown
-  readonly socket?: Socket | null
-  /** Set by Node on a request that leaves HTTP, as for a WebSocket. */
-  readonly upgrade?: boolean
-}
-
-/** Where a response keeps the hold on it. */
-const heldBy = Symbol('coatcheck hold')
-/** A stand-in for a response may lack some of them. */
-type HeldMethods = Partial<Record<Held, AnyFunction>>
-type HeldResponse = ServerResponse & { [heldBy]?: ResponseHold }
 
 /** What a handler may write while the commit is under way, before it is taken for one that ignores back-pressure. */
 const bufferLimit = 16 * 2 ** 20 // bytes
@@ -36,6 +31,7 @@ const bufferLimit = 16 * 2 ** 20 // bytes
 const patience = 10_000 // milliseconds
 
 const none: readonly never[] = []
+
 /**
  * Holds a Node response back until the session is stored: the first byte leaves after the commit.
  *
@@ -61,7 +57,7 @@ export function holdResponse(
  * - `finishing`: the handler has ended a stream, and what it changed since the first byte is being stored.
  * - `discarding`: the commit failed and the client was told, or has gone; the rest is dropped.
  */
-class ResponseHold implements Answering {
+class ResponseHold implements Answering, Hold {
   readonly #response: HeldResponse
   readonly #exchange: Exchange
   readonly #request: HeldRequest
@@ -101,7 +97,7 @@ class ResponseHold implements Answering {
     this.#fail = fail
     // A session that is opened only after the first byte can still be stored before the last.
     this.#state = response.headersSent ? 'released' : 'open'
-    // Field by field, and the functions that take their place are the same for all: this is done for every request.
+    // Field by field: this is done for every request.
     const { writeHead, write, end, flushHeaders } =
       heldOutside(response) ?? (response as unknown as HeldMethods)
     this.#writeHead = writeHead
@@ -118,10 +114,7 @@ class ResponseHold implements Answering {
       this.#drainListeners = noteDrainListeners(response, isHeld)
     }
     response[heldBy] = this
-    response.writeHead = held.writeHead as HeldResponse['writeHead']
-    response.write = held.write as HeldResponse['write']
-    response.end = held.end as HeldResponse['end']
-    response.flushHeaders = held.flushHeaders
+    takeOver(response)
   }
 
   call(method: Held, parameters: unknown[]): unknown {
@@ -156,7 +149,10 @@ class ResponseHold implements Answering {
           (error: unknown) => this.#refuse(error),
         )
         .catch((error: unknown) => this.#cutShort(error))
-      const result = method === 'writeHead' && this.#isHandshake ? this.#sendHandshake(parameters) : undefined
+      const result =
+        method === 'writeHead' && isHandshake(this.#request, this.#response)
+          ? this.#sendHandshake(parameters)
+          : undefined
       this.#state = 'committing'
       this.#statusCode = this.#response.statusCode
       new ResponseGuards(this.#response, this).install()
@@ -166,14 +162,6 @@ class ResponseHold implements Answering {
     if (finished)
       addCookie(this.#response, finished.setCookie, method === 'writeHead' ? parameters : undefined)
     return this.#pass(method, parameters)
-  }
-
-  /**
-   * Whether others write the response on the connection, as ws does for a WebSocket, and this is their stand-in for it. They go on
-   * as soon as `writeHead` returns, so the head cannot wait.
-   */
-  get #isHandshake(): boolean {
-    return this.#request.upgrade === true && !(this.#response instanceof ServerResponse)
   }
 
   /** The cookie goes out before the commit, as with express-session. If the commit fails, the connection ends. */
@@ -202,7 +190,7 @@ class ResponseHold implements Answering {
   /** The answer was ended: without us it would be on its way, so nobody may close the connection before it is. */
   #holdConnection(): void {
     this.#ended = true
-    // A stand-in for a response closes the connection itself when it is ended.
+    // A stand-in for a response closes the connection itself when it is ended. A response of HTTP/2 shares its connection with others.
     if (!(this.#response instanceof ServerResponse)) return
     this.#connection ??= ConnectionGuard.of(this.#request.socket)
     this.#connection?.hold(this.#response)
@@ -216,7 +204,7 @@ class ResponseHold implements Answering {
     if (this.#clientGone) return this.#connection?.forget(this.#response) // what it did is stored
     this.#connection?.release(this.#response)
     try {
-      if (!this.#isHandshake) this.#response.statusCode = this.#statusCode
+      if (!isHandshake(this.#request, this.#response)) this.#response.statusCode = this.#statusCode
       const head = kept.find(({ method }) => method === 'writeHead')?.parameters
       if (changes && !this.#handshakeSent) addCookie(this.#response, changes.setCookie, head)
       let flowing = true
@@ -258,7 +246,7 @@ class ResponseHold implements Answering {
     this.#kept = undefined
     this.#state = 'discarding'
     if (this.#clientGone) return this.#connection?.forget(response)
-    if (response.headersSent || this.#isHandshake) return this.#cutShort(error)
+    if (response.headersSent || isHandshake(this.#request, this.#response)) return this.#cutShort(error)
     this.#connection?.release(response)
     removeContentHeaders(response)
     // So that an error handler that sets no status does not claim success.
@@ -288,7 +276,7 @@ class ResponseHold implements Answering {
     if (this.#told) return
     this.#told = true
     // To call `next` again would upgrade the connection again.
-    if (this.#isHandshake) warnOf(error)
+    if (isHandshake(this.#request, this.#response)) warnOf(error)
     else nextTick(this.#fail, error)
   }
 
@@ -388,47 +376,6 @@ class ResponseHold implements Answering {
     })
     return true
   }
-}
-
-const held: Record<Held, AnyFunction> = {
-  writeHead(...parameters) {
-    return holdOf(this).call('writeHead', parameters)
-  },
-  write(...parameters) {
-    return holdOf(this).call('write', parameters)
-  },
-  end(...parameters) {
-    return holdOf(this).call('end', parameters)
-  },
-  flushHeaders() {
-    return holdOf(this).call('flushHeaders', [])
-  },
-}
-
-function holdOf(response: ServerResponse): ResponseHold {
-  return (response as HeldResponse)[heldBy]!
-}
-
-/** The hold of another request object that was given the same response: this one's answer goes through it. */
-function heldOutside(response: HeldResponse): HeldMethods | undefined {
-  const hold = response[heldBy]
-  if (!hold) return undefined
-  const through =
-    (method: Held): AnyFunction =>
-    (...parameters) =>
-      hold.call(method, parameters)
-  return {
-    writeHead: through('writeHead'),
-    write: through('write'),
-    end: through('end'),
-    flushHeaders: through('flushHeaders'),
-  }
-}
-
-/** For whom no error handler is left. The sessions have told of the failures of their store already. */
-function warnOf(error: unknown): void {
-  if (error instanceof SessionError && error.code.startsWith('ERR_SESSION_STORE_')) return
-  process.emitWarning(error instanceof Error ? error : String(error))
 }
 
 function bufferFull(): SessionError {

@@ -1,6 +1,8 @@
 import { hash } from 'node:crypto'
-import { valueAt } from '../core/user-of.ts'
+import { keepsakeIn } from '../core/keepsake.ts'
 import { type UserId, userIdText } from '../core/user-id.ts'
+import { valueAt } from '../core/user-of.ts'
+import { textWithoutKeepsake } from '../stores/sql/mysql-express-record.ts'
 
 /** What the new layout keeps of a session beside its data. */
 export interface CopiedSession {
@@ -9,7 +11,12 @@ export interface CopiedSession {
   /** Whether the data names a user by something that is no user id, such as an object or a text with a NUL. */
   readonly userRefused: boolean
   /** Milliseconds. */
+  readonly authenticatedAt: number | undefined
+  /** Milliseconds. */
+  readonly createdAt: number
+  /** Milliseconds. */
   readonly seenAt: number
+  readonly data: Buffer
 }
 
 /** What express-mysql-session gives a session whose cookie has no age. */
@@ -36,18 +43,28 @@ export function copiedSession(
   if (session === undefined) return undefined
   const age = valueAt(session, ['cookie', 'originalMaxAge'])
   const lastSeen = row.expires * 1000 - (typeof age === 'number' ? age : usualAge)
+  const keepsake = keepsakeIn(session)
+  const seenAt = Math.max(keepsake?.createdAt ?? 0, Math.floor(Math.min(lastSeen, row.readAt)))
   return {
-    // Not from the data, so that a session that is copied twice has one name; and nothing leads back from it.
-    publicId: hash('sha256', `public id of ${row.key.toString('hex')}`, 'base64url').slice(0, 16),
-    ...userOf(userPath && valueAt(session, userPath)),
-    seenAt: Math.max(0, Math.floor(Math.min(lastSeen, row.readAt))),
+    // The same each time that the session is copied; and nothing leads back from it.
+    publicId:
+      keepsake?.publicId ??
+      hash('sha256', `public id of ${row.key.toString('hex')}`, 'base64url').slice(0, 16),
+    createdAt: keepsake?.createdAt ?? seenAt,
+    seenAt,
+    // An app that has moved keeps there what the new layout has columns for.
+    data: (keepsake && textWithoutKeepsake(session)) ?? row.data,
+    ...(keepsake?.userId === undefined
+      ? { ...userOf(userPath && valueAt(session, userPath)), authenticatedAt: undefined }
+      : { userId: keepsake.userId, userRefused: false, authenticatedAt: keepsake.authenticatedAt }),
   }
 }
 
-function parsed(data: Buffer): object | undefined {
+function parsed(data: Buffer): Record<string, unknown> | undefined {
   try {
     const value: unknown = JSON.parse(data.toString())
-    return typeof value === 'object' && value !== null && !Array.isArray(value) ? value : undefined
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined
+    return value as Record<string, unknown>
   } catch {
     return undefined
   }

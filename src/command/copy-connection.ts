@@ -1,15 +1,13 @@
 import type { Pool, PoolConnection, ResultSetHeader, RowDataPacket } from 'mysql2'
 import { wait } from '../core/scheduling.ts'
 import { execute } from '../stores/sql/mysql-connection.ts'
-import { errorNumber, type MySQLValue, numberOf } from '../stores/sql/mysql-pool.ts'
+import { errorNumber } from '../stores/sql/mysql-error-codes.ts'
+import { isWorthAnotherTry, type MySQLValue, numberOf } from '../stores/sql/mysql-pool.ts'
 import { openTarget } from '../stores/sql/mysql-target.ts'
-import { untrustedServer } from '../stores/sql/mysql-tls.ts'
 
 /** The old table's ids are texts, so that its own collation compares them and its primary key finds them. */
 export type CopyValue = MySQLValue | string
 
-/** Deadlock, lock wait too long, "record has changed since last read", and a row that somebody was faster to add. */
-const worthAnotherTry = new Set<number>([1213, 1205, 1020, errorNumber.duplicateKey])
 const mostTries = 10
 
 /** The one connection of a copy: it holds the lock, so all that is written goes by it. */
@@ -25,14 +23,14 @@ export class CopyConnection {
     connection.on('error', () => {})
   }
 
-  /** @throws ERR_SESSION_OPTION for a URL that is none, and for a server that cannot be verified; else what the driver throws */
+  /** @throws ERR_SESSION_OPTION for a URL that is none; else what the driver throws */
   static async open(url: string): Promise<CopyConnection> {
     const pool = openTarget(url).target as Pool // a URL always makes one
     try {
       return new CopyConnection(pool, await connectionOf(pool))
     } catch (error) {
       pool.end(() => {})
-      throw untrustedServer(error) ?? error
+      throw error
     }
   }
 
@@ -55,7 +53,9 @@ export class CopyConnection {
         await connection.commit()
         return answer
       } catch (error) {
-        if (!worthAnotherTry.has(numberOf(error)) || tried === mostTries) throw error
+        // A duplicate key is a row that somebody was faster to add.
+        const mayPass = isWorthAnotherTry(error) || numberOf(error) === errorNumber.duplicateKey
+        if (!mayPass || tried === mostTries) throw error
         await connection.rollback()
         await wait(Math.random() * 10 * 2 ** tried)
       }

@@ -98,7 +98,12 @@ function parsed(args: readonly string[]) {
   try {
     return parseArgs({ args: [...args], options, strict: true }).values
   } catch (error) {
-    throw new UsageError((error as Error).message)
+    const { code, message } = error as NodeJS.ErrnoException
+    // Node names the text, and that may be a URL with a password in it.
+    if (code !== 'ERR_PARSE_ARGS_UNEXPECTED_POSITIONAL') throw new UsageError(message)
+    throw new UsageError(
+      'Each value comes after an option, such as --url mysql://user:password@host:3306/database.',
+    )
   }
 }
 

@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto'
 import type { RowDataPacket } from 'mysql2'
 import { largestBatch, partsByPowersOfTwo, parts } from '../stores/sql/batch-size.ts'
 import type { MySQLValue } from '../stores/sql/mysql-pool.ts'
@@ -172,7 +173,7 @@ function planNew(difference: Difference, { inserts, entries }: Work, tally: Tall
   const { present, session } = difference
   if (present) {
     // The ledger was dropped since. What was changed meanwhile cannot be told, so the new table stands where they differ.
-    const same = present.fingerprint.equals(difference.fingerprint)
+    const same = session !== undefined && present.fingerprint.equals(fingerprintOf(session.data))
     entries.push(entryOf(difference, same ? present.version : 0))
   } else if (session) {
     inserts.push(difference)
@@ -317,6 +318,11 @@ function differenceOf(row: RowDataPacket, userPath: readonly string[] | undefine
   }
 }
 
+/** As the statements make it. */
+function fingerprintOf(data: Buffer): Buffer {
+  return hash('sha256', data, 'buffer').subarray(0, 8)
+}
+
 function entryOf({ key, fingerprint, expires }: Difference, version: number): Entry {
   return { key, fingerprint, expires, version, ended: false }
 }
@@ -326,14 +332,14 @@ function entryValues({ key, fingerprint, expires, version, ended }: Entry): MySQ
 }
 
 function sessionValues({ key, session, data, expires, readAt }: Difference, withData: boolean): MySQLValue[] {
-  const userId = session?.userId
-  const seenAt = session?.seenAt ?? readAt
+  const { userId, authenticatedAt, publicId = '', createdAt = readAt, seenAt = readAt } = session ?? {}
   return [
     key,
-    Buffer.from(session?.publicId ?? ''),
+    Buffer.from(publicId),
     userId === undefined ? null : Buffer.from(userId),
-    withData ? data : Buffer.alloc(0),
-    seenAt,
+    authenticatedAt ?? null,
+    withData ? (session?.data ?? data) : Buffer.alloc(0),
+    createdAt,
     seenAt,
     expires * 1000,
   ]

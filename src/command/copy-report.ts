@@ -80,7 +80,11 @@ export function summaryText(
     ['skipped', count(summary.expired + corrupt), `${count(summary.expired)} expired, ${count(corrupt)} corrupt`],
     ['seconds', seconds.toFixed(1), ''],
   ] // prettier-ignore
-  if (user !== undefined) lines.splice(2, 0, ['with a user', count(summary.users), `by ${user}`])
+  const by =
+    user === undefined
+      ? 'signed in by an app that has moved'
+      : `by ${user}, or signed in by an app that has moved`
+  if (user !== undefined || summary.users > 0) lines.splice(2, 0, ['with a user', count(summary.users), by])
   const texts = lines.map(([label, value, note]) =>
     `${label.padEnd(12)}${value.padStart(12)}  ${note}`.trimEnd(),
   )

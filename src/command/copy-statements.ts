@@ -66,7 +66,9 @@ export function copyStatements(tables: CopyTables) {
       const name = lockName(database, { table: tables.to, purpose: 'copy' })
       return `SELECT GET_LOCK(${name}, 3) AS locked, IS_USED_LOCK(${name}) AS holder`
     },
-    /** Reads of other tables then take no locks, and locks on missing rows leave the gaps between rows free. */
+    /** Whether the server writes its log by statement: InnoDB then refuses changes at READ COMMITTED (error 1665). */
+    logsStatements: "SELECT @@binlog_format = 'STATEMENT' AS yes",
+    /** Locks on missing rows then leave the gaps between rows free. */
     isolation: 'SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED',
     lengthOfLists: 'SET SESSION group_concat_max_len = 16777216',
     oldTable: `SELECT ${id}, ${expires}, ${data} FROM ${old} LIMIT 0`,
@@ -121,8 +123,8 @@ export function copyStatements(tables: CopyTables) {
     insert: (count: number) => insertInto(sessions, count),
     /** Only for rows that are locked, so that they are there: it must not bring an ended one back. */
     change: (count: number) =>
-      `${insertInto(sessions, count)} ON DUPLICATE KEY UPDATE user_id = VALUES(user_id), data = VALUES(data), ` +
-      `version = ${sessions}.version + 1, ${later(sessions)}`,
+      `${insertInto(sessions, count)} ON DUPLICATE KEY UPDATE user_id = VALUES(user_id), ` +
+      `authenticated_at = VALUES(authenticated_at), data = VALUES(data), version = ${sessions}.version + 1, ${later(sessions)}`,
     /** Likewise. */
     touch: (count: number) => `${insertInto(sessions, count)} ON DUPLICATE KEY UPDATE ${later(sessions)}`,
     enter: (count: number) =>
@@ -145,10 +147,11 @@ export function copyStatements(tables: CopyTables) {
   }
 }
 
-const columns = 'session_key, public_id, user_id, data, version, created_at, seen_at, expires_at, sweep_at'
+const columns =
+  'session_key, public_id, user_id, authenticated_at, data, version, created_at, seen_at, expires_at, sweep_at'
 
 function insertInto(sessions: string, count: number): string {
-  return `INSERT INTO ${sessions} (${columns}) VALUES ${list('(?, ?, ?, ?, 1, ?, ?, ?, expires_at)', count)}`
+  return `INSERT INTO ${sessions} (${columns}) VALUES ${list('(?, ?, ?, ?, ?, 1, ?, ?, ?, expires_at)', count)}`
 }
 
 /** Times only ever move on; `sweep_at` need not, being never later than the expiry. */

@@ -3,7 +3,8 @@ import { performance, wait } from '../core/scheduling.ts'
 import { MySQLStore } from '../stores/mysql.ts'
 import { nextPowerOfTwo } from '../stores/sql/batch-size.ts'
 import { databaseStatement } from '../stores/sql/mysql-lock.ts'
-import { errorNumber, numberOf } from '../stores/sql/mysql-pool.ts'
+import { errorNumber } from '../stores/sql/mysql-error-codes.ts'
+import { numberOf } from '../stores/sql/mysql-pool.ts'
 import { CommandError } from './command-error.ts'
 import { CopyConnection } from './copy-connection.ts'
 import type { CopyOptions } from './copy-options.ts'
@@ -100,7 +101,8 @@ async function connected<Answer>(
 }
 
 async function prepare(connection: CopyConnection, sql: CopyStatements, options: CopyOptions): Promise<void> {
-  await connection.change(sql.isolation)
+  const [log] = await connection.select(sql.logsStatements)
+  if (Number(log?.['yes']) !== 1) await connection.change(sql.isolation)
   await connection.change(sql.lengthOfLists)
   await checkOldTable(connection, sql, options)
   // The store makes its table on first use.

@@ -9,7 +9,7 @@ import { isPlainObject, type Merge } from './merge.ts'
 import type { SessionKey, SessionRecord } from './record.ts'
 import { queueMicrotask } from './scheduling.ts'
 import { bagForm, type SessionForm } from './session-form.ts'
-import { isNote, refusalOf, type UserLimit } from './sign-in.ts'
+import { isNote, signInRefusal, type UserLimit } from './sign-in.ts'
 import { failureOf } from './store-failure.ts'
 import type { Lifetime, SessionStore, SessionWrite, TokenKeyedStore, WriteResult } from './store.ts'
 import { Sweeper, type SweepSettings } from './sweeper.ts'
@@ -225,9 +225,9 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
   }
 
   /** @internal */
-  refusalOf(signIn: SignIn): Promise<SessionError | undefined> {
+  signInRefusal(signIn: SignIn): Promise<SessionError | undefined> {
     const precision = this.tokensAreKeys ? precisionOfOldTables : 0
-    return refusalOf(this, signIn, this.user(signIn.userId), {
+    return signInRefusal(this, signIn, this.user(signIn.userId), {
       limit: this.#settings.sessionsPerUser,
       precision,
     })

@@ -68,7 +68,7 @@ export async function rememberRevocation(
  * A revocation is remembered first, and then the sessions that are stored are removed. A sign-in is stored first, and
  * then asks what is remembered. So whichever comes first, one of the two finds the other.
  */
-export async function refusalOf(
+export async function signInRefusal(
   context: WorkContext,
   signIn: SignIn,
   user: SessionsOfUser,

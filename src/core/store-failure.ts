@@ -50,18 +50,31 @@ const kindOfCode: Readonly<Record<string, FailureKind>> = {
   ),
 }
 
-const advice: Readonly<Record<FailureKind, string>> = {
-  data: 'the database refused what the session holds. Change the table so that it takes it, or keep it out of the session.',
-  configuration:
-    'the database refused the app. Check its URL, its user, the rights of that user, and the table.',
-  busy: 'others were in the way for too long. Try again; if it recurs, find what locks the sessions.',
-  away: 'the database does not answer, or can store nothing. Check that the database is up and reachable.',
+type Advice = readonly [what: string, cure: string]
+const advice: Readonly<Record<FailureKind, Advice>> = {
+  data: [
+    'the database refused what the session holds',
+    'Change the table so that it takes it, or keep it out of the session',
+  ],
+  configuration: [
+    'the database refused the app',
+    'Check its URL, its user, the rights of that user, and the table',
+  ],
+  busy: ['others were in the way for too long', 'Try again; if it recurs, find what locks the sessions'],
+  away: ['the database does not answer, or can store nothing', 'Check that the database is up and reachable'],
 }
-const unknownFailure =
-  'the reason is not one that coatcheck knows. What the store said is the cause of this error.'
+const unknownFailure: Advice = [
+  'the reason is not one that coatcheck knows',
+  'What the store said is the cause of this error',
+]
+
+/** Marks an error that counts for no outage, also where it passes through an `ExpressStore`. */
+const noOutage = Symbol('coatcheck failure that is no outage')
 
 /** By its SQLSTATE; `undefined` for a class that says nothing, such as HY, the general error. */
 export function kindOfSQLState(state: string): FailureKind | undefined {
+  // The one of its class that does not say whether the statement was undone, so it must not be sent again.
+  if (state === '40003') return 'away'
   return kindOfClass[state.slice(0, 2)]
 }
 
@@ -78,20 +91,23 @@ export function storeFailure(kind: FailureKind, doing: string, says: string, cau
  * while it is away for all sessions alike: it counts for the circuit.
  */
 export function storeUnavailable(doing: string, cause: unknown): SessionError {
-  if (cause instanceof SessionError) return cause
-  return storeFailure('away', doing, withCode(advice.away, cause), cause)
+  return failureOf(doing, cause, 'away')
 }
 
-/** What any store may fail with, as an error of ours. One of no kind that is known here is a 503 too. */
-export function failureOf(doing: string, cause: unknown): SessionError {
+/**
+ * What any store may fail with, as an error of ours. One of no kind that is known is a 503 here, because the clients of many databases
+ * give their outages no code; to MySQLStore and SQLiteStore, whose drivers do, it is a fault of a program: a 500.
+ */
+export function failureOf(doing: string, cause: unknown, kind = kindOf(cause)): SessionError {
   if (cause instanceof SessionError) return cause
-  const kind = kindOf(cause)
-  return storeFailure(
-    kind ?? 'away',
-    doing,
-    withCode(kind === undefined ? unknownFailure : advice[kind], cause),
-    cause,
-  )
+  const [what, cure] = kind === undefined ? unknownFailure : advice[kind]
+  const failure = storeFailure(kind ?? 'away', doing, `${what}${codeShown(cause)}. ${cure}.`, cause)
+  return kind === undefined ? asNoOutage(failure) : failure
+}
+
+/** The same error, which says of the store as a whole nothing. */
+export function asNoOutage(failure: SessionError): SessionError {
+  return Object.defineProperty(failure, noOutage, { value: true })
 }
 
 /**
@@ -99,7 +115,7 @@ export function failureOf(doing: string, cause: unknown): SessionError {
  * may be about the data of one session, and whoever sent that must not shut out all others.
  */
 export function isAway(answer: unknown): boolean {
-  if (!(answer instanceof Error)) return false
+  if (!(answer instanceof Error) || noOutage in answer) return false
   if (!(answer instanceof SessionError)) return kindOf(answer) === 'away'
   return answer.code === 'ERR_SESSION_STORE_UNAVAILABLE' || answer.code === 'ERR_SESSION_STORE_TIMEOUT'
 }
@@ -112,9 +128,8 @@ function kindOf(error: unknown): FailureKind | undefined {
   return state === undefined ? undefined : kindOfSQLState(state as string)
 }
 
-/** Says the error's code too: a constant of the driver's, which tells nobody's secrets. */
-function withCode(says: string, error: unknown): string {
+/** An error's code as it stands in a message: a constant of the driver's, which tells nobody's secrets. Empty if there is none. */
+export function codeShown(error: unknown): string {
   const { code } = (error ?? {}) as { readonly code?: unknown }
-  const known = typeof code === 'string' && /^[0-9A-Z][0-9A-Z_]{1,39}$/.test(code)
-  return known ? says.replace('.', ` (${code}).`) : says
+  return typeof code === 'string' && /^[0-9A-Z][0-9A-Z_]{1,39}$/.test(code) ? ` (${code})` : ''
 }

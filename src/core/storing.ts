@@ -265,7 +265,7 @@ export class Storing {
    * what that goes on from.
    */
   async #stand({ publicId, userId, key }: SessionRecord): Promise<void> {
-    const refusal = await this.#context.refusalOf({
+    const refusal = await this.#context.signInRefusal({
       userId: userId!,
       publicId,
       wasTheirs: this.#standing.record?.userId === userId,

@@ -37,7 +37,7 @@ export interface WorkContext {
   /** Ends a user's session, whatever its key is by now; false if there is none. */
   revoke(userId: string, publicId: string, reason: EndReason): Promise<boolean>
   /** Why a sign-in that was just stored may not stay; `undefined` if it may. Ends what has to give way to it. */
-  refusalOf(signIn: SignIn): Promise<SessionError | undefined>
+  signInRefusal(signIn: SignIn): Promise<SessionError | undefined>
   /**
    * Does what changes one session after what this process is already doing to it.
    * @throws (by the promise) what `act` throws; ERR_SESSION_STORE_BUSY or ERR_SESSION_STORE_TIMEOUT, without doing it, if too much is to be

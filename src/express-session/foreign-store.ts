@@ -14,6 +14,7 @@ import type {
   UpdateWrite,
   WriteResult,
 } from '../core/store.ts'
+import { type FailureKind, failureOf } from '../core/store-failure.ts'
 import { KeyedTurns } from '../core/turns.ts'
 import {
   type ForeignRecord,
@@ -22,7 +23,6 @@ import {
   unreadableForeign,
   writeForeign,
 } from './foreign-session.ts'
-import { mysqlFailure } from '../stores/sql/mysql-errors.ts'
 import { withoutToken } from './without-token.ts'
 
 /** Node's kind of callback. Stores call it with no error or a falsy one when all went well. */
@@ -74,10 +74,16 @@ export class ForeignStore implements TokenKeyedStore {
   readonly keyedBy = 'token'
   readonly #store: ExpressSessionStore
   readonly #turns: KeyedTurns
+  readonly #kindOf: (error: unknown) => FailureKind | undefined
   #connected = true
 
-  constructor(store: ExpressSessionStore) {
+  /** @param kindOf what an error of a driver is that the store may use, where SQLSTATE and Node's codes do not tell: the engine goes by those */
+  constructor(
+    store: ExpressSessionStore,
+    kindOf: (error: unknown) => FailureKind | undefined = () => undefined,
+  ) {
     this.#store = store
+    this.#kindOf = kindOf
     this.#turns = turnsByStore.get(store) ?? new KeyedTurns()
     turnsByStore.set(store, this.#turns)
     store.on?.('connect', () => (this.#connected = true))
@@ -95,7 +101,7 @@ export class ForeignStore implements TokenKeyedStore {
   }
 
   find(keys: readonly SessionKey[]): Promise<(SessionRecord | undefined)[]> {
-    return typed('reading sessions', () => Promise.all(keys.map((key) => this.#read(key))))
+    return this.#typed('reading sessions', () => Promise.all(keys.map((key) => this.#read(key))))
   }
 
   /** Nothing, as in every `TokenKeyedStore`. */
@@ -105,7 +111,7 @@ export class ForeignStore implements TokenKeyedStore {
 
   write(writes: readonly SessionWrite[]): Promise<WriteResult[]> {
     const carryOut = (write: SessionWrite) => this.#turns.take(write.key, () => this.#carryOut(write))
-    return typed('writing sessions', () => Promise.all(writes.map(carryOut)))
+    return this.#typed('writing sessions', () => Promise.all(writes.map(carryOut)))
   }
 
   /** @throws (by the promise) ERR_SESSION_STORE_LISTING, if the store cannot list sessions with their ids */
@@ -163,8 +169,8 @@ export class ForeignStore implements TokenKeyedStore {
 
   async #update(write: UpdateWrite): Promise<WriteResult> {
     const found = await this.#read(write.key)
-    const refusal = refusalOf(found, write.version)
-    if (refusal) return refusal
+    const conflict = conflictOf(found, write.version)
+    if (conflict) return conflict
     const { publicId, createdAt, authenticatedAt, kept } = found!
     const { userId } = write
     const keepsake =
@@ -176,8 +182,8 @@ export class ForeignStore implements TokenKeyedStore {
   /** Should the process end between the two steps, both tokens lead to the session, until the old one expires. The other way round, neither would. */
   async #rotate(write: RotateWrite): Promise<WriteResult> {
     const found = await this.#read(write.key)
-    const refusal = refusalOf(found, write.version)
-    if (refusal) return refusal
+    const conflict = conflictOf(found, write.version)
+    if (conflict) return conflict
     if (await this.#read(write.newKey)) return 'exists'
     const { publicId, createdAt } = found!
     const { userId } = write
@@ -246,8 +252,18 @@ export class ForeignStore implements TokenKeyedStore {
     const store = this.#store
     if (!store.all) throw cannotList()
     const all = () => answerOf((callback) => store.all!(callback))
-    const sessions = (await typed('listing sessions', all)) ?? []
+    const sessions = (await this.#typed('listing sessions', all)) ?? []
     return entriesOf(sessions).map(([token, session]) => readable(token as SessionKey, session))
+  }
+
+  /** What a database refuses of one session must be no outage here either. */
+  async #typed<Answer>(doing: string, ask: () => Promise<Answer>): Promise<Answer> {
+    try {
+      return await ask()
+    } catch (error) {
+      const kind = this.#kindOf(error)
+      throw kind === undefined ? error : failureOf(doing, error, kind)
+    }
   }
 }
 
@@ -260,19 +276,6 @@ function answerOf(ask: (callback: StoreCallback) => unknown): Promise<unknown> {
     const returned = ask((error, value) => (error ? reject(error as Error) : resolve(value)))
     Promise.resolve(returned).catch(reject)
   })
-}
-
-/**
- * An error by mysql2 is classified by its number, as that of a `MySQLStore` is: what a server refuses of one session must be no outage
- * here either. All others are left to the engine.
- */
-async function typed<Answer>(doing: string, ask: () => Promise<Answer>): Promise<Answer> {
-  try {
-    return await ask()
-  } catch (error) {
-    const isByMySQL = error instanceof Error && 'sqlState' in error && 'errno' in error
-    throw isByMySQL ? mysqlFailure(doing, error) : error
-  }
 }
 
 /** The record; of a session that is nested too deep for JSON.stringify, one that the engine takes for corrupt. */
@@ -290,7 +293,7 @@ function isNotFound(error: unknown): boolean {
 }
 
 /** Why a change of a record must not be stored, if so. */
-function refusalOf(found: ForeignRecord | undefined, version: number): 'gone' | 'stale' | undefined {
+function conflictOf(found: ForeignRecord | undefined, version: number): 'gone' | 'stale' | undefined {
   if (!found) return 'gone'
   return found.version === version ? undefined : 'stale'
 }

@@ -10,12 +10,14 @@ import type { Lifetime, SessionStore } from '../core/store.ts'
 import { defaultSweep } from '../core/sweeper.ts'
 import { createToken, type Secret, shortestSecret, Signer } from '../core/token.ts'
 import { resolveUserOf, type UserOf, type UserRule } from '../core/user-of.ts'
-import { unsharedDomain } from '../http/cookie-domain.ts'
+import { warnUnshared } from '../http/cookie-domain.ts'
+import { kindOfMySQLError } from '../stores/sql/mysql-errors.ts'
 import { Cookie, type CookieAttributes, cookieDomain } from './cookie.ts'
 import { ExpressStore } from './express-store.ts'
 import { type ExpressSessionStore, ForeignStore, type NativeStore, nativeStore } from './foreign-store.ts'
 import { MemoryStore } from './memory-store.ts'
 import { plainJson } from './stored-text.ts'
+import { warnOnce } from './warn-once.ts'
 
 /** What a secret may be in express-session's form: whatever `createHmac` takes. */
 export type HmacKey = Secret | KeyObject | ArrayBuffer | DataView
@@ -195,7 +197,7 @@ function engineOf(options: SessionOptions, lifetime: Lifetime, native: NativeSto
       `store lacks ${missing.join(', ')}: give a store of coatcheck's, or one made for express-session.`,
     )
   }
-  const foreign = new ForeignStore(store)
+  const foreign = new ForeignStore(store, kindOfMySQLError)
   // Such a store answers one at a time, so that there is nothing to gather, and a slow answer must not hold up others.
   const batching = { lanes: Infinity, largestBatch: 1 }
   return {
@@ -297,16 +299,7 @@ function warnOfOptions(options: SessionOptions): void {
     )
   }
   const domain = cookieDomain(cookie.domain)
-  const unshared = domain === undefined ? undefined : unsharedDomain(domain)
-  if (unshared !== undefined) warnOnce('COATCHECK_COOKIE', unshared)
-}
-
-const warned = new Set<string>()
-
-function warnOnce(code: string, message: string): void {
-  if (warned.has(message)) return
-  warned.add(message)
-  process.emitWarning(message, { code })
+  if (domain !== undefined) warnUnshared(domain)
 }
 
 /** @throws TypeError if no cookie can be made of these: better now than at the first request */

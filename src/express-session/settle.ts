@@ -1,4 +1,5 @@
 import { nextTick } from '../core/scheduling.ts'
+
 /**
  * Answers by the callback if there is one, else by the promise. The callback is called in a turn of its own, so that
  * what it throws is not swallowed.

@@ -33,12 +33,22 @@ export function isWithin(host: string, domain: string): boolean {
   return host === domain || host.endsWith(`.${domain}`)
 }
 
+const checked = new Set<string>()
 const warned = new Set<string>()
+/** A domain may be made of the request, which may name any. */
+const mostDomains = 100
+
+/** Warns, once a domain, that browsers share a cookie of it with no other host. */
+export function warnUnshared(domain: string): void {
+  if (checked.has(domain) || checked.size === mostDomains) return
+  checked.add(domain)
+  const unshared = unsharedDomain(domain)
+  if (unshared !== undefined) process.emitWarning(unshared, { code: 'COATCHECK_COOKIE' })
+}
 
 /** Warns, once a domain, that a browser drops the cookie that is just being set. */
 export function warnOutside(host: string, domain: string): void {
-  // A domain may be made of the request.
-  if (warned.has(domain) || warned.size === 100) return
+  if (warned.has(domain) || warned.size === mostDomains) return
   warned.add(domain)
   // Anybody may send any Host.
   const shown = /^[a-z0-9.:[\]-]{1,100}$/.test(host) ? JSON.stringify(host) : 'another host'

@@ -3,7 +3,7 @@ import type { SessionForm } from '../core/session-form.ts'
 import type { Signer } from '../core/token.ts'
 import type { UnitOfWork } from '../core/unit-of-work.ts'
 import { cookieValues } from './cookie.ts'
-import { isWithin, warnOutside } from './cookie-domain.ts'
+import { isWithin, warnOutside, warnUnshared } from './cookie-domain.ts'
 
 /** What an exchange needs of the sessions that the app made. */
 export interface ExchangeContext {
@@ -182,6 +182,7 @@ export class Exchange {
   #checkDomain(): void {
     const { domain } = this.#context.cookie
     if (domain === undefined) return
+    warnUnshared(domain)
     const { host } = this.#request
     if (host !== undefined && !isWithin(host, domain)) warnOutside(host, domain)
   }

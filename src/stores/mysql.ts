@@ -5,13 +5,13 @@ import type { ListQuery, Page, SessionStore, SessionWrite, WriteResult } from '.
 import { causal } from './sql/mysql-causal.ts'
 import { clientOf, type MySQLClient } from './sql/mysql-client.ts'
 import { numberOf, UncommittedChange } from './sql/mysql-connection.ts'
-import { missingColumn, mysqlFailure } from './sql/mysql-errors.ts'
+import { missesTable, missingColumn, mysqlFailure } from './sql/mysql-errors.ts'
 import { expressStatements } from './sql/mysql-express-statements.ts'
 import type { MySQLColumns } from './sql/mysql-express-statements.ts'
 import { ExpressTable } from './sql/mysql-express-table.ts'
 import type { MySQLLayout } from './sql/mysql-layout.ts'
 import { OwnTable } from './sql/mysql-own-table.ts'
-import { errorNumber } from './sql/mysql-pool.ts'
+import { errorNumber } from './sql/mysql-error-codes.ts'
 import { settle } from './sql/mysql-settle.ts'
 import { mysqlStatements } from './sql/mysql-statements.ts'
 import { type MySQLTarget, type OpenedTarget, openTarget } from './sql/mysql-target.ts'
@@ -96,7 +96,7 @@ export interface MySQLStoreOptions {
  * With `?ssl=true`, or `ssl: true` in pool options, the connection is encrypted and the server verified: who signed its certificate, and
  * that it is for this host name. `?ssl-ca=/path/to/ca.pem`, or `ssl: { ca }`, names an authority of your own. What is not to be
  * verified has to be said: `?ssl={"verifyIdentity":false}` leaves out the host name, `?ssl={"rejectUnauthorized":false}` all. A
- * server that does not pass is an `ERR_SESSION_OPTION`. A pool of yours verifies what you told it to.
+ * server that does not pass is an `ERR_SESSION_STORE_CONFIGURATION`. A pool of yours verifies what you told it to.
  *
  * Each statement stands alone in its transaction. On the server's word the store fails what does not, as `ERR_SESSION_OPTION`: on a pool or
  * connection of yours leave autocommit on, and pass in no connection that is in a transaction. A pool that the store makes turns autocommit on
@@ -195,11 +195,12 @@ export class MySQLStore implements SessionStore {
       settle(this.#layout, some, await this.#layout.write(some))
     const ready = this.#tableReady
     const results = await send(writes)
-    const left = writes.filter((_, index) => isMissingTable(results[index]))
+    const { tables } = this.#layout
+    const left = writes.filter((_, index) => missesTable(results[index], tables))
     if (left.length === 0 || !this.#createTable) return results
     await this.#makeTableAgain(ready)
     const again = (await send(left)).values()
-    return results.map((result) => (isMissingTable(result) ? again.next().value! : result))
+    return results.map((result) => (missesTable(result, tables) ? again.next().value! : result))
   }
 
   /** All that the store does goes through here: after the tables are there, with its errors made ours. */
@@ -225,7 +226,7 @@ export class MySQLStore implements SessionStore {
     try {
       return await work()
     } catch (error) {
-      if (!isMissingTable(error)) throw error
+      if (!missesTable(error, this.#layout.tables)) throw error
       await this.#makeTableAgain(ready)
       return work()
     }
@@ -241,7 +242,7 @@ export class MySQLStore implements SessionStore {
   }
 
   #typed(doing: string, error: unknown): SessionError {
-    if (isMissingTable(error)) {
+    if (missesTable(error, this.#layout.tables)) {
       return new SessionError('ERR_SESSION_MISSING_TABLE', this.#layout.missingTable, { cause: error })
     }
     if (numberOf(error) === errorNumber.unknownColumn) {
@@ -287,10 +288,6 @@ function layoutFor({
   const statements = mysqlStatements(name)
   const sql = causalReads ? causal(statements) : statements
   return (client) => new OwnTable(client, sql, name)
-}
-
-function isMissingTable(error: unknown): boolean {
-  return numberOf(error) === errorNumber.missingTable
 }
 
 /** LIMIT takes no marker on every server, so the number goes into the text. */

@@ -1,5 +1,5 @@
 import { optionError, SessionError } from '../core/errors.ts'
-import { refusalOf } from './sqlite-errors.ts'
+import { classifySQLiteError } from './sqlite-errors.ts'
 
 /** What is bound to a statement. */
 export type SQLiteValue = null | number | string | Uint8Array
@@ -31,7 +31,7 @@ export function openDatabase(file: string): SQLiteDatabase {
   try {
     return new Database(file, { timeout: 0 })
   } catch (error) {
-    const { name, what } = refusalOf(error)
+    const { name, what } = classifySQLiteError(error)
     throw new SessionError(
       'ERR_SESSION_OPTION',
       `SQLiteStore cannot open "${file}": ${what} (${name}). Check that its folder exists and that this process may read and write there.`,

@@ -2,7 +2,7 @@ import { SessionError } from '../core/errors.ts'
 import { type FailureKind, storeFailure } from '../core/store-failure.ts'
 
 /** What one of SQLite's result codes is. Neither text holds anything of what SQLite said. */
-interface Refusal {
+interface SQLiteRefusal {
   readonly name: string
   readonly kind: FailureKind
   readonly what: string
@@ -46,23 +46,23 @@ const list: readonly (readonly [
 ] // prettier-ignore
 
 const listed = new Map(
-  list.map(([code, name, kind, what, cure]): [number, Refusal] => [code, { name, kind, what, cure }]),
+  list.map(([code, name, kind, what, cure]): [number, SQLiteRefusal] => [code, { name, kind, what, cure }]),
 )
 /** As it is while an app ends: whoever asks then is to ask another process. */
-const closed: Refusal = {
+const closed: SQLiteRefusal = {
   name: 'ERR_INVALID_STATE',
   kind: 'away',
   what: 'the connection that SQLiteStore was given is closed',
   cure: 'Close the connection after the store, and the store after the server',
 }
 /** The app holds a transaction open on the connection that it gave. SQLite has no code of its own for that. */
-const inTransaction: Refusal = {
+const inTransaction: SQLiteRefusal = {
   name: 'SQLITE_ERROR',
   kind: 'busy',
   what: 'the connection that SQLiteStore was given is in a transaction of the app',
   cure: 'Give the store a connection of its own',
 }
-const unknown: Refusal = {
+const unknown: SQLiteRefusal = {
   name: 'SQLITE_ERROR',
   kind: 'configuration',
   what: 'the reason is not one that SQLiteStore knows',
@@ -70,7 +70,7 @@ const unknown: Refusal = {
 }
 
 /** Classifies what node:sqlite or SQLite fails with. */
-export function refusalOf(error: unknown): Refusal {
+export function classifySQLiteError(error: unknown): SQLiteRefusal {
   if (!(error instanceof Error)) return unknown
   if ('code' in error && error.code === closed.name) return closed
   if (error.message === 'cannot start a transaction within a transaction') return inTransaction
@@ -80,13 +80,13 @@ export function refusalOf(error: unknown): Refusal {
 
 /** Whether a later try may succeed: another connection holds the lock that was asked for, or the app a transaction on this one. */
 export function isBusy(error: unknown): boolean {
-  return refusalOf(error).kind === 'busy'
+  return classifySQLiteError(error).kind === 'busy'
 }
 
 /** @returns an error of ours, with `error` as its cause and nothing of it in its message */
 export function sqliteFailure(doing: string, error: unknown): SessionError {
   if (error instanceof SessionError) return error
-  const { kind, name, what, cure } = refusalOf(error)
+  const { kind, name, what, cure } = classifySQLiteError(error)
   return storeFailure(kind, doing, `${what} (${name}). ${cure}.`, error)
 }
 

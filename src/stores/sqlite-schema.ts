@@ -65,6 +65,10 @@ export const deleteMigrations = 'DELETE FROM "coatcheck_migrations" WHERE table_
 /** One row if there is a table of that name. */
 export const selectTable = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND lower(name) = lower(?)"
 
+/** The columns of `table` that are of the layout before: a row each. What is compared with bytes there is never found. */
+export const selectOlderColumns =
+  "SELECT name FROM pragma_table_info(?) WHERE name = 'public_id' AND type = 'TEXT'"
+
 /** SQLite's clock, in whole milliseconds. It stands still within one statement. */
 const now = `CAST(round(unixepoch('subsec') * 1000) AS INTEGER)`
 

@@ -17,6 +17,7 @@ import {
   migrations,
   migrationsTable,
   selectNewestMigration,
+  selectOlderColumns,
   selectTable,
   statements,
 } from './sqlite-schema.ts'
@@ -108,7 +109,12 @@ export class SQLiteStore implements SessionStore {
     this.#table = tableName(options.table ?? 'coatcheck_sessions')
     if (/^sqlite_/i.test(this.#table))
       throw optionError('table must not begin with "sqlite_": SQLite keeps those names.')
-    if (database === '') throw optionError('SQLiteStore needs the path of a file, such as "sessions.db".')
+    const isOpen = typeof (database as Partial<SQLiteDatabase> | null | undefined)?.prepare === 'function'
+    if (!isOpen && (typeof database !== 'string' || database === '')) {
+      throw optionError(
+        'SQLiteStore needs the path of a file, such as "sessions.db", or an open DatabaseSync.',
+      )
+    }
     this.#createTable = options.createTable ?? true
     this.#busyTimeout = milliseconds('busyTimeout', options.busyTimeout ?? '5s')
     this.#sql = statements(this.#table)
@@ -220,6 +226,7 @@ export class SQLiteStore implements SessionStore {
     if (this.#ready) return
     if (this.#opened) this.#database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL')
     if (this.#createTable) this.#transaction(() => this.#migrate())
+    else if (this.#rows(selectOlderColumns, this.#table).length > 0) throw this.#wrongTable('public_id')
     this.#ready = true
   }
 
@@ -328,14 +335,15 @@ export class SQLiteStore implements SessionStore {
       )
     }
     const column = wrongColumn(error)
-    if (column !== undefined) {
-      return new SessionError(
-        'ERR_SESSION_WRONG_TABLE',
-        `The table "${this.#table}" lacks a column of this version's, or has it of another type. If an earlier build of coatcheck made it, drop it, which ends its sessions, and run schema/sqlite.sql of this package on the file; if it is not coatcheck's, give SQLiteStore another table. The column is '${column}'.`,
-        { cause: error },
-      )
-    }
-    return sqliteFailure(doing, error)
+    return column === undefined ? sqliteFailure(doing, error) : this.#wrongTable(column, error)
+  }
+
+  #wrongTable(column: string, cause?: unknown): SessionError {
+    return new SessionError(
+      'ERR_SESSION_WRONG_TABLE',
+      `The table "${this.#table}" lacks a column of this version's, or has it of another type. If an earlier build of coatcheck made it, let createTable bring it up to date, or drop it, which ends its sessions, and run schema/sqlite.sql of this package on the file; if it is not coatcheck's, give SQLiteStore another table. The column is '${column}'.`,
+      { cause },
+    )
   }
 
   /** SQLite has no code for it, and names it as the statement does. */

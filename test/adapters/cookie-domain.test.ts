@@ -83,6 +83,19 @@ describe('a domain that Chromium shares with no other host', () => {
   })
 })
 
+test('a function that gives the cookie is warned of such a domain once, where the cookie is set', async () => {
+  const warnings = watchWarnings()
+  const middleware = session({
+    store: new session.MemoryStore(),
+    secret,
+    cookie: () => ({ domain: 'printer' }),
+  }) as RequestHandler
+  const url = `http://127.0.0.1:${await counter(middleware)}/`
+  expect(warnings.take('COATCHECK_COOKIE')).toEqual([])
+  for (let visit = 0; visit < 2; visit++) await fetch(url, { headers: { 'x-forwarded-host': 'printer' } })
+  expect(warnings.take('COATCHECK_COOKIE')).toEqual([expect.stringMatching(/"printer" is a single label/)])
+})
+
 describe.each(Object.entries(forms))('%s', (form, middlewareFor) => {
   test.each([
     ['my.localhost', 'app.my.localhost'],

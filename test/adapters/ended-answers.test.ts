@@ -116,18 +116,24 @@ describe.each(Object.entries(forms))('with %s,', (_form, makeSession) => {
     test.each(Object.entries(bodies))(
       'an error handler that answers and calls next(error) too: %s',
       async (_, body) => {
+        const destroyed = Promise.withResolvers<void>()
         const { port, gate } = await held(
           (_request, _response, next) => next(new Error('of the handler')),
           framework,
-          (error, _request, response, next) => {
+          (error, request, response, next) => {
             body.answer(response)
+            const destroy = request.socket.destroy.bind(request.socket)
+            request.socket.destroy = (cause) => {
+              destroyed.resolve()
+              return destroy(cause)
+            }
             next(error)
           },
         )
         const wire = new Wire(port)
         wire.send(body.method ?? 'GET', '/')
         await gate.reached
-        await settle() // until the framework has destroyed the socket
+        await destroyed.promise // by the framework
         gate.open()
         await wire.closed
         expect(comparable(wire.received)).toBe(await expectedAnswer(body))
@@ -158,6 +164,76 @@ describe.each(Object.entries(forms))('with %s,', (_form, makeSession) => {
       expect(comparable(wire.received)).toBe(await expectedAnswer(body))
       expect(await store.stored()).toHaveLength(1)
     })
+  })
+
+  test('what an app sends last on the connection, after its answer, goes out once', async () => {
+    const faults: Error[] = []
+    const { port, gate } = await held((request, response) => {
+      serverOf(request).on('clientError', (error: Error) => faults.push(error))
+      response.end('hello')
+      request.socket.end('goodbye')
+    })
+    const wire = new Wire(port)
+    wire.send('GET', '/')
+    await gate.reached
+    gate.open()
+    await wire.closed
+    expect(wire.received).toMatch(/\r\n\r\nhellogoodbye$/)
+    expect(faults).toEqual([])
+  })
+
+  describe.each(['destroy', 'destroySoon', 'end'] as const)(
+    'two requests sent at once, the first of which calls req.socket.%s() after its answer:',
+    (close) => {
+      const long = 'a'.repeat(8 * 2 ** 20)
+
+      test.each<[string, readonly [first: number, second: number]]>([
+        ['the first is stored last', [1, 0]],
+        ['the second is stored last', [0, 1]],
+      ])('both get theirs whole where %s', async (_, order) => {
+        const store = new CommandedStore()
+        const gates = [store.hold('write'), store.hold('write')]
+        const answering: Middleware = async (request, response) => {
+          request.session.seen = request.url
+          const isFirst = request.url === '/first'
+          // Not in one batch with the first.
+          if (!isFirst) await gates[0]!.reached
+          response.end(`${request.url}${long}`)
+          if (isFirst) request.socket[close]()
+        }
+        const { port } = await listen(
+          express5Framework.listener([makeSession(store), answering], answerWithError),
+          { keepAlive: true },
+        )
+        const wire = new Wire(port)
+        for (const path of ['/first', '/second']) wire.send('GET', path)
+        await Promise.all(gates.map(({ reached }) => reached))
+        for (const index of order) gates[index]!.open()
+        await wire.closed
+        // Not the texts themselves: what differs would be shown.
+        expect(wire.received.includes(`/first${long}HTTP/1.1 200 OK`)).toBe(true)
+        expect(wire.received.endsWith(`/second${long}`)).toBe(true)
+      })
+    },
+  )
+
+  // What of an answer a reset throws away at the client is up to TCP, so what the server wrote is looked at.
+  test('a connection that is reset after end carries the answer first', async () => {
+    const reset = Promise.withResolvers<Socket>()
+    const { port, gate } = await held((request, response) => {
+      response.end('hello')
+      request.socket.resetAndDestroy()
+      reset.resolve(request.socket)
+    })
+    const wire = new Wire(port)
+    const failed = once(wire.socket, 'error')
+    wire.send('GET', '/')
+    await gate.reached
+    const socket = await reset.promise
+    expect([socket.destroyed, socket.bytesWritten]).toEqual([false, 0])
+    gate.open()
+    expect(await failed).toMatchObject([{ code: 'ECONNRESET' }])
+    expect(socket.bytesWritten).toBeGreaterThan('HTTP/1.1 200 OK\r\n\r\nhello'.length)
   })
 
   test('a connection that is closed while the rest of a stream is held carries all of it', async () => {
@@ -193,7 +269,6 @@ describe.each(Object.entries(forms))('with %s,', (_form, makeSession) => {
     await gate.reached
     wire.socket.end()
     await ended.promise
-    await settle()
     gate.open()
     await wire.closed
     expect(wire.received).toMatch(/hello$/)
@@ -233,11 +308,11 @@ describe.each(Object.entries(forms))('with %s,', (_form, makeSession) => {
       socket.resolve(request.socket)
     })
     const wire = new Wire(port)
-    wire.socket.pause()
     wire.send('GET', '/')
     await gate.reached
     gate.open()
-    await settle()
+    await wire.until('HTTP/1.1 200 OK')
+    wire.socket.pause()
     const connection = await socket.promise
     expect(connection.destroyed).toBe(false)
     connection.destroy()

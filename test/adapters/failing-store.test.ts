@@ -1,7 +1,7 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { SessionError } from 'coatcheck'
 import { express4Framework, express5Framework, frameworks, type Middleware } from './frameworks.ts'
 import { cookieOf, serve, Wire } from './serve.ts'
@@ -198,7 +198,9 @@ describe.each(frameworks)('in $name, when the store fails to save,', (framework)
       },
     })
     const cookie = await signedUp(url)
-    await new Promise((resolve) => setTimeout(resolve, 5)) // past touchAfter, by the store's clock
+    // Past touchAfter, by the store's clock.
+    vi.useFakeTimers({ now: Date.now() + 5, toFake: ['Date'] })
+    onTestFinished(() => void vi.useRealTimers())
     store.down.add('write')
     const response = await fetch(url, { headers: { cookie } })
     expect([response.status, await response.text()]).toEqual([200, 'yes'])

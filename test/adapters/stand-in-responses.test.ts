@@ -144,11 +144,10 @@ describe.each(Object.entries(forms))('with %s, a stand-in for a response', (_for
       fc.asyncProperty(members(['there', 'missing']), calls, fc.boolean(), async (states, made, upgrade) => {
         const { nexts } = await visit({ response: standIn(states), made, upgrade, down: true })
         expect(uncaught).toEqual([])
-        expect(nexts[0]).toBeUndefined()
-        expect(nexts.length).toBeLessThanOrEqual(upgrade ? 1 : 2)
-        expect(nexts.slice(1).map((error) => (error as { code?: string }).code)).toEqual(
-          nexts.slice(1).map(() => 'ERR_SESSION_STORE_UNAVAILABLE'),
-        )
+        // Nobody where nothing is answered, so that nothing is stored; nor by `next` in a handshake, which that would begin again.
+        const isTold = made.length > 0 && !upgrade
+        const unavailable = expect.objectContaining({ code: 'ERR_SESSION_STORE_UNAVAILABLE' }) as unknown
+        expect(nexts).toEqual(isTold ? [undefined, unavailable] : [undefined])
       }),
       { numRuns: 300 },
     )

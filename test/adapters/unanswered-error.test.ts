@@ -19,7 +19,9 @@ describe('an error that the session middleware passes on after the handler has a
     const sessions = createSessions({ store, secret, sweep: false })
     sessions.on('storeError', () => undefined)
     const middleware = session(sessions)
+    const gone = Promise.withResolvers<void>()
     const served = await listen((request, response) => {
+      request.socket.once('close', () => gone.resolve())
       const begun = new Promise<void>((resolve) => {
         middleware(request, response, (error) => {
           if (error === undefined) return resolve()
@@ -32,7 +34,7 @@ describe('an error that the session middleware passes on after the handler has a
         response.end('hello')
       })
     })
-    return { ...served, store }
+    return { ...served, store, gone: gone.promise }
   }
 
   test('is answered with a plain 503 in place of an app that never does', async () => {
@@ -64,16 +66,14 @@ describe('an error that the session middleware passes on after the handler has a
 
   test('is answered to nobody once the client has gone', async () => {
     const passedOn = Promise.withResolvers<unknown>()
-    const { port, store } = await serveAwaiting(passedOn.resolve)
+    const { port, store, gone } = await serveAwaiting(passedOn.resolve)
     store.down.add('write')
     const wire = new Wire(port)
     wire.send('GET', '/')
     await passedOn.promise
     wire.socket.resetAndDestroy()
-    await wire.closed
-    await settle()
+    await gone
     vi.advanceTimersByTime(10_000)
-    await settle()
     const next = new Wire(port)
     store.down.clear()
     next.send('GET', '/')

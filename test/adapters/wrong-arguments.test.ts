@@ -2,6 +2,8 @@ import { createSessions, MemoryStore, type Sessions } from 'coatcheck'
 import cors from 'coatcheck/cors'
 import session from 'coatcheck/express'
 import expressMySQLSession from 'coatcheck/express-mysql-session'
+import { MySQLStore } from 'coatcheck/mysql'
+import { SQLiteStore } from 'coatcheck/sqlite'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { incumbent } from '../express-session/incumbent.ts'
 
@@ -123,6 +125,45 @@ describe('cors() says what to write when it is given', () => {
     const error = thrownBy(() => call(cors, given))
     expect(error).toMatchObject(refusal(what))
     expect(error).toMatchObject(refusal(/object of options, like \{ origin:.*cors\(sessions\)/))
+  })
+})
+
+describe('a store says at start-up what to write when it is given', () => {
+  test.each<[string, unknown]>([
+    ['nothing, as of an unset environment variable', undefined],
+    ['null', null],
+    ['an empty text', ''],
+    ['options', { filename: 'sessions.db' }],
+    ['a promise', Promise.resolve('sessions.db')],
+    ['a number', 1],
+  ])('SQLiteStore, %s in place of a path', (_name, given) => {
+    expect(thrownBy(() => new SQLiteStore(given as string))).toMatchObject(
+      refusal(/path of a file.*sessions\.db/),
+    )
+  })
+
+  test.each<[string, unknown]>([
+    ['nothing, as of an unset environment variable', undefined],
+    ['null', null],
+    ['an empty text', ''],
+    ['a number', 1],
+    ['a promise', Promise.resolve('mysql://localhost/shop')],
+  ])('MySQLStore, %s in place of a URL', (_name, given) => {
+    expect(thrownBy(() => new MySQLStore(given as string))).toMatchObject(refusal(/mysql:\/\/|pool/))
+  })
+
+  test.each<[string, unknown]>([
+    ['a text', 'sessions.db'],
+    ['a number', 1],
+    ['null', null],
+  ])('MemoryStore, SQLiteStore and MySQLStore, %s in place of options', (_name, given) => {
+    for (const make of [
+      () => new MemoryStore(given as object),
+      () => new SQLiteStore(':memory:', given as object),
+      () => new MySQLStore('mysql://localhost/shop', given as object),
+    ]) {
+      expect(thrownBy(make)).toMatchObject({ code: 'ERR_SESSION_OPTION' })
+    }
   })
 })
 

@@ -1,11 +1,13 @@
 import { createConnection, type Connection, type RowDataPacket } from 'mysql2/promise'
+import { createSessions } from 'coatcheck'
 import { MySQLStore } from 'coatcheck/mysql'
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { keyOf } from '../../dist/core/token.js'
+import { bag, secret, storedSession } from '../core/works.ts'
 import { freshDatabase, onEachServer } from '../servers/databases.ts'
 import { type CopyEnd, differences, startCopy } from './run-copy.ts'
 
-onEachServer('the command', ({ server }) => {
+onEachServer('the command', ({ server, start }) => {
   let url: string
   let database: Connection
 
@@ -113,6 +115,45 @@ onEachServer('the command', ({ server }) => {
       expect(stdout).toContain(`${unusable.length} sessions name a user at user by what is no user id`)
     })
 
+    test('keeps whose a session is that an app which has moved stored in the old table', async () => {
+      const moved = createSessions({
+        store: new MySQLStore(url, { layout: 'express-mysql-session' }),
+        secret,
+        sweep: false,
+      })
+      const users = ['Ada L', 'a%41', 'ädä']
+      const tokens = [await storedSession(moved, { name: 'nobody' })]
+      for (const user of users) tokens.push(await storedSession(moved, { name: user }, user))
+      const before = await Promise.all(users.map((user) => moved.user(user).list()))
+      await moved.close()
+      await put('unmoved', stored({ name: 'Bob', uid: 'bob' }))
+      const { code, stdout } = await copy('--user', 'uid')
+      expect(code).toBe(0)
+      expect(stdout).toMatch(/with a user +4 /)
+
+      const here = createSessions({ store: openStore(), secret, sweep: false })
+      const after = await Promise.all(users.map((user) => here.user(user).list()))
+      const identity = ([info, ...more]: readonly (typeof before)[number][number][]) => ({
+        publicId: info!.publicId,
+        createdAt: info!.createdAt,
+        authenticatedAt: info!.authenticatedAt,
+        more,
+      })
+      expect(after.map(identity)).toEqual(before.map(identity))
+      const works = await Promise.all(tokens.map((token) => here.load(token)))
+      expect(works.map(({ userId }) => userId)).toEqual([undefined, ...users])
+      expect(works.map((work) => bag(work))).toMatchObject(['nobody', ...users].map((name) => ({ name })))
+      for (const work of works) expect(bag(work)).not.toHaveProperty('coatcheck')
+
+      // Begun anew over what is there already, it finds that nothing is left to do.
+      expect((await copy('--user', 'uid', '--forget')).code).toBe(0)
+      expect((await copy('--user', 'uid')).stdout).toMatch(/copied +0$/m)
+      await database.query(
+        "UPDATE sessions SET data = REPLACE(data, 'Ada L', 'Ada') WHERE data LIKE '%Ada L%'",
+      )
+      expect((await copy('--user', 'uid')).stdout).toMatch(/changed +1 /)
+    })
+
     test('never takes the id that is stored in place of a token', async () => {
       await put('one', stored({}))
       await copy()
@@ -191,6 +232,19 @@ onEachServer('the command', ({ server }) => {
       expect(await counts()).toEqual(none)
     })
 
+    test('works on a server that writes its log by statement', async () => {
+      const logging = await start(['--log-bin', '--server-id=1', '--binlog-format=STATEMENT'])
+      onTestFinished(() => logging.stop())
+      url = await freshDatabase(logging.url)
+      await database.end()
+      database = await createConnection(url)
+      await createTable('sessions', ['session_id', 'expires', 'data'])
+      await put('one', stored({ name: 'Ada' }))
+      expect(await copy()).toMatchObject({ code: 0 })
+      await put('one', stored({ name: 'Ada L' }))
+      expect((await copy()).stdout).toMatch(/changed +1 /)
+    })
+
     test('with --follow, goes on until it is told to stop', async () => {
       await put('one', stored({}))
       const { child, ended } = startCopy(url, '--from', 'sessions', '--follow', '--every', '1')
@@ -216,6 +270,7 @@ onEachServer('the command', ({ server }) => {
       ['no table', [], /--from/],
       ['an option that it does not have', ['--from', 'sessions', '--fast'], /fast/],
       ['a batch that is no number', ['--from', 'sessions', '--batch', 'many'], /batch/],
+      ['a URL without --url', ['--from', 'sessions', 'mysql://root:hush@host/db'], /^(?!.*hush).*--url/s],
       ['a table name that is none', ['--from', 'sessions', '--to', 'a b'], /letters|table/i],
     ])('refuses %s with exit code 2, and says what to do', async ([, parameters, message]) => {
       const { code, stderr } = await startCopy(url, ...parameters).ended

@@ -14,7 +14,7 @@ import session, { type SessionOptions } from 'coatcheck/express'
 import expressMySQLSession from 'coatcheck/express-mysql-session'
 import { MySQLStore } from 'coatcheck/mysql'
 import { SQLiteStore } from 'coatcheck/sqlite'
-import { describe, expect, test, vi } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { keyOf } from '../../dist/core/token.js'
 import { bag, committedToken, memorySessions, readData, secret, storedSession } from './works.ts'
 
@@ -111,7 +111,6 @@ describe('what the store gets', () => {
     const token = await storedSession(sessions, {}, 'ada')
     await expect(storedSession(sessions, {}, 'ada')).rejects.toMatchObject({ code: 'ERR_SESSION_LIMIT' })
     const late = sessions.begin()
-    await new Promise((resolve) => setTimeout(resolve, 5))
     expect(await sessions.user('ada').revokeAll()).toBe(1)
     await bag(late).signIn('ada')
     await expect(late.commit()).rejects.toMatchObject({ code: 'ERR_SESSION_REVOKED' })
@@ -151,7 +150,8 @@ describe('a request', () => {
     const token = await storedSession(sessions, { canary })
     const row = await rowOf(store, token)
     store.changes.set(row.key, (record) => ({ ...record, data: Buffer.from('no ciphertext') }))
-    await new Promise((resolve) => setTimeout(resolve, 5))
+    vi.useFakeTimers({ now: Date.now() + 5, toFake: ['Date'] })
+    onTestFinished(() => void vi.useRealTimers())
     const work = await sessions.load(token)
     await work.commit()
     expect(store.writes.at(-1)).toMatchObject({ type: 'touch', data: Buffer.from('no ciphertext') })

@@ -30,6 +30,11 @@ async function endOf(make: string, methods: readonly string[], url: string, clos
       // These are asked later, so what was asked before has its answer as well.
       await asked((done) => store.all(done))
       await asked((done) => store.get('id', done))
+      if (store.close) {
+        store.close()
+        while (store.state === 'CLOSING') await new Promise(setImmediate)
+        await asked((done) => store.close(done))
+      }
       await new Promise(setImmediate)
       process.stdout.write('lives on')
       process.exit()

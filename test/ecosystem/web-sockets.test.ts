@@ -1,11 +1,11 @@
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server as HttpServer, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
-import { createSessions } from 'coatcheck'
+import { createSessions, type SessionError } from 'coatcheck'
 import session, { ExpressStore, type SessionMiddleware } from 'coatcheck/express'
 import { Server } from 'socket.io'
 import { io } from 'socket.io-client'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
 import { CommandedStore } from '../adapters/commanded-store.ts'
 import { incumbent } from '../express-session/incumbent.ts'
@@ -13,6 +13,8 @@ import { served } from './served.ts'
 
 interface Settings {
   readonly store: CommandedStore
+  /** Told of each failure of the store, where the form has events. */
+  readonly storeError?: (error: SessionError) => void
   readonly saveUninitialized?: boolean
   readonly rolling?: boolean
 }
@@ -21,9 +23,9 @@ type MakeSession = (settings: Settings) => SessionMiddleware
 const secret = 'the secret of these tests'
 
 const ours: Record<string, MakeSession> = {
-  'session(sessions)': ({ store }) => {
+  'session(sessions)': ({ store, storeError = () => undefined }) => {
     const sessions = createSessions({ store, secret, sweep: false })
-    sessions.on('storeError', () => undefined)
+    sessions.on('storeError', storeError)
     return session(sessions)
   },
   'session(options)': ({ store, saveUninitialized = false, rolling = false }) =>
@@ -174,8 +176,11 @@ describe.each(Object.entries(ours))('%s', (form, makeSession) => {
 
   test('a WebSocket whose session cannot be stored is closed, and told of as a store failure alone', async () => {
     const store = new CommandedStore()
+    const storeErrors = vi.fn<(error: SessionError) => void>()
+    const warnings = vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
+    onTestFinished(() => warnings.mockRestore())
     const { origin, sockets, nexts } = await withEngine(
-      makeSession({ store }),
+      makeSession({ store, storeError: storeErrors }),
       guards['lets it through, and notes that in the session']!,
     )
     store.down.add('write')
@@ -187,6 +192,10 @@ describe.each(Object.entries(ours))('%s', (form, makeSession) => {
     expect(await closed.promise).toMatch(/transport (close|error)/)
     expect(nexts).toEqual([undefined])
     expect(await store.stored()).toEqual([])
+    // Without events, a warning stands for the one.
+    const [told, silent] = form === 'session(sessions)' ? [storeErrors, warnings] : [warnings, storeErrors]
+    expect(told.mock.calls).toEqual([[expect.objectContaining({ code: 'ERR_SESSION_STORE_UNAVAILABLE' })]])
+    expect(silent).not.toHaveBeenCalled()
   })
 
   test("a handshake's cookie goes along with what the engine's listeners set", async () => {

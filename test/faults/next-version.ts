@@ -18,6 +18,8 @@ const differences = [
 export interface NextVersion {
   /** The app's file. */
   readonly program: string
+  /** The built file of its MySQLStore. */
+  readonly store: string
   remove(): Promise<void>
 }
 
@@ -39,5 +41,6 @@ export async function makeNextVersion(): Promise<NextVersion> {
   await writeFile(statements, text)
   const program = join(folder, 'app.ts')
   await cp(join(import.meta.dirname, 'app.ts'), program)
-  return { program, remove: () => rm(folder, { recursive: true }) }
+  const store = join(next, 'dist/stores/mysql.js')
+  return { program, store, remove: () => rm(folder, { recursive: true }) }
 }

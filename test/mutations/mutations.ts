@@ -378,8 +378,8 @@ export const mutations: readonly Mutation[] = [
   {
     name: 'lock errors are not retried',
     file: 'src/stores/sql/mysql-pool.ts',
-    find: 'new Set([1213, 1205, 1020, 1047, 1615, 3058, 3101, 3572])',
-    replace: 'new Set([1047])',
+    find: "kind === 'busy' || numberOf",
+    replace: "kind === 'away' && numberOf",
     tests: ['test/stores/mysql-locks.test.ts'],
     store: 'MySQL',
   },

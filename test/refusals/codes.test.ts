@@ -1,8 +1,9 @@
 import { SessionError } from 'coatcheck'
 import { describe, expect, it, test } from 'vitest'
 import { failureOf, isAway } from '../../dist/core/store-failure.js'
+import { withoutToken } from '../../dist/express-session/without-token.js'
 import { LostStatement } from '../../dist/stores/sql/mysql-connection.js'
-import { mysqlFailure, refusalOf } from '../../dist/stores/sql/mysql-errors.js'
+import { mysqlFailure, classifyMySQLError } from '../../dist/stores/sql/mysql-errors.js'
 import { sqliteFailure } from '../../dist/stores/sqlite-errors.js'
 
 // What no test can make a real server say, by the codes in the manuals of MySQL, MariaDB and SQLite.
@@ -66,6 +67,7 @@ describe('an error of a MySQL or MariaDB', () => {
     ['28000', 'configuration'],
     ['3D000', 'configuration'],
     ['40001', 'busy'],
+    ['40003', 'away'],
     ['42000', 'configuration'],
     ['45000', 'data'],
     ['70100', 'busy'],
@@ -93,8 +95,8 @@ describe('an error of a MySQL or MariaDB', () => {
   )
 
   it('stops the rest of a batch only where all would fail alike', () => {
-    expect(refusalOf(error({ errno: 1045, sqlState: '28000' })).isListed).toBe(true)
-    expect(refusalOf(error({ errno: 65_000, sqlState: '42000' })).isListed).toBe(false)
+    expect(classifyMySQLError(error({ errno: 1045, sqlState: '28000' })).isListed).toBe(true)
+    expect(classifyMySQLError(error({ errno: 65_000, sqlState: '42000' })).isListed).toBe(false)
   })
 })
 
@@ -136,11 +138,12 @@ test.each<[string, Kind, object]>([
 
 test("an error of an app's own store that is not known is a 503, and no outage", () => {
   const cause = error({})
-  expect(failureOf('reading a session', cause)).toMatchObject({
+  const failure = failureOf('reading a session', cause)
+  expect(failure).toMatchObject({
     code: 'ERR_SESSION_STORE_UNAVAILABLE',
     status: 503,
     cause,
     message: expect.not.stringContaining('canary') as string,
   })
-  expect(isAway(cause)).toBe(false)
+  expect([cause, failure, withoutToken(failure, 'canary7f')].map(isAway)).toEqual([false, false, false])
 })

@@ -1,11 +1,14 @@
 import { randomBytes } from 'node:crypto'
+import { createRequire } from 'node:module'
 import { expect, it } from 'vitest'
 import type { SessionError } from 'coatcheck'
+import session from 'coatcheck/express'
+import expressMySQLSession from 'coatcheck/express-mysql-session'
 import type { MySQLStore } from 'coatcheck/mysql'
 import { freePort } from '../servers/ports.ts'
 import { freshDatabase, onEachServer } from '../servers/databases.ts'
 import { insert, newKey, openPool, openStore, stored } from '../stores/mysql-subject.ts'
-import { serveSessions, Visitor } from './visitors.ts'
+import { serveDropIn, serveSessions, Visitor } from './visitors.ts'
 
 const layouts = [
   ['its own table', {}, 'coatcheck_sessions'],
@@ -75,7 +78,7 @@ onEachServer('MySQLStore, refused', ({ server, name }) => {
     },
     'for TLS that the account asks for': async () => {
       const url = await asUser(everything, (user) => [`ALTER USER ${user} REQUIRE SSL`])
-      return { url: url.href, cure: /user or the password|TLS/ }
+      return { url: url.href, cure: /user or the password.*requires TLS needs \?ssl=true/ }
     },
     'for a column that must be filled': async () => {
       const url = await freshDatabase(server)
@@ -178,6 +181,63 @@ onEachServer('MySQLStore, refused', ({ server, name }) => {
         layout === 'its own table' ? /coatcheck_migrations says/ : /createTable/,
       )
     }
+  })
+
+  it.each(layouts)(
+    "for a missing table of the app's that a trigger uses, does not take it for its own: %s",
+    async (_name, options, table) => {
+      const url = await freshDatabase(server)
+      const store = openStore(url, options)
+      const key = await stored(store)
+      const pool = openPool(url)
+      // Its name begins as that of the store's.
+      await pool.query(`CREATE TABLE ${table}_audit (at INT)`)
+      await pool.query(
+        `CREATE TRIGGER audits AFTER INSERT ON ${table} FOR EACH ROW INSERT INTO ${table}_audit VALUES (1)`,
+      )
+      await pool.query(`DROP TABLE ${table}_audit`)
+      const [error] = await store.write([insert(newKey())])
+      expect(error).toMatchObject({ code: 'ERR_SESSION_STORE_CONFIGURATION', status: 500 })
+      expect((error as Error).message).toMatch(/table is missing.*trigger/)
+      expect((error as Error).message).not.toContain('audit')
+      expect(await store.find([key])).toMatchObject([{ key }])
+    },
+  )
+
+  it('for a table that was dropped under length() and clear(), says who makes it', async () => {
+    const url = await freshDatabase(server)
+    const pool = openPool(url)
+    const store = new (expressMySQLSession(session))({ clearExpired: false }, pool)
+    await store.onReady()
+    await pool.query('DROP TABLE sessions')
+    for (const asked of [() => store.length(), () => store.clear()]) {
+      const error = await asked().catch((reason: SessionError) => reason)
+      expect(error).toMatchObject({ code: 'ERR_SESSION_STORE_CONFIGURATION', status: 500 })
+      expect((error as Error).message).toMatch(/table is missing.*createDatabaseTable.*by hand/)
+      expect((error as Error).message).not.toMatch(/schema\/mysql\.sql|is up/)
+    }
+    await store.createDatabaseTable()
+    expect(await store.length()).toBe(0)
+    await store.close()
+  })
+
+  it("under an app's own store, is understood, and told without advice on stores of ours", async () => {
+    const require = createRequire(import.meta.url)
+    const url = await freshDatabase(server)
+    const pool = openPool(url)
+    const Incumbent = (require('express-mysql-session') as typeof expressMySQLSession)(
+      require('express-session') as typeof session,
+    )
+    const store = new Incumbent({ clearExpired: false }, pool)
+    await store.onReady()
+    const app = await serveDropIn(store)
+    await pool.query('ALTER TABLE sessions MODIFY data TEXT CHARACTER SET utf8mb3')
+    expect(await new Visitor(app).say('🎉')).toBe('500 ERR_SESSION_DATA_REFUSED')
+    await pool.query('DROP TABLE sessions')
+    expect(await new Visitor(app).say('plain')).toBe('500 ERR_SESSION_STORE_CONFIGURATION')
+    expect(app.errors).toHaveLength(2)
+    for (const { message } of app.errors)
+      expect(message).not.toMatch(/MySQLStore|DATABASE_URL|createTable|schema\//)
   })
 })
 

@@ -4,6 +4,7 @@ import { createPool, type PoolConnection, type QueryOptions } from 'mysql2'
 import { createConnection, type RowDataPacket } from 'mysql2/promise'
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { type FaultProxy, faultProxyTo } from '../faults/proxy.ts'
+import { isAway } from '../../dist/core/store-failure.js'
 import { freshDatabase, onEachServer } from '../servers/databases.ts'
 import {
   insert,
@@ -108,6 +109,22 @@ onEachServer('connections of MySQLStore', ({ server: shared, start }) => {
       proxy.pass()
       expect(await store.find([other!])).toMatchObject([{ key: other }])
     })
+  })
+
+  it('counts a lost connection as no outage where the database answers on another', async () => {
+    const store = hastyStore()
+    await stored(store)
+    const write = insert(newKey())
+    const cut = proxy.cutAround(Buffer.from(write.key, 'hex'), 'before the request')
+    const [alone] = await store.write([write])
+    await cut
+    expect(alone).toMatchObject({
+      ...unavailable,
+      message: expect.stringContaining('max_allowed_packet') as string,
+    })
+    proxy.blackhole()
+    const [away] = await store.write([write]).catch((error: unknown) => [error])
+    expect([alone, away].map(isAway)).toEqual([false, true])
   })
 
   describe('a read', () => {

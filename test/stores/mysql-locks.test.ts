@@ -1,5 +1,5 @@
 import type { SessionKey } from 'coatcheck'
-import { createPool, type Pool, type PoolConnection, type QueryOptions } from 'mysql2'
+import { createPool, type Pool, type PoolConnection, type QueryOptions, type RowDataPacket } from 'mysql2'
 import { createConnection, type Connection } from 'mysql2/promise'
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { freshDatabase, onEachServer } from '../servers/databases.ts'
@@ -123,6 +123,48 @@ onEachServer('locks of rows', ({ server }) => {
       ])
       expect(refusals).toEqual(Array(5).fill(lockWaitTooLong))
     })
+  })
+
+  describe('a change that the server refused', () => {
+    // The numbers are said by a trigger: at will no server says them.
+    it.each([
+      ['others were in the way: 40001, 55000, 70100 by the SQLSTATE', [['40001'], ['55000'], ['70100']], 2],
+      [
+        'others were in the way, by the number',
+        [1020, 1047, 1205, 1206, 1213, 1223, 1637, 1689, 3058, 3101, 3572].map((number) => ['HY000', number]),
+        2,
+      ],
+      ['the data is refused', [['45000'], ['HY000', 1366], ['23000', 1062]], 1],
+      ['the app is refused', [['42000'], ['HY000', 1364]], 1],
+      ['the database can store nothing', [['HY000', 1114], ['HY000', 3024], ['53000'], ['40003']], 1],
+    ] as [string, [state: string, number?: number][], number][])(
+      'because %s, is sent as often as it may be',
+      async (_why, answers, times) => {
+        const [key] = await storedMany(openStore(url), 1)
+        const pool = createPool({ uri: url, connectionLimit: 1 })
+        onTestFinished(() => pool.promise().end())
+        const store = openStore(pool, { createTable: false })
+        const query = (sql: string) => pool.promise().query<RowDataPacket[]>(sql)
+        for (const [state, number = 65_000] of answers) {
+          await query('DROP TRIGGER IF EXISTS refuses')
+          await query(
+            `CREATE TRIGGER refuses BEFORE UPDATE ON coatcheck_sessions FOR EACH ROW BEGIN
+               SET @sent = @sent + 1;
+               IF @sent = 1 THEN SIGNAL SQLSTATE '${state}' SET MYSQL_ERRNO = ${number}; END IF; END`,
+          )
+          await query('SET @sent = 0')
+          const [record] = await store.find([key!])
+          const [result] = await store.write([update(key!, record!.version)])
+          const [[row]] = await query('SELECT @sent AS sent')
+          expect({ state, number, sent: Number(row!['sent']), done: result === 'done' }).toEqual({
+            state,
+            number,
+            sent: times,
+            done: times === 2,
+          })
+        }
+      },
+    )
   })
 
   /** Resolves when a statement of another has locked this row. */

@@ -1,3 +1,4 @@
+import { rootCertificates } from 'node:tls'
 import { SessionError } from 'coatcheck'
 import { MySQLStore, type MySQLTarget } from 'coatcheck/mysql'
 import { describe, expect, it } from 'vitest'
@@ -70,6 +71,32 @@ describe('ssl', () => {
     expect(refusalOf(`${url}?ssl=${text}`)).toMatchObject(refusal(message))
   })
 
+  it.each<[string, object]>([
+    ['keys that are none', { key: 'no key', cert: 'x' }],
+    ['a cipher that there is not', { ciphers: 'NOPE' }],
+    ['a version that there is not', { minVersion: 'TLSv9' }],
+    ['an authority that is none', { ca: 'no certificate' }],
+    ['authorities of which one is none', { ca: [rootCertificates[0], 'no certificate'] }],
+  ])('is refused with %s, where each connection would fail', (_, ssl) => {
+    const refused = refusalOf({ uri: url, ssl })
+    expect(refused).toMatchObject(refusal(/^ssl is none that Node can connect by.*PEM/))
+    expect(refused!.message).not.toMatch(/routines|no key|no certificate/)
+  })
+
+  it('is taken with what it inherits', () => {
+    expect(refusalOf({ uri: url, ssl: Object.create({ ca: rootCertificates[0] }) as object })).toBeUndefined()
+    expect(refusalOf({ uri: url, ssl: Object.create({ ca: 'no certificate' }) as object })).toMatchObject(
+      refusal(/PEM/),
+    )
+  })
+
+  it('is not lost behind a "#", nor by a null', () => {
+    expect(refusalOf(`${url}#?ssl=true`)).toMatchObject(refusal(/"#".*%23/))
+    expect(refusalOf(`${url}?ssl=null`)).toMatchObject(refusal(/ssl=null/))
+    const address = 'mysql://app@127.0.0.1/shop?ssl=true'
+    expect(refusalOf({ uri: address, ssl: null })).toMatchObject(refusal(/IP address/))
+  })
+
   it('is refused for a host that is an IP address, which the driver does not compare with the certificate', () => {
     const message = /IP address.*host name.*"verifyIdentity":false/
     for (const host of ['127.0.0.1', '[::1]']) {
@@ -118,6 +145,32 @@ describe('pool options', () => {
     }
     expect(refusalOf(`${url}?connectTimeout=${2 ** 31}`)).toMatchObject(refusal(message))
     expect(refusalOf(`${url}?connectTimeout=${2 ** 31 - 1}`)).toBeUndefined()
+  })
+
+  it.each([
+    'connectTimeout',
+    'idleTimeout',
+    'keepAliveInitialDelay',
+    'connectionLimit',
+    'maxIdle',
+    'queueLimit',
+  ])('whose %s is no number from 0 on are refused', (name) => {
+    const message = new RegExp(`${name} must be a number.* at least 0`)
+    for (const value of ['30s', '', -1, Number.NaN, true, null, [1]]) {
+      expect(refusalOf({ uri: url, [name]: value })).toMatchObject(refusal(message))
+    }
+    for (const text of ['30s', '', '-1', 'true']) {
+      expect(refusalOf(`${url}?${name}=${text}`)).toMatchObject(refusal(message))
+    }
+    for (const value of [0, 1_000, '1000', undefined]) {
+      expect(refusalOf({ uri: url, [name]: value })).toBeUndefined()
+    }
+    expect(refusalOf(`${url}?${name}=1000`)).toBeUndefined()
+  })
+
+  it('that are inherited are refused as well, where the driver does not know them', () => {
+    const options = Object.create({ database: 'shop', sslmode: 'require' }) as object
+    expect(refusalOf(options)).toMatchObject(refusal(/"sslmode"/))
   })
 
   it('are not changed', () => {

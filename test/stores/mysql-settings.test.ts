@@ -26,17 +26,25 @@ onEachServer('settings', ({ name, server, start }) => {
   for (const [layoutName, options] of layouts) {
     const keyedBy = options.layout === undefined ? {} : ({ keyedBy: 'token' } as const)
 
-    storeSuite(`MySQLStore on ${layoutName}, where the app's pool sets every sql_mode`, {
-      describe,
-      it,
-      ...keyedBy,
-      open: async () => {
-        const pool = createPool(await freshDatabase(server))
-        pool.on('connection', (connection) => void connection.query(`SET sql_mode = '${modes}'`))
-        const [store, other] = [new MySQLStore(pool, options), new MySQLStore(pool, options)]
-        return { store, other, cleanUp: () => pool.end() }
+    storeSuite(
+      `MySQLStore on ${layoutName}, where the app may only change rows, and its pool sets every sql_mode and a sql_select_limit`,
+      {
+        describe,
+        it,
+        ...keyedBy,
+        open: async () => {
+          const url = await freshDatabase(server)
+          await openStore(url, options).find([newKey()]) // makes the table
+          const pool = createPool(await urlOfUser(url, 'SELECT, INSERT, UPDATE, DELETE'))
+          pool.on(
+            'connection',
+            (connection) => void connection.query(`SET sql_mode = '${modes}', sql_select_limit = 1`),
+          )
+          const [store, other] = [new MySQLStore(pool, options), new MySQLStore(pool, options)]
+          return { store, other, cleanUp: () => pool.end() }
+        },
       },
-    })
+    )
 
     describe(`on ${layoutName}, in a database that takes A for a`, () => {
       it.each(
@@ -104,24 +112,118 @@ onEachServer('settings', ({ name, server, start }) => {
     },
   )
 
+  async function oldTable(id: string, expires: string, data: string): Promise<MySQLStore> {
+    const url = await freshDatabase(server)
+    const columns = `session_id varchar(128) ${id} PRIMARY KEY, expires ${expires} NOT NULL, data ${data}`
+    await openPool(url).query(`CREATE TABLE sessions (${columns})`)
+    return openStore(url, { layout: 'express-mysql-session' })
+  }
+  const aSession = (key: string) => ({ ...insert(key as SessionKey), data: Buffer.from('{"cookie":{}}') })
+
+  it('finds the sessions of a user in an old table whose data is JSON, which MySQL writes its own way', async () => {
+    const store = await oldTable('COLLATE utf8mb4_bin', 'int unsigned', 'json')
+    const users = ['ada', 'ädä "the \\ first"', 'ada']
+    const sessions = users.map((userId, index) => ({ ...aSession(`key ${index}`), userId }))
+    await store.write([
+      ...sessions,
+      { ...aSession('another'), data: Buffer.from('{"cookie":{},"is":"ada"}') },
+    ])
+    for (const [user, count] of [
+      ['ada', 2],
+      [users[1], 1],
+    ] as const) {
+      // prettier-ignore
+      expect((await store.list({ userId: user, limit: 10 })).items).toHaveLength(count)
+      expect(await store.removeByUser(user!)).toBe(count)
+    }
+    expect((await store.list({ limit: 10 })).items.map(({ key }) => key)).toEqual(['another'])
+  })
+
+  it.each(
+    name === 'MySQL'
+      ? ['utf8mb4_0900_ai_ci', 'latin1_swedish_ci']
+      : ['utf8mb4_general_ci', 'latin1_swedish_ci'],
+  )('lists each session of an old table once, whose ids are in the order of %s', async (collation) => {
+    const store = await oldTable(`COLLATE ${collation}`, 'int unsigned', 'mediumtext')
+    expect(await store.list({ limit: 3 })).toEqual({ items: [], next: undefined })
+    const keys = ['a1', 'B2', 'c3', 'D4', 'e5', 'F6', 'g7', 'H8', '_9', 'Z0']
+    await store.write(keys.map((key) => ({ ...aSession(key), userId: 'ada' })))
+    for (const userId of ['ada', undefined]) {
+      const listed: string[] = []
+      let after: string | undefined
+      do {
+        const page = await store.list({ userId, after, limit: 3 })
+        listed.push(...page.items.map(({ key }) => key))
+        after = page.next
+      } while (after !== undefined)
+      expect(listed).toEqual(keys.toSorted())
+    }
+  })
+
+  it.each(['decimal(12,0)', 'double', 'bigint', 'int'])(
+    'writes over nothing in a batch on an old table whose expires is %s',
+    async (type) => {
+      const store = await oldTable('COLLATE utf8mb4_bin', type, 'mediumtext')
+      const keys = ['one', 'two'] as SessionKey[]
+      await store.write(keys.map(aSession))
+      const [one, two] = await store.find(keys)
+      const change = (key: SessionKey, version: number, n: number) => ({
+        ...update(key, version),
+        data: Buffer.from(`{"cookie":{},"n":${n}}`),
+      })
+      await store.write([change(keys[1]!, two!.version, 1)])
+      expect(
+        await store.write([change(keys[0]!, one!.version, 2), change(keys[1]!, two!.version, 2)]),
+      ).toEqual(['done', 'stale'])
+      const found = await store.find(keys)
+      expect(
+        found.map((record) => JSON.parse(Buffer.from(record!.data).toString()) as unknown),
+      ).toMatchObject([{ n: 2 }, { n: 1 }])
+      for (const record of found) expect(record!.expiresAt - record!.readAt).toBeLessThan(3_602_000)
+    },
+  )
+
   describe('for a user of the app', () => {
-    it.each([
-      ['who may only change rows', 'SELECT, INSERT, UPDATE, DELETE', true],
-      ['who may create tables as well', 'SELECT, INSERT, UPDATE, DELETE, CREATE', false],
-    ])('%s, works with all that it does', async (_, rights, isMade) => {
-      for (const [, options] of layouts) {
-        const url = await freshDatabase(server)
-        if (isMade) await stored(openStore(url, options))
-        const app = await urlOfUser(url, rights)
-        const store = openStore(app, { ...options, ...(isMade && { createTable: false }) })
-        const key = await stored(store)
-        const [record] = await store.find([key])
-        const change = { ...update(key, record!.version), data: Buffer.from('{"cookie":{}}'), userId: 'ada' }
-        expect(await store.write([change])).toEqual(['done'])
-        expect((await store.list({ userId: 'ada', limit: 1 })).items).toHaveLength(1)
-        expect(await store.removeExpired(10)).toBe(0)
-        expect(await store.removeByUser('ada')).toBe(1)
-      }
+    it.each(layouts)('who may create tables as well, makes the table: %s', async (_, options) => {
+      const url = await freshDatabase(server)
+      const store = openStore(await urlOfUser(url, 'SELECT, INSERT, UPDATE, DELETE, CREATE'), options)
+      const key = await stored(store)
+      expect(await store.find([key])).toMatchObject([{ key }])
+    })
+
+    it('who may do no more on each table than the copy has to, can copy', async () => {
+      const url = await freshDatabase(server)
+      const old = openStore(url, { layout: 'express-mysql-session' })
+      await openStore(url).find([newKey()]) // makes the table
+      const session = (text: string) => Buffer.from(JSON.stringify({ cookie: {}, text }))
+      const [kept, ended] = [newKey(), newKey()]
+      await old.write([kept, ended].map((key) => ({ ...insert(key), data: session('begun') })))
+
+      const app = await urlOfUser(url, 'SELECT', '', 'sessions')
+      const admin = openPool(url)
+      const grant = (rights: string, table: string) =>
+        admin.query(`GRANT ${rights} ON ${table} TO ${new URL(app).username}@'127.0.0.1'`)
+      await grant('SELECT', 'coatcheck_migrations')
+      await grant('SELECT, INSERT, UPDATE, DELETE', 'coatcheck_sessions')
+      const copy = () => startCopy(app, '--from', 'sessions').ended
+      const { code, stderr } = await copy()
+      const [ledger] = /CREATE TABLE[^;]+/.exec(stderr)!
+      expect({ code, stderr }).toEqual({
+        code: 1,
+        stderr: expect.stringContaining('grant SELECT, INSERT and UPDATE on it') as string,
+      })
+      await admin.query(ledger)
+      await grant('SELECT, INSERT, UPDATE', 'coatcheck_sessions_from_sessions')
+      expect(await copy()).toMatchObject({ code: 0, stdout: expect.stringMatching(/copied +2$/m) as string })
+
+      const [record] = await old.find([kept])
+      await old.write([
+        { ...update(kept, record!.version), data: session('changed') },
+        { type: 'remove', key: ended },
+      ])
+      expect(await copy()).toMatchObject({ code: 0 })
+      const [rows] = await admin.query<RowDataPacket[]>(differences)
+      expect(Object.values(rows[0]!).map(Number)).toEqual([0, 0, 0, 0])
     })
 
     it.runIf(name === 'MySQL')(

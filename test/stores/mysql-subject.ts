@@ -27,15 +27,16 @@ export function openPool(url: string, options: PoolOptions = {}): Pool {
 }
 
 /**
- * A new user with these rights on the database of `url`, and nothing else.
+ * A new user with these rights in the database of `url`, and nothing else.
  * @param how more of what is said of the user, such as `REQUIRE SSL`
+ * @param table the one that the rights are on; left out, they are on all
  */
-export async function urlOfUser(url: string, rights: string, how = ''): Promise<string> {
+export async function urlOfUser(url: string, rights: string, how = '', table = '*'): Promise<string> {
   const user = `user_${randomBytes(6).toString('hex')}`
   const pool = openPool(url)
   const mine = new URL(url)
   await pool.query(`CREATE USER ${user}@'127.0.0.1' IDENTIFIED BY '${mine.password}' ${how}`)
-  await pool.query(`GRANT ${rights} ON ${mine.pathname.slice(1)}.* TO ${user}@'127.0.0.1'`)
+  await pool.query(`GRANT ${rights} ON ${mine.pathname.slice(1)}.${table} TO ${user}@'127.0.0.1'`)
   mine.username = user
   return mine.href
 }

@@ -15,6 +15,7 @@ const cures = {
   authority: /not trusted.*ssl-ca=.*ssl: \{ ca \}.*"rejectUnauthorized":false/,
   name: /another host.*"verifyIdentity":false/,
   plain: /offers no TLS/,
+  version: /TLS version or cipher in common.*minVersion/,
 }
 
 let authority: Authority
@@ -61,7 +62,8 @@ onEachServer('a connection that asks for TLS', ({ name, start }) => {
 
   const refused = (message: RegExp) =>
     expect.objectContaining({
-      code: 'ERR_SESSION_OPTION',
+      code: 'ERR_SESSION_STORE_CONFIGURATION',
+      status: 500,
       message: expect.stringMatching(message) as string,
     }) as object
 
@@ -95,8 +97,17 @@ onEachServer('a connection that asks for TLS', ({ name, start }) => {
       optionsOf(url.right, { ssl: {} }),
       optionsOf(url.right, { ssl: 'Amazon RDS' }),
     ]) {
-      expect(await outcome(target)).toEqual(refused(cures.authority))
+      const error = await outcome(target)
+      expect(error).toEqual(refused(cures.authority))
+      const { message, cause } = error as Error
+      expect(message).not.toContain((cause as Error).message)
     }
+  })
+
+  it('is refused where no version of TLS is common to both', async () => {
+    const ca = await readFile(authority.ca)
+    const ssl = { ca, minVersion: 'TLSv1.1', maxVersion: 'TLSv1.1' } as const
+    expect(await outcome({ uri: url.right, ssl })).toEqual(refused(cures.version))
   })
 
   it('is refused by a server without TLS', async () => {
@@ -134,7 +145,7 @@ onEachServer('a connection that asks for TLS', ({ name, start }) => {
 
   it('is verified in coatcheck copy, too', async () => {
     const copied = await startCopy(`${url.another}?ssl-ca=${authority.ca}`, '--from', 'sessions').ended
-    expect(copied.code).toBe(2)
+    expect(copied.code).toBe(1)
     expect(copied.stderr).toMatch(cures.name)
   })
 })

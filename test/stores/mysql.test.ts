@@ -5,7 +5,8 @@ import { MySQLStore } from 'coatcheck/mysql'
 import { storeSuite } from 'coatcheck/testing'
 import { createPool } from 'mysql2'
 import type { RowDataPacket } from 'mysql2/promise'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { makeNextVersion } from '../faults/next-version.ts'
 import { freshDatabase, onEachServer } from '../servers/databases.ts'
 import { freePort } from '../servers/ports.ts'
 import { newKey, openPool, openStore, stored, urlOfUser } from './mysql-subject.ts'
@@ -141,6 +142,21 @@ onEachServer('MySQLStore', ({ server }) => {
         return { tables: (await Promise.all(shown)).map(([rows]) => rows[0]!['Create Table']), recorded }
       }
       expect(await definitions(made)).toEqual(await definitions(byHand))
+    })
+
+    it('are brought up to date by a version whose step another began and did not record', async () => {
+      const next = await makeNextVersion()
+      onTestFinished(() => next.remove())
+      const { MySQLStore: NextStore } = (await import(next.store)) as { MySQLStore: typeof MySQLStore }
+      const url = await freshDatabase(server)
+      const key = await stored(openStore(url))
+      const pool = openPool(url)
+      await pool.query('ALTER TABLE coatcheck_sessions ADD COLUMN made_by VARBINARY(16) NULL')
+      const store = new NextStore(url)
+      onTestFinished(() => store.close())
+      expect(await store.find([key])).toMatchObject([{ key }])
+      const [recorded] = await pool.query('SELECT version FROM coatcheck_migrations ORDER BY version')
+      expect(recorded).toEqual([{ version: 1 }, { version: 2 }])
     })
 
     it('need no right to create tables if they are there', async () => {

@@ -297,11 +297,20 @@ describe('the table of SQLiteStore', () => {
   })
 
   it('of the layout before is an error that says what to do, with createTable: false', async () => {
-    const { file } = await firstLayout(['ada'])
+    const { file, keys } = await firstLayout(['ada'])
     const store = storeAt(file, { createTable: false })
-    await expect(store.write([insertOf()])).rejects.toMatchObject({
-      code: 'ERR_SESSION_WRONG_TABLE',
-    })
+    const uses = [
+      () => store.find(keys),
+      () => store.findFormer([newKey()]),
+      () => store.write([insertOf()]),
+      () => store.list({ userId: 'ada', limit: 1 }),
+      () => store.removeByUser('ada'),
+      () => store.removeExpired(1),
+    ]
+    for (const use of uses) await expect(use()).rejects.toMatchObject({ code: 'ERR_SESSION_WRONG_TABLE' })
+    // An app that may change the table brings it up to date meanwhile.
+    await storeAt(file).list({ limit: 1 })
+    expect(await store.find(keys)).toMatchObject([{ userId: 'ada' }])
   })
 
   it('may have another name, also in schema/sqlite.sql, and two tables stay apart', async () => {

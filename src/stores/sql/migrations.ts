@@ -2,7 +2,10 @@
 export interface Migration {
   /** 1, 2, 3, … without gaps. */
   readonly version: number
-  /** Run in order. A database may be left after any of them, and another node be at the same, so each must bear being run again. */
+  /**
+   * Run in order. A database may be left after any of them, and another node be at the same, so each must bear being run again, as
+   * one does that adds a column or a key: what is there already is no error.
+   */
   readonly statements: readonly string[]
 }
 

@@ -10,6 +10,8 @@ export type MySQLValue = Buffer | number | null
 export class LostStatement extends Error {
   /** The milliseconds that it had, if it took longer; `undefined` if the connection failed. */
   readonly limit: number | undefined
+  /** Whether the database has answered since: then it is not away, and the statement itself may be what ended the connection. */
+  answeredSince = false
 
   constructor({ cause, limit }: { readonly cause?: unknown; readonly limit?: number }) {
     super(limit === undefined ? 'the connection was lost' : `a statement had no answer after ${limit} ms`, {

@@ -135,9 +135,15 @@ export function storedText(data: Uint8Array, idle: number, keepsake: Keepsake | 
   return text
 }
 
-/** Stands in the text of every session of this user, and hardly in any other. */
-export function traceOfUser(userId: string): Buffer {
-  return Buffer.from(`"coatcheck":{"userId":${JSON.stringify(escapedUserId(userId))},"publicId":"`)
+/**
+ * What stands in the text of every session of this user, and hardly in any other: the id alone; the id in its place; and that
+ * as MySQL writes it in a column of the type JSON, with spaces.
+ */
+export function tracesOfUser(userId: string): Buffer[] {
+  const id = JSON.stringify(escapedUserId(userId))
+  return [id, `"coatcheck":{"userId":${id},"publicId":"`, `"coatcheck": {"userId": ${id}, "publicId": "`].map(
+    (text) => Buffer.from(text),
+  )
 }
 
 function cookieFor(idle: number): object {
@@ -171,10 +177,10 @@ function sessionIn(bytes: Uint8Array): Record<string, unknown> | undefined {
 }
 
 /**
- * `undefined` for a session that is nested too deep for JSON.stringify, which on Node before 26 JSON.parse is not. Of what is stored
- * its data then is all, and the engine takes that for corrupt.
+ * What a session holds but for the keepsake. `undefined` for one that is nested too deep for JSON.stringify, which on Node before 26
+ * JSON.parse is not. Its data then is all that is stored, and the engine takes that for corrupt.
  */
-function textWithoutKeepsake(session: object | undefined): Buffer | undefined {
+export function textWithoutKeepsake(session: object | undefined): Buffer | undefined {
   try {
     return Buffer.from(JSON.stringify({ ...session, coatcheck: undefined }))
   } catch {

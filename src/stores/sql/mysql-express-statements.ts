@@ -17,6 +17,14 @@ export interface MySQLColumns {
   readonly data?: string | undefined
 }
 
+/** What is listed, and how many. */
+interface ListOptions {
+  readonly sorted: boolean
+  readonly containing: boolean
+  readonly after: boolean
+  readonly limit: number
+}
+
 const text = 'CONVERT(CAST(? AS BINARY) USING utf8mb4) COLLATE utf8mb4_bin'
 /** The end of time for a column of Unix seconds in 32 bits: the year 2106. */
 const lastSecond = 2 ** 32 - 1
@@ -48,16 +56,20 @@ export function expressStatements(table: string, columns: MySQLColumns = {}) {
       `CASE ${bytesOf(id)} ${`WHEN ? THEN ${value} `.repeat(size)}ELSE ${otherwise} END`
     return (
       `UPDATE ${sessions} SET ${expires} = IF(${fingerprint} = ${byId('?', '-1')}, ${expiry}, ` +
-      `${expires} + 18446744073709551615), ${data} = ${byId(text, data)} WHERE ${among(size)} AND ${live}`
+      `CAST(${expires} AS UNSIGNED) + 18446744073709551615), ${data} = ${byId(text, data)} WHERE ${among(size)} AND ${live}`
     )
   }
-  const contains = `LOCATE(CAST(? AS BINARY), ${bytesOf(data)}) > 0`
+  /** Any text of these, if also the first of them, which is a part of the others and settles it for most rows. */
+  const contains = (() => {
+    const text = `LOCATE(CAST(? AS BINARY), ${bytesOf(data)}) > 0`
+    return `${text} AND (${text} OR ${text})`
+  })()
   const rows =
     `SELECT ${bytesOf(id)} AS id_bytes, ${bytesOf(data)} AS data_bytes, ${expires} AS expires_at, ` +
     `${fingerprint} AS fingerprint, ${now} AS read_at FROM ${sessions}`
 
   return {
-    find: bySize((size) => `${rows} WHERE ${among(size)} AND ${live}`),
+    find: bySize((size) => `${rows} WHERE ${among(size)} AND ${live} LIMIT ${size}`),
     insert: bySize(
       (size) =>
         `INSERT INTO ${sessions} (${id}, ${expires}, ${data}) VALUES ` +
@@ -82,9 +94,13 @@ export function expressStatements(table: string, columns: MySQLColumns = {}) {
     removeThoseExpired: bySize((size) => `DELETE FROM ${sessions} WHERE ${among(size)} AND ${dead}`),
     expired: (limit: number) =>
       `SELECT ${bytesOf(id)} AS id_bytes FROM ${sessions} WHERE ${dead} LIMIT ${limit}`,
-    list: (options: { readonly containing: boolean; readonly after: boolean; readonly limit: number }) =>
+    /** In the order of the bytes of UTF-8. @param options.sorted whether the ids' own order is that one */
+    list: (options: ListOptions) =>
       `${rows} WHERE ${live}${options.after ? ` AND ${id} > ${text}` : ''}` +
-      `${options.containing ? ` AND ${contains}` : ''} ORDER BY ${id} LIMIT ${options.limit}`,
+      `${options.containing ? ` AND ${contains}` : ''} ORDER BY ` +
+      `${options.sorted ? id : `CONVERT(${id} USING utf8mb4) COLLATE utf8mb4_bin`} LIMIT ${options.limit}`,
+    /** The collation of the ids, also of no rows. */
+    collation: `SELECT COLLATION(MIN(${id})) AS name FROM ${sessions}`,
     tableIsThere: `SELECT 1 FROM ${sessions} LIMIT 0`,
     /** To the letter the table that express-mysql-session makes. */
     createTable: `CREATE TABLE IF NOT EXISTS ${sessions} (

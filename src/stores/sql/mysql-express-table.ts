@@ -1,13 +1,14 @@
 import type { SessionKey, SessionRecord } from '../../core/record.ts'
 import type { ListQuery, Page, SessionWrite, WriteResult } from '../../core/store.ts'
 import { largestBatch, padded, parts } from './batch-size.ts'
-import { ExpressRecord, keyOfRow, mayBeThere, traceOfUser } from './mysql-express-record.ts'
+import { ExpressRecord, keyOfRow, mayBeThere, tracesOfUser } from './mysql-express-record.ts'
 import type { ExpressStatements } from './mysql-express-statements.ts'
 import { ExpressWriter } from './mysql-express-writer.ts'
 import { isDenied } from './mysql-layout.ts'
 import type { MySQLLayout } from './mysql-layout.ts'
 import { type TableLock, underLock } from './mysql-lock.ts'
-import { change, errorNumber, numberOf, select } from './mysql-pool.ts'
+import { errorNumber } from './mysql-error-codes.ts'
+import { change, numberOf, select } from './mysql-pool.ts'
 import type { MySQLClient } from './mysql-pool.ts'
 
 /** How many of a user's sessions are read at a time. */
@@ -16,16 +17,19 @@ const userBatch = 500
 /** The layout of express-mysql-session, on its own table: keys are the session ids, data is the session as JSON. */
 export class ExpressTable implements MySQLLayout {
   readonly keyedBy = 'token'
+  readonly tables: readonly string[]
   readonly missingTable: string
   readonly wrongTable: string
   readonly #client: MySQLClient
   readonly #sql: ExpressStatements
   readonly #writer: ExpressWriter
   readonly #sweepLock: TableLock
+  #sorted: boolean | undefined
 
   constructor(client: MySQLClient, sql: ExpressStatements, table: string) {
     this.#client = client
     this.#sql = sql
+    this.tables = [table.slice(table.lastIndexOf('.') + 1)]
     this.#sweepLock = { table, purpose: 'sweep' }
     this.#writer = new ExpressWriter(client, sql, (keys) => this.#records(keys))
     this.missingTable = `The table ${table} is not in the database. Name the one that express-mysql-session uses (table), or leave out createTable: false and let a user who may create tables start the app once.`
@@ -55,7 +59,7 @@ export class ExpressTable implements MySQLLayout {
 
   /** Looks again until none is left: one that is rotated meanwhile is found under its new id. */
   async removeByUser(userId: string, except?: string): Promise<number> {
-    const trace = traceOfUser(userId)
+    const traces = tracesOfUser(userId)
     let removed = 0
     for (;;) {
       const keys = await this.#keysOf(userId, except)
@@ -63,7 +67,7 @@ export class ExpressTable implements MySQLLayout {
       for (const part of parts(keys, largestBatch)) {
         const values = padded(part).map((key) => Buffer.from(key))
         const sql = this.#sql.removeThoseThatContain(values.length)
-        removed += await change(this.#client, sql, [...values, trace])
+        removed += await change(this.#client, sql, [...values, ...traces])
       }
     }
   }
@@ -123,12 +127,27 @@ export class ExpressTable implements MySQLLayout {
   }
 
   async #listed({ userId, after, limit }: ListQuery): Promise<ExpressRecord[]> {
-    const sql = this.#sql.list({ containing: userId !== undefined, after: after !== undefined, limit })
+    const sorted = await this.#isSorted()
+    const sql = this.#sql.list({
+      sorted,
+      containing: userId !== undefined,
+      after: after !== undefined,
+      limit,
+    })
     const values = [
       after === undefined ? [] : Buffer.from(after),
-      userId === undefined ? [] : traceOfUser(userId),
+      userId === undefined ? [] : tracesOfUser(userId),
     ]
     return (await select(this.#client, sql, values.flat())).map((row) => new ExpressRecord(row))
+  }
+
+  /** Whether the table keeps its ids in the order of their bytes. It is asked once: only then does the primary key serve. */
+  async #isSorted(): Promise<boolean> {
+    if (this.#sorted === undefined) {
+      const [row] = await select(this.#client, this.#sql.collation)
+      this.#sorted = /^(utf8\w*_|ascii_)?bin(ary)?$/.test(String(row?.['name']))
+    }
+    return this.#sorted
   }
 }
 

@@ -1,4 +1,5 @@
-import { errorNumber, numberOf } from './mysql-pool.ts'
+import { errorNumber } from './mysql-error-codes.ts'
+import { numberOf } from './mysql-pool.ts'
 
 /** What came of a statement that is to create one key: `exists` if that is taken. */
 export async function doneOrExists(sent: Promise<unknown>): Promise<'done' | 'exists'> {

@@ -1,6 +1,7 @@
 import type { SessionKey, SessionRecord } from '../../core/record.ts'
 import type { ListQuery, Page, SessionWrite, WriteResult } from '../../core/store.ts'
-import { errorNumber, numberOf } from './mysql-pool.ts'
+import { errorNumber } from './mysql-error-codes.ts'
+import { numberOf } from './mysql-pool.ts'
 
 /**
  * How sessions lie in a table: what `MySQLStore` is over it. The store sees to the options, to the errors and to the
@@ -16,6 +17,8 @@ export interface MySQLLayout {
   removeExpired(limit: number): Promise<number>
   /** Makes the table, or brings it up to date; nothing if it is as it should be. May run in many processes at once. */
   makeTable(): Promise<void>
+  /** The names of its tables, without that of a database. */
+  readonly tables: readonly string[]
   /** What a missing table means here, and what to do about it. */
   readonly missingTable: string
   /** What a table that lacks a column means here, and what to do about it. */

@@ -8,7 +8,8 @@ import { latestVersion, migrate } from './migrations.ts'
 import { isDenied } from './mysql-layout.ts'
 import type { MySQLLayout } from './mysql-layout.ts'
 import { type TableLock, underLock } from './mysql-lock.ts'
-import { change, errorNumber, numberOf, select } from './mysql-pool.ts'
+import { errorNumber } from './mysql-error-codes.ts'
+import { change, numberOf, select } from './mysql-pool.ts'
 import type { MySQLClient } from './mysql-pool.ts'
 import { bytesOfKey, formerKeyOfRow, formerRecordOf, keyOfRow, recordOf } from './mysql-record.ts'
 import { migrationsTable, mysqlMigrations } from './mysql-statements.ts'
@@ -22,6 +23,7 @@ const migrationSeconds = 60
 /** The layout of our own: keys are hashes, every field has its column, and the versions of the table are recorded. */
 export class OwnTable implements MySQLLayout {
   readonly keyedBy = undefined
+  readonly tables: readonly string[]
   readonly missingTable: string
   readonly wrongTable: string
   readonly #client: MySQLClient
@@ -33,6 +35,7 @@ export class OwnTable implements MySQLLayout {
   constructor(client: MySQLClient, sql: MySQLStatements, table: string) {
     this.#client = client
     this.#table = table
+    this.tables = [table, 'coatcheck_migrations']
     this.#sql = sql
     this.#writer = new MySQLWriter(client, sql)
     this.missingTable = `The table ${table} or coatcheck_migrations is not in the database. Run schema/mysql.sql of the coatcheck package, also where coatcheck_migrations says that the table was made; or leave out createTable: false and let a user who may create tables start the app once.`
@@ -110,7 +113,7 @@ export class OwnTable implements MySQLLayout {
           if (!(await this.#isThere(connection))) await change(connection, this.#sql.forgetVersions)
           await migrate(migrations, {
             recordedVersion: () => this.#recordedVersion(connection),
-            run: async (statement) => void (await change(connection, statement, [], Infinity)),
+            run: (statement) => carryOutStep(connection, statement),
             record: async (version) => void (await change(connection, this.#sql.recordVersion, [version])),
           })
           return true
@@ -153,5 +156,15 @@ export class OwnTable implements MySQLLayout {
       if (number === errorNumber.missingTable || number === errorNumber.deniedTable) return 0
       throw error
     }
+  }
+}
+
+/** A step of a migration that was begun before: no statement that adds a column or a key can say IF NOT EXISTS on MySQL. */
+async function carryOutStep(via: MySQLClient, statement: string): Promise<void> {
+  try {
+    await change(via, statement, [], Infinity)
+  } catch (error) {
+    const number = numberOf(error)
+    if (number !== errorNumber.duplicateColumn && number !== errorNumber.duplicateKeyName) throw error
   }
 }

@@ -3,10 +3,12 @@ import { select } from './mysql-pool.ts'
 import type { MySQLClient } from './mysql-pool.ts'
 
 /**
- * Bytes of data that go in one statement without a question: with all that a statement has besides, below the 1 MiB that is
+ * Bytes of data that several sessions have in one statement: with all that a statement has besides, below the 1 MiB that is
  * the lowest `max_allowed_packet` any server comes with. What is larger goes alone.
  */
 export const mostBytes = 960 * 1024
+/** Bytes of one session's data that go without a question about the server's own limit: more than sessions have. */
+const unasked = 64 * 1024
 /** What a statement on one session has besides its data. */
 const besides = 4 * 1024
 
@@ -17,7 +19,7 @@ const besides = 4 * 1024
  * @throws (by the promise) ERR_SESSION_TOO_LARGE
  */
 export async function assertTaken(client: MySQLClient, data: Uint8Array): Promise<void> {
-  if (data.length <= mostBytes) return
+  if (data.length <= unasked) return
   const [row] = await select(client, 'SELECT @@max_allowed_packet AS most')
   const most = Number(row?.['most']) - besides
   if (data.length <= most) return

@@ -3,7 +3,7 @@ import type { SessionKey } from '../../core/record.ts'
 import type { SessionWrite, WriteResult } from '../../core/store.ts'
 import { NoFreeConnection } from './mysql-client.ts'
 import { LostStatement } from './mysql-connection.ts'
-import { refusalOf } from './mysql-errors.ts'
+import { classifyMySQLError } from './mysql-errors.ts'
 
 /** What became of the writes of a batch so far. */
 export type Results = Map<SessionKey, WriteResult | Error>
@@ -49,7 +49,7 @@ function fail(part: readonly SessionWrite[], results: Results, error: Error): vo
  * which then undoes all of it. After a lost connection nobody knows what took effect.
  */
 function isRefusal(error: unknown): boolean {
-  return error instanceof SessionError || refusalOf(error).kind === 'data'
+  return error instanceof SessionError || classifyMySQLError(error).kind === 'data'
 }
 
 /**
@@ -59,7 +59,7 @@ function isRefusal(error: unknown): boolean {
 function failsAllAlike(error: unknown): boolean {
   if (error instanceof NoFreeConnection) return true
   if (error instanceof LostStatement) return error.limit !== undefined
-  const { kind, isListed } = refusalOf(error)
+  const { kind, isListed } = classifyMySQLError(error)
   if (kind === 'configuration') return isListed
   return (
     error instanceof Error && 'syscall' in error && ['connect', 'getaddrinfo'].includes(String(error.syscall))

@@ -2,20 +2,11 @@ import type { ResultSetHeader, RowDataPacket } from 'mysql2'
 import { wait } from '../../core/scheduling.ts'
 import type { MySQLClient } from './mysql-client.ts'
 import { isLost, type MySQLValue, numberOf } from './mysql-connection.ts'
+import { errorNumber } from './mysql-error-codes.ts'
+import { classifyMySQLError } from './mysql-errors.ts'
 
 export type { MySQLClient } from './mysql-client.ts'
 export { type MySQLValue, numberOf } from './mysql-connection.ts'
-
-/** The server's own numbers for what it says no with. */
-export const errorNumber = {
-  duplicateKey: 1062,
-  unknownColumn: 1054,
-  syntax: 1064,
-  missingTable: 1146,
-  outOfRange: 1690,
-  deniedDatabase: 1044,
-  deniedTable: 1142,
-} as const
 
 /** @param longer milliseconds that it may take beyond the limit of all statements */
 export async function select(
@@ -51,11 +42,13 @@ function onceMoreIfLost<Answer>(send: () => Promise<Answer>): (error: unknown) =
 }
 
 /**
- * Errors after which a statement may be sent again, because the server undid it or never began it. In order: deadlock, lock
- * wait too long, record changed since the last read (MariaDB), cluster node not ready, table of a prepared statement changed,
- * deadlock of named locks, conflict within a group of servers, row locked. Each statement stands alone in its transaction.
+ * Whether a statement may be sent again, because the server said that it undid it or never began it: others were in the way, or this
+ * node of a cluster was not ready. Each statement stands alone in its transaction. What a lost connection did is not known, so that is none.
  */
-const undone = new Set([1213, 1205, 1020, 1047, 1615, 3058, 3101, 3572])
+export function isWorthAnotherTry(error: unknown): boolean {
+  return classifyMySQLError(error).kind === 'busy' || numberOf(error) === errorNumber.nodeNotReady
+}
+
 const mostTries = 5
 
 async function sendUntilTaken(
@@ -68,7 +61,7 @@ async function sendUntilTaken(
     try {
       return await via.execute(sql, values, longer)
     } catch (error) {
-      if (!undone.has(numberOf(error)) || tried === mostTries) throw error
+      if (!isWorthAnotherTry(error) || tried === mostTries) throw error
       await wait(Math.random() * 10 * 2 ** tried)
     }
   }

@@ -36,6 +36,8 @@ export async function settle(
       const result = resultOfSecond(write, sent[index]!)
       if (result !== 'unknown') settled.set(write.key, result)
     })
+    for (const result of [...results, ...sent])
+      if (result instanceof LostStatement) result.answeredSince = true
   } catch {
     // There is still no way to the database: then nobody knows, and the first failure stands.
   }

@@ -7,6 +7,8 @@ import { largestBatch } from './batch-size.ts'
  * Time is milliseconds since the epoch by the database's clock. UTC_TIMESTAMP heeds neither time zones nor
  * daylight saving, unlike NOW(): in autumn that has two moments for 02:30, and UNIX_TIMESTAMP takes one.
  *
+ * Each SELECT says how many rows it is for, because a server may have a sql_select_limit that is lower.
+ *
  * Markers stand only where MySQL takes their type from a column or a number beside them. One in the
  * select list of a derived table would be taken for a text of at most 65,535 bytes there, which spoils `data`.
  */
@@ -34,12 +36,12 @@ const forgetFormer = ['key', 'data']
 export function mysqlStatements(table: string) {
   const sessions = `\`${table}\``
   const find = (size: number) =>
-    `SELECT ${columns}, ${now} AS read_at FROM ${sessions} WHERE session_key IN (${repeat('?', size)}) AND ${live}`
+    `SELECT ${columns}, ${now} AS read_at FROM ${sessions} WHERE session_key IN (${repeat('?', size)}) AND ${live} LIMIT ${size}`
   const findFormer = (size: number) =>
     `SELECT ${columns}, ${now} AS read_at, former_key, former_user_id, former_authenticated_at, former_data ` +
-    `FROM ${sessions} WHERE former_key IN (${repeat('?', size)}) AND former_until > ${now} AND ${live}`
+    `FROM ${sessions} WHERE former_key IN (${repeat('?', size)}) AND former_until > ${now} AND ${live} LIMIT ${size}`
   const versions = (size: number) =>
-    `SELECT session_key, version FROM ${sessions} WHERE session_key IN (${repeat('?', size)}) AND ${live}`
+    `SELECT session_key, version FROM ${sessions} WHERE session_key IN (${repeat('?', size)}) AND ${live} LIMIT ${size}`
   const insert = (size: number) =>
     `INSERT INTO ${sessions} (${columns}, sweep_at) VALUES ` +
     repeat(`(?, ?, ?, IF(? = 1, ${now}, NULL), ?, 1, ${now}, ${now}, ${now} + ?, expires_at)`, size)

@@ -2,7 +2,7 @@ import type { Connection, Pool, PoolOptions } from 'mysql2'
 import type { Connection as PromiseConnection, Pool as PromisePool } from 'mysql2/promise'
 import { optionError } from '../../core/errors.ts'
 import { driver } from './mysql-driver.ts'
-import { optionsOfURL, refuseUnknownPoolOptions, resolvePoolOptions } from './mysql-options.ts'
+import { refuseUnknownPoolOptions, resolvePoolOptions } from './mysql-options.ts'
 
 /** What a `MySQLStore` is made from. */
 export type MySQLTarget =
@@ -24,7 +24,7 @@ export function openTarget(target: MySQLTarget, connectTimeout?: number): Opened
     const given = driversOwn(target)
     if (given) return { target: given, close: async () => undefined }
   }
-  const options = typeof target === 'object' && target !== null ? optionsGiven(target) : optionsOfURL(target)
+  const options = typeof target === 'object' && target !== null ? optionsGiven(target) : { uri: target ?? '' }
   const pool = newPool(options, connectTimeout)
   // A server may be set to leave it off. Once a connection; should it fail, the first change there tells.
   pool.on('connection', (connection) => connection.query('SET autocommit = 1', () => {}))

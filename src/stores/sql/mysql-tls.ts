@@ -1,6 +1,9 @@
+import { X509Certificate } from 'node:crypto'
 import { isIP } from 'node:net'
+import { createSecureContext, type SecureContextOptions } from 'node:tls'
 import type { SslOptions } from 'mysql2'
-import { optionError, refuseUnknownOptions, SessionError } from '../../core/errors.ts'
+import { optionError, refuseUnknownOptions } from '../../core/errors.ts'
+import { codeShown } from '../../core/store-failure.ts'
 import { driver } from './mysql-driver.ts'
 
 /** What mysql2 reads in `ssl`. Its types have two more, `pfx` and `crl`, without effect. */
@@ -12,7 +15,7 @@ const sslOptions = [
 export const askForTLS = 'Ask for TLS by ?ssl=true in DATABASE_URL, or by ssl: true in pool options'
 
 const onlyTheAuthority =
-  'To verify only who signed the certificate, say so: ?ssl={"verifyIdentity":false} in DATABASE_URL, ssl: { verifyIdentity: false } in pool options.'
+  'To verify only who signed the certificate, say so: ?ssl={"verifyIdentity":false} in DATABASE_URL, ssl: { verifyIdentity: false } in pool options'
 
 /**
  * The driver's `ssl` for what the app gave. It verifies who signed the server's certificate, and that the certificate
@@ -29,10 +32,24 @@ export function verifiedTLS(ssl: unknown, host: string | undefined): SslOptions 
   // The driver hands no IP address to Node's check, which then looks for "localhost" in the certificate.
   if (rejectUnauthorized && verifyIdentity && isIP(host?.replace(/^\[|\]$/g, '') ?? '') !== 0) {
     throw optionError(
-      `DATABASE_URL or the pool options name the database's host by an IP address, for which the mysql2 driver cannot verify a certificate. Give the host name that is in the certificate. ${onlyTheAuthority}`,
+      `DATABASE_URL or the pool options name the database's host by an IP address, for which the mysql2 driver cannot verify a certificate. Give the host name that is in the certificate. ${onlyTheAuthority}.`,
     )
   }
+  assertUsable(given)
   return { ...given, rejectUnauthorized, verifyIdentity }
+}
+
+/** Else each connection would fail, as if the database were away. */
+function assertUsable(options: SslOptions): void {
+  try {
+    createSecureContext(options as SecureContextOptions)
+    // Node takes an authority that is none without a word, and then trusts nobody.
+    for (const authority of [options.ca ?? []].flat()) new X509Certificate(authority)
+  } catch (error) {
+    throw optionError(
+      `ssl is none that Node can connect by${codeShown(error)}. Check its certificates and keys, which are texts in PEM, and its versions and ciphers.`,
+    )
+  }
 }
 
 /**
@@ -47,7 +64,10 @@ export function tlsOptions(ssl: unknown): SslOptions {
     )
   }
   refuseUnknownOptions('ssl', options, sslOptions)
-  return options
+  // With what it inherits: a copy would lose that.
+  return Object.fromEntries(
+    sslOptions.filter((name) => name in options).map((name) => [name, Reflect.get(options, name)]),
+  )
 }
 
 function profile(name: string): unknown {
@@ -61,21 +81,25 @@ function profile(name: string): unknown {
   }
 }
 
-/** What is wrong between this app and its server's TLS; `undefined` for any other error. Status 500: waiting does not help. */
-export function untrustedServer(error: unknown): SessionError | undefined {
-  const message = messageFor(error)
-  return message === undefined ? undefined : new SessionError('ERR_SESSION_OPTION', message, { cause: error })
-}
-
-function messageFor(error: unknown): string | undefined {
-  if (!(error instanceof Error) || !('code' in error)) return undefined
-  if (error.code === 'HANDSHAKE_NO_SSL_SUPPORT') {
-    return 'The database offers no TLS, and ssl asks for it. Turn TLS on in the database; leave ssl out only where the network between is trusted.'
-  }
-  // The driver's code for all that ends a handshake. A connection that was merely lost has a port or a system call.
-  if (error.code !== 'HANDSHAKE_SSL_ERROR' || 'port' in error || 'syscall' in error) return undefined
+/** Why a handshake was refused, and what to do; `undefined` for any other error. The driver puts a code of its own over that of Node. */
+export function refusedTLS(error: unknown): { readonly what: string; readonly cure: string } | undefined {
+  if (!(error instanceof Error && 'code' in error) || error.code !== 'HANDSHAKE_SSL_ERROR') return undefined
+  // A connection that was merely lost has a port or a system call.
+  if ('port' in error || 'syscall' in error) return undefined
   if ('cert' in error) {
-    return `The database's certificate is for another host. Connect to the host name that is in the certificate, or give the database a certificate for the name that you use. ${onlyTheAuthority}`
+    return {
+      what: "the database's certificate is for another host",
+      cure: `Connect to the host name that is in the certificate, or give the database a certificate for the name that you use. ${onlyTheAuthority}`,
+    }
   }
-  return `The database's certificate is not trusted (${error.message}). If an authority of your own signed it, give that one's certificate: ?ssl-ca=/path/to/ca.pem in DATABASE_URL, ssl: { ca } in pool options. Whoever is between app and database can read and change sessions if you do not verify it. To do so all the same, say so: ?ssl={"rejectUnauthorized":false} in DATABASE_URL, ssl: { rejectUnauthorized: false } in pool options.`
+  if ('library' in error) {
+    return {
+      what: 'the app and the database have no TLS version or cipher in common',
+      cure: 'Check minVersion, maxVersion and ciphers of ssl, and which versions the database takes. The cause of this error says more',
+    }
+  }
+  return {
+    what: "the database's certificate is not trusted. The cause of this error says why",
+    cure: 'If an authority of your own signed it, give that one\'s certificate: ?ssl-ca=/path/to/ca.pem in DATABASE_URL, ssl: { ca } in pool options. Whoever is between app and database can read and change sessions if you do not verify it. To do so all the same, say so: ?ssl={"rejectUnauthorized":false} in DATABASE_URL, ssl: { rejectUnauthorized: false } in pool options',
+  }
 }
