@@ -158,7 +158,7 @@ export class Sessions extends SessionEngine {
  * })
  */
 export function createSessions(options: SessionsOptions): Sessions {
-  const mistake = mistakenFor(options)
+  const mistake = mistakenFor(options, optionNames)
   if (mistake !== undefined) {
     throw optionError(`createSessions() was given ${mistake}. Write createSessions({ store, secret }).`)
   }
@@ -247,11 +247,11 @@ function resolveMerge(merge: Merge | undefined): Merge | undefined {
   return merge
 }
 
-function resolveCodec(codec: Codec = jsonCodec): Codec {
-  if (typeof codec.encode !== 'function' || typeof codec.decode !== 'function') {
+function resolveCodec(codec: Partial<Codec> | null = jsonCodec): Codec {
+  if (typeof codec?.encode !== 'function' || typeof codec.decode !== 'function') {
     throw optionError('codec must have the functions encode and decode.')
   }
-  return codec
+  return codec as Codec
 }
 
 function resolveEncryption(options: SessionsOptions): Encryption | undefined {

@@ -5,7 +5,7 @@ import type { RequestSession, SessionData, WithoutReservedNames } from '../core/
 import { Cookie } from '../express-session/cookie.ts'
 import { ExpressStore } from '../express-session/express-store.ts'
 import { MemoryStore } from '../express-session/memory-store.ts'
-import type { SessionOptions } from '../express-session/options.ts'
+import { type SessionOptions, sessionOptionNames } from '../express-session/options.ts'
 import { Session } from '../express-session/session.ts'
 import { Store } from '../express-session/store.ts'
 import type { ExchangeContext } from '../http/exchange.ts'
@@ -139,7 +139,7 @@ function session(
   if (given instanceof Sessions) return sessionOf(given, options)
   // express-session takes nothing at all, for apps whose secret cookie-parser has.
   const old = given ?? {}
-  const mistake = mistakenFor(old)
+  const mistake = mistakenFor(old, sessionOptionNames)
   if (mistake === undefined) return expressSession(old)
   // This copy's own are an instance of its class.
   const what = mistake === 'sessions' ? 'sessions that another copy of this package made' : mistake

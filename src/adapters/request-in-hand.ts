@@ -122,10 +122,11 @@ export class RequestInHand implements ExchangeRequest {
 
 /** Nobody need be trusted for it: it only decides about a warning. */
 function hostOf({ headers }: IncomingMessage): string | undefined {
-  const host = headers['x-forwarded-host'] ?? headers.host ?? headers[':authority']
-  return host === undefined
-    ? undefined
-    : String(host).split(',', 1)[0]!.trim().replace(/:\d+$/, '').toLowerCase()
+  const given = headers['x-forwarded-host'] ?? headers.host ?? headers[':authority']
+  if (given === undefined) return undefined
+  const host = String(given).split(',', 1)[0]!.trim().toLowerCase()
+  // The port may be empty. An address of IPv6 has colons of its own, within brackets or without a port.
+  return host.replace(/^(\[.*\]|[^:]*):\d*$/, '$1')
 }
 
 /**

@@ -1,21 +1,20 @@
-import { optionError } from './errors.ts'
+import { isOptions, kindOf, optionError } from './errors.ts'
 import type { SessionStore } from './store.ts'
 
 /**
  * What a value is that cannot be an object of options: for a message that says what to write instead. Never the value
  * itself, which may be a secret.
  *
+ * @param known the names of the options. Left out: it may be any other object
  * @returns `undefined` if it may be options
  */
-export function mistakenFor(given: unknown): string | undefined {
+export function mistakenFor(given: unknown, known?: readonly string[]): string | undefined {
   if (given === undefined || given === null) return 'nothing'
-  if (typeof given === 'string') return 'a text'
-  if (typeof given !== 'object') return `a ${typeof given}`
-  if (Array.isArray(given)) return 'an array'
+  if (typeof given !== 'object' || Array.isArray(given)) return kindOf(given)
   if (has(given, 'then')) return 'a promise'
   if (has(given, 'loadAs')) return 'sessions'
   if (isStore(given) || isExpressSessionStore(given)) return 'a store'
-  return undefined
+  return !known || isOptions(given, known) ? undefined : kindOf(given)
 }
 
 /** Whether it is a store of coatcheck's kind. */

@@ -52,21 +52,47 @@ export function optionError(message: string): SessionError {
   return new SessionError('ERR_SESSION_OPTION', message)
 }
 
-/** How a message shows a value that was given: text in quotes, all else as it prints. */
+/** How a message shows a value that was given: text in quotes, numbers and the like as they print, of all else its kind. */
 export function shown(value: unknown): string {
-  return typeof value === 'string' ? JSON.stringify(value) : String(value)
+  if (typeof value === 'string') return JSON.stringify(value)
+  const prints = (typeof value !== 'object' && typeof value !== 'function') || value === null
+  return prints ? String(value) : kindOf(value)
 }
 
-/** Throws if `options` has a name that is not in `known`: a misspelt option must not be silently without effect. */
-export function refuseUnknownOptions(what: string, options: object, known: readonly string[]): void {
-  if (typeof options !== 'object' || options === null) {
-    throw optionError(`The options of ${what} are an object, with any of these names: ${known.join(', ')}.`)
+/** What kind of value it is, for a message: never the value itself, which may be a secret. */
+export function kindOf(value: unknown): string {
+  if (value === null || value === undefined) return String(value)
+  if (typeof value === 'string') return 'a text'
+  if (typeof value !== 'object') return `a ${typeof value}`
+  if (Array.isArray(value)) return 'an array'
+  const tag = Object.prototype.toString.call(value).slice('[object '.length, -1)
+  return tag === 'Object' ? 'an object' : `a ${tag}`
+}
+
+/**
+ * Throws if `options` is no object of options, such as a number, or has a name that is not in `known`: what was given for
+ * an option must not be silently without effect.
+ */
+export function refuseUnknownOptions(what: string, options: unknown, known: readonly string[]): void {
+  if (!isOptions(options, known)) {
+    throw optionError(
+      `${what} was given ${kindOf(options)}, and takes an object of options: { ${known[0]}: … }. Its options are ${known.join(', ')}.`,
+    )
   }
   for (const name of Object.keys(options)) {
     if (!known.includes(name)) {
       throw optionError(`${what} has no option "${name}". Its options are ${known.join(', ')}.`)
     }
   }
+}
+
+/** Whether it is a plain object, or one of a class of the app's own that has any of the options. A Map or a Date is neither. */
+export function isOptions(given: unknown, known: readonly string[]): given is object {
+  if (typeof given !== 'object' || given === null || Array.isArray(given)) return false
+  const prototype = Object.getPrototypeOf(given) as object | null
+  // Object.prototype, that of another realm as well.
+  const isPlain = prototype === null || Object.getPrototypeOf(prototype) === null
+  return isPlain || known.some((name) => name in given)
 }
 
 /** The store did not answer in time. Status 503. What it was to write may be stored all the same. */

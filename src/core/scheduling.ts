@@ -5,7 +5,8 @@ import * as waits from 'node:timers/promises'
  * What schedules, as it was when this module was loaded. Test tools put fakes in place of these functions that stand still, and a
  * request that waited for one would never be answered. `Date` is not among them: tests fake it on purpose, to let sessions expire.
  *
- * Timers come from Node's modules, which most tools leave alone even where they fake the globals before the package is loaded.
+ * Timers come from Node's modules, which most tools leave alone even where they fake the globals before the package is loaded. Sinon
+ * (`@sinonjs/fake-timers`) replaces them there too, and leaves nothing to take instead.
  */
 
 export const setTimeout = timers.setTimeout

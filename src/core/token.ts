@@ -72,12 +72,12 @@ export class Signer {
     const given = Array.isArray(secrets)
       ? (secrets as readonly (Secret | KeyObject | undefined)[])
       : [secrets as Secret]
-    if (!given[0]) {
+    if (isEmpty(given[0])) {
       throw optionError(
         'secret is missing; is its environment variable set? Give 32 random bytes, the same in every app, such as `openssl rand -base64 32` prints, by process.env.SESSION_SECRET. In a list the first one signs, so it must be set.',
       )
     }
-    this.#keys = given.filter((secret) => secret !== undefined && !isEmpty(secret)).map(secretKey)
+    this.#keys = given.filter((secret) => !isEmpty(secret)).map(secretKey)
   }
 
   sign(token: string): string {
@@ -104,14 +104,18 @@ export class Signer {
   }
 }
 
-function isEmpty(secret: Secret | KeyObject | null): boolean {
-  return secret === null || (!(secret instanceof KeyObject) && secret.length === 0)
+/** Left out, as by an environment variable that is not set. All else that is no key is refused by its type. */
+function isEmpty(secret: unknown): boolean {
+  if (secret instanceof Uint8Array) return secret.length === 0
+  return secret === undefined || secret === null || secret === ''
 }
 
 function secretKey(secret: unknown): HmacKey {
   if (secret instanceof KeyObject) return new HmacKey(secret.export())
   if (typeof secret !== 'string' && !(secret instanceof Uint8Array)) {
-    throw optionError('secret must be a text, a Buffer, or a list of those.')
+    throw optionError(
+      `secret must be a text, a Buffer, or a list of those. One is of the type ${typeof secret}.`,
+    )
   }
   const bytes = Buffer.from(secret as string)
   if (bytes.length < shortestSecret) {

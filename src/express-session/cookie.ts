@@ -44,10 +44,7 @@ export class Cookie {
     this.httpOnly = true
     if (options) {
       if (typeof options !== 'object') throw new TypeError('argument options must be a object')
-      // Inherited ones too: options are often made with Object.create(defaults).
-      for (const name in options) {
-        if (!ownNames.has(name)) (this as Record<string, unknown>)[name] = options[name as 'path']
-      }
+      assign(this, options)
     }
     this.originalMaxAge ??= this.maxAge
   }
@@ -95,6 +92,35 @@ export class Cookie {
   toJSON() {
     return this.data
   }
+}
+
+function assign(cookie: Cookie, attributes: object): void {
+  // Inherited ones too: options are often made with Object.create(defaults).
+  for (const name in attributes) {
+    if (!ownNames.has(name)) (cookie as object as Record<string, unknown>)[name] = attributes[name as never]
+  }
+}
+
+/**
+ * Gives a cookie attributes as a session's JSON has them: `expires` is text, and `originalMaxAge` the whole length of life.
+ * @throws TypeError if `maxAge` is neither a number nor a Date
+ */
+export function assignStored(cookie: Cookie, stored: object): Cookie {
+  assign(cookie, stored)
+  const { expires, originalMaxAge } = stored as { expires?: unknown; originalMaxAge?: number | null }
+  if (typeof expires === 'string') cookie.expires = new Date(expires)
+  // As it was, not the part of it that is left.
+  if (originalMaxAge !== undefined) cookie.originalMaxAge = originalMaxAge
+  return cookie
+}
+
+/** Whether a cookie can live for so long. Anything else in a row would fail every response to its holder. */
+export function isMaxAge(length: unknown): length is number | null {
+  return length === null || (typeof length === 'number' && isMoment(new Date(Date.now() + length)))
+}
+
+export function isMoment(date: Date): boolean {
+  return !Number.isNaN(date.getTime())
 }
 
 function remaining(moment: Date | boolean | null): number | null {

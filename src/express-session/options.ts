@@ -1,4 +1,5 @@
 import { createSecretKey, KeyObject, randomBytes } from 'node:crypto'
+import { isAnyArrayBuffer } from 'node:util/types'
 import { assertMayBeStore, isStore } from '../core/argument.ts'
 import { encryptionUnavailable } from '../core/encryption.ts'
 import { SessionEngine } from '../core/engine.ts'
@@ -100,7 +101,8 @@ export interface ResolvedOptions {
   signerFor(request: object): Signer | undefined
 }
 
-const optionNames = [
+/** The names of the options of `session(options)`. */
+export const sessionOptionNames = [
   'secret', 'store', 'cookie', 'genid', 'name', 'key', 'proxy', 'resave', 'rolling', 'saveUninitialized', 'unset',
   'lifetime', 'touchAfter', 'userOf', 'skip', 'whenUnavailable',
 ] as const // prettier-ignore
@@ -260,12 +262,7 @@ function signerOf(secrets: HmacKey | readonly HmacKey[]): Signer {
 
 function keyFrom(secret: HmacKey): KeyObject {
   if (secret instanceof KeyObject) return secret
-  const bytes =
-    typeof secret === 'string'
-      ? Buffer.from(secret)
-      : ArrayBuffer.isView(secret)
-        ? Buffer.from(secret.buffer, secret.byteOffset, secret.byteLength)
-        : Buffer.from(secret)
+  const bytes = bytesOf(secret)
   if (bytes.length < shortestSecret) {
     warnOnce(
       'COATCHECK_SHORT_SECRET',
@@ -275,13 +272,21 @@ function keyFrom(secret: HmacKey): KeyObject {
   return createSecretKey(bytes)
 }
 
+function bytesOf(secret: Exclude<HmacKey, KeyObject>): Buffer {
+  if (typeof secret === 'string') return Buffer.from(secret)
+  if (ArrayBuffer.isView(secret)) return Buffer.from(secret.buffer, secret.byteOffset, secret.byteLength)
+  if (isAnyArrayBuffer(secret)) return Buffer.from(secret)
+  // `Buffer.from` takes a list of texts for bytes of zero, which everybody can guess.
+  throw optionError('secret must be a text, bytes, a KeyObject, or a list of those.')
+}
+
 /** What createSessions refuses, older apps may have had for years: they are told, and go on. */
 function warnOfOptions(options: SessionOptions): void {
   for (const name of Object.keys(options)) {
-    if (!(optionNames as readonly string[]).includes(name)) {
+    if (!(sessionOptionNames as readonly string[]).includes(name)) {
       warnOnce(
         'COATCHECK_UNKNOWN_OPTION',
-        `session() has no option ${shown(name)}; it is without effect. Its options are ${optionNames.join(', ')}.`,
+        `session() has no option ${shown(name)}; it is without effect. Its options are ${sessionOptionNames.join(', ')}.`,
       )
     }
   }

@@ -5,8 +5,16 @@ import type { Lifetime } from '../core/store.ts'
 import type { UnitOfWork } from '../core/unit-of-work.ts'
 import type { UserRule } from '../core/user-of.ts'
 import type { CookiePolicy } from '../http/exchange.ts'
-import { Cookie, type CookieAttributes, cookieDomain, mergeCookie } from './cookie.ts'
-import type { ResolvedOptions } from './options.ts'
+import {
+  assignStored,
+  Cookie,
+  type CookieAttributes,
+  cookieDomain,
+  isMaxAge,
+  isMoment,
+  mergeCookie,
+} from './cookie.ts'
+import type { ResolvedOptions, SessionCookieOptions } from './options.ts'
 import { fillOwnData, ownData, Session } from './session.ts'
 import { plainJson, sameButForCookie } from './stored-text.ts'
 
@@ -49,6 +57,7 @@ export class RequestForm implements SessionForm, CookiePolicy {
   }
 
   dataOf(session: CoreSession): Data {
+    this.#adoptCookie()
     return session as unknown as Data
   }
 
@@ -114,6 +123,7 @@ export class RequestForm implements SessionForm, CookiePolicy {
   moveCookie(work: UnitOfWork): void {
     if (this.#cookieMoved || !work.session) return
     this.#cookieMoved = true
+    this.#adoptCookie()
     this.#session?.resetMaxAge()
   }
 
@@ -143,12 +153,22 @@ export class RequestForm implements SessionForm, CookiePolicy {
     return this.#modified && this.#session?.cookie.expires instanceof Date
   }
 
-  #newCookie(): Cookie {
-    const attributes = this.#options.cookieFor(this.#request)
-    const cookie = new Cookie(attributes as CookieAttributes)
-    if (attributes.secure === 'auto') cookie.secure = this.#secure
-    if (attributes.sameSite === 'auto') cookie.sameSite = this.#secure ? 'none' : 'lax'
+  /** @param assigned attributes that go over those of the configuration */
+  #newCookie(assigned?: object): Cookie {
+    const cookie = new Cookie(this.#options.cookieFor(this.#request) as CookieAttributes)
+    if (assigned) assignStored(cookie, assigned)
+    const { secure, sameSite } = cookie as SessionCookieOptions
+    if (secure === 'auto') cookie.secure = this.#secure
+    if (sameSite === 'auto') cookie.sameSite = this.#secure ? 'none' : 'lax'
     return cookie
+  }
+
+  /** Apps put a plain object in its place: attributes, or the cookie of a row as it was stored. */
+  #adoptCookie(): void {
+    const session = this.#session
+    const cookie: Partial<Cookie> | null | undefined = session?.cookie
+    if (typeof cookie !== 'object' || cookie === null || cookie.serialize) return
+    session!.cookie = this.#newCookie(cookie)
   }
 
   /** The attributes come from the configuration, never from the store: a row must not choose a Domain, or drop HttpOnly. */
@@ -162,17 +182,8 @@ export class RequestForm implements SessionForm, CookiePolicy {
   }
 }
 
-/** Whether a cookie can live for so long. Anything else in a row would fail every response to its holder. */
-function isMaxAge(length: unknown): length is number | null {
-  return length === null || (typeof length === 'number' && isMoment(new Date(Date.now() + length)))
-}
-
 function momentOf(expires: unknown): Date | boolean | null {
   if (typeof expires === 'boolean') return expires
   const moment = typeof expires === 'string' ? new Date(expires) : undefined
   return moment && isMoment(moment) ? moment : null
-}
-
-function isMoment(date: Date): boolean {
-  return !Number.isNaN(date.getTime())
 }

@@ -1,5 +1,5 @@
 import { EventEmitter } from 'node:events'
-import { Cookie } from './cookie.ts'
+import { assignStored, Cookie, isMaxAge, isMoment } from './cookie.ts'
 import { Session } from './session.ts'
 
 type Callback<Value = unknown> = (error?: unknown, value?: Value) => void
@@ -71,10 +71,14 @@ for (const [name, value] of Object.entries(members)) {
 /** The cookie of a session that was stored. One that is missing or malformed is as good as new. */
 function cookieFrom(stored: unknown): Cookie {
   if (typeof stored !== 'object' || stored === null) return new Cookie()
-  const { expires, originalMaxAge } = stored as { expires?: unknown; originalMaxAge?: number | null }
-  const cookie = new Cookie(stored)
-  if (typeof expires === 'string') cookie.expires = new Date(expires)
-  // As it was, not the part of it that is left.
-  cookie.originalMaxAge = originalMaxAge as number | null
-  return cookie
+  try {
+    const cookie = assignStored(new Cookie(), stored)
+    return isSound(cookie) ? cookie : new Cookie()
+  } catch {
+    return new Cookie()
+  }
+}
+
+function isSound({ originalMaxAge, expires }: Cookie): boolean {
+  return isMaxAge(originalMaxAge) && (expires instanceof Date ? isMoment(expires) : !expires)
 }

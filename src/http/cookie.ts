@@ -52,7 +52,8 @@ export class SessionCookie {
     refuseContradictions(options)
     this.secure = options.secure ?? 'auto'
     this.#name = options.name
-    this.#options = { ...options }
+    // By name: a copy by `...` would leave out what is inherited.
+    this.#options = Object.fromEntries(names.map((name) => [name, options[name]]))
     this.#maxAge = options.persistent
       ? Math.min(longestAge, absolute === undefined ? longestAge : Math.floor(absolute / 1000))
       : undefined

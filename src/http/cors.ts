@@ -74,7 +74,7 @@ const optionNames = [
 export function resolveCors<Request extends CorsRequest = CorsRequest>(
   options: CorsOptions<Request> = {},
 ): Cors<Request> {
-  const mistake = mistakenFor(options)
+  const mistake = mistakenFor(options, optionNames)
   if (mistake !== undefined) throw notCorsOptions(mistake)
   refuseUnknownOptions('cors', options, optionNames)
   const credentials = flag('credentials', options.credentials)
@@ -90,9 +90,10 @@ export function resolveCors<Request extends CorsRequest = CorsRequest>(
     }
   }
   return Object.freeze({
-    origin: Object.hasOwn(options, 'origin')
-      ? resolveOrigin(options.origin, credentials)
-      : resolveOrigin<Request>('*', credentials),
+    origin:
+      'origin' in options
+        ? resolveOrigin(options.origin, credentials)
+        : resolveOrigin<Request>('*', credentials),
     ...lists,
     credentials,
     maxAge: wholeSeconds(options.maxAge),

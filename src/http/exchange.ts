@@ -103,24 +103,33 @@ export class Exchange {
   /**
    * Stores what changed and says what to add to the response. Call it right before the headers go. Answers at
    * once, without a promise, if there is nothing to store.
-   * @throws (by the promise) what `UnitOfWork.commit` throws; the response must then be an error
+   * @throws (by the promise, never at once: `response.end` may be called where nothing catches) what `UnitOfWork.commit` throws, or
+   *   that the cookie cannot be made; the response must then be an error
    */
   finish(): ResponseChanges | undefined | Promise<ResponseChanges | undefined> {
-    // Finds out whether the token that is to be set again still leads to the session: a parallel request may have replaced it.
-    if (this.#setsAgain()) this.work.touch()
-    const commit = this.#commit()
-    return commit ? commit.then(() => this.#changes()) : this.#changes()
+    try {
+      // Finds out whether the token that is to be set again still leads to the session: a parallel request may have replaced it.
+      if (this.#setsAgain()) this.work.touch()
+      const commit = this.#commit()
+      return commit ? commit.then(() => this.#changes()) : this.#changes()
+    } catch (error) {
+      return Promise.reject(error as Error)
+    }
   }
 
   /**
    * What `finish` is going to say if the commit that it began goes well. For a response whose headers cannot wait for that.
-   * It never drops a cookie.
+   * It never drops a cookie. Nothing, if the cookie cannot be made: `finish` fails with that.
    */
   get expectedChanges(): ResponseChanges | undefined {
     const { work } = this
-    const isHeld = work.leadsFrom(work.id)
-    if (isHeld ? !this.#setsAgain() : work.isFormer || !work.session) return undefined
-    return this.#setting(work.id)
+    try {
+      const isHeld = work.leadsFrom(work.id)
+      if (isHeld ? !this.#setsAgain() : work.isFormer || !work.session) return undefined
+      return this.#setting(work.id)
+    } catch {
+      return undefined
+    }
   }
 
   /**
@@ -134,10 +143,10 @@ export class Exchange {
   #commit(): Promise<void> | undefined {
     try {
       this.#context.beforeCommit?.(this.work)
+      return this.work.commit()
     } catch (error) {
       return Promise.reject(error as Error)
     }
-    return this.work.commit()
   }
 
   #setsAgain(): boolean {

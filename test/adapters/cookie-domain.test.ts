@@ -122,6 +122,28 @@ describe.each(Object.entries(forms))('%s', (form, middlewareFor) => {
     ])
   })
 
+  test('reads a host whose port is empty, and an IPv6 address with brackets, with a port, or bare', async () => {
+    const domain = form === 'session(sessions)' ? 'five.localhost' : 'six.localhost'
+    const warnings = watchWarnings()
+    for (const [host, shown] of [
+      [`${domain}:`, undefined],
+      [`shop.${domain}:8080`, undefined],
+      ['[::1]:8080', '[::1]'],
+      ['[::1]:', '[::1]'],
+      ['[::1]', '[::1]'],
+      ['::1', '::1'],
+    ] as const) {
+      // Each domain is warned of once.
+      const own = `${Buffer.from(host).toString('hex')}.${domain}`
+      const port = await counter(middlewareFor(shown === undefined ? domain : own))
+      await fetch(`http://127.0.0.1:${port}/`, { headers: { 'x-forwarded-host': host } })
+      const told = warnings
+        .take('COATCHECK_OUTSIDE_DOMAIN')
+        .map((message) => /came to "(.*?)"/.exec(message)?.[1])
+      expect(told, host).toEqual(shown === undefined ? [] : [shown])
+    }
+  })
+
   test('goes by X-Forwarded-Host where a proxy changed Host', async () => {
     const domain = form === 'session(sessions)' ? 'three.localhost' : 'four.localhost'
     const warnings = watchWarnings()

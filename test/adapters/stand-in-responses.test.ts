@@ -182,3 +182,30 @@ describe.each(Object.entries(forms))('with %s, a stand-in for a response', (_for
     expect(nexts).toHaveLength(1)
   })
 })
+
+test.each([
+  ['before it is saved', false],
+  ['after it was saved', true],
+])(
+  'a handshake whose session has a cookie that cannot be made ends its connection alone: %s',
+  async (_when, save) => {
+    uncaught.length = 0
+    const response = standIn({})
+    const destroyed = vi.spyOn(response, 'destroy')
+    const request = { headers: {}, url: '/', method: 'GET', upgrade: true } as unknown as IncomingMessage
+    const store = new ExpressStore(new CommandedStore())
+    const cookie = () => ({ domain: 'a;b' })
+    const nexts: unknown[] = []
+    session({ store, secret, cookie })(request, response, (error) => {
+      nexts.push(error)
+      const bag = (request as unknown as { session: SessionBag }).session
+      bag.seen = 'yes'
+      const open = () => void response.writeHead(101)
+      if (save) bag.save(open)
+      else open()
+    })
+    await settle()
+    expect({ uncaught, nexts }).toEqual({ uncaught: [], nexts: [undefined] })
+    expect(destroyed).toHaveBeenCalledOnce()
+  },
+)

@@ -40,6 +40,8 @@ describe('session() says what to write when it is given', () => {
     ['a promise of sessions', Promise.resolve(sessions), /given a promise/],
     ['a secret', secret, /given a text/],
     ['a list', [store, secret], /given an array/],
+    ['a Map', new Map([['secret', secret]]), /given a Map/],
+    ['a Date', new Date(), /given a Date/],
     ['sessions of another copy of this package', { loadAs() {} }, /given sessions.*another copy/],
   ])('%s', (_name, given, what) => {
     const error = thrownBy(() => call(session, given))
@@ -79,6 +81,16 @@ describe('session() says what to write when it is given', () => {
   })
 })
 
+test.each<[string, unknown]>([
+  ['a number', 5],
+  ['null', null],
+  ['a Map', new Map()],
+  ['a function', () => true],
+])('session(sessions, options) says what it takes when it is given %s for options', (what, given) => {
+  const error = thrownBy(() => call(session, sessions, given))
+  expect(error).toMatchObject(refusal(new RegExp(`session was given ${what}.*skip, whenUnavailable, proxy`)))
+})
+
 describe('createSessions() says what to write when it is given', () => {
   test.each<[string, unknown, RegExp]>([
     ['a store', store, /given a store/],
@@ -107,6 +119,7 @@ describe('cors() says what to write when it is given', () => {
     ['createSessions itself', createSessions, /given createSessions itself/],
     ['a promise of sessions', Promise.resolve(sessions), /given a promise/],
     ['an origin', 'https://app.example.com', /given a text/],
+    ['a Map', new Map([['origin', 'https://app.example.com']]), /given a Map/],
     ['a list of origins', ['https://app.example.com'], /given an array/],
   ])('%s', (_name, given, what) => {
     const error = thrownBy(() => call(cors, given))

@@ -1,4 +1,5 @@
 import '../faked-timers.ts'
+import { runInNewContext } from 'node:vm'
 import { createSessions, MemoryStore, SessionError, type SessionsOptions, type SessionStore } from 'coatcheck'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { secret, WatchedStore } from './works.ts'
@@ -18,6 +19,36 @@ const wrong: [string, Record<string, unknown>, RegExp][] = [
     /lifetime has no option "rolling".*idle, absolute/,
   ],
   ['an unknown option of sweep', { sweep: { interval: 1 } }, /sweep has no option "interval".*every, batch/],
+  ['a number as the lifetime', { lifetime: 60_000 }, /lifetime was given a number.*\{ idle: … \}/],
+  ['a text as the lifetime', { lifetime: '30m' }, /lifetime was given a text.*\{ idle: … \}/],
+  ['a list as the lifetime', { lifetime: ['30m', '7d'] }, /lifetime was given an array.*\{ idle: … \}/],
+  ['true as the cookie', { cookie: true }, /cookie was given a boolean.*\{ name: … \}/],
+  ['a function as the cookie', { cookie: () => ({}) }, /cookie was given a function.*\{ name: … \}/],
+  ['a Map as the cookie', { cookie: new Map() }, /cookie was given a Map.*\{ name: … \}/],
+  ['true as the sweep', { sweep: true }, /sweep was given a boolean.*\{ every: … \}/],
+  [
+    'a number as the storeLimits',
+    { storeLimits: 5_000 },
+    /storeLimits was given a number.*\{ deadline: … \}/,
+  ],
+  ['a Date as the storeLimits', { storeLimits: new Date() }, /storeLimits was given a Date/],
+  [
+    'a number as sessionsPerUser',
+    { sessionsPerUser: 3 },
+    /sessionsPerUser was given a number.*\{ most: … \}/,
+  ],
+  ['null as sessionsPerUser', { sessionsPerUser: null }, /sessionsPerUser was given null/],
+  ['null as the codec', { codec: null }, /codec must have the functions/],
+  ['an object as touchAfter', { touchAfter: Object.create(null) }, /touchAfter must be.*not an object/],
+  ['an object as the size limit', { sizeLimit: Object.create(null) }, /sizeLimit must be.*not an object/],
+  [
+    'an object as rotationGrace',
+    { rotationGrace: Object.create(null) },
+    /rotationGrace must be.*not an object/,
+  ],
+  ['an object as userOf', { userOf: Object.create(null) }, /userOf must be.*not an object/],
+  ['an object as the encryption', { encryption: Object.create(null) }, /encryption takes.*not an object/],
+  ['a function as the size limit', { sizeLimit: () => 'hunter2' }, /sizeLimit must be.*not a function.$/],
   ['no store', { store: undefined }, /store is missing.*MySQLStore.*MemoryStore/],
   ['a store that is none', { store: { get() {}, set() {} } }, /store lacks find, findFormer, write, list/],
   ['no secret', { secret: undefined }, /secret is missing.*32 random bytes.*openssl rand.*SESSION_SECRET/],
@@ -168,6 +199,27 @@ describe('storeLimits', () => {
     expect(waiting).toHaveLength(queue)
     expect(find).not.toHaveBeenCalled()
   })
+})
+
+/** Options of a class of the app's own, some of them inherited, some worked out. */
+class Config {
+  idle = '30m'
+  get absolute() {
+    return '1h'
+  }
+}
+
+test.each<[string, object]>([
+  ['have no prototype', Object.assign(Object.create(null) as object, { idle: '30m', absolute: '1h' })],
+  ['are inherited', Object.create({ idle: '30m', absolute: '1h' }) as object],
+  ['are of a class of the app', new Config()],
+  ['are of another realm', runInNewContext("({ idle: '30m', absolute: '1h' })") as object],
+])('options that %s are taken', async (_name, lifetime) => {
+  const store = new WatchedStore()
+  const work = create({ store, lifetime }).begin()
+  await work.signIn('ada')
+  await work.commit()
+  expect(store.writes).toMatchObject([{ lifetime: { idle: 1_800_000, absolute: 3_600_000 } }])
 })
 
 test('options are read, not changed, and changing them later changes nothing', async () => {

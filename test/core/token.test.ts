@@ -209,7 +209,15 @@ describe('a signed token', () => {
 
 describe('secrets', () => {
   test('that are missing or empty in the first place throw, and say what to give', () => {
-    for (const missing of [undefined, '', [], [''], [undefined, first]]) {
+    for (const missing of [
+      undefined,
+      '',
+      [],
+      [''],
+      [undefined, first],
+      [null, first],
+      [Buffer.alloc(0), first],
+    ]) {
       const error = optionErrorOf(() => new Signer(missing as string))
       expect(error.message).toContain('SESSION_SECRET')
     }
@@ -223,8 +231,16 @@ describe('secrets', () => {
   })
 
   test('that are neither text nor bytes throw', () => {
-    for (const wrong of [1_234_567_890_123_456, {}, [first, 7], true]) {
-      expect(optionErrorOf(() => new Signer(wrong as string)).message).toContain('a text, a Buffer')
+    const getSecret = () => first // without parameters its length is 0, as that of what is empty
+    const wrongs = [1_234_567_890_123_456, {}, { length: 0 }, true, false, 0, getSecret, new ArrayBuffer(32)]
+    for (const wrong of [
+      ...wrongs,
+      ...wrongs.map((each) => [each]),
+      ...wrongs.map((each) => [first, each]),
+    ]) {
+      expect(optionErrorOf(() => new Signer(wrong as unknown as string)).message).toContain(
+        'a text, a Buffer',
+      )
     }
   })
 

@@ -1,5 +1,5 @@
 import { describe, vi } from 'vitest'
-import type { Handler } from './express-session-types.ts'
+import type { CookieObject, Handler } from './express-session-types.ts'
 import { fromNow } from './row-store.ts'
 import { secret, sideBySide, type Side } from './sides.ts'
 import { type Answer, type Ask, routes, type Served } from './visited.ts'
@@ -422,6 +422,58 @@ describe('`req.session.cookie`', () => {
         },
       },
     )
+  }
+
+  const rowCookie = {
+    originalMaxAge: 60_000,
+    expires: new Date(Date.now() + 60_000).toISOString(),
+    httpOnly: true,
+    path: '/a',
+  }
+  for (const [what, assigned, attributes, length] of [
+    ['with a `maxAge`', { maxAge: 60_000 }, 'Path=/; Expires=in 60 s; HttpOnly; Secure', 60_000],
+    [
+      'with attributes',
+      { sameSite: 'auto', path: '/a' },
+      'Path=/a; Expires=in 600 s; HttpOnly; Secure; SameSite=None',
+      600_000,
+    ],
+    ['as a row has it', rowCookie, 'Path=/a; Expires=in 60 s; HttpOnly; Secure', 60_000],
+    [
+      'as a row has it, until the browser closes',
+      { ...rowCookie, originalMaxAge: null, expires: null },
+      'Path=/a; HttpOnly; Secure',
+      null,
+    ],
+    ['that is empty', {}, 'Path=/; Expires=in 600 s; HttpOnly; Secure', 600_000],
+  ] as const) /* prettier-ignore */ {
+    for (const save of [false, true]) {
+      sideBySide(
+        `a plain object ${what} in its place becomes a cookie${save ? ', and is saved as one' : ''}`,
+        async (side) => {
+          const store = side.store()
+          const cookie = { maxAge: 600_000, secure: 'auto' }
+          const app = await side.serve({ store, cookie, proxy: true }, (request, response) => {
+            Object.assign(request.session, { name: 'Ada', cookie: { ...assigned } })
+            if (save) request.session.save(() => response.end())
+            else response.end()
+          })
+          const { status, cookies } = await app.get('/', { headers: { 'X-Forwarded-Proto': 'https' } })
+          const { name, cookie: stored } = store.only() as { name: string; cookie: CookieObject }
+          return { status, cookies, name, length: stored.originalMaxAge }
+        },
+        {
+          theirs: {
+            status: 200,
+            cookies: ['connect.sid=#1'],
+            name: 'Ada',
+            length: (assigned as Partial<CookieObject>).originalMaxAge,
+          },
+          ours: { status: 200, cookies: [`connect.sid=#1; ${attributes}`], name: 'Ada', length },
+          reason: 'cookie attributes come from the configuration only',
+        },
+      )
+    }
   }
 
   sideBySide(

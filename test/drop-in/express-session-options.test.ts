@@ -93,6 +93,24 @@ describe('`secret`', () => {
     { both: 'TypeError: secret option array must contain one or more strings' },
   )
 
+  const text = 'a secret of some length'
+  for (const [kind, value] of Object.entries({
+    'a function': () => text,
+    'a number': 5,
+    'a list in a list, which `Buffer.from` takes for a byte of zero': [[text]],
+    'the JSON of a Buffer': Buffer.from(text).toJSON(),
+  })) {
+    sideBySide(
+      `${kind} is refused`,
+      ({ session }) => thrownBy(() => session({ secret: value, resave: false, saveUninitialized: false })),
+      {
+        theirs: undefined, // until the first cookie is set
+        ours: 'SessionError: secret must be a text, bytes, a KeyObject, or a list of those.',
+        reason: 'wrong options throw at start-up',
+      },
+    )
+  }
+
   sideBySide(
     'left out, each request fails that brings no `req.secret`',
     async (side) => {

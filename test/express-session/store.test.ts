@@ -83,11 +83,23 @@ describe.each(sides)('a store of %s', (_name, side) => {
   })
 })
 
-test('a store of coatcheck makes an empty cookie where none, or none that can be read, was stored', () => {
-  for (const cookie of [undefined, null, 'text', 1]) {
-    const session = new Store().createSession({ sessionID: 'id' }, { cookie, a: 1 })
-    expect(session.cookie).toEqual(new Cookie())
-  }
+test.each<[unknown]>([
+  [undefined],
+  [null],
+  ['text'],
+  [1],
+  [{ maxAge: 'x' }],
+  [{ originalMaxAge: 'x', expires: null }],
+  [{ originalMaxAge: 8.64e15 }],
+  [{ originalMaxAge: minute, expires: 'x' }],
+  [{ originalMaxAge: minute, expires: 1 }],
+])('a store of coatcheck makes a new cookie in place of a stored %j, and calls back', async (cookie) => {
+  const store = new Store()
+  store.get = (_sid, callback) => callback(null, { cookie, a: 1 })
+  const [error, session] = await answer((callback) => store.load('id', callback))
+  expect([error, session]).toEqual([null, expect.objectContaining({ a: 1 })])
+  expect((session as Session).cookie).toEqual(new Cookie())
+  expect(() => (session as Session).touch()).not.toThrow()
 })
 
 describe.each(sides)('a memory store of %s', (_name, side) => {

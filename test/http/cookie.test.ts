@@ -28,6 +28,12 @@ describe('Set-Cookie is, byte for byte,', () => {
       'sid=s%3Atoken.signature; Domain=demo.localhost; Path=/; HttpOnly; SameSite=Lax',
     ],
     [
+      'with attributes that the options inherit',
+      Object.create({ domain: 'example.com', sameSite: 'strict' }) as CookieOptions,
+      true,
+      '__Secure-sid=s%3Atoken.signature; Domain=example.com; Path=/; HttpOnly; Secure; SameSite=Strict',
+    ],
+    [
       'with a path',
       { path: '/app' },
       true,

@@ -176,6 +176,7 @@ describe('unlike the cors package', () => {
       { origin: (origin, callback) => (origin === mine ? callback(null, true) : callback(null)) },
     ],
     ['an empty list', { origin: [] }],
+    ['a list that the options inherit', Object.create({ origin: [mine] }) as CorsOptions],
   ]
   test.each(selective)(
     'a denied origin gets no allow header, and caches are told: %s',

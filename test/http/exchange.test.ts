@@ -14,11 +14,11 @@ import { bag, secret, WatchedStore } from '../core/works.ts'
 const oldSecret = 'a secret that is to be retired'
 
 /** One host that answers requests; `store` may be shared with others. */
-function host(options: Partial<SessionsOptions> = {}) {
+function host(options: Partial<SessionsOptions> = {}, cookie?: ExchangeContext['cookie']) {
   const given = { store: new MemoryStore(), secret, sweep: false as const, ...options }
   const sessions: Sessions = createSessions(given)
   const signer = new Signer(given.secret as string)
-  const context: ExchangeContext = { ...internalsOf(sessions), signer }
+  const context: ExchangeContext = { ...internalsOf(sessions), signer, ...(cookie && { cookie }) }
   const begin = (cookieHeader?: string, { secure = true, anonymousWhenUnavailable = false } = {}) =>
     Exchange.begin(context, { cookieHeader, secure, anonymousWhenUnavailable })
   return { sessions, signer, begin }
@@ -289,6 +289,48 @@ describe('after the headers went', () => {
     await act(exchange.work)
     await expect(exchange.finishLate()).rejects.toMatchObject({ code: 'ERR_SESSION_HEADERS_SENT' })
   })
+})
+
+describe('what fails as a response begins or ends', () => {
+  const unmakeable: ExchangeContext['cookie'] = {
+    name: () => 'sid',
+    settable: () => true,
+    set: () => {
+      throw new TypeError('option domain is invalid')
+    },
+    clear: () => {
+      throw new TypeError('option domain is invalid')
+    },
+  }
+  const begin = () => host({}, unmakeable).begin()
+
+  test('is told by the promise, and not thrown at whoever ends the response: a cookie that cannot be made', async () => {
+    for (const act of ['save', 'signIn'] as const) {
+      const exchange = await begin()
+      bag(exchange.work).a = 1
+      await bag(exchange.work)[act]('ada')
+      await expect(exchange.finish()).rejects.toThrow('option domain is invalid')
+    }
+  })
+
+  test('is no head of a handshake: that goes without a cookie, and the commit fails', async () => {
+    const exchange = await begin()
+    bag(exchange.work).a = 1
+    const finished = exchange.finish()
+    expect(exchange.expectedChanges).toBeUndefined()
+    await expect(finished).rejects.toThrow('option domain is invalid')
+  })
+
+  test.each(['finish', 'finishLate'] as const)(
+    'is told by the promise of %s: a commit that throws',
+    async (name) => {
+      const exchange = await host().begin()
+      vi.spyOn(exchange.work, 'commit').mockImplementation(() => {
+        throw new TypeError('no cookie')
+      })
+      await expect(exchange[name]()).rejects.toThrow('no cookie')
+    },
+  )
 })
 
 test('a cookie that must be Secure is not set over HTTP, which the process is warned of', async () => {
