@@ -1,5 +1,5 @@
 import { createSessions, MemoryStore } from 'coatcheck'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { keyOf } from '../../dist/core/token.js'
 import { bag, committedToken, memorySessions, secret, storedSession, WatchedStore } from './works.ts'
 
@@ -119,8 +119,12 @@ describe('with userOf, the user of a session is whom its data names', () => {
   })
 
   test('and sessionsPerUser counts it', async () => {
+    // Of two sign-ins in one millisecond, neither is the oldest.
+    vi.useFakeTimers({ toFake: ['Date'] })
+    onTestFinished(() => void vi.useRealTimers())
     const { sessions } = setup({ sessionsPerUser: { most: 1, whenFull: 'endOldest' } })
     const first = await storedSession(sessions, { passport: { user: 'ada' } })
+    vi.setSystemTime(Date.now() + 1)
     await storedSession(sessions, { passport: { user: 'ada' } })
     expect((await sessions.load(first)).isNew).toBe(true)
     expect(await sessions.user('ada').list()).toHaveLength(1)
