@@ -54,9 +54,15 @@ export function optionError(message: string): SessionError {
 
 /** How a message shows a value that was given: text in quotes, numbers and the like as they print, of all else its kind. */
 export function shown(value: unknown): string {
-  if (typeof value === 'string') return JSON.stringify(value)
-  const prints = (typeof value !== 'object' && typeof value !== 'function') || value === null
-  return prints ? String(value) : kindOf(value)
+  switch (typeof value) {
+    case 'string':
+      return JSON.stringify(value)
+    case 'object':
+    case 'function':
+      return kindOf(value)
+    default:
+      return String(value)
+  }
 }
 
 /** What kind of value it is, for a message: never the value itself, which may be a secret. */

@@ -195,7 +195,9 @@ onEachServer('settings', ({ name, server, start }) => {
     ['promises', createPoolCluster],
   ])('works on a pool of a cluster with %s', async (_, createCluster) => {
     const cluster = createCluster()
-    onTestFinished(async () => void (await cluster.end()))
+    onTestFinished(async () => {
+      await cluster.end()
+    })
     cluster.add('one', await freshDatabase(server))
     const store = openStore(cluster.of('*') as unknown as Pool)
     const key = await stored(store)
