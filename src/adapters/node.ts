@@ -263,9 +263,9 @@ class ResponseHold implements Answering, Hold {
   }
 
   #answerForApp(error: unknown): void {
-    if (this.#clientGone) return
-    this.#state = 'discarding'
     try {
+      if (this.#state === 'discarding' || this.#clientGone || this.#response.writableEnded) return
+      this.#state = 'discarding'
       this.#answerInstead(error)
     } catch {
       this.#cutShort(error)
@@ -277,7 +277,17 @@ class ResponseHold implements Answering, Hold {
     this.#told = true
     // To call `next` again would upgrade the connection again.
     if (isHandshake(this.#request, this.#response)) warnOf(error)
-    else nextTick(this.#fail, error)
+    else nextTick(() => this.#passOn(error))
+  }
+
+  #passOn(error: unknown): void {
+    try {
+      this.#fail(error)
+    } catch (thrown) {
+      // Nobody is left who could catch it, so it would end the process.
+      warnOf(thrown)
+      this.#answerForApp(error)
+    }
   }
 
   /** The handler is still writing, and an error page of the app would be mixed with that; or this is in place of that page. */
