@@ -251,7 +251,7 @@ class ResponseHold implements Answering, Hold {
     removeContentHeaders(response)
     // So that an error handler that sets no status does not claim success.
     response.statusCode = error instanceof SessionError ? error.status : 500
-    response.statusMessage = ''
+    if (!this.#sharesConnection) response.statusMessage = ''
     if (!this.#ended || this.#told) return this.#answerInstead(error)
     this.#state = 'open'
     this.#ended = false
@@ -296,16 +296,17 @@ class ResponseHold implements Answering, Hold {
     const text = 'The session could not be stored. Please try again.\n'
     response.setHeader?.('Content-Type', 'text/plain; charset=utf-8')
     response.setHeader?.('Content-Length', byteLength(text))
-    response.setHeader?.('Connection', 'close')
+    if (!this.#sharesConnection) response.setHeader?.('Connection', 'close')
     if (!response.socket) {
       this.#pass('end', [text])
       return this.#tell(error)
     }
-    // Not ended but closed: only that tells a pipeline to let go of its source.
+    // HTTP/1 closes: only that tells a pipeline to let go of its source.
     response.once('close', () => this.#tell(error))
     this.#pass('flushHeaders', [])
     this.#pass('write', [text])
-    response.socket.destroySoon()
+    if (this.#sharesConnection) this.#pass('end', [])
+    else response.socket.destroySoon()
   }
 
   /** The status has left already; cutting the response short is the only way left to say that it failed. */
@@ -362,6 +363,11 @@ class ResponseHold implements Answering, Hold {
     const callback = parameters.findLast((parameter) => typeof parameter === 'function')
     if (callback) nextTick(callback as () => void)
     return method === 'write' ? false : this.#response
+  }
+
+  /** As over HTTP/2, which has no status message either. */
+  get #sharesConnection(): boolean {
+    return this.#response.stream?.session !== undefined
   }
 
   get #clientGone(): boolean {
