@@ -74,7 +74,7 @@ export class ConnectionGuard {
   }
 }
 
-/** Whether the network or the HTTP parser closes a connection: nothing can be sent on it any more. */
+/** Whether the network closes a connection: nothing can be sent on it any more. */
 function isBroken(error: unknown): boolean {
-  return error instanceof Error && ('errno' in error || 'bytesParsed' in error)
+  return error instanceof Error && 'errno' in error
 }

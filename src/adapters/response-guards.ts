@@ -67,27 +67,25 @@ function guardsOf(response: ServerResponse): ResponseGuards {
 }
 
 /** The same for all responses. */
-const guards: PropertyDescriptorMap & ThisType<ServerResponse> = {
-  headersSent: {
-    get() {
+const guards: PropertyDescriptorMap = {}
+
+/** What tells whether a response is sent. `_headerSent` is what Node goes by before it answers 408 or 400 itself. */
+const presented: Record<string, (answering: Answering) => boolean> = {
+  headersSent: ({ presentsAsSent }) => presentsAsSent,
+  _headerSent: ({ presentsAsSent }) => presentsAsSent,
+  writableEnded: ({ presentsAsSent, ended }) => presentsAsSent && ended,
+}
+for (const [name, isPresented] of Object.entries(presented)) {
+  guards[name] = {
+    get(this: ServerResponse) {
       const there = guardsOf(this)
-      return there.answering.presentsAsSent || there.behind('headersSent')
+      return isPresented(there.answering) || there.behind(name)
     },
-    set(value: unknown) {
-      guardsOf(this).putBehind('headersSent', value)
+    set(this: ServerResponse, value: unknown) {
+      guardsOf(this).putBehind(name, value)
     },
     configurable: true,
-  },
-  writableEnded: {
-    get() {
-      const there = guardsOf(this)
-      return there.answering.presentsAsSent ? there.answering.ended : there.behind('writableEnded')
-    },
-    set(value: unknown) {
-      guardsOf(this).putBehind('writableEnded', value)
-    },
-    configurable: true,
-  },
+  }
 }
 guards.destroy = {
   value: function (this: ServerResponse, ...parameters: unknown[]) {
