@@ -15,22 +15,13 @@ import {
   type Hold,
   takeOver,
 } from './held-methods.ts'
+import { bufferFull, callBack, failCallback, KeptCalls } from './kept-calls.ts'
 import { type Answering, headersSent, ResponseGuards } from './response-guards.ts'
 import { addCookie, removeContentHeaders } from './response-head.ts'
 import { sessionPicture } from './session-picture.ts'
 
-interface Kept {
-  readonly method: Held
-  readonly parameters: unknown[]
-}
-
-/** What a handler may write while the commit is under way, before it is taken for one that ignores back-pressure. */
-const bufferLimit = 16 * 2 ** 20 // bytes
-
 /** How long the app may take to answer an error that it was told of, before a plain text answer goes out in its place. */
 const patience = 10_000 // milliseconds
-
-const none: readonly never[] = []
 
 /**
  * Holds a Node response back until the session is stored: the first byte leaves after the commit.
@@ -67,8 +58,7 @@ class ResponseHold implements Answering, Hold {
   readonly #end: AnyFunction | undefined
   readonly #flushHeaders: AnyFunction | undefined
   #state: 'open' | 'committing' | 'released' | 'finishing' | 'discarding'
-  #kept: Kept[] | undefined
-  #keptBytes = 0
+  #kept: KeptCalls | undefined
   #ended = false
   #statusCode = 200
   /** There will be no other commit: the last one was made, or one failed and the answer went out all the same. */
@@ -175,14 +165,9 @@ class ResponseHold implements Answering, Hold {
   #keep(method: Held, parameters: unknown[]): unknown {
     if (method === 'writeHead' && (this.#kept || this.#handshakeSent)) throw headersSent()
     if (this.#ended) return this.#drop(method, parameters)
-    if (method === 'write' && this.#kept?.some((kept) => kept.method === 'write')) {
-      this.#keptBytes += byteLength(parameters[0])
-      if (this.#keptBytes > bufferLimit) {
-        this.#takeBack(bufferFull())
-        return this.#drop(method, parameters)
-      }
-    }
-    ;(this.#kept ??= []).push({ method, parameters })
+    this.#kept ??= new KeptCalls()
+    this.#kept.add(method, parameters)
+    if (this.#kept.isFull) this.#takeBack(bufferFull())
     if (method === 'end') this.#holdConnection()
     return method === 'write' ? false : this.#response
   }
@@ -198,21 +183,24 @@ class ResponseHold implements Answering, Hold {
 
   #release(changes?: ResponseChanges): void {
     if (this.#state !== 'committing') return
-    const kept = this.#kept ?? none
-    this.#kept = undefined
     this.#state = 'released'
-    if (this.#clientGone) return this.#connection?.forget(this.#response) // what it did is stored
+    if (this.#clientGone) {
+      // What the handler did is stored.
+      this.#dropKept()
+      return this.#connection?.forget(this.#response)
+    }
     this.#connection?.release(this.#response)
     try {
       if (!isHandshake(this.#request, this.#response)) this.#response.statusCode = this.#statusCode
-      const head = kept.find(({ method }) => method === 'writeHead')?.parameters
-      if (changes && !this.#handshakeSent) addCookie(this.#response, changes.setCookie, head)
+      const kept = this.#kept
+      if (changes && !this.#handshakeSent) addCookie(this.#response, changes.setCookie, kept?.head)
       let flowing = true
-      for (const [index, { method, parameters }] of kept.entries()) {
-        const late = method === 'end' && index > 0
+      kept?.passTo((method, parameters, isFirst) => {
+        const late = method === 'end' && !isFirst
         const result = late ? this.#endLate(parameters) : this.#pass(method, parameters)
         if (method === 'write') flowing = result !== false
-      }
+      })
+      this.#kept = undefined
       if (flowing && !this.#ended) emitDrain(this.#response, this.#drainListeners)
     } catch (error) {
       // Node refused what the handler gave it: it would have thrown at the handler.
@@ -222,8 +210,7 @@ class ResponseHold implements Answering, Hold {
 
   #refuse(error: unknown): void {
     if (this.#state !== 'committing') return
-    const head = this.#kept?.find(({ method }) => method === 'writeHead')
-    const saysThatItFailed = Number(head?.parameters[0] ?? this.#statusCode) >= 500
+    const saysThatItFailed = Number(this.#kept?.head?.[0] ?? this.#statusCode) >= 500
     if (!saysThatItFailed) {
       this.#refused = sessionPicture(this.#exchange.work, this.#request.session)
       return this.#takeBack(error)
@@ -243,7 +230,7 @@ class ResponseHold implements Answering, Hold {
   /** Takes the answer back, and lets the app answer with the error; but not where this is its answer to one. */
   #takeBack(error: unknown): void {
     const response = this.#response
-    this.#kept = undefined
+    this.#dropKept()
     this.#state = 'discarding'
     if (this.#clientGone) return this.#connection?.forget(response)
     if (response.headersSent || isHandshake(this.#request, this.#response)) return this.#cutShort(error)
@@ -255,7 +242,6 @@ class ResponseHold implements Answering, Hold {
     if (!this.#ended || this.#told) return this.#answerInstead(error)
     this.#state = 'open'
     this.#ended = false
-    this.#keptBytes = 0
     // What others wrapped around these methods belongs to the answer that was taken back.
     this.install()
     this.#tell(error)
@@ -295,7 +281,7 @@ class ResponseHold implements Answering, Hold {
     const response = this.#response
     const text = 'The session could not be stored. Please try again.\n'
     response.setHeader?.('Content-Type', 'text/plain; charset=utf-8')
-    response.setHeader?.('Content-Length', byteLength(text))
+    response.setHeader?.('Content-Length', Buffer.byteLength(text))
     if (!this.#sharesConnection) response.setHeader?.('Connection', 'close')
     if (!response.socket) {
       this.#pass('end', [text])
@@ -312,6 +298,7 @@ class ResponseHold implements Answering, Hold {
   /** The status has left already; cutting the response short is the only way left to say that it failed. */
   #cutShort(error: unknown): void {
     const response = this.#response
+    this.#dropKept()
     this.#state = 'discarding'
     this.#connection?.forget(response)
     this.#tell(error)
@@ -354,20 +341,28 @@ class ResponseHold implements Answering, Hold {
           this.#cutShort(error) // what Node refuses would have been thrown at the handler
         }
       },
-      (error: unknown) => this.#cutShort(error),
+      (error: unknown) => {
+        failCallback('end', parameters)
+        this.#cutShort(error)
+      },
     )
     return this.#response
   }
 
   #drop(method: Held, parameters: unknown[]): unknown {
-    const callback = parameters.findLast((parameter) => typeof parameter === 'function')
-    if (callback) nextTick(callback as () => void)
+    if (this.#state === 'discarding') failCallback(method, parameters)
+    else callBack(parameters)
     return method === 'write' ? false : this.#response
   }
 
   /** As over HTTP/2, which has no status message either. */
   get #sharesConnection(): boolean {
     return this.#response.stream?.session !== undefined
+  }
+
+  #dropKept(): void {
+    this.#kept?.drop()
+    this.#kept = undefined
   }
 
   get #clientGone(): boolean {
@@ -392,16 +387,4 @@ class ResponseHold implements Answering, Hold {
     })
     return true
   }
-}
-
-function bufferFull(): SessionError {
-  return new SessionError(
-    'ERR_SESSION_RESPONSE_BUFFER',
-    `The response wrote more than ${bufferLimit} bytes while its session was being stored. Heed the return value of write(), as pipe() and pipeline() do.`,
-    { status: 503 },
-  )
-}
-
-function byteLength(chunk: unknown): number {
-  return typeof chunk === 'string' || chunk instanceof Uint8Array ? chunk.length : 0
 }
