@@ -21,7 +21,7 @@ import { addCookie, removeContentHeaders } from './response-head.ts'
 import { sessionPicture } from './session-picture.ts'
 
 /** How long the app may take to answer an error that it was told of, before a plain text answer goes out in its place. */
-const patience = 10_000 // milliseconds
+const patience = 2_000 // milliseconds
 
 /**
  * Holds a Node response back until the session is stored: the first byte leaves after the commit.
@@ -72,6 +72,8 @@ class ResponseHold implements Answering, Hold {
   #connection: ConnectionGuard | undefined
   /** Runs while the app has an error to answer: whoever waited for `next` only once, as engine.io does, never will. */
   #answerDue: NodeJS.Timeout | undefined
+  /** Its error handler may be slow, and answer still. */
+  #answeredForApp = false
   /** The head of an upgrade was written, before the commit. */
   #handshakeSent = false
 
@@ -119,7 +121,9 @@ class ResponseHold implements Answering, Hold {
         if (method === 'end') this.#pass('end', []) // so that those who wait for it are told
     }
     // Node calls writeHead itself for the first byte, and throws if that has left.
-    return method === 'writeHead' ? this.#pass(method, parameters) : this.#drop(method, parameters)
+    return method === 'writeHead' && !this.#answeredForApp
+      ? this.#pass(method, parameters)
+      : this.#drop(method, parameters)
   }
 
   #begin(method: Held, parameters: unknown[]): unknown {
@@ -253,6 +257,7 @@ class ResponseHold implements Answering, Hold {
       if (this.#state === 'discarding' || this.#clientGone || this.#response.writableEnded) return
       this.#state = 'discarding'
       this.#answerInstead(error)
+      this.#answeredForApp = true
     } catch {
       this.#cutShort(error)
     }
@@ -371,6 +376,10 @@ class ResponseHold implements Answering, Hold {
 
   get presentsAsSent(): boolean {
     return this.#state === 'committing'
+  }
+
+  get ignoresHeaders(): boolean {
+    return this.#answeredForApp
   }
 
   get ended(): boolean {

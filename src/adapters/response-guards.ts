@@ -6,6 +6,8 @@ type AnyFunction = (this: ServerResponse, ...parameters: unknown[]) => unknown
 export interface Answering {
   /** While the answer is held it counts as sent. */
   readonly presentsAsSent: boolean
+  /** Whether somebody else has answered for the app, so that what it sets comes too late. */
+  readonly ignoresHeaders: boolean
   /** Whether the handler has ended it. */
   readonly ended: boolean
   /** Puts off closing the connection until an answer that was ended is sent. `false` if there is no such answer. */
@@ -100,6 +102,7 @@ for (const name of ['setHeader', 'appendHeader', 'removeHeader', 'setHeaders']) 
   const setter: AnyFunction = function (...parameters) {
     const there = guardsOf(this)
     if (there.answering.presentsAsSent) throw headersSent()
+    if (there.answering.ignoresHeaders) return this
     return Reflect.apply(there.behind(name) as AnyFunction, this, parameters)
   }
   guards[name] = { value: setter, writable: true, configurable: true }

@@ -45,11 +45,27 @@ describe('an error that the session middleware passes on after the handler has a
     const wire = new Wire(port)
     wire.send('GET', '/')
     expect(await passedOn.promise).toMatchObject({ code: 'ERR_SESSION_STORE_UNAVAILABLE' })
-    vi.advanceTimersByTime(9_999)
+    vi.advanceTimersByTime(1_999)
     await settle()
     expect(wire.received).toBe('')
     vi.advanceTimersByTime(1)
     await wire.closed
+    expect(wire.received).toMatch(/^HTTP\/1.1 503 [^]*The session could not be stored. Please try again.\n$/)
+  })
+
+  test('is answered by an app to nobody after that, and nothing throws at its error handler', async () => {
+    const late = Promise.withResolvers<ServerResponse>()
+    const { port, store } = await serveAwaiting((_error, response) => late.resolve(response))
+    store.down.add('write')
+    const wire = new Wire(port)
+    wire.send('GET', '/')
+    const response = await late.promise
+    vi.advanceTimersByTime(2_000)
+    await wire.closed
+    response.statusCode = 500
+    response.setHeader('X-Own', 'a').appendHeader('X-Own', 'b').removeHeader('X-Own')
+    response.writeHead(500, { 'X-Own': 'c' }).end('of the app')
+    expect(response.headersSent).toBe(true)
     expect(wire.received).toMatch(/^HTTP\/1.1 503 [^]*The session could not be stored. Please try again.\n$/)
   })
 
@@ -74,7 +90,7 @@ describe('an error that the session middleware passes on after the handler has a
     await passedOn.promise
     wire.socket.resetAndDestroy()
     await gone
-    vi.advanceTimersByTime(10_000)
+    vi.advanceTimersByTime(2_000)
     const next = new Wire(port)
     store.down.clear()
     next.send('GET', '/')
