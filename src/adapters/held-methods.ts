@@ -17,7 +17,7 @@ export type HeldMethods = Partial<Record<Held, AnyFunction>>
 export type HeldResponse = ServerResponse & {
   [heldBy]?: Hold
   /** Of HTTP/2, where several share the connection. */
-  readonly stream?: Partial<Pick<ServerHttp2Stream, 'session'>>
+  readonly stream?: Partial<Pick<ServerHttp2Stream, 'session' | 'closed' | 'destroy'>>
 }
 
 /** From now on what is called on the response goes to its hold. */

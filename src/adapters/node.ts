@@ -179,20 +179,17 @@ class ResponseHold implements Answering, Hold {
   /** The answer was ended: without us it would be on its way, so nobody may close the connection before it is. */
   #holdConnection(): void {
     this.#ended = true
-    // A stand-in for a response closes the connection itself when it is ended. A response of HTTP/2 shares its connection with others.
-    if (!(this.#response instanceof ServerResponse)) return
-    this.#connection ??= ConnectionGuard.of(this.#request.socket)
+    const connection = this.#sharesConnection ? this.#response.stream : this.#request.socket
+    // A stand-in for a response closes the connection itself when it is ended.
+    if (!this.#sharesConnection && !(this.#response instanceof ServerResponse)) return
+    this.#connection ??= ConnectionGuard.of(connection)
     this.#connection?.hold(this.#response)
   }
 
   #release(changes?: ResponseChanges): void {
     if (this.#state !== 'committing') return
     this.#state = 'released'
-    if (this.#clientGone) {
-      // What the handler did is stored.
-      this.#dropKept()
-      return this.#connection?.forget(this.#response)
-    }
+    if (this.#clientGone) return this.#letGo() // what the handler did is stored
     this.#connection?.release(this.#response)
     try {
       if (!isHandshake(this.#request, this.#response)) this.#response.statusCode = this.#statusCode
@@ -236,7 +233,7 @@ class ResponseHold implements Answering, Hold {
     const response = this.#response
     this.#dropKept()
     this.#state = 'discarding'
-    if (this.#clientGone) return this.#connection?.forget(response)
+    if (this.#clientGone) return this.#letGo()
     if (response.headersSent || isHandshake(this.#request, this.#response)) return this.#cutShort(error)
     this.#connection?.release(response)
     removeContentHeaders(response)
@@ -342,6 +339,7 @@ class ResponseHold implements Answering, Hold {
         this.#connection?.release(this.#response)
         try {
           this.#pass('end', parameters)
+          if (this.#clientGone) this.#letGo()
         } catch (error) {
           this.#cutShort(error) // what Node refuses would have been thrown at the handler
         }
@@ -365,13 +363,23 @@ class ResponseHold implements Answering, Hold {
     return this.#response.stream?.session !== undefined
   }
 
+  /** Nobody is there to be answered. */
+  #letGo(): void {
+    this.#dropKept()
+    this.#connection?.forget(this.#response)
+    this.#response.stream?.destroy?.() // the guard put that off
+  }
+
   #dropKept(): void {
     this.#kept?.drop()
     this.#kept = undefined
   }
 
   get #clientGone(): boolean {
-    return this.#response.destroyed || this.#response.socket?.destroyed === true
+    const { destroyed, socket, stream } = this.#response
+    // A stream stays until its guard lets go of it.
+    const streamGone = stream !== undefined && (stream.closed === true || stream.session?.destroyed === true)
+    return destroyed || socket?.destroyed === true || streamGone
   }
 
   get presentsAsSent(): boolean {
