@@ -2,6 +2,7 @@ import { ServerResponse } from 'node:http'
 import { SessionError } from '../core/errors.ts'
 import { clearTimeout, nextTick, setTimeout } from '../core/scheduling.ts'
 import type { Exchange, ResponseChanges } from '../http/exchange.ts'
+import { clientHasGone, sharesConnection } from './client-connection.ts'
 import { ConnectionGuard } from './connection-guard.ts'
 import { type DrainListeners, emitDrain, noteDrainListeners } from './drain-listeners.ts'
 import { type HeldRequest, isHandshake, warnOf } from './handshake.ts'
@@ -179,17 +180,17 @@ class ResponseHold implements Answering, Hold {
   /** The answer was ended: without us it would be on its way, so nobody may close the connection before it is. */
   #holdConnection(): void {
     this.#ended = true
-    const connection = this.#sharesConnection ? this.#response.stream : this.#request.socket
+    const shares = sharesConnection(this.#response)
     // A stand-in for a response closes the connection itself when it is ended.
-    if (!this.#sharesConnection && !(this.#response instanceof ServerResponse)) return
-    this.#connection ??= ConnectionGuard.of(connection)
+    if (!shares && !(this.#response instanceof ServerResponse)) return
+    this.#connection ??= ConnectionGuard.of(shares ? this.#response.stream : this.#request.socket)
     this.#connection?.hold(this.#response)
   }
 
   #release(changes?: ResponseChanges): void {
     if (this.#state !== 'committing') return
     this.#state = 'released'
-    if (this.#clientGone) return this.#letGo() // what the handler did is stored
+    if (clientHasGone(this.#response)) return this.#letGo() // what the handler did is stored
     this.#connection?.release(this.#response)
     try {
       if (!isHandshake(this.#request, this.#response)) this.#response.statusCode = this.#statusCode
@@ -233,13 +234,13 @@ class ResponseHold implements Answering, Hold {
     const response = this.#response
     this.#dropKept()
     this.#state = 'discarding'
-    if (this.#clientGone) return this.#letGo()
+    if (clientHasGone(this.#response)) return this.#letGo()
     if (response.headersSent || isHandshake(this.#request, this.#response)) return this.#cutShort(error)
     this.#connection?.release(response)
     removeContentHeaders(response)
     // So that an error handler that sets no status does not claim success.
     response.statusCode = error instanceof SessionError ? error.status : 500
-    if (!this.#sharesConnection) response.statusMessage = ''
+    if (!sharesConnection(this.#response)) response.statusMessage = ''
     if (!this.#ended || this.#told) return this.#answerInstead(error)
     this.#state = 'open'
     this.#ended = false
@@ -251,7 +252,8 @@ class ResponseHold implements Answering, Hold {
 
   #answerForApp(error: unknown): void {
     try {
-      if (this.#state === 'discarding' || this.#clientGone || this.#response.writableEnded) return
+      if (this.#state === 'discarding' || clientHasGone(this.#response) || this.#response.writableEnded)
+        return
       this.#state = 'discarding'
       this.#answerInstead(error)
       this.#answeredForApp = true
@@ -284,7 +286,7 @@ class ResponseHold implements Answering, Hold {
     const text = 'The session could not be stored. Please try again.\n'
     response.setHeader?.('Content-Type', 'text/plain; charset=utf-8')
     response.setHeader?.('Content-Length', Buffer.byteLength(text))
-    if (!this.#sharesConnection) response.setHeader?.('Connection', 'close')
+    if (!sharesConnection(this.#response)) response.setHeader?.('Connection', 'close')
     if (!response.socket) {
       this.#pass('end', [text])
       return this.#tell(error)
@@ -293,7 +295,7 @@ class ResponseHold implements Answering, Hold {
     response.once('close', () => this.#tell(error))
     this.#pass('flushHeaders', [])
     this.#pass('write', [text])
-    if (this.#sharesConnection) this.#pass('end', [])
+    if (sharesConnection(this.#response)) this.#pass('end', [])
     else response.socket.destroySoon()
   }
 
@@ -339,7 +341,7 @@ class ResponseHold implements Answering, Hold {
         this.#connection?.release(this.#response)
         try {
           this.#pass('end', parameters)
-          if (this.#clientGone) this.#letGo()
+          if (clientHasGone(this.#response)) this.#letGo()
         } catch (error) {
           this.#cutShort(error) // what Node refuses would have been thrown at the handler
         }
@@ -358,11 +360,6 @@ class ResponseHold implements Answering, Hold {
     return method === 'write' ? false : this.#response
   }
 
-  /** As over HTTP/2, which has no status message either. */
-  get #sharesConnection(): boolean {
-    return this.#response.stream?.session !== undefined
-  }
-
   /** Nobody is there to be answered. */
   #letGo(): void {
     this.#dropKept()
@@ -373,13 +370,6 @@ class ResponseHold implements Answering, Hold {
   #dropKept(): void {
     this.#kept?.drop()
     this.#kept = undefined
-  }
-
-  get #clientGone(): boolean {
-    const { destroyed, socket, stream } = this.#response
-    // A stream stays until its guard lets go of it.
-    const streamGone = stream !== undefined && (stream.closed === true || stream.session?.destroyed === true)
-    return destroyed || socket?.destroyed === true || streamGone
   }
 
   get presentsAsSent(): boolean {
