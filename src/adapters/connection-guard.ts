@@ -1,9 +1,8 @@
 import type { ServerResponse } from 'node:http'
-import type { Socket } from 'node:net'
 
 type Close = (...parameters: unknown[]) => unknown
-/** How a connection is closed, by Node and by apps. */
-const closings = ['destroy', 'destroySoon', 'resetAndDestroy', 'end'] as const
+/** How a connection, or a stream of HTTP/2, is closed, by Node and by apps. */
+const closings = ['destroy', 'destroySoon', 'resetAndDestroy', 'end', 'close'] as const
 
 /** Where a connection keeps its guard. */
 const guardedBy = Symbol('coatcheck connection guard')
@@ -20,10 +19,10 @@ export class ConnectionGuard {
   /** The first closing that was put off. */
   #close: (() => void) | undefined
 
-  /** The guard of a connection, which it keeps for good. `undefined` where a test's stand-in for a connection takes none. */
-  static of(socket: Socket | null | undefined): ConnectionGuard | undefined {
+  /** The guard of a connection, or of a stream that shares one, which it keeps for good. `undefined` where a test's stand-in for a connection takes none. */
+  static of(socket: object | null | undefined): ConnectionGuard | undefined {
     if (typeof socket !== 'object' || socket === null) return undefined
-    const guarded = socket as unknown as GuardedSocket
+    const guarded = socket as GuardedSocket
     try {
       return (guarded[guardedBy] ??= new ConnectionGuard(guarded))
     } catch {
@@ -74,7 +73,7 @@ export class ConnectionGuard {
   }
 }
 
-/** Whether the network or the HTTP parser closes a connection: nothing can be sent on it any more. */
+/** Whether the network closes a connection: nothing can be sent on it any more. */
 function isBroken(error: unknown): boolean {
-  return error instanceof Error && ('errno' in error || 'bytesParsed' in error)
+  return error instanceof Error && 'errno' in error
 }

@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http'
+import type { ServerHttp2Stream } from 'node:http2'
 
 export type AnyFunction = (this: ServerResponse, ...parameters: unknown[]) => unknown
 export type Held = 'writeHead' | 'write' | 'end' | 'flushHeaders'
@@ -13,7 +14,11 @@ export interface Hold {
 export const heldBy = Symbol('coatcheck hold')
 /** A stand-in for a response may lack some of them. */
 export type HeldMethods = Partial<Record<Held, AnyFunction>>
-export type HeldResponse = ServerResponse & { [heldBy]?: Hold }
+export type HeldResponse = ServerResponse & {
+  [heldBy]?: Hold
+  /** Of HTTP/2, where several share the connection. */
+  readonly stream?: Partial<Pick<ServerHttp2Stream, 'session' | 'closed' | 'destroy'>>
+}
 
 /** From now on what is called on the response goes to its hold. */
 export function takeOver(response: HeldResponse): void {

@@ -2,6 +2,7 @@ import { ServerResponse } from 'node:http'
 import { SessionError } from '../core/errors.ts'
 import { clearTimeout, nextTick, setTimeout } from '../core/scheduling.ts'
 import type { Exchange, ResponseChanges } from '../http/exchange.ts'
+import { clientHasGone, sharesConnection } from './client-connection.ts'
 import { ConnectionGuard } from './connection-guard.ts'
 import { type DrainListeners, emitDrain, noteDrainListeners } from './drain-listeners.ts'
 import { type HeldRequest, isHandshake, warnOf } from './handshake.ts'
@@ -15,22 +16,13 @@ import {
   type Hold,
   takeOver,
 } from './held-methods.ts'
+import { bufferFull, callBack, failCallback, KeptCalls } from './kept-calls.ts'
 import { type Answering, headersSent, ResponseGuards } from './response-guards.ts'
 import { addCookie, removeContentHeaders } from './response-head.ts'
 import { sessionPicture } from './session-picture.ts'
 
-interface Kept {
-  readonly method: Held
-  readonly parameters: unknown[]
-}
-
-/** What a handler may write while the commit is under way, before it is taken for one that ignores back-pressure. */
-const bufferLimit = 16 * 2 ** 20 // bytes
-
 /** How long the app may take to answer an error that it was told of, before a plain text answer goes out in its place. */
-const patience = 10_000 // milliseconds
-
-const none: readonly never[] = []
+const patience = 2_000 // milliseconds
 
 /**
  * Holds a Node response back until the session is stored: the first byte leaves after the commit.
@@ -67,8 +59,7 @@ class ResponseHold implements Answering, Hold {
   readonly #end: AnyFunction | undefined
   readonly #flushHeaders: AnyFunction | undefined
   #state: 'open' | 'committing' | 'released' | 'finishing' | 'discarding'
-  #kept: Kept[] | undefined
-  #keptBytes = 0
+  #kept: KeptCalls | undefined
   #ended = false
   #statusCode = 200
   /** There will be no other commit: the last one was made, or one failed and the answer went out all the same. */
@@ -82,6 +73,8 @@ class ResponseHold implements Answering, Hold {
   #connection: ConnectionGuard | undefined
   /** Runs while the app has an error to answer: whoever waited for `next` only once, as engine.io does, never will. */
   #answerDue: NodeJS.Timeout | undefined
+  /** Its error handler may be slow, and answer still. */
+  #answeredForApp = false
   /** The head of an upgrade was written, before the commit. */
   #handshakeSent = false
 
@@ -129,7 +122,9 @@ class ResponseHold implements Answering, Hold {
         if (method === 'end') this.#pass('end', []) // so that those who wait for it are told
     }
     // Node calls writeHead itself for the first byte, and throws if that has left.
-    return method === 'writeHead' ? this.#pass(method, parameters) : this.#drop(method, parameters)
+    return method === 'writeHead' && !this.#answeredForApp
+      ? this.#pass(method, parameters)
+      : this.#drop(method, parameters)
   }
 
   #begin(method: Held, parameters: unknown[]): unknown {
@@ -175,14 +170,9 @@ class ResponseHold implements Answering, Hold {
   #keep(method: Held, parameters: unknown[]): unknown {
     if (method === 'writeHead' && (this.#kept || this.#handshakeSent)) throw headersSent()
     if (this.#ended) return this.#drop(method, parameters)
-    if (method === 'write' && this.#kept?.some((kept) => kept.method === 'write')) {
-      this.#keptBytes += byteLength(parameters[0])
-      if (this.#keptBytes > bufferLimit) {
-        this.#takeBack(bufferFull())
-        return this.#drop(method, parameters)
-      }
-    }
-    ;(this.#kept ??= []).push({ method, parameters })
+    this.#kept ??= new KeptCalls()
+    this.#kept.add(method, parameters)
+    if (this.#kept.isFull) this.#takeBack(bufferFull())
     if (method === 'end') this.#holdConnection()
     return method === 'write' ? false : this.#response
   }
@@ -190,29 +180,29 @@ class ResponseHold implements Answering, Hold {
   /** The answer was ended: without us it would be on its way, so nobody may close the connection before it is. */
   #holdConnection(): void {
     this.#ended = true
-    // A stand-in for a response closes the connection itself when it is ended. A response of HTTP/2 shares its connection with others.
-    if (!(this.#response instanceof ServerResponse)) return
-    this.#connection ??= ConnectionGuard.of(this.#request.socket)
+    const shares = sharesConnection(this.#response)
+    // A stand-in for a response closes the connection itself when it is ended.
+    if (!shares && !(this.#response instanceof ServerResponse)) return
+    this.#connection ??= ConnectionGuard.of(shares ? this.#response.stream : this.#request.socket)
     this.#connection?.hold(this.#response)
   }
 
   #release(changes?: ResponseChanges): void {
     if (this.#state !== 'committing') return
-    const kept = this.#kept ?? none
-    this.#kept = undefined
     this.#state = 'released'
-    if (this.#clientGone) return this.#connection?.forget(this.#response) // what it did is stored
+    if (clientHasGone(this.#response)) return this.#letGo() // what the handler did is stored
     this.#connection?.release(this.#response)
     try {
       if (!isHandshake(this.#request, this.#response)) this.#response.statusCode = this.#statusCode
-      const head = kept.find(({ method }) => method === 'writeHead')?.parameters
-      if (changes && !this.#handshakeSent) addCookie(this.#response, changes.setCookie, head)
+      const kept = this.#kept
+      if (changes && !this.#handshakeSent) addCookie(this.#response, changes.setCookie, kept?.head)
       let flowing = true
-      for (const [index, { method, parameters }] of kept.entries()) {
-        const late = method === 'end' && index > 0
+      kept?.passTo((method, parameters, isFirst) => {
+        const late = method === 'end' && !isFirst
         const result = late ? this.#endLate(parameters) : this.#pass(method, parameters)
         if (method === 'write') flowing = result !== false
-      }
+      })
+      this.#kept = undefined
       if (flowing && !this.#ended) emitDrain(this.#response, this.#drainListeners)
     } catch (error) {
       // Node refused what the handler gave it: it would have thrown at the handler.
@@ -222,8 +212,7 @@ class ResponseHold implements Answering, Hold {
 
   #refuse(error: unknown): void {
     if (this.#state !== 'committing') return
-    const head = this.#kept?.find(({ method }) => method === 'writeHead')
-    const saysThatItFailed = Number(head?.parameters[0] ?? this.#statusCode) >= 500
+    const saysThatItFailed = Number(this.#kept?.head?.[0] ?? this.#statusCode) >= 500
     if (!saysThatItFailed) {
       this.#refused = sessionPicture(this.#exchange.work, this.#request.session)
       return this.#takeBack(error)
@@ -243,19 +232,18 @@ class ResponseHold implements Answering, Hold {
   /** Takes the answer back, and lets the app answer with the error; but not where this is its answer to one. */
   #takeBack(error: unknown): void {
     const response = this.#response
-    this.#kept = undefined
+    this.#dropKept()
     this.#state = 'discarding'
-    if (this.#clientGone) return this.#connection?.forget(response)
+    if (clientHasGone(this.#response)) return this.#letGo()
     if (response.headersSent || isHandshake(this.#request, this.#response)) return this.#cutShort(error)
     this.#connection?.release(response)
     removeContentHeaders(response)
     // So that an error handler that sets no status does not claim success.
     response.statusCode = error instanceof SessionError ? error.status : 500
-    response.statusMessage = ''
+    if (!sharesConnection(this.#response)) response.statusMessage = ''
     if (!this.#ended || this.#told) return this.#answerInstead(error)
     this.#state = 'open'
     this.#ended = false
-    this.#keptBytes = 0
     // What others wrapped around these methods belongs to the answer that was taken back.
     this.install()
     this.#tell(error)
@@ -263,10 +251,12 @@ class ResponseHold implements Answering, Hold {
   }
 
   #answerForApp(error: unknown): void {
-    if (this.#clientGone) return
-    this.#state = 'discarding'
     try {
+      if (this.#state === 'discarding' || clientHasGone(this.#response) || this.#response.writableEnded)
+        return
+      this.#state = 'discarding'
       this.#answerInstead(error)
+      this.#answeredForApp = true
     } catch {
       this.#cutShort(error)
     }
@@ -277,7 +267,17 @@ class ResponseHold implements Answering, Hold {
     this.#told = true
     // To call `next` again would upgrade the connection again.
     if (isHandshake(this.#request, this.#response)) warnOf(error)
-    else nextTick(this.#fail, error)
+    else nextTick(() => this.#passOn(error))
+  }
+
+  #passOn(error: unknown): void {
+    try {
+      this.#fail(error)
+    } catch (thrown) {
+      // Nobody is left who could catch it, so it would end the process.
+      warnOf(thrown)
+      this.#answerForApp(error)
+    }
   }
 
   /** The handler is still writing, and an error page of the app would be mixed with that; or this is in place of that page. */
@@ -285,22 +285,24 @@ class ResponseHold implements Answering, Hold {
     const response = this.#response
     const text = 'The session could not be stored. Please try again.\n'
     response.setHeader?.('Content-Type', 'text/plain; charset=utf-8')
-    response.setHeader?.('Content-Length', byteLength(text))
-    response.setHeader?.('Connection', 'close')
+    response.setHeader?.('Content-Length', Buffer.byteLength(text))
+    if (!sharesConnection(this.#response)) response.setHeader?.('Connection', 'close')
     if (!response.socket) {
       this.#pass('end', [text])
       return this.#tell(error)
     }
-    // Not ended but closed: only that tells a pipeline to let go of its source.
+    // HTTP/1 closes: only that tells a pipeline to let go of its source.
     response.once('close', () => this.#tell(error))
     this.#pass('flushHeaders', [])
     this.#pass('write', [text])
-    response.socket.destroySoon()
+    if (sharesConnection(this.#response)) this.#pass('end', [])
+    else response.socket.destroySoon()
   }
 
   /** The status has left already; cutting the response short is the only way left to say that it failed. */
   #cutShort(error: unknown): void {
     const response = this.#response
+    this.#dropKept()
     this.#state = 'discarding'
     this.#connection?.forget(response)
     this.#tell(error)
@@ -339,27 +341,43 @@ class ResponseHold implements Answering, Hold {
         this.#connection?.release(this.#response)
         try {
           this.#pass('end', parameters)
+          if (clientHasGone(this.#response)) this.#letGo()
         } catch (error) {
           this.#cutShort(error) // what Node refuses would have been thrown at the handler
         }
       },
-      (error: unknown) => this.#cutShort(error),
+      (error: unknown) => {
+        failCallback('end', parameters)
+        this.#cutShort(error)
+      },
     )
     return this.#response
   }
 
   #drop(method: Held, parameters: unknown[]): unknown {
-    const callback = parameters.findLast((parameter) => typeof parameter === 'function')
-    if (callback) nextTick(callback as () => void)
+    if (this.#state === 'discarding') failCallback(method, parameters)
+    else callBack(parameters)
     return method === 'write' ? false : this.#response
   }
 
-  get #clientGone(): boolean {
-    return this.#response.destroyed || this.#response.socket?.destroyed === true
+  /** Nobody is there to be answered. */
+  #letGo(): void {
+    this.#dropKept()
+    this.#connection?.forget(this.#response)
+    this.#response.stream?.destroy?.() // the guard put that off
+  }
+
+  #dropKept(): void {
+    this.#kept?.drop()
+    this.#kept = undefined
   }
 
   get presentsAsSent(): boolean {
     return this.#state === 'committing'
+  }
+
+  get ignoresHeaders(): boolean {
+    return this.#answeredForApp
   }
 
   get ended(): boolean {
@@ -376,16 +394,4 @@ class ResponseHold implements Answering, Hold {
     })
     return true
   }
-}
-
-function bufferFull(): SessionError {
-  return new SessionError(
-    'ERR_SESSION_RESPONSE_BUFFER',
-    `The response wrote more than ${bufferLimit} bytes while its session was being stored. Heed the return value of write(), as pipe() and pipeline() do.`,
-    { status: 503 },
-  )
-}
-
-function byteLength(chunk: unknown): number {
-  return typeof chunk === 'string' || chunk instanceof Uint8Array ? chunk.length : 0
 }

@@ -6,6 +6,8 @@ type AnyFunction = (this: ServerResponse, ...parameters: unknown[]) => unknown
 export interface Answering {
   /** While the answer is held it counts as sent. */
   readonly presentsAsSent: boolean
+  /** Whether somebody else has answered for the app, so that what it sets comes too late. */
+  readonly ignoresHeaders: boolean
   /** Whether the handler has ended it. */
   readonly ended: boolean
   /** Puts off closing the connection until an answer that was ended is sent. `false` if there is no such answer. */
@@ -67,27 +69,25 @@ function guardsOf(response: ServerResponse): ResponseGuards {
 }
 
 /** The same for all responses. */
-const guards: PropertyDescriptorMap & ThisType<ServerResponse> = {
-  headersSent: {
-    get() {
+const guards: PropertyDescriptorMap = {}
+
+/** What tells whether a response is sent. `_headerSent` is what Node goes by before it answers 408 or 400 itself. */
+const presented: Record<string, (answering: Answering) => boolean> = {
+  headersSent: ({ presentsAsSent }) => presentsAsSent,
+  _headerSent: ({ presentsAsSent }) => presentsAsSent,
+  writableEnded: ({ presentsAsSent, ended }) => presentsAsSent && ended,
+}
+for (const [name, isPresented] of Object.entries(presented)) {
+  guards[name] = {
+    get(this: ServerResponse) {
       const there = guardsOf(this)
-      return there.answering.presentsAsSent || there.behind('headersSent')
+      return isPresented(there.answering) || there.behind(name)
     },
-    set(value: unknown) {
-      guardsOf(this).putBehind('headersSent', value)
+    set(this: ServerResponse, value: unknown) {
+      guardsOf(this).putBehind(name, value)
     },
     configurable: true,
-  },
-  writableEnded: {
-    get() {
-      const there = guardsOf(this)
-      return there.answering.presentsAsSent ? there.answering.ended : there.behind('writableEnded')
-    },
-    set(value: unknown) {
-      guardsOf(this).putBehind('writableEnded', value)
-    },
-    configurable: true,
-  },
+  }
 }
 guards.destroy = {
   value: function (this: ServerResponse, ...parameters: unknown[]) {
@@ -102,6 +102,7 @@ for (const name of ['setHeader', 'appendHeader', 'removeHeader', 'setHeaders']) 
   const setter: AnyFunction = function (...parameters) {
     const there = guardsOf(this)
     if (there.answering.presentsAsSent) throw headersSent()
+    if (there.answering.ignoresHeaders) return this
     return Reflect.apply(there.behind(name) as AnyFunction, this, parameters)
   }
   guards[name] = { value: setter, writable: true, configurable: true }

@@ -74,6 +74,15 @@ const closings: Record<string, (request: SessionRequest, response: ServerRespons
     await once(request.socket, 'timeout')
     request.socket.setTimeout(0)
   },
+  // Node answers those itself, unless an answer is on its way: here by the very path that it takes.
+  'a request timeout of the server': (request) => {
+    const error = new Error('Request timeout')
+    request.socket.emit('error', Object.assign(error, { code: 'ERR_HTTP_REQUEST_TIMEOUT' }))
+  },
+  'a request that cannot be read': (request) => {
+    const error = new Error('Parse Error: Expected HTTP/')
+    request.socket.emit('error', Object.assign(error, { code: 'HPE_INVALID_CONSTANT', bytesParsed: 9 }))
+  },
 }
 
 /** Without what differs from one answer to the next, is the session's or the framework's, or is about the connection. */
@@ -272,6 +281,18 @@ describe.each(Object.entries(forms))('with %s,', (_form, makeSession) => {
     gate.open()
     await wire.closed
     expect(wire.received).toMatch(/hello$/)
+  })
+
+  test('what cannot be read behind a request takes nothing from its answer', async () => {
+    const { port, gate } = await held((_, response) => response.end('hello'))
+    const wire = new Wire(port)
+    wire.send('GET', '/')
+    wire.socket.write('this is no request\r\n\r\n')
+    await gate.reached
+    await settle()
+    gate.open()
+    await wire.closed
+    expect(wire.received).toMatch(/^HTTP\/1.1 200 [^]*\r\n\r\nhello$/)
   })
 
   test('an error page in place of an answer whose commit failed goes out whole, and then the connection closes', async () => {
