@@ -18,8 +18,9 @@ export async function authenticate(req: Request) {
 }`
 const start = `
 import type { AddressInfo } from 'node:net'
-import { app } from './app.ts'
-const server = app.listen(0, '127.0.0.1', () => console.log('listening ' + (server.address() as AddressInfo).port))`
+import { server } from './app.ts'
+if (!server.listening) await new Promise((resolve) => server.once('listening', resolve))
+console.log('listening ' + (server.address() as AddressInfo).port)`
 
 let app: App
 
@@ -39,6 +40,7 @@ beforeAll(async () => {
   for (const [name, text] of Object.entries(files)) await writeFile(resolve(root, folder, name), text)
   app = await startApp(`${folder}/start.ts`, {
     DATABASE_URL: await freshDatabase(),
+    PORT: '0',
     SESSION_SECRET: 'the secret of the code in the README',
   })
 })

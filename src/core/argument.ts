@@ -39,7 +39,7 @@ export function checkedStore(given: unknown): SessionStore {
   assertMayBeStore(given)
   if (!isStore(given) && isExpressSessionStore(given)) {
     throw optionError(
-      "store is one of express-session's kind. Give it to session({ store, secret }) of coatcheck/express, or give a store of coatcheck's here, such as new MySQLStore(url).",
+      "store is one of express-session's kind. Give it to session({ store, secret }) of coatcheck/express, or give a store of coatcheck's here, such as new MySQLStore(url), or new MySQLStore(url, { layout: 'express-mysql-session' }) for the same table.",
     )
   }
   const missing = storeMethods.filter((name) => !has(given, name))

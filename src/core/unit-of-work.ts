@@ -1,5 +1,5 @@
 import { mostAttempts } from './attempts.ts'
-import { changedTooOften, SessionError, sessionGone, signInByData } from './errors.ts'
+import { changedTooOften, headersSent, SessionError, sessionGone, signInByData } from './errors.ts'
 import type { EndReason } from './events.ts'
 import { referenceTo } from './content-write.ts'
 import type { SessionRecord } from './record.ts'
@@ -233,6 +233,8 @@ export class UnitOfWork implements SessionWork {
       const text = userIdText(userId)
       const standing = this.#standing
       standing.assertAvailable()
+      // Before anything ends: what would come after it could reach nobody.
+      if (standing.headersOut) throw headersSent()
       if (this.#form.userOf && this.userId !== text) throw signInByData()
       await this.#storingOf(standing).settle()
       standing.decrypt()
@@ -268,7 +270,9 @@ export class UnitOfWork implements SessionWork {
       await this.#storingOf(standing).settle()
       standing.decrypt()
       // One that has just got a new token needs no other.
-      if (standing.record && !standing.former) standing.tokens.plan()
+      if (!standing.record || standing.former) return
+      if (standing.headersOut) throw headersSent()
+      standing.tokens.plan()
     })
   }
 

@@ -1,5 +1,5 @@
 import { mostAttempts } from './attempts.ts'
-import { changedTooOften, SessionError } from './errors.ts'
+import { changedTooOften, optionError, refuseUnknownOptions, SessionError } from './errors.ts'
 import type { EndReason } from './events.ts'
 import type { SessionRecord } from './record.ts'
 import type { SessionData } from './session.ts'
@@ -21,6 +21,8 @@ export interface SessionInfo {
 }
 
 const pageSize = 100
+/** What the token of a session looks like. */
+const tokenForm = /^[\w-]{36}$/
 
 /** The sessions that one user is signed in with, over all apps and browsers. From `sessions.user(id)`. */
 export class UserSessions {
@@ -87,13 +89,20 @@ export class UserSessions {
    *
    * @param options.except the one to leave: a session in hand, or its publicId
    * @returns how many were ended
+   * @throws (by the promise) ERR_SESSION_OPTION for a token in place of a publicId, and for an option that there is not
    * @example
    * await sessions.user(user.id).revokeAll({ except: req.session })   // after a change of password
    */
   async revokeAll(
     options: { readonly except?: { readonly publicId: string } | string } = {},
   ): Promise<number> {
+    refuseUnknownOptions('revokeAll', options, ['except'])
     const except = typeof options.except === 'object' ? options.except.publicId : options.except
+    if (except !== undefined && tokenForm.test(except)) {
+      throw optionError(
+        'except is no publicId but the token of a session, which is a secret. Give req.session, or its publicId.',
+      )
+    }
     await rememberRevocation(this.#context, this.#userId, except)
     const ended = new Set<string>()
     let count = 0

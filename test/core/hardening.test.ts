@@ -88,9 +88,33 @@ test('once the headers are out, a sign-in is refused before anything is stored',
   const token = await storedSession(sessions, { cart: [1] })
   const work = await sessions.load(token)
   work.closeHeaders()
-  await bag(work).signIn('owner')
-  await expect(work.commit()).rejects.toMatchObject({ code: 'ERR_SESSION_HEADERS_SENT' })
+  const tooLate = { code: 'ERR_SESSION_HEADERS_SENT' }
+  await expect(bag(work).signIn('owner')).rejects.toMatchObject(tooLate)
+  await expect(bag(work).rotate()).rejects.toMatchObject(tooLate)
+  await work.commit()
   expect(await readData(sessions, token)).toEqual({ cart: [1] })
+})
+
+test('once the headers are out, a sign-in as another user ends nothing', async () => {
+  const sessions = memorySessions()
+  const token = await storedSession(sessions, { cart: [1] }, 'owner')
+  const work = await sessions.load(token)
+  bag(work).n = 1
+  await work.commit()
+  work.closeHeaders()
+  await expect(bag(work).signIn('other')).rejects.toMatchObject({ code: 'ERR_SESSION_HEADERS_SENT' })
+  expect(await readData(sessions, token)).toEqual({ cart: [1], n: 1 })
+})
+
+test('revokeAll refuses the token of a session in place of its publicId, and an option that it has not', async () => {
+  const sessions = memorySessions()
+  const token = await storedSession(sessions, {}, 'owner')
+  const user = sessions.user('owner')
+  const refused = { code: 'ERR_SESSION_OPTION' }
+  await expect(user.revokeAll({ except: token })).rejects.toMatchObject(refused)
+  await expect(user.revokeAll({ exept: 'x' } as object)).rejects.toMatchObject(refused)
+  expect(await user.list()).toHaveLength(1)
+  expect(await user.revokeAll({ except: await sessions.load(token).then((work) => bag(work)) })).toBe(0)
 })
 
 test('an explicit save of a session that has ended says so', async () => {
