@@ -32,7 +32,7 @@ export class ExpressTable implements MySQLLayout {
     this.tables = [table.slice(table.lastIndexOf('.') + 1)]
     this.#sweepLock = { table, purpose: 'sweep' }
     this.#writer = new ExpressWriter(client, sql, (keys) => this.#records(keys))
-    this.missingTable = `The table ${table} is not in the database. Name the one that express-mysql-session uses (table), or leave out createTable: false and let a user who may create tables start the app once.`
+    this.missingTable = `The table ${table} is not in the database. Name the one that express-mysql-session uses (table). To have it made, let a user who may create tables start the app once, without createTable: false.`
     this.wrongTable = `The table ${table} lacks a column of express-mysql-session's. If its columns have other names, give them (columns); if it is another table, name the one that express-mysql-session uses (table).`
   }
 

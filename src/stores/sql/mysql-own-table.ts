@@ -38,7 +38,7 @@ export class OwnTable implements MySQLLayout {
     this.tables = [table, 'coatcheck_migrations']
     this.#sql = sql
     this.#writer = new MySQLWriter(client, sql)
-    this.missingTable = `The table ${table} or coatcheck_migrations is not in the database. Run schema/mysql.sql of the coatcheck package, also where coatcheck_migrations says that the table was made; or leave out createTable: false and let a user who may create tables start the app once.`
+    this.missingTable = `The table ${table} or coatcheck_migrations is not in the database, and the store did not make it: its user may not, or createTable is false. Let a user who may create tables start the app once; or run schema/mysql.sql of the coatcheck package, also where coatcheck_migrations says that the table was made.`
     // It may be the table of another library, whose sessions must not be dropped in haste.
     this.wrongTable = `The table ${table} lacks a column of this version's. If an earlier build of coatcheck made it, drop it, which ends its sessions, and run schema/mysql.sql of the coatcheck package. If it is another library's, give MySQLStore another table, or layout: 'express-mysql-session' if it is that one's.`
   }
