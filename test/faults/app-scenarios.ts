@@ -10,6 +10,7 @@ import { Crowd } from './visitors.ts'
 export const appScenarios: readonly Scenario[] = [
   {
     fault: 'an app killed (SIGKILL) and started again',
+    isOfApp: true,
     runs: { short: 3, long: 30 },
     async happen({ urls, restart }, crowd, round) {
       const url = urls[round % urls.length]!
@@ -18,6 +19,7 @@ export const appScenarios: readonly Scenario[] = [
   },
   {
     fault: 'an app stopped (SIGTERM) and started again',
+    isOfApp: true,
     runs: { short: 3, long: 30 },
     async happen({ urls, restart }, crowd, round) {
       const url = urls[round % urls.length]!
@@ -58,6 +60,7 @@ export const appScenarios: readonly Scenario[] = [
   },
   {
     fault: 'secret changed, app by app: both, both the other way around, the new one only',
+    isOfApp: true,
     runs: { short: 1, long: 5 },
     stage: { env: { SECRETS: secretOf(0) } },
     async happen({ urls, restart }, crowd, round) {

@@ -9,6 +9,8 @@ export interface Runs {
 /** A fault, and how it is brought about. */
 export interface Scenario {
   readonly fault: string
+  /** It breaks the app, or what the app reads, and not the server: within `npm test` one of the servers is enough. */
+  readonly isOfApp?: true
   /** How often it happens within `npm test`, and in `npm run test:long -- faults`. */
   readonly runs: Runs
   /** Where it needs another stage than the one for all. */

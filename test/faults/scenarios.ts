@@ -139,17 +139,20 @@ export const scenarios: readonly Scenario[] = [
   },
   {
     fault: 'stored data cut off at every byte',
+    isOfApp: true,
     runs: { short: 1, long: 5 },
     happen: (stage, crowd) => corrupt(stage, crowd, 'data', cutAtEveryByte, [401]),
   },
   {
     // What is still JSON then cannot be told from what was stored.
     fault: 'each bit of stored data flipped',
+    isOfApp: true,
     runs: { short: 1, long: roundsOfBits },
     happen: (stage, crowd, round) => corrupt(stage, crowd, 'data', bitsFlipped(round), [401, 200]),
   },
   {
     fault: 'each bit of encrypted data, and of whose it is, flipped',
+    isOfApp: true,
     runs: { short: 1, long: roundsOfBits },
     stage: { env: { ENCRYPTION: randomBytes(32).toString('base64') } },
     async happen(stage, crowd, round) {
