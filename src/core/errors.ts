@@ -76,8 +76,8 @@ export function kindOf(value: unknown): string {
 }
 
 /**
- * Throws if `options` is no object of options, such as a number, or has a name that is not in `known`: what was given for
- * an option must not be silently without effect.
+ * No option may be without effect and without a word.
+ * @throws ERR_SESSION_OPTION if `options` is no object of options, such as a number, or has a name that is not in `known`
  */
 export function refuseUnknownOptions(what: string, options: unknown, known: readonly string[]): void {
   if (!isOptions(options, known)) {
@@ -92,7 +92,7 @@ export function refuseUnknownOptions(what: string, options: unknown, known: read
   }
 }
 
-/** Whether it is a plain object, or one of a class of the app's own that has any of the options. A Map or a Date is neither. */
+/** Whether it is a plain object, or one of the app's own class with at least one of the options. A Map or a Date is neither. */
 export function isOptions(given: unknown, known: readonly string[]): given is object {
   if (typeof given !== 'object' || given === null || Array.isArray(given)) return false
   const prototype = Object.getPrototypeOf(given) as object | null

@@ -95,8 +95,8 @@ export function storeUnavailable(doing: string, cause: unknown): SessionError {
 }
 
 /**
- * What any store may fail with, as an error of ours. One of no kind that is known is a 503 here, because the clients of many databases
- * give their outages no code; to MySQLStore and SQLiteStore, whose drivers do, it is a fault of a program: a 500.
+ * What any store may fail with, as an error of ours. One of no known kind is a 503, because many clients of databases give an outage no
+ * code. In MySQLStore and SQLiteStore, whose drivers give one, such an error is a fault of a program, and a 500.
  */
 export function failureOf(doing: string, cause: unknown, kind = kindOf(cause)): SessionError {
   if (cause instanceof SessionError) return cause

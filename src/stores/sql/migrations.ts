@@ -1,10 +1,10 @@
-/** One step of a table's history. Once released it never changes; what is to be different comes as a further step. */
+/** One step of a table's history. Once released it never changes. A change is a further step. */
 export interface Migration {
   /** 1, 2, 3, … without gaps. */
   readonly version: number
   /**
-   * Run in order. A database may be left after any of them, and another node be at the same, so each must bear being run again, as
-   * one does that adds a column or a key: what is there already is no error.
+   * Run in order. Each must bear being run again: a process may end after any of them, and another node may be at the same. To add a
+   * column or a key that is there already is no error.
    */
   readonly statements: readonly string[]
 }

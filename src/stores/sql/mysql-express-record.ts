@@ -136,8 +136,8 @@ export function storedText(data: Uint8Array, idle: number, keepsake: Keepsake | 
 }
 
 /**
- * What stands in the text of every session of this user, and hardly in any other: the id alone; the id in its place; and that
- * as MySQL writes it in a column of the type JSON, with spaces.
+ * Texts that tell the sessions of this user. The first is the id alone, which stands in every one of them. The others are the id in its
+ * place: as we write it, and as MySQL writes it in a column of the type JSON, with spaces.
  */
 export function tracesOfUser(userId: string): Buffer[] {
   const id = JSON.stringify(escapedUserId(userId))
