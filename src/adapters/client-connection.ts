@@ -1,4 +1,4 @@
-import type { HeldResponse } from './held-methods.ts'
+import type { HeldResponse } from './held-methods.js'
 
 /** As over HTTP/2, which has no status message either. */
 export function sharesConnection(response: HeldResponse): boolean {

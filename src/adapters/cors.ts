@@ -1,16 +1,16 @@
-import { optionError } from '../core/errors.ts'
-import { answerCors, notCorsOptions, resolveCors } from '../http/cors.ts'
-import { askOnce } from '../http/cors-origin.ts'
-import type { Cors, CorsAnswer, CorsOptions, CorsRequest } from '../http/cors.ts'
-import { createSessions, Sessions } from '../sessions.ts'
-
-export type {
+import { optionError } from '../core/errors.js'
+import { answerCors, notCorsOptions, resolveCors } from '../http/cors.js'
+import { askOnce } from '../http/cors-origin.js'
+import type {
+  Cors,
+  CorsAnswer,
   CorsOptions,
   CorsOrigin,
   CorsOriginCallback,
   CorsOriginFunction,
   CorsRequest,
-} from '../http/cors.ts'
+} from '../http/cors.js'
+import { createSessions, Sessions } from '../sessions.js'
 
 /** What is used of a response. Every Node response has it, Express's and connect's too. */
 export interface CorsResponse {
@@ -75,8 +75,25 @@ function cors<Request extends CorsRequest = CorsRequest>(
   return (request, response, next) => respond(resolved, request, response, next)
 }
 
-// The second name makes `require('coatcheck/cors')` the function itself.
-export { cors as default, cors as 'module.exports' }
+/** Its types, by the names that the types of the cors package give them. */
+declare namespace cors {
+  export type {
+    CorsMiddleware,
+    CorsOptions,
+    CorsOptionsDelegate,
+    CorsOptionsFunction,
+    CorsOrigin,
+    CorsOriginCallback,
+    CorsOriginFunction,
+    CorsRequest,
+    CorsResponse,
+  }
+}
+
+// Tools that take an ES module's `default` out of a CommonJS module look for it.
+Object.assign(cors, { default: cors })
+
+export { cors }
 
 function optionsOf({ sites }: Sessions): CorsOptions {
   if (sites.origins.length === 0) {

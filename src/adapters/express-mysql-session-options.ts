@@ -1,8 +1,8 @@
 import type { PoolOptions } from 'mysql2'
-import { encryptionUnavailable } from '../core/encryption.ts'
-import { optionError } from '../core/errors.ts'
-import { longestTimer } from '../core/lifetime.ts'
-import type { MySQLColumns } from '../stores/mysql.ts'
+import { encryptionUnavailable } from '../core/encryption.js'
+import { optionError } from '../core/errors.js'
+import { longestTimer } from '../core/lifetime.js'
+import type { MySQLColumns } from '../stores/mysql.js'
 
 /** The options of the store: those of express-mysql-session by the same names, and all of mysql2's. */
 export interface MySQLStoreOptions extends PoolOptions {

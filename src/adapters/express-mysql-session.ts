@@ -1,17 +1,17 @@
 import type { PoolOptions } from 'mysql2'
 import type { Pool } from 'mysql2/promise'
-import { optionError } from '../core/errors.ts'
-import { clearInterval, setInterval } from '../core/scheduling.ts'
-import { failureOf } from '../core/store-failure.ts'
-import { type NativeStore, nativeStore } from '../express-session/foreign-store.ts'
-import { settle } from '../express-session/settle.ts'
-import { StoreBridge, type StoredSession } from '../express-session/store-bridge.ts'
-import type { Store } from '../express-session/store.ts'
-import { warnOnce } from '../express-session/warn-once.ts'
-import { MySQLStore as CoatcheckStore, type MySQLTarget } from '../stores/mysql.ts'
-import { mysqlFailure } from '../stores/sql/mysql-errors.ts'
-import { toleratedPoolOptions } from '../stores/sql/mysql-options.ts'
-import { newPool } from '../stores/sql/mysql-target.ts'
+import { optionError } from '../core/errors.js'
+import { clearInterval, setInterval } from '../core/scheduling.js'
+import { failureOf } from '../core/store-failure.js'
+import { type NativeStore, nativeStore } from '../express-session/foreign-store.js'
+import { settle } from '../express-session/settle.js'
+import { StoreBridge, type StoredSession } from '../express-session/store-bridge.js'
+import type { Store } from '../express-session/store.js'
+import { warnOnce } from '../express-session/warn-once.js'
+import { MySQLStore as CoatcheckStore, type MySQLTarget } from '../stores/mysql.js'
+import { mysqlFailure } from '../stores/sql/mysql-errors.js'
+import { toleratedPoolOptions } from '../stores/sql/mysql-options.js'
+import { newPool } from '../stores/sql/mysql-target.js'
 import {
   clearingInterval,
   defaultOptions,
@@ -20,9 +20,7 @@ import {
   type ResolvedOptions,
   resolveOptions,
   validateOptions,
-} from './express-mysql-session-options.ts'
-
-export type { MySQLStoreOptions, ResolvedOptions } from './express-mysql-session-options.ts'
+} from './express-mysql-session-options.js'
 
 type Callback<Value = unknown> = (error?: unknown, value?: Value) => void
 type StoreClass = new () => { createSession(request: object, data: object): object }
@@ -317,8 +315,22 @@ function expressMySQLSession(session: { readonly Store: unknown }): MySQLStoreCo
   return MySQLStore as unknown as MySQLStoreConstructor
 }
 
-// The second name makes `require('coatcheck/express-mysql-session')` the function itself.
-export { expressMySQLSession as default, expressMySQLSession as 'module.exports' }
+/** Its types, by the names that @types/express-mysql-session gives them, and by ours. */
+declare namespace expressMySQLSession {
+  export type {
+    MySQLConnection,
+    MySQLStore,
+    MySQLStoreConstructor,
+    MySQLStoreOptions,
+    MySQLStoreOptions as Options,
+    ResolvedOptions,
+  }
+}
+
+// Tools that take an ES module's `default` out of a CommonJS module look for it.
+Object.assign(expressMySQLSession, { default: expressMySQLSession })
+
+export { expressMySQLSession }
 
 /** With a callback the promise always resolves. Without one, a failure nobody awaits must not end the process. */
 function answer<Value>(promise: Promise<Value>, callback?: Callback<Value>): Promise<Value> {

@@ -1,18 +1,18 @@
 import type { IncomingMessage } from 'node:http'
-import type { SessionEngine } from '../core/engine.ts'
-import { SessionError } from '../core/errors.ts'
-import type { Signer } from '../core/token.ts'
-import { Cookie, type CookieAttributes } from '../express-session/cookie.ts'
+import type { SessionEngine } from '../core/engine.js'
+import { SessionError } from '../core/errors.js'
+import type { Signer } from '../core/token.js'
+import { Cookie, type CookieAttributes } from '../express-session/cookie.js'
 import {
   missingSecret,
   type ResolvedOptions,
   resolveOptions,
   type SessionOptions,
-} from '../express-session/options.ts'
-import { RequestForm } from '../express-session/request-form.ts'
-import { Session } from '../express-session/session.ts'
-import { pathMatches } from '../http/cookie.ts'
-import type { ExchangeContext } from '../http/exchange.ts'
+} from '../express-session/options.js'
+import { RequestForm } from '../express-session/request-form.js'
+import { Session } from '../express-session/session.js'
+import { pathMatches } from '../http/cookie.js'
+import type { ExchangeContext } from '../http/exchange.js'
 import {
   type Handling,
   inHand,
@@ -20,7 +20,7 @@ import {
   RequestInHand,
   type SessionMiddleware,
   type SessionRequest,
-} from './request-in-hand.ts'
+} from './request-in-hand.js'
 
 /** A request as this form of the middleware sees it. */
 interface OldRequest extends SessionRequest {

@@ -1,57 +1,33 @@
 import type { IncomingMessage } from 'node:http'
-import { mistakenFor } from '../core/argument.ts'
-import { optionError, refuseUnknownOptions, type SessionError } from '../core/errors.ts'
-import type { RequestSession, SessionData, WithoutReservedNames } from '../core/session.ts'
-import { Cookie } from '../express-session/cookie.ts'
-import { ExpressStore } from '../express-session/express-store.ts'
-import { MemoryStore } from '../express-session/memory-store.ts'
-import { type SessionOptions, sessionOptionNames } from '../express-session/options.ts'
-import { Session } from '../express-session/session.ts'
-import { Store } from '../express-session/store.ts'
-import type { ExchangeContext } from '../http/exchange.ts'
-import { Sessions } from '../sessions.ts'
-import { expressSession } from './express-session.ts'
+import { mistakenFor } from '../core/argument.js'
+import { optionError, refuseUnknownOptions, type SessionError } from '../core/errors.js'
+import type { SessionData, WithoutReservedNames } from '../core/session.js'
+import { Cookie, type CookieAttributes, type Priority, type SameSite } from '../express-session/cookie.js'
+import { ExpressStore, type ExpressStoreOptions } from '../express-session/express-store.js'
+import type { ExpressSessionStore, StoreCallback } from '../express-session/foreign-store.js'
+import { MemoryStore, type MemoryStoreConstructor } from '../express-session/memory-store.js'
+import {
+  type HmacKey,
+  type SessionCookieOptions,
+  type SessionOptions,
+  sessionOptionNames,
+} from '../express-session/options.js'
+import { Session, type SessionConstructor } from '../express-session/session.js'
+import type { StoredSession } from '../express-session/store-bridge.js'
+import { Store, type StoreConstructor } from '../express-session/store.js'
+import type { ExchangeContext } from '../http/exchange.js'
+import { Sessions } from '../sessions.js'
+import type { OldMembers, WithOldTypes } from './express-request.js'
+import { expressSession } from './express-session.js'
 import {
   type Handling,
   inHand,
   isSecure,
+  type Next,
   RequestInHand,
   type SessionMiddleware,
   type SessionRequest,
-} from './request-in-hand.ts'
-
-export type { CookieAttributes, Priority, SameSite } from '../express-session/cookie.ts'
-export type { ExpressStoreOptions } from '../express-session/express-store.ts'
-export type { MemoryStoreConstructor } from '../express-session/memory-store.ts'
-export type { SessionConstructor } from '../express-session/session.ts'
-export type { StoredSession } from '../express-session/store-bridge.ts'
-export type { StoreConstructor } from '../express-session/store.ts'
-export type { ExpressSessionStore, StoreCallback } from '../express-session/foreign-store.ts'
-export type { HmacKey, SessionCookieOptions, SessionOptions } from '../express-session/options.ts'
-export type { Next, SessionMiddleware } from './request-in-hand.ts'
-
-declare global {
-  namespace Express {
-    interface Request {
-      /** The session of this request. `undefined` only after `destroy()`, and where `skip` said so. */
-      session: RequestSession & Omit<OldMembers, keyof SessionData>
-      /** The session's token. A secret: never log it; `req.session.publicId` is for that. */
-      sessionID: string
-      /** With `session(options)`: the store, as express-session has it. */
-      sessionStore: Store
-    }
-  }
-}
-
-/** What `req.session` has besides with `session(options)`. With `session(sessions)` these are not there. */
-export interface OldMembers {
-  /** The cookie of this session. Assigning its `maxAge`, in milliseconds, sets how long both live. */
-  cookie: Cookie
-  /** Lets the cookie live for its `originalMaxAge` from now. */
-  resetMaxAge(): RequestSession
-  /** Who is bound to the session. There, `userId` is data of yours, as under express-session. */
-  readonly boundUserId: string | undefined
-}
+} from './request-in-hand.js'
 
 /** The options of `session(sessions, options)`. */
 export interface ExpressSessionOptions {
@@ -148,15 +124,40 @@ function session(
   )
 }
 
-session.Store = Store
-session.MemoryStore = MemoryStore
-session.Session = Session
-session.Cookie = Cookie
-session.ExpressStore = ExpressStore
+/** Its classes and types, by the names that express-session and its types give them. */
+declare namespace session {
+  export {
+    Cookie,
+    type CookieAttributes,
+    type SessionCookieOptions as CookieOptions,
+    type ExpressSessionOptions,
+    type ExpressSessionStore,
+    ExpressStore,
+    type ExpressStoreOptions,
+    type HmacKey,
+    MemoryStore,
+    type MemoryStoreConstructor,
+    type Next,
+    type OldMembers,
+    type Priority,
+    type SameSite,
+    Session,
+    type SessionConstructor,
+    type SessionCookieOptions,
+    type SessionData,
+    type SessionMiddleware,
+    type SessionOptions,
+    Store,
+    type StoreCallback,
+    type StoreConstructor,
+    type StoredSession,
+  }
+}
 
-// The second name makes `require('coatcheck/express')` the function itself.
-export { session as default, session as 'module.exports' }
-export { Cookie, ExpressStore, MemoryStore, Session, Store }
+// Tools that take an ES module's `default` out of a CommonJS module look for it.
+Object.assign(session, { default: session, Cookie, ExpressStore, MemoryStore, Session, Store })
+
+export { session }
 
 function sessionOf(sessions: Sessions, options: ExpressSessionOptions): SessionMiddleware {
   refuseUnknownOptions('session', options, ['skip', 'whenUnavailable', 'proxy'])

@@ -1,6 +1,6 @@
 import { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
-import { SessionError } from '../core/errors.ts'
+import { SessionError } from '../core/errors.js'
 
 /** The request that a held response belongs to, as far as the hold has to know it. */
 export interface HeldRequest {

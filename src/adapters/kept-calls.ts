@@ -1,6 +1,6 @@
-import { SessionError } from '../core/errors.ts'
-import { nextTick } from '../core/scheduling.ts'
-import type { Held } from './held-methods.ts'
+import { SessionError } from '../core/errors.js'
+import { nextTick } from '../core/scheduling.js'
+import type { Held } from './held-methods.js'
 
 interface KeptCall {
   readonly method: Held

@@ -1,11 +1,11 @@
 import { ServerResponse } from 'node:http'
-import { SessionError } from '../core/errors.ts'
-import { clearTimeout, nextTick, setTimeout } from '../core/scheduling.ts'
-import type { Exchange, ResponseChanges } from '../http/exchange.ts'
-import { clientHasGone, sharesConnection } from './client-connection.ts'
-import { ConnectionGuard } from './connection-guard.ts'
-import { type DrainListeners, emitDrain, noteDrainListeners } from './drain-listeners.ts'
-import { type HeldRequest, isHandshake, warnOf } from './handshake.ts'
+import { SessionError } from '../core/errors.js'
+import { clearTimeout, nextTick, setTimeout } from '../core/scheduling.js'
+import type { Exchange, ResponseChanges } from '../http/exchange.js'
+import { clientHasGone, sharesConnection } from './client-connection.js'
+import { ConnectionGuard } from './connection-guard.js'
+import { type DrainListeners, emitDrain, noteDrainListeners } from './drain-listeners.js'
+import { type HeldRequest, isHandshake, warnOf } from './handshake.js'
 import {
   type AnyFunction,
   type Held,
@@ -15,11 +15,11 @@ import {
   type HeldResponse,
   type Hold,
   takeOver,
-} from './held-methods.ts'
-import { bufferFull, callBack, failCallback, KeptCalls } from './kept-calls.ts'
-import { type Answering, headersSent, ResponseGuards } from './response-guards.ts'
-import { addCookie, removeContentHeaders } from './response-head.ts'
-import { sessionPicture } from './session-picture.ts'
+} from './held-methods.js'
+import { bufferFull, callBack, failCallback, KeptCalls } from './kept-calls.js'
+import { type Answering, headersSent, ResponseGuards } from './response-guards.js'
+import { addCookie, removeContentHeaders } from './response-head.js'
+import { sessionPicture } from './session-picture.js'
 
 /** How long the app may take to answer an error that it was told of, before a plain text answer goes out in its place. */
 const patience = 2_000 // milliseconds

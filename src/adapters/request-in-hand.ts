@@ -1,9 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { nextTick } from '../core/scheduling.ts'
-import type { Session } from '../core/session.ts'
-import type { UnitOfWork } from '../core/unit-of-work.ts'
-import { Exchange, type ExchangeContext, type ExchangeRequest } from '../http/exchange.ts'
-import { holdResponse } from './node.ts'
+import { nextTick } from '../core/scheduling.js'
+import type { Session } from '../core/session.js'
+import type { UnitOfWork } from '../core/unit-of-work.js'
+import { Exchange, type ExchangeContext, type ExchangeRequest } from '../http/exchange.js'
+import { holdResponse } from './node.js'
 
 /** Goes on to the next handler, or with an error to the app's error handler. */
 export type Next = (error?: unknown) => void

@@ -1,5 +1,5 @@
 import { inspect } from 'node:util'
-import type { UnitOfWork } from '../core/unit-of-work.ts'
+import type { UnitOfWork } from '../core/unit-of-work.js'
 
 /**
  * How a session stands in its request, as a text to compare: another one once a handler has changed what the session holds,

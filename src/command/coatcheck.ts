@@ -1,8 +1,8 @@
 #!/usr/bin/env node
-import { SessionError } from '../core/errors.ts'
-import { mysqlFailure } from '../stores/sql/mysql-errors.ts'
-import { CommandError, UsageError } from './command-error.ts'
-import { copyHelp, type CopyOptions, copyOptions } from './copy-options.ts'
+import { SessionError } from '../core/errors.js'
+import { mysqlFailure } from '../stores/sql/mysql-errors.js'
+import { CommandError, UsageError } from './command-error.js'
+import { copyHelp, type CopyOptions, copyOptions } from './copy-options.js'
 
 const help = `coatcheck COMMAND
 
@@ -23,9 +23,9 @@ async function main([command, ...args]: readonly string[]): Promise<number> {
 
 async function runCopy(options: CopyOptions, args: readonly string[]): Promise<number> {
   // Only now: the driver is an optional package, and help needs none.
-  const { copy, forget } = await import('./copy.ts')
-  const { ledgerName } = await import('./copy-statements.ts')
-  const { copyWatcher, summaryText } = await import('./copy-report.ts')
+  const { copy, forget } = await import('./copy.js')
+  const { ledgerName } = await import('./copy-statements.js')
+  const { copyWatcher, summaryText } = await import('./copy-report.js')
   if (options.forget) return say(`Dropped ${await forget(options)}.\n`)
   const stop = new AbortController()
   // A second signal ends the process at once, which does no harm.
@@ -61,10 +61,12 @@ function explain(error: unknown): [text: string, code: number] {
   ]
 }
 
-try {
-  process.exitCode = await main(process.argv.slice(2))
-} catch (error) {
+function fail(error: unknown): number {
   const [text, code] = explain(error)
   process.stderr.write(`${text}\n`)
-  process.exitCode = code
+  return code
 }
+
+void main(process.argv.slice(2))
+  .catch(fail)
+  .then((code) => (process.exitCode = code))

@@ -1,8 +1,8 @@
 import { hash } from 'node:crypto'
-import { keepsakeIn } from '../core/keepsake.ts'
-import { type UserId, userIdText } from '../core/user-id.ts'
-import { valueAt } from '../core/user-of.ts'
-import { textWithoutKeepsake } from '../stores/sql/mysql-express-record.ts'
+import { keepsakeIn } from '../core/keepsake.js'
+import { type UserId, userIdText } from '../core/user-id.js'
+import { valueAt } from '../core/user-of.js'
+import { textWithoutKeepsake } from '../stores/sql/mysql-express-record.js'
 
 /** What the new layout keeps of a session beside its data. */
 export interface CopiedSession {

@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util'
-import { tableName } from '../stores/sql/table-name.ts'
-import { UsageError } from './command-error.ts'
-import type { OldColumns } from './copy-statements.ts'
+import { tableName } from '../stores/sql/table-name.js'
+import { UsageError } from './command-error.js'
+import type { OldColumns } from './copy-statements.js'
 
 /** What `coatcheck copy` was told. */
 export interface CopyOptions {

@@ -1,13 +1,13 @@
 import { hash } from 'node:crypto'
 import type { RowDataPacket } from 'mysql2'
-import { largestBatch, partsByPowersOfTwo, parts } from '../stores/sql/batch-size.ts'
-import type { MySQLValue } from '../stores/sql/mysql-pool.ts'
-import { byBytes } from '../stores/sql/mysql-writer.ts'
-import { copiedSession, type CopiedSession } from './copied-session.ts'
-import type { CopyConnection, CopyValue } from './copy-connection.ts'
-import { CommandError } from './command-error.ts'
-import { type CopyStatements, keyEndLength, type Slice } from './copy-statements.ts'
-import { KeySet } from './key-set.ts'
+import { largestBatch, partsByPowersOfTwo, parts } from '../stores/sql/batch-size.js'
+import type { MySQLValue } from '../stores/sql/mysql-pool.js'
+import { byBytes } from '../stores/sql/mysql-writer.js'
+import { copiedSession, type CopiedSession } from './copied-session.js'
+import type { CopyConnection, CopyValue } from './copy-connection.js'
+import { CommandError } from './command-error.js'
+import { type CopyStatements, keyEndLength, type Slice } from './copy-statements.js'
+import { KeySet } from './key-set.js'
 
 /** What a pass does by. */
 export interface PassSettings {

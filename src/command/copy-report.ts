@@ -1,7 +1,7 @@
 import cliProgress from 'cli-progress'
-import { performance } from '../core/scheduling.ts'
-import type { CopySummary, CopyWatcher } from './copy.ts'
-import type { Tally } from './copy-pass.ts'
+import { performance } from '../core/scheduling.js'
+import type { CopySummary, CopyWatcher } from './copy.js'
+import type { Tally } from './copy-pass.js'
 
 /** How long nothing is written where lines stay: in a log. Milliseconds. */
 const quiet = 5_000

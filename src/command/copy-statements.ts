@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto'
-import { lockName } from '../stores/sql/mysql-lock.ts'
-import { now } from '../stores/sql/mysql-statements.ts'
+import { lockName } from '../stores/sql/mysql-lock.js'
+import { now } from '../stores/sql/mysql-statements.js'
 
 /** The tables of a copy, and the names of the old one's columns. */
 export interface CopyTables {

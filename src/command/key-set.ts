@@ -1,4 +1,4 @@
-import { keyEndLength } from './copy-statements.ts'
+import { keyEndLength } from './copy-statements.js'
 
 /**
  * The keys that a pass saw, by their ends: 8 bytes a key, so that ten million take 80 MB. That two keys

@@ -1,5 +1,5 @@
-import { isOptions, kindOf, optionError } from './errors.ts'
-import type { SessionStore } from './store.ts'
+import { isOptions, kindOf, optionError } from './errors.js'
+import type { SessionStore } from './store.js'
 
 /**
  * What a value is that cannot be an object of options: for a message that says what to write instead. Never the value

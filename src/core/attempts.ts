@@ -1,4 +1,4 @@
-import { setTimeout } from './scheduling.ts'
+import { setTimeout } from './scheduling.js'
 
 /** How often a change is tried again on what others stored meanwhile. */
 export const mostAttempts = 50

@@ -1,6 +1,6 @@
-import { Line, type LineSettings } from './line.ts'
-import type { SessionKey, SessionRecord } from './record.ts'
-import type { SessionStore, SessionWrite, WriteResult } from './store.ts'
+import { Line, type LineSettings } from './line.js'
+import type { SessionKey, SessionRecord } from './record.js'
+import type { SessionStore, SessionWrite, WriteResult } from './store.js'
 
 /** How calls share round trips, and how long they may wait. */
 export type BatchSettings = Pick<

@@ -1,6 +1,6 @@
-import { SessionError } from './errors.ts'
-import { clearTimeout, setTimeout } from './scheduling.ts'
-import { isAway } from './store-failure.ts'
+import { SessionError } from './errors.js'
+import { clearTimeout, setTimeout } from './scheduling.js'
+import { isAway } from './store-failure.js'
 
 /** When a store is taken to be away, and for how long it is left alone then. */
 export interface CircuitSettings {

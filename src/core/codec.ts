@@ -1,5 +1,5 @@
 import { types } from 'node:util'
-import { SessionError } from './errors.ts'
+import { SessionError } from './errors.js'
 
 /**
  * Turns a session's data into bytes and back. Replace it (`createSessions({ codec })`) to keep types

@@ -1,6 +1,6 @@
-import type { SessionReference } from './events.ts'
-import type { SessionRecord } from './record.ts'
-import type { SessionWrite } from './store.ts'
+import type { SessionReference } from './events.js'
+import type { SessionRecord } from './record.js'
+import type { SessionWrite } from './store.js'
 
 /** A write that stores a session's content. */
 export type ContentWrite = Extract<SessionWrite, { type: 'insert' | 'update' | 'rotate' }>

@@ -1,5 +1,5 @@
-import { storeTimeout } from './errors.ts'
-import { clearTimeout, setTimeout } from './scheduling.ts'
+import { storeTimeout } from './errors.js'
+import { clearTimeout, setTimeout } from './scheduling.js'
 
 /**
  * What the store answers, or ERR_SESSION_STORE_TIMEOUT if that takes longer than `deadline` milliseconds. Whatever it

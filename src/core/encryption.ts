@@ -6,9 +6,9 @@ import {
   KeyObject,
   randomBytes,
 } from 'node:crypto'
-import { optionError, type SessionError, shown } from './errors.ts'
-import type { SessionRecord } from './record.ts'
-import type { SessionWrite } from './store.ts'
+import { optionError, type SessionError, shown } from './errors.js'
+import type { SessionRecord } from './record.js'
+import type { SessionWrite } from './store.js'
 
 /** 32 random bytes: as they are, as a secret key object, or in base64, as `openssl rand -base64 32` prints them. */
 export type EncryptionKey = string | Uint8Array | KeyObject

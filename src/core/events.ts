@@ -1,4 +1,4 @@
-import type { SessionError } from './errors.ts'
+import type { SessionError } from './errors.js'
 
 /** Which session an event speaks of. Never holds a token. */
 export interface SessionReference {

@@ -1,4 +1,4 @@
-import { userIdBytes } from './user-id.ts'
+import { userIdBytes } from './user-id.js'
 
 /**
  * What a store that keeps sessions as older libraries do has no place for. It lies in the session itself, as its

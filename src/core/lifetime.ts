@@ -1,4 +1,4 @@
-import { optionError, shown } from './errors.ts'
+import { optionError, shown } from './errors.js'
 
 /** A length of time: milliseconds as a number, or a whole number with a unit: `'500ms'`, `'90s'`, `'30m'`, `'12h'`, `'7d'`. */
 export type Duration = number | `${number}${'ms' | 's' | 'm' | 'h' | 'd'}`

@@ -1,7 +1,7 @@
-import { Circuit, type CircuitSettings } from './circuit.ts'
-import { storeBusy, storeTimeout } from './errors.ts'
-import { setImmediate, setTimeout } from './scheduling.ts'
-import { isAway } from './store-failure.ts'
+import { Circuit, type CircuitSettings } from './circuit.js'
+import { storeBusy, storeTimeout } from './errors.js'
+import { setImmediate, setTimeout } from './scheduling.js'
+import { isAway } from './store-failure.js'
 
 /** How a line gathers calls, and what it does with them. */
 export interface LineSettings<Request = never, Answer = unknown> extends CircuitSettings {

@@ -1,9 +1,9 @@
 import { isDeepStrictEqual } from 'node:util'
-import { mergeInto } from './merge.ts'
-import type { SessionRecord } from './record.ts'
-import type { Session } from './session.ts'
-import type { SessionForm } from './session-form.ts'
-import type { WorkContext } from './work-context.ts'
+import { mergeInto } from './merge.js'
+import type { SessionRecord } from './record.js'
+import type { Session } from './session.js'
+import type { SessionForm } from './session-form.js'
+import type { WorkContext } from './work-context.js'
 
 type Data = Record<string, unknown>
 

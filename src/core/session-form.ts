@@ -1,5 +1,5 @@
-import type { Lifetime } from './store.ts'
-import type { SessionRecord } from './record.ts'
+import type { Lifetime } from './store.js'
+import type { SessionRecord } from './record.js'
 import {
   dataOf,
   fillAside,
@@ -8,9 +8,9 @@ import {
   type Session,
   type SessionWork,
   visibleData,
-} from './session.ts'
-import { createToken } from './token.ts'
-import type { UserRule } from './user-of.ts'
+} from './session.js'
+import { createToken } from './token.js'
+import type { UserRule } from './user-of.js'
 
 type Data = Record<string, unknown>
 

@@ -1,4 +1,4 @@
-import type { SessionForm } from './session-form.ts'
+import type { SessionForm } from './session-form.js'
 
 /** What the browser must be told: nothing, for its `token` is still good or there is none; a new token; or to drop the one it has. */
 export type Outcome =

@@ -1,6 +1,6 @@
-import { SessionError } from './errors.ts'
-import { nextTick } from './scheduling.ts'
-import type { UserId } from './user-id.ts'
+import { SessionError } from './errors.js'
+import { nextTick } from './scheduling.js'
+import type { UserId } from './user-id.js'
 
 /**
  * The data of your sessions. Augment it once and `req.session` is typed everywhere:

@@ -1,11 +1,11 @@
 import { hash } from 'node:crypto'
-import { mostAttempts } from './attempts.ts'
-import { changedTooOften, type SessionError, signInRevoked, tooManySessions } from './errors.ts'
-import type { EndReason } from './events.ts'
-import type { SessionKey, SessionRecord } from './record.ts'
-import { performance } from './scheduling.ts'
-import type { Lifetime } from './store.ts'
-import type { SignIn, WorkContext } from './work-context.ts'
+import { mostAttempts } from './attempts.js'
+import { changedTooOften, type SessionError, signInRevoked, tooManySessions } from './errors.js'
+import type { EndReason } from './events.js'
+import type { SessionKey, SessionRecord } from './record.js'
+import { performance } from './scheduling.js'
+import type { Lifetime } from './store.js'
+import type { SignIn, WorkContext } from './work-context.js'
 
 /** How many sessions one user may have at once. */
 export interface UserLimit {

@@ -1,12 +1,12 @@
 import { randomBytes } from 'node:crypto'
-import type { ContentWrite } from './content-write.ts'
-import type { SessionError } from './errors.ts'
-import type { SessionKey, SessionRecord } from './record.ts'
-import { performance } from './scheduling.ts'
-import type { Session } from './session.ts'
-import type { SessionForm } from './session-form.ts'
-import { SessionTokens } from './session-tokens.ts'
-import type { WorkContext } from './work-context.ts'
+import type { ContentWrite } from './content-write.js'
+import type { SessionError } from './errors.js'
+import type { SessionKey, SessionRecord } from './record.js'
+import { performance } from './scheduling.js'
+import type { Session } from './session.js'
+import type { SessionForm } from './session-form.js'
+import { SessionTokens } from './session-tokens.js'
+import type { WorkContext } from './work-context.js'
 
 type Decision = 'insert' | 'update' | 'rotate' | 'touch' | undefined
 

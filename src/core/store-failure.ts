@@ -1,4 +1,4 @@
-import { SessionError } from './errors.ts'
+import { SessionError } from './errors.js'
 
 /**
  * What a failure of a store is, and so what follows from it:

@@ -1,4 +1,4 @@
-import type { SessionKey, SessionRecord } from './record.ts'
+import type { SessionKey, SessionRecord } from './record.js'
 
 /**
  * What every store does, and all that it does. The engine calls nothing else.

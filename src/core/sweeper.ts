@@ -1,6 +1,6 @@
-import { longestTimer } from './lifetime.ts'
-import { clearTimeout, performance, setTimeout } from './scheduling.ts'
-import type { SessionStore } from './store.ts'
+import { longestTimer } from './lifetime.js'
+import { clearTimeout, performance, setTimeout } from './scheduling.js'
+import type { SessionStore } from './store.js'
 
 /** How expired records are cleared away. */
 export interface SweepSettings {

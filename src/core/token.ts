@@ -1,6 +1,6 @@
 import { hash, KeyObject, randomBytes, timingSafeEqual } from 'node:crypto'
-import type { SessionKey } from './record.ts'
-import { optionError } from './errors.ts'
+import type { SessionKey } from './record.js'
+import { optionError } from './errors.js'
 
 const randomLength = 24 // bytes: 192 bits that nobody can guess
 const signatureLength = 43 // characters

@@ -1,5 +1,5 @@
-import { sessionBusy, turnTooLate } from './errors.ts'
-import { clearTimeout, setTimeout } from './scheduling.ts'
+import { sessionBusy, turnTooLate } from './errors.js'
+import { clearTimeout, setTimeout } from './scheduling.js'
 
 /** Does one thing after the other, in the order asked. */
 export class Turns {

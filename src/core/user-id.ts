@@ -1,4 +1,4 @@
-import { SessionError } from './errors.ts'
+import { SessionError } from './errors.js'
 
 /**
  * How an app names a user: a text of 1 to 255 bytes of UTF-8 without NUL, or a number, which is kept as its decimal text.

@@ -1,6 +1,6 @@
-import { optionError, shown } from './errors.ts'
-import type { SessionData } from './session.ts'
-import { type UserId, userIdText } from './user-id.ts'
+import { optionError, shown } from './errors.js'
+import type { SessionData } from './session.js'
+import { type UserId, userIdText } from './user-id.js'
 
 /**
  * Says of a session's data who is signed in: a path of names, such as `'passport.user'`, or a function of the data that gives the

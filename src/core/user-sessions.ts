@@ -1,11 +1,11 @@
-import { mostAttempts } from './attempts.ts'
-import { changedTooOften, optionError, refuseUnknownOptions, SessionError } from './errors.ts'
-import type { EndReason } from './events.ts'
-import type { SessionRecord } from './record.ts'
-import type { SessionData } from './session.ts'
-import { rememberRevocation } from './sign-in.ts'
-import type { SessionStore } from './store.ts'
-import type { WorkContext } from './work-context.ts'
+import { mostAttempts } from './attempts.js'
+import { changedTooOften, optionError, refuseUnknownOptions, SessionError } from './errors.js'
+import type { EndReason } from './events.js'
+import type { SessionRecord } from './record.js'
+import type { SessionData } from './session.js'
+import { rememberRevocation } from './sign-in.js'
+import type { SessionStore } from './store.js'
+import type { WorkContext } from './work-context.js'
 
 /** One live session as a listing shows it. */
 export interface SessionInfo {

@@ -1,8 +1,8 @@
-import type { SessionError } from './errors.ts'
-import type { EndReason, SessionEvents } from './events.ts'
-import type { Merge } from './merge.ts'
-import type { SessionKey, SessionRecord } from './record.ts'
-import type { Lifetime, SessionWrite, WriteResult } from './store.ts'
+import type { SessionError } from './errors.js'
+import type { EndReason, SessionEvents } from './events.js'
+import type { Merge } from './merge.js'
+import type { SessionKey, SessionRecord } from './record.js'
+import type { Lifetime, SessionWrite, WriteResult } from './store.js'
 
 /** A sign-in that was just stored. */
 export interface SignIn {

@@ -1,9 +1,9 @@
 import { hash } from 'node:crypto'
-import { SessionError } from '../core/errors.ts'
-import { type Keepsake, keepsakeIn, keepsakeOf, storedKeepsake } from '../core/keepsake.ts'
-import type { SessionKey, SessionRecord } from '../core/record.ts'
-import { publicIdOf } from '../core/token.ts'
-import { Cookie } from './cookie.ts'
+import { SessionError } from '../core/errors.js'
+import { type Keepsake, keepsakeIn, keepsakeOf, storedKeepsake } from '../core/keepsake.js'
+import type { SessionKey, SessionRecord } from '../core/record.js'
+import { publicIdOf } from '../core/token.js'
+import { Cookie } from './cookie.js'
 
 /** A session that such a store gave; `kept` says whether there was a keepsake in it. */
 export interface ForeignRecord extends SessionRecord {

@@ -1,6 +1,6 @@
-import { SessionError } from '../core/errors.ts'
-import type { Keepsake } from '../core/keepsake.ts'
-import type { SessionKey, SessionRecord } from '../core/record.ts'
+import { SessionError } from '../core/errors.js'
+import type { Keepsake } from '../core/keepsake.js'
+import type { SessionKey, SessionRecord } from '../core/record.js'
 import type {
   InsertWrite,
   ListQuery,
@@ -13,17 +13,17 @@ import type {
   TouchWrite,
   UpdateWrite,
   WriteResult,
-} from '../core/store.ts'
-import { type FailureKind, failureOf } from '../core/store-failure.ts'
-import { KeyedTurns } from '../core/turns.ts'
+} from '../core/store.js'
+import { type FailureKind, failureOf } from '../core/store-failure.js'
+import { KeyedTurns } from '../core/turns.js'
 import {
   type ForeignRecord,
   readForeign,
   touchedForeign,
   unreadableForeign,
   writeForeign,
-} from './foreign-session.ts'
-import { withoutToken } from './without-token.ts'
+} from './foreign-session.js'
+import { withoutToken } from './without-token.js'
 
 /** Node's kind of callback. Stores call it with no error or a falsy one when all went well. */
 export type StoreCallback<Value = unknown> = (error?: unknown, value?: Value) => void

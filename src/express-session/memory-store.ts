@@ -1,5 +1,5 @@
-import { setImmediate } from '../core/scheduling.ts'
-import { Store } from './store.ts'
+import { setImmediate } from '../core/scheduling.js'
+import { Store } from './store.js'
 
 type Callback<Value = unknown> = (error?: unknown, value?: Value) => void
 interface Stored {

@@ -1,10 +1,10 @@
-import type { SessionRecord } from '../core/record.ts'
-import type { SessionForm } from '../core/session-form.ts'
-import type { Session as CoreSession, SessionWork } from '../core/session.ts'
-import type { Lifetime } from '../core/store.ts'
-import type { UnitOfWork } from '../core/unit-of-work.ts'
-import type { UserRule } from '../core/user-of.ts'
-import type { CookiePolicy } from '../http/exchange.ts'
+import type { SessionRecord } from '../core/record.js'
+import type { SessionForm } from '../core/session-form.js'
+import type { Session as CoreSession, SessionWork } from '../core/session.js'
+import type { Lifetime } from '../core/store.js'
+import type { UnitOfWork } from '../core/unit-of-work.js'
+import type { UserRule } from '../core/user-of.js'
+import type { CookiePolicy } from '../http/exchange.js'
 import {
   assignStored,
   Cookie,
@@ -13,10 +13,10 @@ import {
   isMaxAge,
   isMoment,
   mergeCookie,
-} from './cookie.ts'
-import type { ResolvedOptions, SessionCookieOptions } from './options.ts'
-import { fillOwnData, ownData, Session } from './session.ts'
-import { plainJson, sameButForCookie } from './stored-text.ts'
+} from './cookie.js'
+import type { ResolvedOptions, SessionCookieOptions } from './options.js'
+import { fillOwnData, ownData, Session } from './session.js'
+import { plainJson, sameButForCookie } from './stored-text.js'
 
 type Data = Record<string, unknown>
 interface StoredCookie {

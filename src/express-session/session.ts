@@ -4,9 +4,9 @@ import {
   reservedName,
   type Session as CoreSession,
   type SessionWork,
-} from '../core/session.ts'
-import type { Cookie } from './cookie.ts'
-import { StoreWork, type StoreRequest } from './store-work.ts'
+} from '../core/session.js'
+import type { Cookie } from './cookie.js'
+import { StoreWork, type StoreRequest } from './store-work.js'
 
 type Callback = (error?: unknown) => void
 type Data = Record<string, unknown>

@@ -1,4 +1,4 @@
-import { nextTick } from '../core/scheduling.ts'
+import { nextTick } from '../core/scheduling.js'
 
 /**
  * Answers by the callback if there is one, else by the promise. The callback is called in a turn of its own, so that

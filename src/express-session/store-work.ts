@@ -1,5 +1,5 @@
-import { SessionError } from '../core/errors.ts'
-import type { SessionWork } from '../core/session.ts'
+import { SessionError } from '../core/errors.js'
+import type { SessionWork } from '../core/session.js'
 
 /** What a session without a request in hand uses of the object that it was made with. */
 export interface StoreRequest {

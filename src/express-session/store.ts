@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events'
-import { assignStored, Cookie, isMaxAge, isMoment } from './cookie.ts'
-import { Session } from './session.ts'
+import { assignStored, Cookie, isMaxAge, isMoment } from './cookie.js'
+import { Session } from './session.js'
 
 type Callback<Value = unknown> = (error?: unknown, value?: Value) => void
 

@@ -1,5 +1,5 @@
-import { bufferOf, type Codec } from '../core/codec.ts'
-import { SessionError } from '../core/errors.ts'
+import { bufferOf, type Codec } from '../core/codec.js'
+import { SessionError } from '../core/errors.js'
 
 /** JSON as express-session's stores write it: what it has no word for is left out. */
 export const plainJson: Codec = {

@@ -1,6 +1,6 @@
 import { stringifySetCookie } from 'cookie'
-import { optionError, refuseUnknownOptions } from '../core/errors.ts'
-import { unsharedDomain } from './cookie-domain.ts'
+import { optionError, refuseUnknownOptions } from '../core/errors.js'
+import { unsharedDomain } from './cookie-domain.js'
 
 /** How the session cookie is made. It is made from this alone; nothing of it is ever read from the database. */
 export interface CookieOptions {

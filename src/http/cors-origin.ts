@@ -1,7 +1,7 @@
 import { inspect } from 'node:util'
 import { isPromise, isRegExp } from 'node:util/types'
-import { optionError, type SessionError } from '../core/errors.ts'
-import { isSerializedOrigin, resolveSites } from './sites.ts'
+import { optionError, type SessionError } from '../core/errors.js'
+import { isSerializedOrigin, resolveSites } from './sites.js'
 
 /** What is read of a request. Every Node request has it, Express's and connect's too. */
 export interface CorsRequest {

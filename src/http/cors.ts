@@ -1,10 +1,10 @@
 import { inspect } from 'node:util'
-import { mistakenFor } from '../core/argument.ts'
-import { optionError, refuseUnknownOptions, type SessionError } from '../core/errors.ts'
-import { allowedOrigin, askOrigin, headerOf, originFromAnswer, resolveOrigin } from './cors-origin.ts'
-import type { CorsOrigin, CorsOriginFunction, CorsRequest, OriginRule } from './cors-origin.ts'
+import { mistakenFor } from '../core/argument.js'
+import { optionError, refuseUnknownOptions, type SessionError } from '../core/errors.js'
+import { allowedOrigin, askOrigin, headerOf, originFromAnswer, resolveOrigin } from './cors-origin.js'
+import type { CorsOrigin, CorsOriginFunction, CorsRequest, OriginRule } from './cors-origin.js'
 
-export type { CorsOrigin, CorsOriginCallback, CorsOriginFunction, CorsRequest } from './cors-origin.ts'
+export type { CorsOrigin, CorsOriginCallback, CorsOriginFunction, CorsRequest } from './cors-origin.js'
 
 /** The options of the cors package, by the same names. All are read once. */
 export interface CorsOptions<Request extends CorsRequest = CorsRequest> {

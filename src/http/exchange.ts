@@ -1,9 +1,9 @@
-import { SessionError } from '../core/errors.ts'
-import type { SessionForm } from '../core/session-form.ts'
-import type { Signer } from '../core/token.ts'
-import type { UnitOfWork } from '../core/unit-of-work.ts'
-import { cookieValues } from './cookie.ts'
-import { isWithin, warnOutside, warnUnshared } from './cookie-domain.ts'
+import { SessionError } from '../core/errors.js'
+import type { SessionForm } from '../core/session-form.js'
+import type { Signer } from '../core/token.js'
+import type { UnitOfWork } from '../core/unit-of-work.js'
+import { cookieValues } from './cookie.js'
+import { isWithin, warnOutside, warnUnshared } from './cookie-domain.js'
 
 /** What an exchange needs of the sessions that the app made. */
 export interface ExchangeContext {

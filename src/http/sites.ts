@@ -1,4 +1,4 @@
-import { optionError } from '../core/errors.ts'
+import { optionError } from '../core/errors.js'
 
 /**
  * The one list of trusted origins. CORS, checks against forged requests, cookies and hand-off all

@@ -1,6 +1,6 @@
-import { optionError, refuseUnknownOptions } from '../core/errors.ts'
-import type { FormerContent, SessionKey, SessionRecord } from '../core/record.ts'
-import { isNote } from '../core/sign-in.ts'
+import { optionError, refuseUnknownOptions } from '../core/errors.js'
+import type { FormerContent, SessionKey, SessionRecord } from '../core/record.js'
+import { isNote } from '../core/sign-in.js'
 import type {
   InsertWrite,
   Lifetime,
@@ -12,9 +12,9 @@ import type {
   SessionWrite,
   UpdateWrite,
   WriteResult,
-} from '../core/store.ts'
-import { ExpiryHeap } from './expiry-heap.ts'
-import type { Expiring } from './expiry-heap.ts'
+} from '../core/store.js'
+import { ExpiryHeap } from './expiry-heap.js'
+import type { Expiring } from './expiry-heap.js'
 
 /** What `MemoryStore` takes. */
 export interface MemoryStoreOptions {

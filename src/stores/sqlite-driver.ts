@@ -1,5 +1,5 @@
-import { optionError, SessionError } from '../core/errors.ts'
-import { classifySQLiteError } from './sqlite-errors.ts'
+import { optionError, SessionError } from '../core/errors.js'
+import { classifySQLiteError } from './sqlite-errors.js'
 
 /** What is bound to a statement. */
 export type SQLiteValue = null | number | string | Uint8Array

@@ -1,5 +1,5 @@
-import { SessionError } from '../core/errors.ts'
-import { type FailureKind, storeFailure } from '../core/store-failure.ts'
+import { SessionError } from '../core/errors.js'
+import { type FailureKind, storeFailure } from '../core/store-failure.js'
 
 /** What one of SQLite's result codes is. Neither text holds anything of what SQLite said. */
 interface SQLiteRefusal {

@@ -1,16 +1,16 @@
-import { bufferOf } from '../core/codec.ts'
-import { optionError, refuseUnknownOptions, SessionError } from '../core/errors.ts'
-import { milliseconds } from '../core/lifetime.ts'
-import type { Duration } from '../core/lifetime.ts'
-import type { SessionKey, SessionRecord } from '../core/record.ts'
-import { performance, wait } from '../core/scheduling.ts'
-import type { ListQuery, Page, SessionStore, SessionWrite, WriteResult } from '../core/store.ts'
-import { userIdBytes } from '../core/user-id.ts'
-import { largestBatch, padded, parts } from './sql/batch-size.ts'
-import { tableName } from './sql/table-name.ts'
-import { openDatabase } from './sqlite-driver.ts'
-import type { SQLiteDatabase, SQLiteStatement, SQLiteValue } from './sqlite-driver.ts'
-import { isBusy, sqliteFailure } from './sqlite-errors.ts'
+import { bufferOf } from '../core/codec.js'
+import { optionError, refuseUnknownOptions, SessionError } from '../core/errors.js'
+import { milliseconds } from '../core/lifetime.js'
+import type { Duration } from '../core/lifetime.js'
+import type { SessionKey, SessionRecord } from '../core/record.js'
+import { performance, wait } from '../core/scheduling.js'
+import type { ListQuery, Page, SessionStore, SessionWrite, WriteResult } from '../core/store.js'
+import { userIdBytes } from '../core/user-id.js'
+import { largestBatch, padded, parts } from './sql/batch-size.js'
+import { tableName } from './sql/table-name.js'
+import { openDatabase } from './sqlite-driver.js'
+import type { SQLiteDatabase, SQLiteStatement, SQLiteValue } from './sqlite-driver.js'
+import { isBusy, sqliteFailure } from './sqlite-errors.js'
 import {
   deleteMigrations,
   insertMigration,
@@ -20,9 +20,9 @@ import {
   selectTextColumn,
   selectTable,
   statements,
-} from './sqlite-schema.ts'
+} from './sqlite-schema.js'
 
-export type { SQLiteDatabase, SQLiteStatement, SQLiteValue } from './sqlite-driver.ts'
+export type { SQLiteDatabase, SQLiteStatement, SQLiteValue } from './sqlite-driver.js'
 
 /** What `SQLiteStore` takes beside the file. */
 export interface SQLiteStoreOptions {

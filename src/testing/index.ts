@@ -1,2 +1,2 @@
-export { storeSuite } from './store-suite.ts'
-export type { StoresUnderTest, StoreSuiteOptions } from './store-suite.ts'
+export { storeSuite } from './store-suite.js'
+export type { StoresUnderTest, StoreSuiteOptions } from './store-suite.js'

@@ -1,13 +1,13 @@
-import { concurrencyTests } from './store/concurrency.ts'
-import { expiryTests } from './store/expiry.ts'
-import { findTests } from './store/find.ts'
-import { listingTests } from './store/listing.ts'
-import { rotationTests } from './store/rotation.ts'
-import type { StoresUnderTest, Test } from './store/subject.ts'
-import { userIdTests } from './store/user-ids.ts'
-import { writeTests } from './store/writes.ts'
+import { concurrencyTests } from './store/concurrency.js'
+import { expiryTests } from './store/expiry.js'
+import { findTests } from './store/find.js'
+import { listingTests } from './store/listing.js'
+import { rotationTests } from './store/rotation.js'
+import type { StoresUnderTest, Test } from './store/subject.js'
+import { userIdTests } from './store/user-ids.js'
+import { writeTests } from './store/writes.js'
 
-export type { StoresUnderTest } from './store/subject.ts'
+export type { StoresUnderTest } from './store/subject.js'
 
 /** What `storeSuite` needs: a test runner's two functions, and a database. */
 export interface StoreSuiteOptions {

@@ -1,6 +1,6 @@
 import type { Connection, Pool } from 'mysql2'
-import { clearTimeout, nextTick, setTimeout } from '../../core/scheduling.ts'
-import { MySQLConnection, type MySQLValue } from './mysql-connection.ts'
+import { clearTimeout, nextTick, setTimeout } from '../../core/scheduling.js'
+import { MySQLConnection, type MySQLValue } from './mysql-connection.js'
 
 /** What statements are sent through: a pool, or one connection. */
 export interface MySQLClient {

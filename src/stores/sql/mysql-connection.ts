@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
 import type { Connection, PoolConnection, PoolOptions, TypeCast } from 'mysql2'
-import { longestTimer } from '../../core/lifetime.ts'
-import { clearTimeout, performance, setTimeout } from '../../core/scheduling.ts'
+import { longestTimer } from '../../core/lifetime.js'
+import { clearTimeout, performance, setTimeout } from '../../core/scheduling.js'
 
 /** What is bound to a marker. Texts go as bytes, so that no character set of a connection has a say. */
 export type MySQLValue = Buffer | number | null

@@ -1,4 +1,4 @@
-import type { FailureKind } from '../../core/store-failure.ts'
+import type { FailureKind } from '../../core/store-failure.js'
 
 /** The server's own numbers for what it says no with. */
 export const errorNumber = {

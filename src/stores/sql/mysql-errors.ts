@@ -1,15 +1,15 @@
-import { SessionError } from '../../core/errors.ts'
+import { SessionError } from '../../core/errors.js'
 import {
   asNoOutage,
   codeShown,
   type FailureKind,
   kindOfSQLState,
   storeFailure,
-} from '../../core/store-failure.ts'
-import { NoFreeConnection } from './mysql-client.ts'
-import { LostStatement, numberOf } from './mysql-connection.ts'
-import { errorNumber, listed, type MySQLRefusal, saidByPool, unlisted } from './mysql-error-codes.ts'
-import { refusedTLS } from './mysql-tls.ts'
+} from '../../core/store-failure.js'
+import { NoFreeConnection } from './mysql-client.js'
+import { LostStatement, numberOf } from './mysql-connection.js'
+import { errorNumber, listed, type MySQLRefusal, saidByPool, unlisted } from './mysql-error-codes.js'
+import { refusedTLS } from './mysql-tls.js'
 
 /** Classifies what mysql2 or the server fails with: by number or code, else by SQLSTATE. */
 export function classifyMySQLError(error: unknown): MySQLRefusal {

@@ -1,9 +1,9 @@
 import type { RowDataPacket } from 'mysql2'
-import { SessionError } from '../../core/errors.ts'
-import { escapedUserId, type Keepsake, keepsakeIn, storedKeepsake } from '../../core/keepsake.ts'
-import type { SessionKey, SessionRecord } from '../../core/record.ts'
-import { publicIdOf } from '../../core/token.ts'
-import { longestData } from './mysql-record.ts'
+import { SessionError } from '../../core/errors.js'
+import { escapedUserId, type Keepsake, keepsakeIn, storedKeepsake } from '../../core/keepsake.js'
+import type { SessionKey, SessionRecord } from '../../core/record.js'
+import { publicIdOf } from '../../core/token.js'
+import { longestData } from './mysql-record.js'
 
 /**
  * A record, and the very bytes that are stored for it. Without a keepsake it is named by a hash of its key, which hardly

@@ -1,5 +1,5 @@
-import { optionError, refuseUnknownOptions, shown } from '../../core/errors.ts'
-import { bySize, now, repeat } from './mysql-statements.ts'
+import { optionError, refuseUnknownOptions, shown } from '../../core/errors.js'
+import { bySize, now, repeat } from './mysql-statements.js'
 
 /**
  * Every statement on a table of express-mysql-session, in the common part of MySQL and MariaDB.

@@ -1,5 +1,5 @@
-import { type Keepsake, keepsakeOf } from '../../core/keepsake.ts'
-import type { SessionKey } from '../../core/record.ts'
+import { type Keepsake, keepsakeOf } from '../../core/keepsake.js'
+import type { SessionKey } from '../../core/record.js'
 import type {
   InsertWrite,
   RotateWrite,
@@ -7,18 +7,18 @@ import type {
   TouchWrite,
   UpdateWrite,
   WriteResult,
-} from '../../core/store.ts'
-import { largestBatch, padded, parts, partsByPowersOfTwo } from './batch-size.ts'
-import { assertFits, fingerprintIn, hasKeepsake, mayBeThere, storedText } from './mysql-express-record.ts'
-import type { ExpressRecord } from './mysql-express-record.ts'
-import type { ExpressStatements } from './mysql-express-statements.ts'
-import { ExpressUpdates } from './mysql-express-updates.ts'
-import { doneOrExists, insertOne } from './mysql-insert.ts'
-import { assertTaken } from './mysql-packet.ts'
-import { carryOut, type Results, singly } from './mysql-parts.ts'
-import { change } from './mysql-pool.ts'
-import type { MySQLClient, MySQLValue } from './mysql-pool.ts'
-import { byBytes, byLifetime, lifetimeValues, never } from './mysql-writer.ts'
+} from '../../core/store.js'
+import { largestBatch, padded, parts, partsByPowersOfTwo } from './batch-size.js'
+import { assertFits, fingerprintIn, hasKeepsake, mayBeThere, storedText } from './mysql-express-record.js'
+import type { ExpressRecord } from './mysql-express-record.js'
+import type { ExpressStatements } from './mysql-express-statements.js'
+import { ExpressUpdates } from './mysql-express-updates.js'
+import { doneOrExists, insertOne } from './mysql-insert.js'
+import { assertTaken } from './mysql-packet.js'
+import { carryOut, type Results, singly } from './mysql-parts.js'
+import { change } from './mysql-pool.js'
+import type { MySQLClient, MySQLValue } from './mysql-pool.js'
+import { byBytes, byLifetime, lifetimeValues, never } from './mysql-writer.js'
 
 /** How many statements of one batch are under way at a time. They share what the server syncs to the disk. */
 const lanes = 4

@@ -1,5 +1,5 @@
-import { errorNumber } from './mysql-error-codes.ts'
-import { numberOf } from './mysql-pool.ts'
+import { errorNumber } from './mysql-error-codes.js'
+import { numberOf } from './mysql-pool.js'
 
 /** What came of a statement that is to create one key: `exists` if that is taken. */
 export async function doneOrExists(sent: Promise<unknown>): Promise<'done' | 'exists'> {

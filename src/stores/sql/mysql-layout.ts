@@ -1,7 +1,7 @@
-import type { SessionKey, SessionRecord } from '../../core/record.ts'
-import type { ListQuery, Page, SessionWrite, WriteResult } from '../../core/store.ts'
-import { errorNumber } from './mysql-error-codes.ts'
-import { numberOf } from './mysql-pool.ts'
+import type { SessionKey, SessionRecord } from '../../core/record.js'
+import type { ListQuery, Page, SessionWrite, WriteResult } from '../../core/store.js'
+import { errorNumber } from './mysql-error-codes.js'
+import { numberOf } from './mysql-pool.js'
 
 /**
  * How sessions lie in a table: what `MySQLStore` is over it. The store sees to the options, to the errors and to the

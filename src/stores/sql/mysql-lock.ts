@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto'
-import { select } from './mysql-pool.ts'
-import type { MySQLClient } from './mysql-pool.ts'
+import { select } from './mysql-pool.js'
+import type { MySQLClient } from './mysql-pool.js'
 
 /** A lock that all apps with one table share. */
 export interface TableLock {

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs'
 import type { PoolOptions, SslOptions } from 'mysql2'
-import { optionError } from '../../core/errors.ts'
-import { assertFitsTimer, longestTimer } from '../../core/lifetime.ts'
-import { askForTLS, tlsOptions, verifiedTLS } from './mysql-tls.ts'
+import { optionError } from '../../core/errors.js'
+import { assertFitsTimer, longestTimer } from '../../core/lifetime.js'
+import { askForTLS, tlsOptions, verifiedTLS } from './mysql-tls.js'
 
 /** What mysql2 reads in a URL behind the `?`, and `ssl-ca`, which is ours. */
 const parameterNames = [

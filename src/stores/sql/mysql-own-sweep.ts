@@ -1,8 +1,8 @@
-import type { SessionKey } from '../../core/record.ts'
-import { largestBatch, padded, parts } from './batch-size.ts'
-import { change, type MySQLClient, select } from './mysql-pool.ts'
-import { bytesOfKey, keyOfRow } from './mysql-record.ts'
-import type { MySQLStatements } from './mysql-statements.ts'
+import type { SessionKey } from '../../core/record.js'
+import { largestBatch, padded, parts } from './batch-size.js'
+import { change, type MySQLClient, select } from './mysql-pool.js'
+import { bytesOfKey, keyOfRow } from './mysql-record.js'
+import type { MySQLStatements } from './mysql-statements.js'
 
 /** How often one call looks, where most of what is due turns out to live on. */
 const mostLooks = 20

@@ -1,6 +1,6 @@
-import { SessionError } from '../../core/errors.ts'
-import { select } from './mysql-pool.ts'
-import type { MySQLClient } from './mysql-pool.ts'
+import { SessionError } from '../../core/errors.js'
+import { select } from './mysql-pool.js'
+import type { MySQLClient } from './mysql-pool.js'
 
 /**
  * Bytes of data that several sessions have in one statement: with all that a statement has besides, below the 1 MiB that is

@@ -1,9 +1,9 @@
-import { SessionError } from '../../core/errors.ts'
-import type { SessionKey } from '../../core/record.ts'
-import type { SessionWrite, WriteResult } from '../../core/store.ts'
-import { NoFreeConnection } from './mysql-client.ts'
-import { LostStatement } from './mysql-connection.ts'
-import { classifyMySQLError } from './mysql-errors.ts'
+import { SessionError } from '../../core/errors.js'
+import type { SessionKey } from '../../core/record.js'
+import type { SessionWrite, WriteResult } from '../../core/store.js'
+import { NoFreeConnection } from './mysql-client.js'
+import { LostStatement } from './mysql-connection.js'
+import { classifyMySQLError } from './mysql-errors.js'
 
 /** What became of the writes of a batch so far. */
 export type Results = Map<SessionKey, WriteResult | Error>

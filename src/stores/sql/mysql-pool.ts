@@ -1,12 +1,12 @@
 import type { ResultSetHeader, RowDataPacket } from 'mysql2'
-import { wait } from '../../core/scheduling.ts'
-import type { MySQLClient } from './mysql-client.ts'
-import { isLost, type MySQLValue, numberOf } from './mysql-connection.ts'
-import { errorNumber } from './mysql-error-codes.ts'
-import { classifyMySQLError } from './mysql-errors.ts'
+import { wait } from '../../core/scheduling.js'
+import type { MySQLClient } from './mysql-client.js'
+import { isLost, type MySQLValue, numberOf } from './mysql-connection.js'
+import { errorNumber } from './mysql-error-codes.js'
+import { classifyMySQLError } from './mysql-errors.js'
 
-export type { MySQLClient } from './mysql-client.ts'
-export { type MySQLValue, numberOf } from './mysql-connection.ts'
+export type { MySQLClient } from './mysql-client.js'
+export { type MySQLValue, numberOf } from './mysql-connection.js'
 
 /** @param longer milliseconds that it may take beyond the limit of all statements */
 export async function select(

@@ -1,9 +1,9 @@
 import type { RowDataPacket } from 'mysql2'
-import { SessionError } from '../../core/errors.ts'
-import type { SessionKey, SessionRecord } from '../../core/record.ts'
-import type { SessionContent } from '../../core/store.ts'
-import { userIdBytes } from '../../core/user-id.ts'
-import type { MySQLValue } from './mysql-pool.ts'
+import { SessionError } from '../../core/errors.js'
+import type { SessionKey, SessionRecord } from '../../core/record.js'
+import type { SessionContent } from '../../core/store.js'
+import { userIdBytes } from '../../core/user-id.js'
+import type { MySQLValue } from './mysql-pool.js'
 
 /** What a column of type MEDIUMBLOB or MEDIUMTEXT holds. */
 export const longestData = 2 ** 24 - 1

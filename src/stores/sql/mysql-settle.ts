@@ -1,7 +1,7 @@
-import type { SessionKey, SessionRecord } from '../../core/record.ts'
-import type { SessionContent, SessionWrite, WriteResult } from '../../core/store.ts'
-import { LostStatement } from './mysql-connection.ts'
-import type { MySQLLayout } from './mysql-layout.ts'
+import type { SessionKey, SessionRecord } from '../../core/record.js'
+import type { SessionContent, SessionWrite, WriteResult } from '../../core/store.js'
+import { LostStatement } from './mysql-connection.js'
+import type { MySQLLayout } from './mysql-layout.js'
 
 type Result = WriteResult | Error
 

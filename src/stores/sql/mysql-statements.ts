@@ -1,5 +1,5 @@
-import type { Migration } from './migrations.ts'
-import { largestBatch } from './batch-size.ts'
+import type { Migration } from './migrations.js'
+import { largestBatch } from './batch-size.js'
 
 /**
  * Every statement that MySQLStore sends, in the common part of MySQL and MariaDB.

@@ -1,8 +1,8 @@
 import type { Connection, Pool, PoolOptions } from 'mysql2'
 import type { Connection as PromiseConnection, Pool as PromisePool } from 'mysql2/promise'
-import { optionError } from '../../core/errors.ts'
-import { driver } from './mysql-driver.ts'
-import { refuseUnknownPoolOptions, resolvePoolOptions } from './mysql-options.ts'
+import { optionError } from '../../core/errors.js'
+import { driver } from './mysql-driver.js'
+import { refuseUnknownPoolOptions, resolvePoolOptions } from './mysql-options.js'
 
 /** What a `MySQLStore` is made from. */
 export type MySQLTarget =

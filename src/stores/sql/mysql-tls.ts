@@ -2,9 +2,9 @@ import { X509Certificate } from 'node:crypto'
 import { isIP } from 'node:net'
 import { createSecureContext, type SecureContextOptions } from 'node:tls'
 import type { SslOptions } from 'mysql2'
-import { optionError, refuseUnknownOptions } from '../../core/errors.ts'
-import { codeShown } from '../../core/store-failure.ts'
-import { driver } from './mysql-driver.ts'
+import { optionError, refuseUnknownOptions } from '../../core/errors.js'
+import { codeShown } from '../../core/store-failure.js'
+import { driver } from './mysql-driver.js'
 
 /** What mysql2 reads in `ssl`. Its types have two more, `pfx` and `crl`, without effect. */
 const sslOptions = [

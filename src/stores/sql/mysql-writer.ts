@@ -1,4 +1,4 @@
-import type { SessionKey } from '../../core/record.ts'
+import type { SessionKey } from '../../core/record.js'
 import type {
   InsertWrite,
   Lifetime,
@@ -8,16 +8,16 @@ import type {
   TouchWrite,
   UpdateWrite,
   WriteResult,
-} from '../../core/store.ts'
-import { largestBatch, nextPowerOfTwo, padded, parts, partsByPowersOfTwo } from './batch-size.ts'
-import { insertOne } from './mysql-insert.ts'
-import { assertTaken, mostBytes } from './mysql-packet.ts'
-import { carryOut, type Results, singly } from './mysql-parts.ts'
-import { errorNumber } from './mysql-error-codes.ts'
-import { change, numberOf, select } from './mysql-pool.ts'
-import type { MySQLClient, MySQLValue } from './mysql-pool.ts'
-import { bytesOfKey, contentValues, keyOfRow } from './mysql-record.ts'
-import type { MySQLStatements } from './mysql-statements.ts'
+} from '../../core/store.js'
+import { largestBatch, nextPowerOfTwo, padded, parts, partsByPowersOfTwo } from './batch-size.js'
+import { insertOne } from './mysql-insert.js'
+import { assertTaken, mostBytes } from './mysql-packet.js'
+import { carryOut, type Results, singly } from './mysql-parts.js'
+import { errorNumber } from './mysql-error-codes.js'
+import { change, numberOf, select } from './mysql-pool.js'
+import type { MySQLClient, MySQLValue } from './mysql-pool.js'
+import { bytesOfKey, contentValues, keyOfRow } from './mysql-record.js'
+import type { MySQLStatements } from './mysql-statements.js'
 
 /** Far beyond any lifetime, and small enough that a moment plus it is still exact. */
 export const never = 2 ** 52

@@ -1,4 +1,4 @@
-import { optionError } from '../../core/errors.ts'
+import { optionError } from '../../core/errors.js'
 
 /**
  * Checks a table's name, which becomes part of the SQL text: a letter or `_`, then letters, digits and `_`,

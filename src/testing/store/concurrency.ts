@@ -11,9 +11,9 @@ import {
   present,
   textOf,
   write,
-} from './subject.ts'
-import type { StoresUnderTest, Test } from './subject.ts'
-import { rotationOf, updateOf } from './writes.ts'
+} from './subject.js'
+import type { StoresUnderTest, Test } from './subject.js'
+import { rotationOf, updateOf } from './writes.js'
 
 /** Twenty calls at the same time, by both stores in turn. */
 function atOnce<Result>(

@@ -17,9 +17,9 @@ import {
   textOf,
   until,
   write,
-} from './subject.ts'
-import type { Test } from './subject.ts'
-import { rotationOf, updateOf } from './writes.ts'
+} from './subject.js'
+import type { Test } from './subject.js'
+import { rotationOf, updateOf } from './writes.js'
 
 /** Idle and absolute limits, by the store's clock. */
 export function expiryTests(test: Test): void {

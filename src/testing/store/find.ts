@@ -14,10 +14,10 @@ import {
   sameBytes,
   textOf,
   write,
-} from './subject.ts'
-import type { SessionKey } from '../../core/record.ts'
-import type { Test } from './subject.ts'
-import { rotationOf, updateOf } from './writes.ts'
+} from './subject.js'
+import type { SessionKey } from '../../core/record.js'
+import type { Test } from './subject.js'
+import { rotationOf, updateOf } from './writes.js'
 
 /** What is read is what was written. */
 export function findTests(test: Test, keyedBy: 'token' | undefined): void {

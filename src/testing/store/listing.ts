@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
-import type { SessionRecord } from '../../core/record.ts'
-import type { SessionStore } from '../../core/store.ts'
-import { expired, find, inserted, insertOf, present, withoutReadAt, write } from './subject.ts'
-import type { Test } from './subject.ts'
-import { rotationOf, updateOf } from './writes.ts'
+import type { SessionRecord } from '../../core/record.js'
+import type { SessionStore } from '../../core/store.js'
+import { expired, find, inserted, insertOf, present, withoutReadAt, write } from './subject.js'
+import type { Test } from './subject.js'
+import { rotationOf, updateOf } from './writes.js'
 
 /** All pages of a listing, put together. */
 async function listed(store: SessionStore, limit: number, userId?: string): Promise<SessionRecord[]> {

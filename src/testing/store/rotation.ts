@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
-import type { SessionRecord } from '../../core/record.ts'
-import type { RotateWrite, SessionStore } from '../../core/store.ts'
+import type { SessionRecord } from '../../core/record.js'
+import type { RotateWrite, SessionStore } from '../../core/store.js'
 import {
   anHour,
   content,
@@ -15,9 +15,9 @@ import {
   textOf,
   until,
   write,
-} from './subject.ts'
-import type { Test } from './subject.ts'
-import { rotationOf, updateOf } from './writes.ts'
+} from './subject.js'
+import type { Test } from './subject.js'
+import { rotationOf, updateOf } from './writes.js'
 
 /** Rotates `record` to a sign-in of Ada, with an hour of grace unless `fields` says otherwise. */
 async function rotated(

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import type { SessionKey, SessionRecord } from '../../core/record.ts'
-import { wait } from '../../core/scheduling.ts'
-import type { InsertWrite, Lifetime, SessionStore, SessionWrite, WriteResult } from '../../core/store.ts'
+import type { SessionKey, SessionRecord } from '../../core/record.js'
+import { wait } from '../../core/scheduling.js'
+import type { InsertWrite, Lifetime, SessionStore, SessionWrite, WriteResult } from '../../core/store.js'
 
 /** Two stores on one database that was empty. */
 export interface StoresUnderTest {

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
-import type { SessionRecord } from '../../core/record.ts'
-import type { SessionStore } from '../../core/store.ts'
-import { find, findFormer, hour, inserted, insertOf, present, write } from './subject.ts'
-import type { Test } from './subject.ts'
-import { rotationOf, updateOf } from './writes.ts'
+import type { SessionRecord } from '../../core/record.js'
+import type { SessionStore } from '../../core/store.js'
+import { find, findFormer, hour, inserted, insertOf, present, write } from './subject.js'
+import type { Test } from './subject.js'
+import { rotationOf, updateOf } from './writes.js'
 
 /**
  * Ids that engines, drivers, collations or patterns take for one another. Each is another user.

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
-import type { SessionRecord } from '../../core/record.ts'
-import type { RotateWrite, SessionWrite, UpdateWrite } from '../../core/store.ts'
+import type { SessionRecord } from '../../core/record.js'
+import type { RotateWrite, SessionWrite, UpdateWrite } from '../../core/store.js'
 import {
   anHour,
   assertVersion,
@@ -14,8 +14,8 @@ import {
   textOf,
   withoutReadAt,
   write,
-} from './subject.ts'
-import type { Test } from './subject.ts'
+} from './subject.js'
+import type { Test } from './subject.js'
 
 /** An update of `record` as it was read. */
 export function updateOf(record: SessionRecord, data = content('changed')): UpdateWrite {

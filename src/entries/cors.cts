@@ -1,0 +1,3 @@
+import adapter = require('../adapters/cors.js')
+import cors = adapter.cors
+export = cors

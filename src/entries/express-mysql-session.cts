@@ -1,0 +1,3 @@
+import adapter = require('../adapters/express-mysql-session.js')
+import expressMySQLSession = adapter.expressMySQLSession
+export = expressMySQLSession

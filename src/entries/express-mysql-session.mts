@@ -1,0 +1,7 @@
+export {
+  expressMySQLSession as default,
+  type MySQLConnection,
+  type MySQLStore,
+  type MySQLStoreConstructor,
+} from '../adapters/express-mysql-session.js'
+export type { MySQLStoreOptions, ResolvedOptions } from '../adapters/express-mysql-session-options.js'

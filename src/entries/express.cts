@@ -1,0 +1,3 @@
+import adapter = require('../adapters/express.js')
+import session = adapter.session
+export = session
