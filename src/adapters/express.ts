@@ -90,31 +90,27 @@ const properties: Pick<Handling, 'session' | 'sessionID'> = {
  * more. `session.Store`, `.MemoryStore`, `.Session` and `.Cookie` are for the latter;
  * `session.ExpressStore` makes any coatcheck store one for express-session.
  *
- * @param sessions from `createSessions`
- * @throws {SessionError} ERR_SESSION_OPTION
+ * @param given `Sessions` from `createSessions`, or the options of express-session
+ * @param options for the first form only
+ * @throws {SessionError} ERR_SESSION_OPTION, or a TypeError where express-session throws one
  * @example
  * app.use(session(sessions))
  * app.get('/', (req, res) => {
  *   req.session.views = (req.session.views ?? 0) + 1
  *   res.send(`Your visit no. ${req.session.views}`)
  * })
- */
-function session(sessions: WithoutReservedNames<Sessions>, options?: ExpressSessionOptions): SessionMiddleware
-/**
- * @param options those of express-session
- * @throws {SessionError} ERR_SESSION_OPTION, or a TypeError where express-session throws one
  * @example
  * const session = require('coatcheck/express')
  * app.use(session({ store, secret: process.env.SESSION_SECRET, cookie: { maxAge: 3_600_000 } }))
  */
-function session(options?: SessionOptions): SessionMiddleware
 function session(
-  given?: Sessions | SessionOptions | null,
+  // One signature, so that the compiler's message is about what was given and not about the other form.
+  given?: SessionOptions | CheckedSessions | null,
   options: ExpressSessionOptions = {},
 ): SessionMiddleware {
   if (given instanceof Sessions) return sessionOf(given, options)
   // express-session takes nothing at all, for apps whose secret cookie-parser has.
-  const old = given ?? {}
+  const old = (given ?? {}) as SessionOptions
   const mistake = mistakenFor(old, sessionOptionNames)
   if (mistake === undefined) return expressSession(old)
   // This copy's own are an instance of its class.
@@ -123,6 +119,12 @@ function session(
     `session() was given ${what}. Write session(createSessions({ store, secret })), or session({ store, secret }) with the options of express-session.`,
   )
 }
+
+/** `Sessions`, unless the types of the program do not go with them: then a text, because the compiler's message shows it. */
+type CheckedSessions = WithOldTypes<
+  'session(sessions) and @types/express-session both type req.session: uninstall @types/express-session, or leave it out of "types" in tsconfig.json',
+  WithoutReservedNames<Sessions>
+>
 
 /** Its classes and types, by the names that express-session and its types give them. */
 declare namespace session {

@@ -26,7 +26,7 @@ const ownNames = new Set(['data', 'serialize', 'toJSON', 'constructor', '__proto
 export class Cookie {
   declare path: string
   /** Where `expires` is kept. Stores that were written for express-session read it under this name. */
-  declare private _expires: Date | boolean | null
+  declare private _expires: Date | boolean | null | undefined
   /** The `maxAge` last assigned, in milliseconds; `null`: until the browser closes. What `touch()` goes back to. */
   declare originalMaxAge: number | null
   declare httpOnly: boolean
@@ -46,22 +46,25 @@ export class Cookie {
       if (typeof options !== 'object') throw new TypeError('argument options must be a object')
       assign(this, options)
     }
-    this.originalMaxAge ??= this.maxAge
+    this.originalMaxAge ??= remaining(this._expires)
   }
 
-  /** When the cookie ends; `null` or `false`: when the browser closes. */
-  get expires(): Date | boolean | null {
-    return this._expires
+  /**
+   * When the cookie ends; `null` or `false`: when the browser closes. The types of this and of `maxAge` are those of
+   * @types/express-session, for code that was compiled with them. What is read without an end is `null`.
+   */
+  get expires(): Date | null | undefined {
+    return this._expires as Date | null
   }
 
-  set expires(moment: Date | boolean | null) {
+  set expires(moment: Date | boolean | null | undefined) {
     this._expires = moment
     this.originalMaxAge = remaining(moment)
   }
 
   /** Milliseconds that the cookie still lives; `null`: until the browser closes. */
-  get maxAge(): number | null {
-    return remaining(this._expires)
+  get maxAge(): number | undefined {
+    return remaining(this._expires) as number | undefined
   }
 
   set maxAge(length: number | Date | null | undefined) {
@@ -123,7 +126,7 @@ export function isMoment(date: Date): boolean {
   return !Number.isNaN(date.getTime())
 }
 
-function remaining(moment: Date | boolean | null): number | null {
+function remaining(moment: Date | boolean | null | undefined): number | null {
   return moment instanceof Date ? moment.valueOf() - Date.now() : (moment as null)
 }
 
@@ -141,5 +144,5 @@ export function mergeCookie(session: HasCookie, base: HasCookie, theirs: HasCook
   const [mine, before, now] = [session.cookie, base.cookie, theirs.cookie] as (Partial<Cookie> | undefined)[]
   if (!mine || !now || mine.originalMaxAge !== before?.originalMaxAge) return
   if (now.originalMaxAge === before?.originalMaxAge) return
-  mine.maxAge = now.originalMaxAge ?? null
+  ;(mine as Cookie).maxAge = now.originalMaxAge ?? null
 }

@@ -53,15 +53,15 @@ export class ExpressStore extends Store {
     return settle(this.#bridge.get(sid), callback)
   }
 
-  set(sid: string, session: object): Promise<void>
-  set(sid: string, session: object, callback?: Callback): void
-  set(sid: string, session: object, callback?: Callback) {
+  override set(sid: string, session: object): Promise<void>
+  override set(sid: string, session: object, callback?: Callback): void
+  override set(sid: string, session: object, callback?: Callback) {
     return settle(this.#bridge.set(sid, session as StoredSession), callback)
   }
 
-  touch(sid: string, session: object): Promise<void>
-  touch(sid: string, session: object, callback?: Callback): void
-  touch(sid: string, session: object, callback?: Callback) {
+  override touch(sid: string, session: object): Promise<void>
+  override touch(sid: string, session: object, callback?: Callback): void
+  override touch(sid: string, session: object, callback?: Callback) {
     return settle(this.#bridge.touch(sid, session as StoredSession), callback)
   }
 
@@ -72,23 +72,23 @@ export class ExpressStore extends Store {
   }
 
   /** All live sessions, by their publicIds; by their ids, if the store keeps those. */
-  all(): Promise<Record<string, StoredSession>>
-  all(callback: Callback<Record<string, StoredSession>>): void
-  all(callback?: Callback<Record<string, StoredSession>>) {
+  override all(): Promise<Record<string, StoredSession>>
+  override all(callback: Callback<Record<string, StoredSession>>): void
+  override all(callback?: Callback<Record<string, StoredSession>>) {
     return settle(this.#bridge.all(), callback)
   }
 
   /** How many sessions are live. They are counted one by one. */
-  length(): Promise<number>
-  length(callback: Callback<number>): void
-  length(callback?: Callback<number>) {
+  override length(): Promise<number>
+  override length(callback: Callback<number>): void
+  override length(callback?: Callback<number>) {
     return settle(this.#bridge.length(), callback)
   }
 
   /** Removes all live sessions. */
-  clear(): Promise<void>
-  clear(callback?: Callback): void
-  clear(callback?: Callback) {
+  override clear(): Promise<void>
+  override clear(callback?: Callback): void
+  override clear(callback?: Callback) {
     return settle(this.#bridge.clear(), callback)
   }
 

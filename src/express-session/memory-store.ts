@@ -33,8 +33,7 @@ export const MemoryStore = function (this: MemoryStore) {
 Object.setPrototypeOf(MemoryStore, Store)
 Object.setPrototypeOf(MemoryStore.prototype, Store.prototype)
 
-const members: Omit<MemoryStore, keyof Store | 'sessions'> &
-  Pick<Store, 'get' | 'destroy'> &
+const members: Pick<MemoryStore, 'get' | 'set' | 'destroy' | 'touch' | 'all' | 'length' | 'clear'> &
   ThisType<MemoryStore> = {
   get(token, callback) {
     later(callback, live(this, token))

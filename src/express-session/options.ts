@@ -1,4 +1,4 @@
-import { createSecretKey, KeyObject, randomBytes } from 'node:crypto'
+import { type CipherKey, createSecretKey, KeyObject, randomBytes } from 'node:crypto'
 import { isAnyArrayBuffer } from 'node:util/types'
 import { assertMayBeStore, isStore } from '../core/argument.js'
 import { encryptionUnavailable } from '../core/encryption.js'
@@ -20,7 +20,7 @@ import { plainJson } from './stored-text.js'
 import { warnOnce } from './warn-once.js'
 
 /** What a secret may be in express-session's form: whatever `createHmac` takes. */
-export type HmacKey = Secret | KeyObject | ArrayBuffer | DataView
+export type HmacKey = CipherKey | ArrayBuffer
 
 /** The cookie in express-session's form. */
 export interface SessionCookieOptions extends Omit<CookieAttributes, 'secure' | 'sameSite'> {

@@ -16,11 +16,19 @@ type Data = Record<string, unknown>
  * no stored key can hide. Methods take a callback, or return a promise. Of coatcheck's own members (`signIn`, `publicId`, …)
  * data of yours may take the names. `userId` is data of yours only, as under express-session.
  */
-export interface Session extends Omit<CoreSession, 'touch' | 'userId'> {
+export interface Session extends Omit<CoreSession, 'touch' | 'userId' | 'regenerate' | 'destroy' | 'reload' | 'save'> {
   /** Who is bound to the session, by `signIn` or the option `userOf`. */
   readonly boundUserId: string | undefined
   cookie: Cookie
   readonly req: object
+  regenerate(): Promise<void>
+  regenerate(callback: Callback): this
+  destroy(): Promise<void>
+  destroy(callback: Callback): this
+  reload(): Promise<void>
+  reload(callback: Callback): this
+  save(): Promise<void>
+  save(callback: Callback | undefined): this
   /** Moves the expiry of cookie and record with the commit. */
   touch(): this
   /** Lets the cookie live for its `originalMaxAge` from now. */

@@ -1,21 +1,33 @@
 import { EventEmitter } from 'node:events'
 import { assignStored, Cookie, isMaxAge, isMoment } from './cookie.js'
+import type { SessionData } from '../core/session.js'
 import { Session } from './session.js'
 
 type Callback<Value = unknown> = (error?: unknown, value?: Value) => void
 
-/** What a session store is, beside the methods that each store brings: `get`, `set`, `destroy`, and perhaps `touch`, `all`, `length`, `clear`. */
+/** A session as stores of express-session's kind keep it: its data, and its `cookie`. */
+export type StoredData = SessionData & { cookie: Cookie }
+
+/**
+ * What a session store is. A store that extends the class brings `get`, `set` and `destroy`, and perhaps `touch`, `all`, `length` and
+ * `clear`.
+ */
 export interface Store extends EventEmitter {
-  get(token: string, callback: Callback<object | null>): unknown
+  get(token: string, callback: Callback<StoredData | null>): unknown
+  set(token: string, session: object, callback?: Callback): unknown
   destroy(token: string, callback?: Callback): unknown
+  touch?(token: string, session: object, callback?: Callback): unknown
+  all?(callback: Callback<object | null>): unknown
+  length?(callback: Callback<number>): unknown
+  clear?(callback?: Callback): unknown
   /** Puts a new session at `request.session`. The session middleware assigns it. */
   generate(request: object): void
   /** Ends the session that `request` has and puts a new one in its place. */
   regenerate(request: object, callback?: Callback): void
   /** Reads a session for use without a request, such as in a job; calls back with nothing if there is none. */
-  load(token: string, callback?: Callback<Session>): void
+  load(token: string, callback?: Callback<Session & StoredData>): void
   /** Makes a session of data as it was stored, and puts it at `request.session`. */
-  createSession(request: object, data: object): Session
+  createSession(request: object, data: object): Session & StoredData
 }
 
 /** The class that stores extend. */

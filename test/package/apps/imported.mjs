@@ -1,0 +1,18 @@
+// Every entry of the package, as an ES module loads it.
+import * as coatcheck from 'coatcheck'
+import * as express from 'coatcheck/express'
+import * as cors from 'coatcheck/cors'
+import * as expressMySQLSession from 'coatcheck/express-mysql-session'
+import * as mysql from 'coatcheck/mysql'
+import * as sqlite from 'coatcheck/sqlite'
+import * as testing from 'coatcheck/testing'
+
+export default {
+  coatcheck,
+  'coatcheck/express': express,
+  'coatcheck/cors': cors,
+  'coatcheck/express-mysql-session': expressMySQLSession,
+  'coatcheck/mysql': mysql,
+  'coatcheck/sqlite': sqlite,
+  'coatcheck/testing': testing,
+}

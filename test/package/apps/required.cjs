@@ -1,0 +1,10 @@
+// Every entry of the package, as CommonJS loads it.
+module.exports = {
+  coatcheck: require('coatcheck'),
+  'coatcheck/express': require('coatcheck/express'),
+  'coatcheck/cors': require('coatcheck/cors'),
+  'coatcheck/express-mysql-session': require('coatcheck/express-mysql-session'),
+  'coatcheck/mysql': require('coatcheck/mysql'),
+  'coatcheck/sqlite': require('coatcheck/sqlite'),
+  'coatcheck/testing': require('coatcheck/testing'),
+}
