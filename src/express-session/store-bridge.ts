@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { jitter, mostAttempts } from '../core/attempts.ts'
 import { Batcher } from '../core/batcher.ts'
-import { type Codec, jsonCodec } from '../core/codec.ts'
+import type { Codec } from '../core/codec.ts'
 import { recordAfter } from '../core/content-write.ts'
 import { changedTooOften } from '../core/errors.ts'
 import { isPlainObject, mergeInto } from '../core/merge.ts'
@@ -13,17 +13,12 @@ import { keyOf } from '../core/token.ts'
 import { Turns } from '../core/turns.ts'
 import { type Cookie, mergeCookie } from './cookie.ts'
 import { ownData } from './session.ts'
+import { plainJson } from './stored-text.ts'
 
 /** A session as stores hand it over: the data, with the `cookie` as it was stored. */
 export interface StoredSession {
   cookie?: unknown
   [name: string]: unknown
-}
-
-/** JSON as express-session's stores write it: what JSON has no word for is left out without an error. */
-const plainJson: Codec = {
-  encode: (data) => Buffer.from(JSON.stringify(data)),
-  decode: (bytes) => jsonCodec.decode(bytes),
 }
 
 /** What a `StoreBridge` keeps of a session object: the record that it stands on, and the order of its saves. */
