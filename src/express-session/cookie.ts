@@ -71,9 +71,15 @@ export class Cookie {
     if (length && typeof length !== 'number' && !(length instanceof Date)) {
       throw new TypeError('maxAge must be a number or Date')
     }
-    this.expires = typeof length === 'number' ? new Date(Date.now() + length) : (length as Date | null)
-    // What was said, and not what is left of it a moment later.
-    if (typeof length === 'number') this.originalMaxAge = length
+    if (typeof length !== 'number') {
+      this.expires = length as Date | null
+      return
+    }
+    const now = Date.now()
+    const end = new Date(now + length)
+    this.expires = end
+    // What was said, in whole milliseconds, and not what is left of it a moment later.
+    this.originalMaxAge = end.getTime() - now
   }
 
   /** The attributes, as they are kept with a session. */
@@ -95,6 +101,11 @@ export class Cookie {
   toJSON() {
     return this.data
   }
+}
+
+// Copying by `for … in`, as Underscore's and jQuery's `extend` do, takes these along, as under express-session.
+for (const name of ['expires', 'maxAge', 'data', 'serialize', 'toJSON']) {
+  Object.defineProperty(Cookie.prototype, name, { enumerable: true })
 }
 
 function assign(cookie: Cookie, attributes: object): void {

@@ -3,7 +3,7 @@ import { Store } from './store.js'
 
 type Callback<Value = unknown> = (error?: unknown, value?: Value) => void
 interface Stored {
-  cookie?: { expires?: string | Date | null }
+  cookie?: { expires?: unknown } | null | undefined
 }
 
 /** Sessions in this process, as copies. They end with it, so this is for development and tests. */
@@ -36,7 +36,7 @@ Object.setPrototypeOf(MemoryStore.prototype, Store.prototype)
 const members: Pick<MemoryStore, 'get' | 'set' | 'destroy' | 'touch' | 'all' | 'length' | 'clear'> &
   ThisType<MemoryStore> = {
   get(token, callback) {
-    later(callback, live(this, token))
+    later(callback, null, live(this, token))
   },
   set(token, session, callback) {
     this.sessions[token] = JSON.stringify(session)
@@ -45,8 +45,8 @@ const members: Pick<MemoryStore, 'get' | 'set' | 'destroy' | 'touch' | 'all' | '
   touch(token, session, callback) {
     const stored = live(this, token)
     if (stored) {
-      const { cookie } = session as Stored
-      this.sessions[token] = JSON.stringify({ ...stored, cookie })
+      stored.cookie = (session as Stored).cookie
+      this.sessions[token] = JSON.stringify(stored)
     }
     later(callback)
   },
@@ -55,10 +55,15 @@ const members: Pick<MemoryStore, 'get' | 'set' | 'destroy' | 'touch' | 'all' | '
     later(callback)
   },
   all(callback) {
-    later(callback, liveSessions(this))
+    const sessions = noSessions<object>()
+    for (const token of Object.keys(this.sessions)) {
+      const session = live(this, token)
+      if (session) sessions[token] = session
+    }
+    later(callback, null, sessions)
   },
   length(callback) {
-    later(callback, Object.keys(liveSessions(this)).length)
+    this.all((error, sessions) => (error ? callback(error) : callback(null, Object.keys(sessions!).length)))
   },
   clear(callback) {
     this.sessions = noSessions()
@@ -76,27 +81,26 @@ for (const [name, value] of Object.entries(members)) {
 }
 
 /** Without a prototype: a token may be any text. */
-function noSessions(): Record<string, string> {
-  return Object.create(null) as Record<string, string>
+function noSessions<Session = string>(): Record<string, Session> {
+  return Object.create(null) as Record<string, Session>
 }
 
-function live({ sessions }: MemoryStore, token: string): object | undefined {
+function live({ sessions }: MemoryStore, token: string): Stored | undefined {
   const text = sessions[token]
   if (text === undefined) return undefined
   const session = JSON.parse(text) as Stored | null
-  const expires = session?.cookie?.expires
-  if (typeof expires !== 'string' || expires === '' || new Date(expires).getTime() > Date.now()) {
-    return session ?? undefined
-  }
+  if (!hasPassed(session?.cookie?.expires)) return session ?? undefined
   delete sessions[token]
   return undefined
 }
 
-function liveSessions(store: MemoryStore): Record<string, object> {
-  const entries = Object.keys(store.sessions).map((token) => [token, live(store, token)] as const)
-  return Object.fromEntries(entries.filter((entry): entry is [string, object] => entry[1] !== undefined))
+/** What JSON may hold there besides a moment expires as it does under express-session; an object never does. */
+function hasPassed(expires: unknown): boolean {
+  if (!expires || typeof expires === 'object') return false
+  return Number(typeof expires === 'string' ? new Date(expires) : expires) <= Date.now()
 }
 
-function later<Value>(callback: Callback<Value> | undefined, value?: Value): void {
-  if (callback) setImmediate(callback, null, value)
+/** The callback gets exactly the arguments that it gets from express-session. */
+function later(callback: Callback<never> | undefined, ...answer: [] | [error: null, value: unknown]): void {
+  if (callback) setImmediate(callback as (...answer: unknown[]) => void, ...answer)
 }

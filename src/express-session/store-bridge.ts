@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { jitter, mostAttempts } from '../core/attempts.js'
 import { Batcher } from '../core/batcher.js'
-import { type Codec, jsonCodec } from '../core/codec.js'
+import type { Codec } from '../core/codec.js'
 import { recordAfter } from '../core/content-write.js'
 import { changedTooOften } from '../core/errors.js'
 import { isPlainObject, mergeInto } from '../core/merge.js'
@@ -13,17 +13,12 @@ import { keyOf } from '../core/token.js'
 import { Turns } from '../core/turns.js'
 import { type Cookie, mergeCookie } from './cookie.js'
 import { ownData } from './session.js'
+import { plainJson } from './stored-text.js'
 
 /** A session as stores hand it over: the data, with the `cookie` as it was stored. */
 export interface StoredSession {
   cookie?: unknown
   [name: string]: unknown
-}
-
-/** JSON as express-session's stores write it: what JSON has no word for is left out without an error. */
-const plainJson: Codec = {
-  encode: (data) => Buffer.from(JSON.stringify(data)),
-  decode: (bytes) => jsonCodec.decode(bytes),
 }
 
 /** What a `StoreBridge` keeps of a session object: the record that it stands on, and the order of its saves. */

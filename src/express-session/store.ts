@@ -64,8 +64,9 @@ const members: Pick<Store, 'regenerate' | 'load' | 'createSession'> & ThisType<S
     })
   },
   createSession(request, data) {
-    const cookie = cookieFrom((data as { cookie?: unknown }).cookie)
-    const session = new Session(request, { ...data, cookie })
+    const stored = data as { cookie?: unknown }
+    stored.cookie = cookieFrom(stored.cookie)
+    const session = new Session(request, data)
     ;(request as { session?: unknown }).session = session
     return session
   },

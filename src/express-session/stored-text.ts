@@ -4,19 +4,19 @@ import { SessionError } from '../core/errors.js'
 /** JSON as express-session's stores write it: what it has no word for is left out. */
 export const plainJson: Codec = {
   encode(data) {
-    const text = Buffer.from(JSON.stringify(data))
-    if (isTooDeep(text)) {
-      throw new SessionError(
-        'ERR_SESSION_DATA',
-        `req.session is nested more than ${deepest} levels deep, which is not stored.`,
-      )
-    }
+    const text = Buffer.from(String(JSON.stringify(data)))
+    if (text[0] !== opening) throw unstorable('has a toJSON that gives no object')
+    if (isTooDeep(text)) throw unstorable(`is nested more than ${deepest} levels deep`)
     return text
   },
   decode(bytes) {
     if (isTooDeep(bytes)) throw new TypeError(`it is nested more than ${deepest} levels deep`)
     return JSON.parse(bufferOf(bytes).toString()) as Record<string, unknown>
   },
+}
+
+function unstorable(why: string): SessionError {
+  return new SessionError('ERR_SESSION_DATA', `req.session ${why}, which is not stored.`)
 }
 
 /** JSON.parse goes deeper than JSON.stringify can go back, and than whoever walks the data. */

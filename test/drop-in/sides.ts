@@ -37,6 +37,11 @@ export type Reason =
 
 export const secret = 'a secret that only these tests use'
 
+/** express-session and ours, as apps load them. */
+export function packages(): [theirs: SessionModule, ours: SessionModule] {
+  return sideNames.map((name) => require(name) as SessionModule) as [SessionModule, SessionModule]
+}
+
 /** One of the two packages, and what a test's body needs to look at it. */
 export class Side {
   readonly name: SideName

@@ -273,3 +273,51 @@ test('an ExpressStore refuses options that it does not know', () => {
     expect.objectContaining({ code: 'ERR_SESSION_OPTION' }),
   )
 })
+
+/** Lists in lists, so many levels deep. */
+function nested(levels: number): unknown {
+  return JSON.parse('['.repeat(levels) + ']'.repeat(levels))
+}
+
+const cookie = { originalMaxAge: null, expires: null }
+const circle: Record<string, unknown> = { cookie }
+circle['self'] = circle
+
+test.each<[string, object]>([
+  ['an empty session', {}],
+  ['lists 999 levels deep', { cookie, a: nested(999) }],
+  ['objects in lists', { cookie, a: [{ b: [{ c: null }] }] }],
+  [
+    'what JSON has no word for',
+    { cookie, a: Infinity, b: undefined, c: () => 1, d: new Date(0), e: new Map() },
+  ],
+  ['half of a surrogate pair', { cookie, a: '\ud800', '\udc00': '\0' }],
+  [
+    'a name of the prototype',
+    JSON.parse('{ "cookie": null, "__proto__": { "a": 1 }, "constructor": 2 }') as object,
+  ],
+  ['no cookie', { a: 1 }],
+  ['a cookie that is none', { cookie: 'text', a: 1 }],
+  ['a `toJSON` that gives data', { toJSON: () => ({ cookie, a: 1 }) }],
+])('an ExpressStore gives back what it took: %s', async (_what, data) => {
+  const { store } = opened()
+  await store.set('id', data)
+  expect(JSON.stringify(await store.get('id'))).toBe(JSON.stringify(data))
+})
+
+test.each<[string, object]>([
+  ['lists 1,000 levels deep', { cookie, a: nested(1_000) }],
+  ['lists 1,500 levels deep', { cookie, a: nested(1_500) }],
+  ['lists 5,000 levels deep', { cookie, a: nested(5_000) }],
+  ['a `toJSON` that gives no session', { cookie, toJSON: () => [1] }],
+  ['a `toJSON` that gives nothing', { cookie, toJSON: () => undefined }],
+  ['a circle', circle],
+  ['a BigInt', { cookie, a: 1n }],
+])('an ExpressStore refuses what it could not give back: %s', async (_what, data) => {
+  const { store } = opened()
+  await store.set('id', session({ before: 1 }))
+  await expect(store.set('id', data)).rejects.toThrow(Error)
+  const [error] = await called((done) => store.set('id', data, done))
+  expect(error).toBeInstanceOf(Error)
+  expect(await store.get('id')).toMatchObject({ before: 1 })
+})
