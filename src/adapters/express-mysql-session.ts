@@ -29,7 +29,10 @@ type StoreClass = new () => { createSession(request: object, data: object): obje
 export type MySQLConnection = Exclude<MySQLTarget, string | PoolOptions | undefined>
 
 /** The store. Its methods return a promise, and call back besides if they are given a callback. */
-export interface MySQLStore extends Omit<Store, 'get' | 'destroy'> {
+export interface MySQLStore extends Omit<
+  Store,
+  'get' | 'set' | 'touch' | 'destroy' | 'all' | 'length' | 'clear'
+> {
   readonly defaultOptions: typeof defaultOptions
   /** `INITIALIZING`, `INITIALIZED`, `CLOSING`, `CLOSED`. */
   state: string

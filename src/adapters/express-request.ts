@@ -13,10 +13,7 @@ export interface OldMembers {
 }
 
 /** What coatcheck adds to a session of express-session's types. */
-type AddedMembers = Pick<
-  Session,
-  'signIn' | 'signOut' | 'rotate' | 'update' | 'publicId' | 'createdAt' | 'authenticatedAt'
-> &
+type AddedMembers = Omit<Session, 'id' | 'userId' | 'regenerate' | 'destroy' | 'reload' | 'save' | 'touch'> &
   Pick<OldMembers, 'boundUserId'>
 
 // An app that keeps @types/express-session keeps what it declares: `req.session` is then theirs, with our methods beside. The two

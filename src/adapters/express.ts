@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import { mistakenFor } from '../core/argument.js'
 import { optionError, refuseUnknownOptions, type SessionError } from '../core/errors.js'
-import type { SessionData, WithoutReservedNames } from '../core/session.js'
+import type { WithoutReservedNames } from '../core/session.js'
 import { Cookie, type CookieAttributes, type Priority, type SameSite } from '../express-session/cookie.js'
 import { ExpressStore, type ExpressStoreOptions } from '../express-session/express-store.js'
 import type { ExpressSessionStore, StoreCallback } from '../express-session/foreign-store.js'
@@ -14,7 +14,7 @@ import {
 } from '../express-session/options.js'
 import { Session, type SessionConstructor } from '../express-session/session.js'
 import type { StoredSession } from '../express-session/store-bridge.js'
-import { Store, type StoreConstructor } from '../express-session/store.js'
+import { Store, type StoreConstructor, type StoredData } from '../express-session/store.js'
 import type { ExchangeContext } from '../http/exchange.js'
 import { Sessions } from '../sessions.js'
 import type { OldMembers, WithOldTypes } from './express-request.js'
@@ -146,7 +146,7 @@ declare namespace session {
     Session,
     type SessionConstructor,
     type SessionCookieOptions,
-    type SessionData,
+    type StoredData as SessionData,
     type SessionMiddleware,
     type SessionOptions,
     Store,

@@ -1,7 +1,6 @@
 export { type ExpressSessionOptions, session as default } from '../adapters/express.js'
 export type { OldMembers } from '../adapters/express-request.js'
 export type { Next, SessionMiddleware } from '../adapters/request-in-hand.js'
-export type { SessionData } from '../core/session.js'
 export { Cookie, type CookieAttributes, type Priority, type SameSite } from '../express-session/cookie.js'
 export { ExpressStore, type ExpressStoreOptions } from '../express-session/express-store.js'
 export type { ExpressSessionStore, StoreCallback } from '../express-session/foreign-store.js'
@@ -13,5 +12,5 @@ export type {
   SessionOptions,
 } from '../express-session/options.js'
 export { Session, type SessionConstructor } from '../express-session/session.js'
-export { Store, type StoreConstructor } from '../express-session/store.js'
+export { Store, type StoreConstructor, type StoredData as SessionData } from '../express-session/store.js'
 export type { StoredSession } from '../express-session/store-bridge.js'

@@ -1,5 +1,5 @@
 import { setImmediate } from '../core/scheduling.js'
-import { Store } from './store.js'
+import { Store, type StoreConstructor, type StoredData } from './store.js'
 
 type Callback<Value = unknown> = (error?: unknown, value?: Value) => void
 interface Stored {
@@ -12,13 +12,13 @@ export interface MemoryStore extends Store {
   sessions: Record<string, string>
   set(token: string, session: object, callback?: Callback): void
   touch(token: string, session: object, callback?: Callback): void
-  all(callback: Callback<Record<string, object>>): void
+  all(callback: Callback<Record<string, StoredData>>): void
   length(callback: Callback<number>): void
   clear(callback?: Callback): void
 }
 
 /** The class of the store in memory. */
-export interface MemoryStoreConstructor {
+export interface MemoryStoreConstructor extends Omit<StoreConstructor, 'prototype'> {
   new (): MemoryStore
   (this: unknown): void
   readonly prototype: MemoryStore

@@ -16,7 +16,10 @@ type Data = Record<string, unknown>
  * no stored key can hide. Methods take a callback, or return a promise. Of coatcheck's own members (`signIn`, `publicId`, …)
  * data of yours may take the names. `userId` is data of yours only, as under express-session.
  */
-export interface Session extends Omit<CoreSession, 'touch' | 'userId' | 'regenerate' | 'destroy' | 'reload' | 'save'> {
+export interface Session extends Omit<
+  CoreSession,
+  'touch' | 'userId' | 'regenerate' | 'destroy' | 'reload' | 'save'
+> {
   /** Who is bound to the session, by `signIn` or the option `userOf`. */
   readonly boundUserId: string | undefined
   cookie: Cookie

@@ -5,7 +5,7 @@ import { Session } from './session.js'
 
 type Callback<Value = unknown> = (error?: unknown, value?: Value) => void
 
-/** A session as stores of express-session's kind keep it: its data, and its `cookie`. */
+/** A session as stores of express-session's kind keep it, and as its types name it: your data, and the `cookie`. */
 export type StoredData = SessionData & { cookie: Cookie }
 
 /**
@@ -17,7 +17,7 @@ export interface Store extends EventEmitter {
   set(token: string, session: object, callback?: Callback): unknown
   destroy(token: string, callback?: Callback): unknown
   touch?(token: string, session: object, callback?: Callback): unknown
-  all?(callback: Callback<object | null>): unknown
+  all?(callback: Callback<StoredData[] | Record<string, StoredData> | null>): unknown
   length?(callback: Callback<number>): unknown
   clear?(callback?: Callback): unknown
   /** Puts a new session at `request.session`. The session middleware assigns it. */
@@ -30,8 +30,8 @@ export interface Store extends EventEmitter {
   createSession(request: object, data: object): Session & StoredData
 }
 
-/** The class that stores extend. */
-export interface StoreConstructor {
+/** The class that stores extend. Its static members are those of `EventEmitter`. */
+export interface StoreConstructor extends Omit<typeof EventEmitter, 'prototype'> {
   new (options?: object): Store
   /** Without `new`, for stores made with `util.inherits`. */
   (this: unknown, options?: object): void

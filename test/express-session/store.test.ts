@@ -95,7 +95,7 @@ test.each<[unknown]>([
   [{ originalMaxAge: minute, expires: 1 }],
 ])('a store of coatcheck makes a new cookie in place of a stored %j, and calls back', async (cookie) => {
   const store = new Store()
-  store.get = (_sid, callback) => callback(null, { cookie, a: 1 })
+  store.get = (_sid, callback) => callback(null, { cookie, a: 1 } as never)
   const [error, session] = await answer((callback) => store.load('id', callback))
   expect([error, session]).toEqual([null, expect.objectContaining({ a: 1 })])
   expect((session as Session).cookie).toEqual(new Cookie())
