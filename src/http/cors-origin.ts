@@ -44,13 +44,14 @@ export function isText(value: unknown): value is string {
 export function isAllowed(origin: string, allowed: unknown): boolean {
   if (Array.isArray(allowed)) return allowed.some((entry) => isAllowed(origin, entry))
   if (isText(allowed)) return origin === allowed
-  if (isRegExp(allowed)) return startingOver(allowed).test(origin)
+  if (isRegExp(allowed)) return matches(allowed, origin)
   return Boolean(allowed)
 }
 
-/** With the flags `g` and `y`, `test` goes on from its last match: the same origin would be allowed every other time. */
-function startingOver(pattern: RegExp): RegExp {
-  return pattern.global || pattern.sticky ? new RegExp(pattern) : pattern
+/** As `test`, but the same each time: with the flags `g` and `y`, `test` goes on from its last match. */
+export function matches(pattern: RegExp, origin: string): boolean {
+  const fresh = pattern.global || pattern.sticky ? new RegExp(pattern) : pattern
+  return fresh.test(origin)
 }
 
 /** Calls an origin function, and `done` with its answer. */

@@ -1,4 +1,5 @@
 import { parse } from 'tldts'
+import { matches } from './cors-origin.ts'
 import { isLoopback } from './sites.ts'
 
 // What stands in a sample for what an expression leaves open.
@@ -11,23 +12,21 @@ const anyCharacter = '\u0002'
  * seen from its ends: it is tried on origins that are made of what it spells out.
  */
 export function hostileOriginOf(pattern: RegExp): string | undefined {
-  const probe = new RegExp(pattern.source, pattern.flags.replace(/[gy]/g, ''))
   const samples = samplesOf(pattern.source)
   const own = new Set(samples.map(({ host }) => registrable(bareOf(host))))
   const isHostile = (scheme: string, host: string) =>
     !isLoopback(host) && (scheme === 'http' || !own.has(registrable(host)))
 
-  if (probe.test('null')) return 'null'
   for (const { host, port } of [{ host: '', port: '' }, ...samples]) {
     for (const name of probesOf(host)) {
       for (const scheme of ['https', 'http']) {
         if (!isHostile(scheme, name)) continue
-        const origin = [`${scheme}://${name}`, `${scheme}://${name}${port}`].find((text) => probe.test(text))
+        const origin = [`${scheme}://${name}`, `${scheme}://${name}${port}`].find((text) => matches(pattern, text))
         if (origin !== undefined) return origin
       }
     }
   }
-  return undefined
+  return matches(pattern, 'null') ? 'null' : undefined
 }
 
 /** Hosts that an attacker may have, where a careless expression is for this one. */
@@ -47,7 +46,7 @@ function probesOf(host: string): string[] {
     filled,
     bare,
     ...letters,
-  ]
+  ].filter((name) => /^[a-z0-9._-]+$/.test(name))
 }
 
 function bareOf(host: string): string {

@@ -3,7 +3,7 @@ import { createRequire } from 'node:module'
 import type { AddressInfo, Socket } from 'node:net'
 import { PassThrough } from 'node:stream'
 import { runInNewContext } from 'node:vm'
-import { afterAll, beforeEach, describe, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 
 // Both packages side by side, loaded as their users load them. Inputs are what JavaScript allows, types or not.
 const require = createRequire(import.meta.url)
@@ -14,8 +14,8 @@ type Callback = (error: unknown, answer?: unknown) => void
 const theirs = require('cors') as Cors
 const ours = require('coatcheck/cors') as Cors
 
-const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
-beforeEach(() => void warned.mockClear())
+// Most of this is warned of: test/http/cors-warnings.test.ts.
+vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
 
 const mine = 'https://app.example.com'
 const other = 'https://evil.test'
@@ -276,6 +276,185 @@ describe(`coatcheck/cors is as cors, in ${compared} cases: status, headers, and 
       }
     }
     report(differing, delegated.length * delegates.length)
+  })
+})
+
+describe('options are read at each request, as there', () => {
+  const late: [what: string, make: () => [options: Record<string, unknown>, change: () => void]][] = [
+    ['a list that is filled afterwards', () => { const origin: unknown[] = []; return [{ origin, credentials: true }, () => origin.push(mine)] }],
+    ['an origin that is given afterwards', () => { const options: Record<string, unknown> = { origin: false }; return [options, () => (options['origin'] = mine)] }],
+    ['every other option', () => { const options: Record<string, unknown> = {}; return [options, () => Object.assign(options, { origin: [mine], methods: 'GET', headers: 'X', maxAge: 5, credentials: true, preflightContinue: true })] }],
+    ['a getter', () => { let origin: unknown = other; return [{ get origin() { return origin } }, () => (origin = mine)] }],
+    ['frozen options', () => [Object.freeze({ origin: Object.freeze([Object.freeze(/^https:\/\/app\.example\.com$/)]) }), () => {}]],
+  ] // prettier-ignore
+  test.each(late)('%s', async (_what, make) => {
+    const sides = [ours, theirs].map((cors) => {
+      const [options, change] = make()
+      return { middleware: cors(options), change }
+    })
+    const outcomes = async () => {
+      for (const request of requests) {
+        const [our, their] = await Promise.all(sides.map(({ middleware }) => play(() => middleware, request)))
+        expect(our).toEqual(their)
+      }
+    }
+    await outcomes()
+    for (const { change } of sides) change()
+    await outcomes()
+    const allowed = await play(() => sides[0]!.middleware, preflight(mine))
+    expect(allowed.headers['access-control-allow-origin']).toBe(mine)
+  })
+})
+
+describe('unlike cors, as docs/migrating.md says', () => {
+  test("what a function decides varies by Origin, also where it is no, or '*'", async () => {
+    for (const answer of [false, '*']) {
+      for (const options of [
+        { origin: (_origin: unknown, callback: Callback) => callback(null, answer) },
+        (_request: unknown, callback: Callback) => callback(null, { origin: answer }),
+      ]) {
+        const [our, their] = await compare(options, get(other))
+        expect(our.headers['vary']).toBe('Origin')
+        expect(their.headers['vary']).toBeUndefined()
+      }
+    }
+  })
+
+  test.each([/^https:\/\/app\.example\.com$/g, /^https:\/\/app\.example\.com$/y])(
+    '%s answers the same each time',
+    async (pattern) => {
+      const turns = async (middleware: Middleware) => {
+        const answers: unknown[] = []
+        for (let turn = 0; turn < 3; turn++) {
+          answers.push((await play(() => middleware, get(mine))).headers['access-control-allow-origin'])
+        }
+        return answers
+      }
+      expect(await turns(theirs({ origin: pattern }))).toEqual([mine, undefined, mine])
+      pattern.lastIndex = 0
+      expect(await turns(ours({ origin: [pattern] }))).toEqual([mine, mine, mine])
+    },
+  )
+
+  test('an expression of another realm is one, and does not allow all', async () => {
+    const origin: unknown = runInNewContext('/^https:..app/')
+    const [our, their] = await compare({ origin }, get(other))
+    expect(our.headers['access-control-allow-origin']).toBeUndefined()
+    expect(their.headers['access-control-allow-origin']).toBe(other)
+    expect((await play(() => ours({ origin }), get(mine))).headers['access-control-allow-origin']).toBe(mine)
+  })
+
+  test.each([
+    { methods: undefined },
+    { methods: null },
+    { optionsSuccessStatus: undefined },
+    { optionsSuccessStatus: null },
+  ])('%o is as if it were left out, where every preflight failed', async (options) => {
+    const [our, their] = await compare(options, preflight(mine))
+    expect(our).toEqual(await play(() => theirs(), preflight(mine)))
+    expect(their.next).toEqual([[expect.stringContaining('failed')]])
+  })
+
+  const failure = new Error('the list is down')
+  test.each(['origin', 'options'])('a function of the %s that rejects is an error for next', async (kind) => {
+    let pending: Promise<never> | undefined
+    const reject = (_asked: unknown, _callback: Callback) => (pending = Promise.reject(failure))
+    const options = kind === 'origin' ? { origin: reject } : reject
+    expect((await play(() => ours(options), get(mine))).next).toEqual([['failed: the list is down']])
+    const next = vi.fn()
+    theirs(options)({ method: 'GET', headers: {} }, {}, next)
+    // Nobody listens but this line.
+    await expect(pending).rejects.toBe(failure)
+    expect(next).not.toHaveBeenCalled()
+  })
+
+  test('what is thrown goes to next, also where no framework catches it', () => {
+    const options = { origin: () => { throw failure } } // prettier-ignore
+    const next = vi.fn()
+    ours(options)({ headers: {} }, {}, next)
+    expect(next.mock.calls).toEqual([[failure]])
+    expect(() => theirs(options)({ headers: {} }, {}, next)).toThrow(failure)
+  })
+
+  test('the first answer of a function counts', () => {
+    const options = { origin: (_origin: unknown, callback: Callback) => { callback(null, false); callback(failure) } } // prettier-ignore
+    const calls = (cors: Cors) => {
+      const next = vi.fn()
+      cors(options)({ headers: {} }, { setHeader() {} }, next)
+      return next.mock.calls
+    }
+    expect(calls(theirs)).toEqual([[null], [failure]])
+    expect(calls(ours)).toEqual([[null]])
+  })
+
+  test('a function without a callback answers by returning or by a promise, where the request hung', async () => {
+    for (const options of [
+      { origin: (origin: string) => origin === mine },
+      { origin: async (origin: string) => [origin] },
+      { origin: () => /app/ },
+      () => ({ origin: mine }),
+      async (request: IncomingMessage) => ({ origin: request.headers.origin }),
+    ]) {
+      const outcome = await play(() => ours(options), get(mine))
+      expect(outcome.headers).toEqual({ 'access-control-allow-origin': mine, vary: 'Origin' })
+      const next = vi.fn()
+      theirs(options)({ headers: {} }, {}, next)
+      expect(next).not.toHaveBeenCalled()
+    }
+  })
+
+  test('a response that cannot tell its headers gets them', () => {
+    const headers: Record<string, unknown> = {}
+    const response = { setHeader: (name: string, value: unknown) => (headers[name] = value) }
+    const next = vi.fn()
+    ours({ origin: [mine] })({ headers: { origin: mine } }, response, next)
+    expect(headers).toEqual({ 'Access-Control-Allow-Origin': mine, Vary: 'Origin' })
+    expect(next.mock.calls).toEqual([[]])
+    expect(() => theirs({ origin: [mine] })({ headers: { origin: mine } }, response, next)).toThrow(TypeError)
+  })
+})
+
+describe('over HTTP', () => {
+  let respond: http.RequestListener
+  const server = http.createServer((request, response) => respond(request, response))
+  beforeAll(() => new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve)))
+  afterAll(() => new Promise<void>((resolve) => void server.close(() => resolve())))
+
+  /** Status, all headers but Date, in their order and letters, and the body. */
+  function send({ method, headers, vary }: Asked, middleware: Middleware): Promise<unknown> {
+    respond = (request, response) => {
+      if (vary !== undefined) response.setHeader('Vary', vary)
+      middleware(request, response, (error) => {
+        response.statusCode = error ? 500 : 200
+        response.end(error ? 'failed' : 'handled')
+      })
+    }
+    const { port } = server.address() as AddressInfo
+    return new Promise((resolve, reject) => {
+      const request = http.request({ port, host: '127.0.0.1', method, headers, agent: false }, (response) => {
+        const sent = response.rawHeaders.map((text, index) =>
+          index % 2 ? '' : `${text}: ${response.rawHeaders[index + 1]}`,
+        )
+        const shown = sent.filter((line) => line !== '' && !line.startsWith('Date:')).sort()
+        let body = ''
+        response.setEncoding('utf8').on('data', (text: string) => (body += text))
+        response.on('end', () => resolve([response.statusCode, shown, body]))
+      })
+      request.on('error', reject).end()
+    })
+  }
+
+  const configurations: readonly unknown[] = [
+    undefined, { origin: mine, credentials: true, optionsSuccessStatus: 200 }, { origin: '*', credentials: true }, { origin: ['*'] },
+    { origin: true, credentials: true, maxAge: 600 }, { origin: false }, { origin: [mine, /\.example\.org$/], exposedHeaders: ['X-Total'] },
+    { origin: `${mine}/`, optionSuccessStatus: 200 }, { credentials: 'true', optionsSuccessStatus: '200', maxAge: '10m' },
+    { methods: '*', allowedHeaders: '*', exposedHeaders: '*', preflightContinue: 1 },
+  ] // prettier-ignore
+  test.each(configurations)('%o, to the letters of the headers', async (options) => {
+    for (const request of requests) {
+      if (request.headers['access-control-request-headers']?.includes('\xe9')) continue
+      expect(await send(request, ours(options))).toEqual(await send(request, theirs(options)))
+    }
   })
 })
 
