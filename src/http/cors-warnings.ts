@@ -114,7 +114,7 @@ function warningsOfOrigin(options: CorsOptions): CorsWarning[] {
 }
 
 const cure =
-  "List the origins that you trust, like ['https://app.example.com']. An expression begins with ^https:\\/\\/, ends with $ and has a backslash before each dot."
+  "List the origins that you trust, like ['https://app.example.com']. Begin an expression with ^https:\\/\\/, end it with $, and write each dot as \\."
 
 const wildcardWithCredentials: CorsWarning = {
   code: 'COATCHECK_CORS_ORIGIN',
@@ -132,7 +132,7 @@ function faultOfEntry(entry: unknown): string | undefined {
   if (text.includes('*')) {
     return `${shown(text)} is no pattern here. Write an expression, such as /^https:\\/\\/[a-z0-9-]+\\.example\\.com$/, or give it to createSessions as one of its sites and use cors(sessions).`
   }
-  return faultOfOrigin(text)
+  return faultOfOrigin(text, "Write an origin like 'https://app.example.com'.")
 }
 
 /** Whom the entry lets in that it hardly means to; `undefined` if nobody. */

@@ -21,7 +21,9 @@ export function hostileOriginOf(pattern: RegExp): string | undefined {
     for (const name of probesOf(host)) {
       for (const scheme of ['https', 'http']) {
         if (!isHostile(scheme, name)) continue
-        const origin = [`${scheme}://${name}`, `${scheme}://${name}${port}`].find((text) => matches(pattern, text))
+        const origin = [`${scheme}://${name}`, `${scheme}://${name}${port}`].find((text) =>
+          matches(pattern, text),
+        )
         if (origin !== undefined) return origin
       }
     }
@@ -93,7 +95,8 @@ function samplesOf(source: string): Sample[] {
   })
   let texts = [flat]
   while (texts.length < mostSamples && texts.some((text) => group.test(text))) texts = texts.flatMap(chosen)
-  return texts.flatMap((text) => text.split('|')).map(sampleOf)
+  const ways = texts.flatMap((text) => text.split('|'))
+  return ways.slice(0, mostSamples).map(sampleOf)
 }
 
 const group = /\(([^()]*)\)/

@@ -157,7 +157,7 @@ function faultOfSite(entry: unknown): string | undefined {
   if (canonical?.startsWith('http:') && !isLoopback(host!)) {
     return `${JSON.stringify(entry)} is not encrypted: whoever is on the way to it can put a page of theirs there. Write '${canonical.replace('http:', 'https:')}'.`
   }
-  return faultOfOrigin(entry)
+  return faultOfOrigin(entry, example)
 }
 
 /** Whether the host is always this very machine. */
@@ -165,8 +165,12 @@ export function isLoopback(host: string): boolean {
   return /^(?:(?:.+\.)?localhost|127(?:\.\d+){3}|\[::1\])$/.test(host)
 }
 
-/** Why no browser sends this text as an `Origin`, and what to write instead; `undefined` if one may. */
-export function faultOfOrigin(text: string): string | undefined {
+/**
+ * Why no browser sends this text as an `Origin`, and what to write instead; `undefined` if one may.
+ *
+ * @param example what to write if nothing can be made of the text
+ */
+export function faultOfOrigin(text: string, example: string): string | undefined {
   const refused = (why: string, cure: string) => `${JSON.stringify(text)} ${why}. ${cure}`
   if (text.includes(',')) return refused('has a comma', 'Write each origin as an entry of its own.')
   const hasScheme = /^[a-z][a-z0-9+.-]*:\/\//i.test(text)
