@@ -14,7 +14,7 @@ export interface CorsWarning {
 }
 
 interface Rule {
-  holds(value: unknown): boolean
+  readonly holds: (value: unknown) => boolean
   readonly cure: string
 }
 
@@ -79,8 +79,8 @@ export function warningsOfForm(options: object): CorsWarning[] {
     if (value === undefined || value === null) continue
     if (!holds(value)) warn(`${name} is ${shown(value)}. ${cure}`)
     // Fetch, 'HTTP new-header syntax': with credentials, `*` in these is a name like any other.
-    else if (given.credentials === true && String(value) === '*') {
-      warn(`${name} is '*', which means nothing to browsers with credentials: true. List the names.`)
+    else if (given.credentials === true && (value === '*' || (Array.isArray(value) && value.includes('*')))) {
+      warn(`${name} has '*', which means nothing to browsers with credentials: true. List the names.`)
     }
   }
   return warnings

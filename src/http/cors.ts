@@ -92,18 +92,24 @@ function allowedOrigin(origin: unknown, request: CorsRequest): string {
 }
 
 function methodsOf({ methods }: CorsOptions): string {
-  return String(joined(methods ?? 'GET,HEAD,PUT,PATCH,POST,DELETE') || '')
+  const list = joined(methods ?? 'GET,HEAD,PUT,PATCH,POST,DELETE')
+  return list ? textOf(list) : ''
 }
 
 function listOf(names: unknown): string {
   const list = joined(names)
-  return (list as { length?: unknown } | null | undefined)?.length ? String(list) : ''
+  return (list as { length?: unknown } | null | undefined)?.length ? textOf(list) : ''
 }
 
 /** Arrays are joined, and whatever else can be, such as the lists of Immutable.js. */
 function joined(names: unknown): unknown {
   const { join } = Object(names) as Partial<string[]>
   return typeof join === 'function' ? Reflect.apply(join, names, [',']) : names
+}
+
+/** As Node makes a text of what a header is set to. */
+function textOf(value: unknown): string {
+  return `${value as string}`
 }
 
 function secondsOf({ maxAge }: CorsOptions): string {

@@ -2,6 +2,7 @@ import http, { IncomingMessage, ServerResponse } from 'node:http'
 import { createRequire } from 'node:module'
 import type { AddressInfo, Socket } from 'node:net'
 import { PassThrough } from 'node:stream'
+import { isDeepStrictEqual } from 'node:util'
 import { runInNewContext } from 'node:vm'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 
@@ -248,35 +249,33 @@ function varying(outcome: Outcome): Outcome {
   return { ...outcome, headers: { ...outcome.headers, vary: parts.join(', ') } }
 }
 
+/** How many of the cases differ, and the first of them, to print. */
+async function differing(cases: readonly Case[], expected = (their: Outcome): Outcome => their) {
+  const found: unknown[] = []
+  for (const [options, request] of cases) {
+    const [our, their] = await compare(options, request)
+    if (!isDeepStrictEqual(our, expected(their))) found.push({ options, request, our, their })
+  }
+  return { differ: found.length, of: cases.length, first: found.slice(0, 3) }
+}
+const none = (cases: readonly Case[]) => ({ differ: 0, of: cases.length, first: [] })
+
 describe(`coatcheck/cors is as cors, in ${compared} cases: status, headers, and how it goes on`, () => {
   test.each(grids)('%s', async (_what, cases) => {
-    const differing: unknown[] = []
-    for (const [options, request] of cases) {
-      const [our, their] = await compare(options, request)
-      if (!isEqual(our, their)) differing.push({ options, request, our, their })
-    }
-    report(differing, cases.length)
+    expect(await differing(cases)).toEqual(none(cases))
   })
 
   test('an origin function by callback, but that its answer always varies by Origin', async () => {
-    const differing: unknown[] = []
-    for (const [options, request] of asked) {
-      const [our, their] = await compare(options, request)
-      if (!isEqual(our, varying(their))) differing.push({ options, request, our, their })
-    }
-    report(differing, asked.length)
+    expect(await differing(asked, varying)).toEqual(none(asked))
   })
 
-  test('a function that gives options by request, but that its answer always varies by Origin', async () => {
-    const differing: unknown[] = []
-    for (const make of delegates) {
-      for (const [options, request] of delegated) {
-        const [our, their] = await compare(make(options), request)
-        if (!isEqual(our, varying(their))) differing.push({ options, request, our, their })
-      }
-    }
-    report(differing, delegated.length * delegates.length)
-  })
+  test.each(delegates)(
+    'a function of the request, but that its answer always varies by Origin: %s',
+    async (make) => {
+      const cases = delegated.map(([options, request]): Case => [make(options), request])
+      expect(await differing(cases, varying)).toEqual(none(cases))
+    },
+  )
 })
 
 describe('options are read at each request, as there', () => {
@@ -361,7 +360,7 @@ describe('unlike cors, as docs/migrating.md says', () => {
     const reject = (_asked: unknown, _callback: Callback) => (pending = Promise.reject(failure))
     const options = kind === 'origin' ? { origin: reject } : reject
     expect((await play(() => ours(options), get(mine))).next).toEqual([['failed: the list is down']])
-    const next = vi.fn()
+    const next = vi.fn<Next>()
     theirs(options)({ method: 'GET', headers: {} }, {}, next)
     // Nobody listens but this line.
     await expect(pending).rejects.toBe(failure)
@@ -370,7 +369,7 @@ describe('unlike cors, as docs/migrating.md says', () => {
 
   test('what is thrown goes to next, also where no framework catches it', () => {
     const options = { origin: () => { throw failure } } // prettier-ignore
-    const next = vi.fn()
+    const next = vi.fn<Next>()
     ours(options)({ headers: {} }, {}, next)
     expect(next.mock.calls).toEqual([[failure]])
     expect(() => theirs(options)({ headers: {} }, {}, next)).toThrow(failure)
@@ -379,7 +378,7 @@ describe('unlike cors, as docs/migrating.md says', () => {
   test('the first answer of a function counts', () => {
     const options = { origin: (_origin: unknown, callback: Callback) => { callback(null, false); callback(failure) } } // prettier-ignore
     const calls = (cors: Cors) => {
-      const next = vi.fn()
+      const next = vi.fn<Next>()
       cors(options)({ headers: {} }, { setHeader() {} }, next)
       return next.mock.calls
     }
@@ -397,7 +396,7 @@ describe('unlike cors, as docs/migrating.md says', () => {
     ]) {
       const outcome = await play(() => ours(options), get(mine))
       expect(outcome.headers).toEqual({ 'access-control-allow-origin': mine, vary: 'Origin' })
-      const next = vi.fn()
+      const next = vi.fn<Next>()
       theirs(options)({ headers: {} }, {}, next)
       expect(next).not.toHaveBeenCalled()
     }
@@ -406,7 +405,7 @@ describe('unlike cors, as docs/migrating.md says', () => {
   test('a response that cannot tell its headers gets them', () => {
     const headers: Record<string, unknown> = {}
     const response = { setHeader: (name: string, value: unknown) => (headers[name] = value) }
-    const next = vi.fn()
+    const next = vi.fn<Next>()
     ours({ origin: [mine] })({ headers: { origin: mine } }, response, next)
     expect(headers).toEqual({ 'Access-Control-Allow-Origin': mine, Vary: 'Origin' })
     expect(next.mock.calls).toEqual([[]])
@@ -457,17 +456,3 @@ describe('over HTTP', () => {
     }
   })
 })
-
-function isEqual(one: Outcome, another: Outcome): boolean {
-  return JSON.stringify(sorted(one)) === JSON.stringify(sorted(another))
-}
-
-const sorted = (outcome: Outcome) => ({
-  ...outcome,
-  headers: Object.entries(outcome.headers).sort(([one], [another]) => (one < another ? -1 : 1)),
-  next: outcome.next.map((args) => args.map((arg) => arg ?? String(arg))),
-})
-
-function report(differing: readonly unknown[], of: number): void {
-  expect(differing.slice(0, 3), `${differing.length} of ${of} differ`).toEqual([])
-}

@@ -129,9 +129,7 @@ describe('an origin function', () => {
       async (origin: unknown) => origin === mine,
       async (origin: unknown) => (origin === mine ? [mine] : undefined),
       (origin: unknown) => (origin === mine ? /example\.com$/ : null),
-      (origin: unknown) => {
-        if (origin === mine) return true
-      },
+      (origin: unknown) => (origin === mine ? true : undefined),
     ]
     for (const origin of answers) {
       const middleware = cors({ origin, credentials: true })
