@@ -101,7 +101,7 @@ function warningsOfOrigin(options: CorsOptions): CorsWarning[] {
   if (faults.length > 0) {
     warnings.push({
       code: 'COATCHECK_CORS_ORIGIN',
-      message: `cors: origin never matches. ${faults.join(' ')}`,
+      message: `cors: in origin, ${faults.join(' And ')}`,
     })
   }
   if (openings.length > 0) {
@@ -114,7 +114,7 @@ function warningsOfOrigin(options: CorsOptions): CorsWarning[] {
 }
 
 const cure =
-  "List the origins that you trust, like ['https://app.example.com']. Begin an expression with ^https:\\/\\/, end it with $, and write each dot as \\."
+  "List the origins that you trust, like ['https://app.example.com']. Begin an expression with ^https:\\/\\/, end it with $ and escape its dots."
 
 const wildcardWithCredentials: CorsWarning = {
   code: 'COATCHECK_CORS_ORIGIN',
