@@ -100,7 +100,10 @@ export interface SessionsOptions {
   readonly encryption?: EncryptionKey | undefined | readonly (EncryptionKey | undefined)[]
   /** The most that one session's encoded data may take, in bytes; encryption adds 37 that do not count. Default 65,536. */
   readonly sizeLimit?: number | undefined
-  /** Who is trusted across origins: origins such as `'https://app.example.com'`, or `'https://*.example.com'`. */
+  /**
+   * Who is trusted across origins: origins such as `'https://app.example.com'`, or `'https://*.example.com'`. `http:` only on
+   * this machine, such as `'http://localhost:3000'`.
+   */
   readonly sites?: readonly string[] | undefined
   /** How often expired records are cleared away (default every `'10m'`, `250` a batch, with a rest after each), or `false`: not by this process. */
   readonly sweep?: { readonly every?: Duration; readonly batch?: number } | false

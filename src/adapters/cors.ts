@@ -1,9 +1,20 @@
-import { optionError } from '../core/errors.js'
-import { answerCors, notCorsOptions, resolveCors } from '../http/cors.js'
-import { askOnce } from '../http/cors-origin.js'
+import { mistakenFor } from '../core/argument.js'
+import { optionError, type SessionError } from '../core/errors.js'
+import { warnOnce } from '../express-session/warn-once.js'
+import { answerByOptions, answerBySites } from '../http/cors.js'
 import type {
-  Cors,
   CorsAnswer,
+  CorsOptions,
+  CorsOrigin,
+  CorsOriginCallback,
+  CorsOriginFunction,
+  CorsRequest,
+} from '../http/cors.js'
+import { askOnce, askOrigin } from '../http/cors-origin.js'
+import { corsOptionNames, type CorsWarning, warningsOf, warningsOfForm } from '../http/cors-warnings.js'
+import { createSessions, Sessions } from '../sessions.js'
+
+export type {
   CorsOptions,
   CorsOrigin,
   CorsOriginCallback,
@@ -14,20 +25,20 @@ import { createSessions, Sessions } from '../sessions.js'
 
 /** What is used of a response. Every Node response has it, Express's and connect's too. */
 export interface CorsResponse {
-  statusCode: number
-  getHeader(name: string): number | string | readonly string[] | undefined
+  statusCode?: number | undefined
+  getHeader?(name: string): number | string | readonly string[] | undefined
   setHeader(name: string, value: string): unknown
   end(): unknown
 }
 
 /**
- * Gives options by request: returns them or a promise of them, or, with a second parameter, calls
- * back as in the cors package. Options are checked each time; what is wrong with them goes to `next`.
+ * Gives options by request: calls back as in the cors package, or, if it declares no callback, returns them or a promise
+ * of them.
  */
 export type CorsOptionsFunction<Request extends CorsRequest = CorsRequest> = (
   request: Request,
-  callback: (error: unknown, options?: CorsOptions<Request>) => void,
-) => CorsOptions<Request> | void | Promise<CorsOptions<Request> | void>
+  callback: (error: unknown, options?: CorsOptions) => void,
+) => unknown
 
 /** `CorsOptionsFunction` by its name in the types of the cors package. */
 export type CorsOptionsDelegate<Request extends CorsRequest = CorsRequest> = CorsOptionsFunction<Request>
@@ -39,40 +50,32 @@ export type CorsMiddleware<Request extends CorsRequest = CorsRequest> = (
   next: (error?: unknown) => unknown,
 ) => void
 
-/** Long enough to spare a busy page its preflights, short enough for a site that is taken off the list. */
-const preflightSeconds = 600
-
 /**
  * Middleware that lets other origins read responses (CORS, a part of Fetch). Put it before the session
  * middleware: preflights carry no cookie and end here.
  *
  * It takes the `Sessions` themselves: the origins of their `sites` may then read responses, with
  * credentials, and preflights are remembered for ten minutes. Or it takes every option of the cors
- * package, or a function that gives those for a request. With nothing, everybody may read, without credentials.
+ * package, or a function that gives those for a request, and does as that package does. With nothing, everybody may read,
+ * without credentials.
  *
  * CORS hands out permissions to read and does not stop requests: a denied one goes on, without headers.
  *
- * @throws SessionError `ERR_SESSION_OPTION` if the configuration is unsafe or cannot work
+ * Options that are unsafe or without effect are warned of, once a process, as `COATCHECK_CORS_OPEN`,
+ * `COATCHECK_CORS_ORIGIN`, `COATCHECK_CORS_OPTION` or `COATCHECK_UNKNOWN_OPTION`.
+ *
+ * @throws SessionError `ERR_SESSION_OPTION` if the sessions have no `sites`, or a store or `createSessions` is given
  *
  * @example
  * app.use(cors(sessions))
  * app.use(cors({ origin: ['https://app.example.com', /^https:\/\/pr-\d+\.example\.dev$/], credentials: true }))
  */
 function cors<Request extends CorsRequest = CorsRequest>(
-  options?: CorsOptions<Request> | CorsOptionsFunction<Request> | Sessions,
+  given?: CorsOptions | CorsOptionsFunction<Request> | Sessions,
 ): CorsMiddleware<Request> {
-  // A function is asked for options by each request, so only this one can be told from those that give some.
-  if ((options as unknown) === createSessions) throw notCorsOptions('createSessions itself')
-  if (typeof options === 'function') {
-    return (request, response, next) => {
-      askOptions(options, request, (error, resolved) => {
-        if (resolved === undefined) next(error)
-        else respond(resolved, request, response, next)
-      })
-    }
-  }
-  const resolved = resolveCors(options instanceof Sessions ? optionsOf(options) : (options ?? {}))
-  return (request, response, next) => respond(resolved, request, response, next)
+  if (given instanceof Sessions) return bySites(given)
+  assertMayBeOptions(given)
+  return typeof given === 'function' ? byFunction(given) : byOptions(given)
 }
 
 /** Its types, by the names that the types of the cors package give them. */
@@ -95,61 +98,98 @@ Object.assign(cors, { default: cors })
 
 export { cors }
 
-function optionsOf({ sites }: Sessions): CorsOptions {
+function bySites({ sites }: Sessions): CorsMiddleware {
   if (sites.origins.length === 0) {
     throw optionError(
       "cors(sessions) trusts the sessions' sites, and there are none. Write createSessions({ sites: ['https://app.example.com'], … }).",
     )
   }
-  return { origin: (origin) => sites.trusts(origin), credentials: true, maxAge: preflightSeconds }
+  return (request, response, next) => apply(answerBySites(sites, request), response, next)
 }
 
-function respond<Request extends CorsRequest>(
-  resolved: Cors<Request>,
-  request: Request,
+function byOptions(options: CorsOptions | null | undefined): CorsMiddleware {
+  if (options) warnOf(warningsOf(options))
+  return (request, response, next) => respond(options, false, request, response, next)
+}
+
+function byFunction<Request extends CorsRequest>(ask: CorsOptionsFunction<Request>): CorsMiddleware<Request> {
+  let isFirst = true
+  return (request, response, next) => {
+    askOnce(ask, request, isObject, (error, answer) => {
+      if (error) return void next(error)
+      const options = answer as CorsOptions | null | undefined
+      // Each may be made for its request, and a warning is to be one, not one a request.
+      if (isFirst && isObject(options)) warnOf(warningsOfForm(options))
+      isFirst = false
+      respond(options, true, request, response, next)
+    })
+  }
+}
+
+function respond(
+  options: CorsOptions | null | undefined,
+  byFunction: boolean,
+  request: CorsRequest,
   response: CorsResponse,
   next: (error?: unknown) => unknown,
 ): void {
-  answerCors(resolved, request, (error, answer) => {
-    if (answer === undefined) return void next(error)
-    applyAnswer(answer, response)
-    if (answer.status === undefined) return void next()
-    response.statusCode = answer.status
-    // Some browsers wait for a body otherwise, even on a 204.
-    response.setHeader('Content-Length', '0')
-    response.end()
+  const read: CorsOptions = { origin: '*', ...options }
+  if (typeof read.origin !== 'function') {
+    return apply(answerByOptions(read, read.origin, request, byFunction), response, next)
+  }
+  askOrigin(read.origin, request.headers.origin, (error, origin) => {
+    if (error) return void next(error)
+    const answer = answerByOptions(read, origin, request, true)
+    // The cors package hands on what it was called back with.
+    apply(answer, response, origin ? next : () => next(error))
   })
 }
 
-function applyAnswer(answer: CorsAnswer, response: CorsResponse): void {
-  for (const [name, value] of answer.headers) response.setHeader(name, value)
-  if (answer.vary.length === 0) return
-  const present = String(response.getHeader('Vary') ?? '')
-  const names = present.split(',').map((name) => name.trim().toLowerCase())
-  if (names.includes('*')) return
-  const added = answer.vary.filter((name) => !names.includes(name.toLowerCase()))
-  if (added.length > 0)
-    response.setHeader('Vary', [present, ...added].filter((part) => part !== '').join(', '))
+/** Whatever fails goes to `next`: not all that gets here was called by a framework that would catch it. */
+function apply(answer: CorsAnswer, response: CorsResponse, next: (error?: unknown) => unknown): void {
+  try {
+    addVary(answer.vary, response)
+    for (const [name, value] of answer.headers) response.setHeader(name, value)
+    if (answer.status !== undefined) {
+      response.statusCode = answer.status
+      // Some browsers wait for a body otherwise, even on a 204.
+      response.setHeader('Content-Length', '0')
+      return void response.end()
+    }
+  } catch (error) {
+    return void next(error)
+  }
+  next()
 }
 
-function askOptions<Request extends CorsRequest>(
-  ask: CorsOptionsFunction<Request>,
-  request: Request,
-  done: (error: unknown, resolved?: Cors<Request>) => void,
-): void {
-  askOnce(
-    (callback) => ask(request, (error, options) => callback(error, options ?? {})),
-    () => ask.length < 2,
-    (error, options) => {
-      if (error) return done(error)
-      let resolved: Cors<Request>
-      try {
-        // A function that forgot to return must not open everything, as no options would: `null` is refused.
-        resolved = resolveCors((options ?? null) as CorsOptions<Request>)
-      } catch (fault) {
-        return done(fault)
-      }
-      return done(undefined, resolved)
-    },
+function addVary(names: readonly string[], response: CorsResponse): void {
+  if (names.length === 0) return
+  const present = response.getHeader?.('Vary') ?? ''
+  const text = typeof present === 'object' ? present.join(', ') : String(present)
+  const known = text.split(',').map((name) => name.trim().toLowerCase())
+  const added = names.filter((name) => !known.includes(name.toLowerCase()))
+  const all = known.includes('*') ? '*' : [text, ...added].filter((part) => part !== '').join(', ')
+  response.setHeader('Vary', all)
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null
+}
+
+function warnOf(warnings: readonly CorsWarning[]): void {
+  for (const { code, message } of warnings) warnOnce(code, message)
+}
+
+/** @throws ERR_SESSION_OPTION if it is of coatcheck, so that no app moved here with it, and cannot be meant */
+function assertMayBeOptions(given: unknown): void {
+  // A function is asked for options by each request, so only this one can be told from those that give some.
+  if (given === createSessions) throw notOptions('createSessions itself')
+  const mistake = mistakenFor(given, corsOptionNames)
+  if (mistake === 'sessions' || mistake === 'a store') throw notOptions(mistake)
+}
+
+function notOptions(mistake: string): SessionError {
+  return optionError(
+    `cors() was given ${mistake}. cors takes an object of options, like { origin: 'https://app.example.com' }, or what createSessions() of this very package made: cors(sessions).`,
   )
 }

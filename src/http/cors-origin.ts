@@ -1,196 +1,99 @@
-import { inspect } from 'node:util'
+import type { IncomingHttpHeaders } from 'node:http'
 import { isPromise, isRegExp } from 'node:util/types'
-import { optionError, type SessionError } from '../core/errors.js'
-import { isSerializedOrigin, resolveSites } from './sites.js'
+import { kindOf, optionError } from '../core/errors.js'
 
 /** What is read of a request. Every Node request has it, Express's and connect's too. */
 export interface CorsRequest {
-  readonly method?: string | undefined
-  readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>
+  method?: string | undefined
+  headers: IncomingHttpHeaders
 }
 
 /**
  * Which origins may read responses:
  *
  * - `true`: all, each by its name; `false`: none
- * - a text: `'*'` for all, one origin (`'https://app.example.com'`), or the subdomains of one
- *   (`'https://*.example.com'`, see `SitePolicy`)
- * - a regular expression that the origin matches; anchor it at both ends
- * - an array of these
- *
- * The origin `null`, which anybody's sandboxed frame can send, is only allowed by the text
- * `'null'`, and never with credentials.
+ * - a text: `'*'` for all, or one origin, as browsers write it (`'https://app.example.com'`)
+ * - a regular expression that the origin matches; begin it with `^https:\/\/`, end it with `$`, and escape dots
+ * - an array of these, in which `'*'` is no wildcard
  */
 export type CorsOrigin = boolean | string | RegExp | readonly (boolean | string | RegExp)[]
 
-/** How an origin function answers in the callback form. An error goes to `next`; a denial is no error. */
+/** How an origin function answers. An error goes to `next`; a denial (`false`) is no error. */
 export type CorsOriginCallback = (error: unknown, origin?: CorsOrigin) => void
 
 /**
  * Decides on each request which origins may read the response. It gets the `Origin` header
- * (`undefined` if there is none) and the request, and returns the answer or a promise of it.
- *
- * The second argument can also be called, as the callback of the cors package. A function that
- * answers by calling it must return nothing, for what it returns would be the answer.
+ * (`undefined` if there is none), and answers by the callback. One that declares no callback may return a
+ * `CorsOrigin`, or a promise of one. What decides by more of the request is a `CorsOptionsFunction`.
  *
  * @example
- * cors({ origin: async (origin, request) => (await tenantOf(request.headers.host)).origins })
  * cors({ origin: (origin, callback) => { callback(null, allowed.has(origin)) } })
+ * cors({ origin: async (origin) => (await loadOrigins()).includes(origin) })
  */
-export type CorsOriginFunction<Request extends CorsRequest = CorsRequest> = (
-  origin: string | undefined,
-  request: Request & CorsOriginCallback,
-) => CorsOrigin | null | undefined | void | Promise<CorsOrigin | null | undefined | void>
+export type CorsOriginFunction = (origin: string | undefined, callback: CorsOriginCallback) => unknown
 
-/** Tells whether an origin is allowed; only asked about `null` and well-formed origins. */
-type OriginMatch = (origin: string) => boolean
+/** What a function of the app's calls once it knows. */
+export type Callback = (error: unknown, answer?: unknown) => void
 
-/** The `origin` option, checked. */
-export type OriginRule<Request extends CorsRequest> =
-  | { readonly type: 'off' }
-  /** The same answer to all, so caches need not tell origins apart. */
-  | { readonly type: 'constant'; readonly value: string }
-  | { readonly type: 'match'; readonly allows: OriginMatch }
-  | { readonly type: 'ask'; readonly ask: CorsOriginFunction<Request> }
-
-/**
- * Checks the `origin` option.
- *
- * @throws SessionError `ERR_SESSION_OPTION` if it cannot work, or opens what signed-in users see to every site
- */
-export function resolveOrigin<Request extends CorsRequest>(
-  origin: CorsOrigin | CorsOriginFunction<Request> | null | undefined,
-  credentials: boolean,
-): OriginRule<Request> {
-  if (typeof origin === 'function') return { type: 'ask', ask: origin }
-  // An empty text turned the cors package off, too: it is what an unset variable often comes as.
-  if (origin === undefined || origin === null || origin === false || origin === '') return { type: 'off' }
-  if (!isAnswer(origin)) throw wrongOrigin(origin)
-
-  const entries = entriesOf(origin)
-  const open = entries.find((entry) => entry === '*' || entry === true)
-  if (open !== undefined) {
-    if (credentials) {
-      throw optionError(
-        `cors: origin ${inspect(origin)} with credentials: true would let every site read what its visitors ` +
-          "see when signed in here. List the origins that you trust, like ['https://app.example.com'], or leave out credentials.",
-      )
-    }
-    return open === '*' ? { type: 'constant', value: '*' } : { type: 'match', allows: isNamed(entries) }
-  }
-  if (credentials && entries.includes('null')) {
-    throw optionError(
-      "cors: origin 'null' with credentials: true would let the sandboxed frames of every site in. Leave one of them out.",
-    )
-  }
-  const texts = entries.filter((entry) => typeof entry === 'string' && entry !== 'null')
-  const sites = resolveSites(texts as string[], 'cors origin')
-  // A fixed origin goes to all alike (Fetch, 'CORS protocol and HTTP caches'), unless credentials come with it: those go to that origin alone.
-  if (typeof origin === 'string' && sites.trusts(origin) && !credentials)
-    return { type: 'constant', value: origin }
-  const patterns = entries.filter((entry) => isRegExp(entry)).map(copyOf)
-  const loose = credentials ? patterns.find((pattern) => !isAnchored(pattern)) : undefined
-  if (loose) throw notAnchored(loose)
-  return {
-    type: 'match',
-    allows: (asked) =>
-      asked === 'null'
-        ? entries.includes('null')
-        : sites.trusts(asked) || patterns.some((pattern) => matches(pattern, asked)),
-  }
+/** Whether the package cors takes it for a text. */
+export function isText(value: unknown): value is string {
+  return typeof value === 'string' || value instanceof String
 }
 
-/**
- * The value for Access-Control-Allow-Origin after an origin function has answered for this request; `undefined` if it is denied.
- *
- * @throws SessionError `ERR_SESSION_OPTION` if the answer is none, or is `'*'` with credentials
- */
-export function originFromAnswer(
-  request: CorsRequest,
-  value: unknown,
-  credentials: boolean,
-): string | undefined {
-  if (value === undefined || value === null || value === '') return undefined
-  if (!isAnswer(value)) throw wrongOrigin(value)
-  const entries = entriesOf(value)
-  if (entries.includes('*')) {
-    if (credentials) {
-      throw optionError(
-        "cors: an origin function answered '*' with credentials: true. Let it answer with true for an origin that you trust.",
-      )
-    }
-    return '*'
-  }
-  return allowedOrigin(request, (origin) => {
-    // Whoever answers with the origin that was asked about has not thought of `null`.
-    if (origin === 'null') return !credentials && entries.includes('null')
-    if (entries.includes(true) || entries.includes(origin)) return true
-    const wildcards = entries.filter((entry) => typeof entry === 'string' && entry.includes('*'))
-    return (
-      resolveSites(wildcards as string[], 'cors origin').trusts(origin) ||
-      entries.some((entry) => isRegExp(entry) && matches(copyOf(entry), origin))
-    )
-  })
+/** Whether an `origin` lets this one in. What is no text, expression or array counts as `true` or `false`. */
+export function isAllowed(origin: string, allowed: unknown): boolean {
+  if (Array.isArray(allowed)) return allowed.some((entry) => isAllowed(origin, entry))
+  if (isText(allowed)) return origin === allowed
+  if (isRegExp(allowed)) return matches(allowed, origin)
+  return Boolean(allowed)
 }
 
-/** The request's origin if it is allowed. Whatever no browser sends is not even looked at. */
-export function allowedOrigin(request: CorsRequest, allows: OriginMatch): string | undefined {
-  const origin = headerOf(request, 'origin')
-  if (origin === undefined || !(origin === 'null' || isSerializedOrigin(origin))) return undefined
-  return allows(origin) ? origin : undefined
-}
-
-/** A header of the request as one text. */
-export function headerOf(request: CorsRequest, name: string): string | undefined {
-  const value = request.headers[name]
-  return typeof value === 'object' ? value.join(', ') : value
+/** As `test`, but the same each time: with the flags `g` and `y`, `test` goes on from its last match. */
+export function matches(pattern: RegExp, origin: string): boolean {
+  const fresh = pattern.global || pattern.sticky ? new RegExp(pattern) : pattern
+  return fresh.test(origin)
 }
 
 /** Calls an origin function, and `done` with its answer. */
-export function askOrigin<Request extends CorsRequest>(
-  ask: CorsOriginFunction<Request>,
-  request: Request,
-  done: (error: unknown, value?: unknown) => void,
-): void {
-  let wasRead = (): boolean => false
-  askOnce(
-    (callback) => {
-      const second = callableRequest(request, callback)
-      wasRead = second.wasRead
-      return ask(headerOf(request, 'origin'), second.argument)
-    },
-    // One that takes the callback often returns something of no meaning, or nothing since its answer comes later.
-    (value) => ask.length < 2 || value === null || (value === undefined ? wasRead() : isAnswer(value)),
-    done,
-  )
+export function askOrigin(ask: CorsOriginFunction, origin: string | undefined, done: Callback): void {
+  // `(origin) => { if (…) return true }` denies the others.
+  const isDenial = (value: unknown) => value === null || (value === undefined && ask.length === 1)
+  askOnce(ask, origin, (value) => isDenial(value) || isOrigin(value), done)
 }
 
 /**
- * Calls a function that may answer by returning, by a promise or by a callback; the first answer
- * counts, and of what is returned only what `counts`. `done` runs after the function has returned, so
- * that what the next handler throws is not taken for the function's error.
+ * Calls a function that may answer by a callback, or, if it declares none, by returning or by a promise. The first
+ * answer counts, and `done` runs after the function has returned, so that what the next handler throws is not taken for
+ * the function's error.
+ *
+ * @param isAnswer tells of what is returned whether it can be the answer
  */
-export function askOnce(
-  call: (callback: (error: unknown, value?: unknown) => void) => unknown,
-  counts: (returned: unknown) => boolean,
-  done: (error: unknown, value?: unknown) => void,
+export function askOnce<Asked>(
+  ask: (asked: Asked, callback: Callback) => unknown,
+  asked: Asked,
+  isAnswer: (returned: unknown) => boolean,
+  done: Callback,
 ): void {
-  let outcome: [error: unknown, value: unknown] | undefined
+  let outcome: [error: unknown, answer: unknown] | undefined
   let isCalling = true
-  const settle = (error: unknown, value?: unknown) => {
+  const settle = (error: unknown, answer?: unknown) => {
     if (outcome !== undefined) return
-    outcome = [error, value]
-    if (!isCalling) done(error, value)
+    outcome = [error, answer]
+    if (!isCalling) done(error, answer)
   }
   const returned = (value: unknown) => {
-    if (counts(value)) settle(undefined, value)
+    // Old database drivers return whether more may be written, and call back with the answer.
+    if (ask.length > 1) return
+    if (isAnswer(value)) settle(undefined, value)
+    // Without a parameter it may take the callback all the same: as a rest, or after a default.
+    else if (ask.length === 1) settle(noAnswer(value))
   }
   // A thrown `undefined` must not read as no error.
   const failed = (reason: unknown) => {
     settle(reason ? reason : new Error(`A function given to cors failed with ${String(reason)}.`))
   }
   try {
-    const result = call(settle)
+    const result = ask(asked, settle)
     if (isPromise(result)) result.then(returned, failed)
     else returned(result)
   } catch (error) {
@@ -200,67 +103,16 @@ export function askOnce(
   if (outcome !== undefined) done(...(outcome as [unknown, unknown]))
 }
 
-/**
- * The request, that can also be called as the callback. The cors package gives the callback in the
- * place where the request is wanted, and nothing tells beforehand which of the two a function takes.
- */
-function callableRequest<Request extends CorsRequest>(request: Request, callback: CorsOriginCallback) {
-  let isRead = false
-  const argument = new Proxy(callback, {
-    get(target, name): unknown {
-      if (!(name in request)) return Reflect.get(target, name)
-      isRead = true
-      return Reflect.get(request, name)
-    },
-    set: (_target, name, value) => Reflect.set(request, name, value),
-    has: (target, name) => name in request || name in target,
-    getPrototypeOf: () => Reflect.getPrototypeOf(request),
-  })
-  return { argument: argument as Request & CorsOriginCallback, wasRead: () => isRead }
+function noAnswer(value: unknown) {
+  return optionError(
+    `A function given to cors returned ${kindOf(value)}. Let an origin function answer true, false, an origin, an expression or a list of these; let a function of the request answer an object of options.`,
+  )
 }
 
-function isAnswer(value: unknown): value is CorsOrigin {
+function isOrigin(value: unknown): boolean {
   return Array.isArray(value) ? value.every(isEntry) : isEntry(value)
 }
 
-function isEntry(value: unknown): value is boolean | string | RegExp {
+function isEntry(value: unknown): boolean {
   return typeof value === 'boolean' || typeof value === 'string' || isRegExp(value)
-}
-
-function entriesOf(origin: CorsOrigin): readonly (boolean | string | RegExp)[] {
-  return typeof origin === 'object' && !isRegExp(origin) ? [...origin] : [origin]
-}
-
-function wrongOrigin(value: unknown) {
-  return optionError(
-    `cors: origin must be true, false, a text, a regular expression, an array of these or a function, not ${inspect(value, { depth: 1 })}.`,
-  )
-}
-
-/** Our own, so that its `lastIndex` is nobody else's. */
-/** Whether an expression says how an origin ends, and where the host, or a label of it, begins. */
-function isAnchored({ source }: RegExp): boolean {
-  return /^(\^|\\\.|\\\/\\\/)/.test(source) && /(^|[^\\])\$$/.test(source)
-}
-
-function notAnchored(pattern: RegExp): SessionError {
-  return optionError(
-    `cors: origin ${String(pattern)} also matches origins of others, such as https://example.com.evil.test, and would let ` +
-      "them read what visitors see when signed in. Begin it with ^ and end it with $, or write 'https://*.example.com'.",
-  )
-}
-
-function copyOf(pattern: RegExp): RegExp {
-  return new RegExp(pattern.source, pattern.flags)
-}
-
-/** As `test`, but the same each time: with the flags `g` and `y`, `test` goes on from its last match. */
-function matches(pattern: RegExp, origin: string): boolean {
-  pattern.lastIndex = 0
-  return pattern.test(origin)
-}
-
-/** With everybody allowed, `null` still has to be in the list. */
-function isNamed(entries: readonly unknown[]): OriginMatch {
-  return (origin) => origin !== 'null' || entries.includes('null')
 }

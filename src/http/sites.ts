@@ -1,4 +1,4 @@
-import { optionError } from '../core/errors.js'
+import { kindOf, optionError } from '../core/errors.js'
 
 /**
  * The one list of trusted origins. CORS, checks against forged requests, cookies and hand-off all
@@ -48,7 +48,7 @@ const serializedOrigin =
 const defaultPort = /^(?:http:.*:80|https:.*:443)$/
 
 /** Whether the text has the form of one origin as browsers serialize it. `null` has not. */
-export function isSerializedOrigin(text: string): boolean {
+function isSerializedOrigin(text: string): boolean {
   return text.length <= longestOrigin && serializedOrigin.test(text) && !defaultPort.test(text)
 }
 
@@ -58,6 +58,8 @@ export function isSerializedOrigin(text: string): boolean {
  * - an exact origin, as browsers write it: `'https://app.example.com'`, `'http://shop.demo.localhost:4002'`
  * - or one with a leading wildcard label: `'https://*.example.com'` is every subdomain at any depth
  *   on that scheme and port, and not `https://example.com` itself.
+ *
+ * `http:` is taken for this machine alone, as in `http://app.localhost:3000`: elsewhere, others on the network could be that site.
  *
  * A wildcard trusts whoever can put a page on any of those subdomains. Whether a domain such as
  * `co.uk` is open to the public cannot be seen from its name, so do not put a wildcard on one.
@@ -136,28 +138,48 @@ function isLabelCode(code: number): boolean {
 
 /** Gives the entry back if it is one, or throws the error that says how to write it. */
 function checkedEntry(entry: unknown, option: string): string {
-  const refuse = (why: string, cure: string) =>
-    optionError(`${option}: ${JSON.stringify(entry)} ${why}. ${cure}`)
-  const example = "Write an origin like 'https://app.example.com' or 'https://*.example.com'."
+  const fault = faultOfSite(entry)
+  if (fault !== undefined) throw optionError(`${option}: ${fault}`)
+  return entry as string
+}
 
-  if (typeof entry !== 'string') {
-    throw optionError(
-      `${option}: an entry is ${entry === null ? 'null' : `a ${typeof entry}`}, not a text. ${example}`,
-    )
-  }
-  if (entry === '*') throw refuse('would trust every site there is', `List those that you trust. ${example}`)
+const example = "Write an origin like 'https://app.example.com' or 'https://*.example.com'."
+
+/** Why the entry cannot be trusted, and what to write instead; `undefined` if it can. */
+function faultOfSite(entry: unknown): string | undefined {
+  if (typeof entry !== 'string') return `an entry is ${kindOf(entry)}, not a text. ${example}`
+  if (entry === '*') return `"*" would trust every site there is. List those that you trust. ${example}`
   if (entry === 'null') {
-    throw refuse('is what sandboxed frames and local files of anybody send', `Leave it out. ${example}`)
+    return `"null" is what sandboxed frames and local files of anybody send. Leave it out. ${example}`
   }
-  if (entry.includes(',')) throw refuse('has a comma', 'Write each origin as an entry of its own.')
+  const canonical = canonicalOrigin(entry)
+  const host = canonical?.replace(/^http:\/\/|:\d+$/g, '')
+  if (canonical?.startsWith('http:') && !isLoopback(host!)) {
+    return `${JSON.stringify(entry)} is not encrypted: whoever is on the way to it can put a page of theirs there. Write '${canonical.replace('http:', 'https:')}'.`
+  }
+  return faultOfOrigin(entry, example)
+}
 
-  const hasScheme = /^[a-z][a-z0-9+.-]*:\/\//i.test(entry)
-  const canonical = canonicalOrigin(hasScheme ? entry : `https://${entry}`)
+/** Whether the host is always this very machine. */
+export function isLoopback(host: string): boolean {
+  return /^(?:(?:.+\.)?localhost|127(?:\.\d+){3}|\[::1\])$/.test(host)
+}
+
+/**
+ * Why no browser sends this text as an `Origin`, and what to write instead; `undefined` if one may.
+ *
+ * @param example what to write if nothing can be made of the text
+ */
+export function faultOfOrigin(text: string, example: string): string | undefined {
+  const refused = (why: string, cure: string) => `${JSON.stringify(text)} ${why}. ${cure}`
+  if (text.includes(',')) return refused('has a comma', 'Write each origin as an entry of its own.')
+  const hasScheme = /^[a-z][a-z0-9+.-]*:\/\//i.test(text)
+  const canonical = canonicalOrigin(hasScheme ? text : `https://${text}`)
   const fault = canonical === undefined ? 'is not an origin' : faultOf(canonical)
-  if (!hasScheme) throw refuse('has no scheme', fault ? example : `Write '${canonical}'.`)
-  if (fault) throw refuse(fault, example)
-  if (entry !== canonical) throw refuse(differenceFrom(canonical ?? '', entry), `Write '${canonical}'.`)
-  return entry
+  if (!hasScheme) return refused('has no scheme', fault ? example : `Write '${canonical}'.`)
+  if (fault) return refused(fault, example)
+  if (text === canonical) return undefined
+  return refused(differenceFrom(canonical ?? '', text), `Write '${canonical}'.`)
 }
 
 /** The origin that a browser at this address sends, wildcards and all; `undefined` if it is no address. */

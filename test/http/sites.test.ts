@@ -10,6 +10,8 @@ const sites = resolveSites([
   'https://*.example.org',
   'https://*.example.net:8443',
   'http://*.localhost:3000',
+  'http://localhost',
+  'http://127.0.0.1:3000',
 ])
 
 describe('a site policy trusts', () => {
@@ -28,6 +30,8 @@ describe('a site policy trusts', () => {
     `https://${'a.'.repeat(121)}example.org`, // 253 characters
     `https://${'a.'.repeat(121)}example.net:8443`,
     'http://shop.localhost:3000',
+    'http://localhost',
+    'http://127.0.0.1:3000',
   ])('%s', (origin) => {
     expect(sites.trusts(origin)).toBe(true)
   })
@@ -118,7 +122,17 @@ const refused: [entry: unknown, cure: string][] = [
   ['https://münchen.de', "Write 'https://xn--mnchen-3ya.de'"],
   ['https://*.münchen.de', "Write 'https://*.xn--mnchen-3ya.de'"],
   ['https://app.example.com:443', "Write 'https://app.example.com'"],
-  ['http://app.example.com:80', "Write 'http://app.example.com'"],
+  ['http://localhost:80', "Write 'http://localhost'"],
+  ['http://app.example.com', "Write 'https://app.example.com'"],
+  ['http://app.example.com:80', "Write 'https://app.example.com'"],
+  ['http://app.example.com:8080', "Write 'https://app.example.com:8080'"],
+  ['http://*.example.com', "Write 'https://*.example.com'"],
+  ['HTTP://App.example.com/', "Write 'https://app.example.com'"],
+  ['http://192.168.0.7:3000', "Write 'https://192.168.0.7:3000'"],
+  ['http://localhost.evil.test', 'not encrypted'],
+  ['http://127.0.0.1.evil.test', 'not encrypted'],
+  ['http://evillocalhost', 'not encrypted'],
+  ['http://[::2]', 'not encrypted'],
   ['https://*.example.com:443', "Write 'https://*.example.com'"],
   ['https://app.example.com:', "Write 'https://app.example.com'"],
   ['https://app.example.com:08443', "Write 'https://app.example.com:8443'"],
@@ -148,7 +162,10 @@ const refused: [entry: unknown, cure: string][] = [
   [undefined, 'Write an origin'],
   [null, 'Write an origin'],
   [7, 'Write an origin'],
-  [/example/, 'Write an origin'],
+  [/^https:\/\/app\.example\.com$/, 'Write an origin'],
+  [/^https:\/\/a\.example|https:\/\/b\.example$/, 'Write an origin'],
+  [/^.*$/, 'Write an origin'],
+  [true, 'Write an origin'],
 ]
 
 describe('a site policy refuses at start-up', () => {

@@ -238,7 +238,8 @@ class OwnStore extends session.Store {
 const MySQLStore = expressMySQLSession(session)
 const stores = [new OwnStore(), new session.MemoryStore(), new MySQLStore({ host: 'localhost', database: 'shop' })]
 const app = express()
-app.use(cors({ origin: 'https://app.example.com', credentials: true }))
+const corsOptions: cors.CorsOptions = { origin: 'https://app.example.com', credentials: true }
+app.use(cors(corsOptions))
 for (const store of stores) {
   app.use(session({ store, secret: ['a', 'b'], resave: false, saveUninitialized: false, rolling: true, unset: 'destroy',
     genid: (request: express.Request) => request.path, name: 'sid', proxy: true,

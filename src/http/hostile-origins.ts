@@ -1,0 +1,112 @@
+import { parse } from 'tldts'
+import { matches } from './cors-origin.js'
+import { isLoopback } from './sites.js'
+
+// What stands in a sample for what an expression leaves open.
+const anyText = '\u0001'
+const anyCharacter = '\u0002'
+
+/**
+ * An origin of somebody else's that the expression lets in, such as `https://example.com.evil.test`, or one that is not
+ * encrypted, which others on the network can pose as; `undefined` if none is found. What an expression means cannot be
+ * seen from its ends: it is tried on origins that are made of what it spells out.
+ */
+export function hostileOriginOf(pattern: RegExp): string | undefined {
+  const samples = samplesOf(pattern.source)
+  const own = new Set(samples.map(({ host }) => registrable(bareOf(host))))
+  const isHostile = (scheme: string, host: string) =>
+    !isLoopback(host) && (scheme === 'http' || !own.has(registrable(host)))
+
+  for (const { host, port } of [{ host: '', port: '' }, ...samples]) {
+    for (const name of probesOf(host)) {
+      for (const scheme of ['https', 'http']) {
+        if (!isHostile(scheme, name)) continue
+        const origin = [`${scheme}://${name}`, `${scheme}://${name}${port}`].find((text) =>
+          matches(pattern, text),
+        )
+        if (origin !== undefined) return origin
+      }
+    }
+  }
+  return matches(pattern, 'null') ? 'null' : undefined
+}
+
+/** Hosts that an attacker may have, where a careless expression is for this one. */
+function probesOf(host: string): string[] {
+  const bare = bareOf(host)
+  if (bare === '') return ['evil.test']
+  const filled = filledOf(host)
+  // Each dot that is not escaped is any character, so a letter too.
+  const dots = [...host.matchAll(new RegExp(anyCharacter, 'g'))]
+  const letters = dots.map(({ index }) => filledOf(`${host.slice(0, index)}x${host.slice(index + 1)}`))
+  return [
+    'evil.test',
+    `${bare}.evil.test`,
+    `${filled}.evil.test`,
+    `evil${registrable(bare)}`,
+    `evil.${bare}`,
+    filled,
+    bare,
+    ...letters,
+  ].filter((name) => /^[a-z0-9._-]+$/.test(name))
+}
+
+function bareOf(host: string): string {
+  return host.replaceAll(anyText, '').replaceAll(anyCharacter, '.').replace(/^\.+/, '')
+}
+
+function filledOf(host: string): string {
+  // Three letters that a class of hexadecimal digits has, too.
+  const open = new RegExp(`${anyText}+`, 'g')
+  return host
+    .replace(open, (run) => 'bad'.repeat(run.length).slice(0, run.length))
+    .replaceAll(anyCharacter, '.')
+    .replace(/^\.+/, 'bad.')
+}
+
+/** What one registers, such as `example.com`, also at a hoster: `app.vercel.app`. */
+function registrable(host: string): string {
+  return parse(host, { allowPrivateDomains: true, validateHostname: false }).domain ?? host
+}
+
+interface Sample {
+  readonly host: string
+  /** `:3000`, or nothing. */
+  readonly port: string
+}
+
+/** A pattern may have any number of alternatives within alternatives. */
+const mostSamples = 64
+
+/** What is not a plain character of an expression: `any` of some, how often, or one that is escaped. */
+const token =
+  /\\[bB]|[\^$]|\(\?<?[=!][^)]*\)|\(\?(?::|<\w+>)|(?<any>\\[dDwWsS]|\[(?:\\.|[^\]\\])*\]|\.)(?:(?<many>[*+])|\{(?<count>\d+)[^}]*\})?\??|\\(?<escaped>.)|[*+?]\??|\{\d[^}]*\}\??/gs
+
+/** The hosts that an expression spells out, one for each way through its alternatives. */
+function samplesOf(source: string): Sample[] {
+  const flat = source.replace(token, (text, ...rest) => {
+    const { any, many, count, escaped } = rest.at(-1) as Record<string, string | undefined>
+    if (escaped !== undefined) return escaped
+    if (any === undefined) return text.startsWith('(') && !/[=!]/.test(text) ? '(' : ''
+    const times = Math.min(Number(count ?? (many ? 3 : 1)), 63)
+    if (/^(?:\\d|\[[0-9\\d-]+\])$/.test(any)) return '1'.repeat(times)
+    if (many || count) return anyText.repeat(times)
+    return any === '.' ? anyCharacter : 'b'
+  })
+  let texts = [flat]
+  while (texts.length < mostSamples && texts.some((text) => group.test(text))) texts = texts.flatMap(chosen)
+  const ways = texts.flatMap((text) => text.split('|'))
+  return ways.slice(0, mostSamples).map(sampleOf)
+}
+
+const group = /\(([^()]*)\)/
+
+function chosen(text: string): string[] {
+  const [whole, inner] = group.exec(text) ?? []
+  return whole === undefined ? [text] : inner!.split('|').map((choice) => text.replace(whole, () => choice))
+}
+
+function sampleOf(text: string): Sample {
+  const [, host = '', port = ''] = /^(?:.*\/\/)?([^:/]*)(:\d+)?/s.exec(text) ?? []
+  return { host: host.toLowerCase(), port }
+}
