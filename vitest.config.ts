@@ -27,6 +27,7 @@ const apps = [
   'test/readme.test.ts',
   'test/servers.test.ts',
   'test/shared/{draining,two-apps}.test.ts',
+  'test/tool-chains.test.ts',
   'test/types/*.test.ts',
 ]
 

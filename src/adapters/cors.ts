@@ -14,7 +14,6 @@ import { askOnce, askOrigin } from '../http/cors-origin.js'
 import { corsOptionNames, type CorsWarning, warningsOf, warningsOfForm } from '../http/cors-warnings.js'
 import { createSessions, Sessions } from '../sessions.js'
 
-
 /** What is used of a response. Every Node response has it, Express's and connect's too. */
 export interface CorsResponse {
   statusCode?: number | undefined

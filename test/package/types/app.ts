@@ -61,7 +61,12 @@ app.get('/', (request, response) => {
   request.session.note('a method that the app added')
   const publicId: string = request.session.publicId
   request.session.regenerate((error?: unknown) => {
-    response.json({ publicId, error: error instanceof SessionError, id: request.sessionID, path: new Cookie().path })
+    response.json({
+      publicId,
+      error: error instanceof SessionError,
+      id: request.sessionID,
+      path: new Cookie().path,
+    })
   })
 })
 app.use(session(sessions))

@@ -3,7 +3,6 @@ import connectPgSimple from 'connect-pg-simple'
 import { RedisStore } from 'connect-redis'
 import connectSQLite3 from 'connect-sqlite3'
 import express from 'express'
-import memorystore from 'memorystore'
 import sessionFileStore from 'session-file-store'
 import session from 'coatcheck/express'
 
@@ -12,9 +11,7 @@ const secret = 'a secret that only these tests use'
 const PgStore = connectPgSimple(session)
 const FileStore = sessionFileStore(session)
 const SQLiteStore = connectSQLite3(session)
-const InMemory = memorystore(session)
 app.use(session({ secret, store: new RedisStore({ client: {} }) }))
 app.use(session({ secret, store: new PgStore({ tableName: 'sessions' }) }))
 app.use(session({ secret, store: new FileStore() }))
-app.use(session({ secret, store: new InMemory({ checkPeriod: 1000 }) }))
 app.use(session({ secret, store: new SQLiteStore() }))
