@@ -3,13 +3,9 @@ import type { SessionEngine } from '../core/engine.ts'
 import { SessionError } from '../core/errors.ts'
 import type { Signer } from '../core/token.ts'
 import { Cookie, type CookieAttributes } from '../express-session/cookie.ts'
-import {
-  missingSecret,
-  type ResolvedOptions,
-  resolveOptions,
-  type SessionOptions,
-} from '../express-session/options.ts'
+import { type ResolvedOptions, resolveOptions, type SessionOptions } from '../express-session/options.ts'
 import { RequestForm } from '../express-session/request-form.ts'
+import { missingSecret } from '../express-session/secrets.ts'
 import { Session } from '../express-session/session.ts'
 import { pathMatches } from '../http/cookie.ts'
 import type { ExchangeContext } from '../http/exchange.ts'

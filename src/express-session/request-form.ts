@@ -132,7 +132,8 @@ export class RequestForm implements SessionForm, CookiePolicy {
   }
 
   settable(secure: boolean): boolean {
-    return secure || this.#session?.cookie.secure !== true
+    // Whatever counts as true, such as a text from the environment, as under express-session.
+    return secure || !this.#session?.cookie.secure
   }
 
   get domain(): string | undefined {

@@ -1,0 +1,291 @@
+import { shown } from '../core/errors.ts'
+import { Cookie, type CookieAttributes } from './cookie.ts'
+import { MemoryStore } from './memory-store.ts'
+import { suggested } from './suggested-name.ts'
+
+/** What an older app's configuration has wrong, and has had for years: it is told, and goes on as under express-session. */
+export interface OptionFault {
+  readonly code: string
+  readonly message: string
+}
+
+type Given = Readonly<Record<string, unknown>>
+
+/** The names of the options of `session(options)`. */
+export const sessionOptionNames = [
+  'secret', 'store', 'cookie', 'genid', 'name', 'key', 'proxy', 'resave', 'rolling', 'saveUninitialized', 'unset',
+  'lifetime', 'touchAfter', 'userOf', 'skip', 'whenUnavailable',
+] as const // prettier-ignore
+
+const cookieNames = [
+  'path', 'domain', 'httpOnly', 'secure', 'sameSite', 'partitioned', 'priority', 'maxAge', 'expires',
+] as const // prettier-ignore
+
+/** What other session packages call an option, and what copied code has. */
+const otherNames: Given = {
+  trustProxy: 'proxy', secureProxy: 'proxy', cookieName: 'name', keys: 'secret', httpsOnly: 'secure',
+} // prettier-ignore
+
+/** All faults of `session(options)`, each once: what a wrong name was meant to be counts as given. */
+export function faultsOf(options: object): OptionFault[] {
+  const given = options as Given
+  const cookie = typeof given['cookie'] === 'object' && given['cookie'] !== null ? given['cookie'] : {}
+  const top = sorted(given, sessionOptionNames, cookieNames)
+  const inner = sorted(cookie as Given, cookieNames, sessionOptionNames)
+  const meant: Given = { ...inner.elsewhere, ...top.meant }
+  const meantCookie: Given = { ...top.elsewhere, ...inner.meant }
+  const { name, key } = meant
+  return [
+    ...nameFaults(
+      top,
+      'session() has no option',
+      'Its options are',
+      sessionOptionNames,
+      (names) => `in cookie: { ${names} }`,
+    ),
+    ...cookieNameFaults(inner),
+    ...textFaults(meant, ['resave', 'saveUninitialized', 'rolling'], ''),
+    ...proxyFaults(meant),
+    ...storeFaults(meant),
+    ...(key && name && key !== name
+      ? [fault('key has no effect beside name, which wins. Leave key out.')]
+      : []),
+    ...attributeFaults(meantCookie, String(name || key)),
+    ...momentFaults(meantCookie),
+  ]
+}
+
+/** Those of what a function of the request gave as `cookie`. Its moments may be right: they are made for the request. */
+export function faultsOfCookie(cookie: object, name: string): OptionFault[] {
+  const inner = sorted(cookie as Given, cookieNames, sessionOptionNames)
+  return [...cookieNameFaults(inner), ...attributeFaults(inner.meant, name)]
+}
+
+interface Sorted {
+  /** By their right names. */
+  readonly meant: Record<string, unknown>
+  /** What belongs in the other place, by its right name there. */
+  readonly elsewhere: Record<string, unknown>
+  /** Wrong names and the right ones. */
+  readonly misspelled: readonly [wrong: string, right: string][]
+  readonly misplaced: readonly [wrong: string, right: string][]
+  readonly unknown: readonly string[]
+}
+
+function sorted(given: Given, own: readonly string[], other: readonly string[]): Sorted {
+  const meant: Record<string, unknown> = {}
+  const elsewhere: Record<string, unknown> = {}
+  const misspelled: [string, string][] = []
+  const misplaced: [string, string][] = []
+  const unknown: string[] = []
+  // Inherited ones too: options are often made with Object.create(defaults).
+  for (const name in given) {
+    const value = given[name]
+    if (own.includes(name) || name === 'originalMaxAge') {
+      meant[name] = value
+    } else if (value !== undefined) {
+      const right = (otherNames[name] as string | undefined) ?? suggested(name, [...own, ...other])
+      if (right === undefined) {
+        unknown.push(name)
+      } else if (own.includes(right)) {
+        misspelled.push([name, right])
+        if (!(right in given)) meant[right] = value
+      } else {
+        misplaced.push([name, right])
+        elsewhere[right] = value
+      }
+    }
+  }
+  return { meant, elsewhere, misspelled, misplaced, unknown }
+}
+
+function cookieNameFaults(inner: Sorted): OptionFault[] {
+  const lead = 'The option cookie of session() has no attribute'
+  return nameFaults(inner, lead, 'Its attributes are', cookieNames, (names) => {
+    return `beside cookie: session({ ${names}, cookie })`
+  })
+}
+
+function nameFaults(
+  { misspelled, misplaced, unknown }: Sorted,
+  lead: string,
+  known: string,
+  own: readonly string[],
+  place: (names: string) => string,
+): OptionFault[] {
+  const without = (names: readonly string[], cure: string): OptionFault => ({
+    code: 'COATCHECK_UNKNOWN_OPTION',
+    message: `${lead} ${names.map(shown).join(', ')}: without effect. ${cure}.`,
+  })
+  const wrong = misplaced.map(([name]) => name)
+  const right = misplaced.map(([, name]) => name)
+  return [
+    ...misspelled.map(([name, instead]) => without([name], `Write ${instead}`)),
+    ...(wrong.length > 0 ? [without(wrong, `Write ${place(right.join(', '))}`)] : []),
+    ...(unknown.length > 0 ? [without(unknown, `${known} ${own.join(', ')}`)] : []),
+  ]
+}
+
+function fault(message: string): OptionFault {
+  return { code: 'COATCHECK_OPTION', message }
+}
+
+function cookieFault(message: string): OptionFault {
+  return { code: 'COATCHECK_COOKIE', message }
+}
+
+/** Texts that say no, and count as yes: as from an environment variable. */
+function textFaults(given: Given, names: readonly string[], prefix: string): OptionFault[] {
+  return names
+    .filter((name) =>
+      /^(false|no|off|0|null|undefined)$/i.test(typeof given[name] === 'string' ? given[name] : ''),
+    )
+    .map((name) =>
+      fault(
+        `${prefix}${name} is the text ${shown(given[name])}, which counts as true. Write false, without quotes.`,
+      ),
+    )
+}
+
+function proxyFaults({ proxy }: Given): OptionFault[] {
+  if (proxy === undefined || proxy === null || typeof proxy === 'boolean') return []
+  return [fault(`proxy is ${shown(proxy)}, which has no effect: only true and false have.`)]
+}
+
+function storeFaults(given: Given): OptionFault[] {
+  const { store } = given
+  if (process.env['NODE_ENV'] !== 'production' || (store && !(store instanceof MemoryStore))) return []
+  const why = !store && 'store' in given ? `store is ${shown(store)}, so sessions` : 'Sessions'
+  return [
+    {
+      code: 'COATCHECK_MEMORY_STORE',
+      message: `${why} are kept in the memory of this process: they end with it, and no other process knows them. Give a store that lasts, such as new MySQLStore(url) of coatcheck/mysql.`,
+    },
+  ]
+}
+
+function attributeFaults(cookie: Given, name: string): OptionFault[] {
+  const { httpOnly, path } = cookie
+  return [
+    ...textFaults(cookie, ['secure', 'httpOnly', 'partitioned'], 'cookie.'),
+    ...secureFaults(cookie, name),
+    ...('httpOnly' in cookie && !httpOnly
+      ? [
+          cookieFault(
+            `cookie.httpOnly is ${shown(httpOnly)}, so scripts can read the session cookie. Leave it out.`,
+          ),
+        ]
+      : []),
+    ...(typeof path === 'string' && path !== '' && !path.startsWith('/')
+      ? [
+          cookieFault(
+            `cookie.path ${shown(path)} matches no request, so none has a session: a path begins with "/".`,
+          ),
+        ]
+      : []),
+  ]
+}
+
+/** What browsers drop unless other attributes come with it. */
+function secureFaults(cookie: Given, name: string): OptionFault[] {
+  const { secure, sameSite, partitioned, domain, path } = cookie
+  const hostOnly = name.startsWith('__Host-')
+  const none = String(sameSite).toLowerCase() === 'none'
+  if (none && secure === 'auto') {
+    return [
+      cookieFault(
+        "cookie.sameSite 'none' needs HTTPS: with cookie.secure 'auto' write cookie.sameSite 'auto' too.",
+      ),
+    ]
+  }
+  const needing = [
+    ...(none ? ["cookie.sameSite 'none'"] : []),
+    ...(partitioned ? ['cookie.partitioned'] : []),
+    ...(hostOnly || name.startsWith('__Secure-') ? [`name ${shown(name)}`] : []),
+  ]
+  const insecure = needing.length > 0 && !secure
+  return [
+    ...(insecure
+      ? [
+          cookieFault(
+            `${needing.join(' and ')} ${needing.length > 1 ? 'need' : 'needs'} cookie.secure true: browsers drop the cookie otherwise.`,
+          ),
+        ]
+      : []),
+    ...(hostOnly && (domain || (path ?? '/') !== '/')
+      ? [
+          cookieFault(
+            `name ${shown(name)} needs cookie.path '/' and no cookie.domain: browsers drop the cookie otherwise.`,
+          ),
+        ]
+      : []),
+  ]
+}
+
+const year = 365 * 86_400_000
+
+/** How long the cookie lives: by one option, and not until one moment for all visitors. */
+function momentFaults(given: Given): OptionFault[] {
+  const { maxAge, expires } = given
+  if (maxAge && typeof maxAge !== 'number' && !(maxAge instanceof Date)) return []
+  const { expires: end, originalMaxAge: length } = new Cookie(given as CookieAttributes)
+  const now = Date.now()
+  const write = (milliseconds: number) => {
+    const minutes = Math.round(milliseconds / 60_000)
+    return minutes > 0 ? `Write cookie.maxAge: ${minutes * 60_000}.` : 'Write cookie.maxAge.'
+  }
+  if (typeof expires === 'number' && end === (expires as never) && expires > now) {
+    const years = Math.round(expires / year)
+    return [
+      cookieFault(
+        `cookie.expires is a number, which counts as milliseconds from now, so sessions live ${years} years. ${write(expires - now)}`,
+      ),
+    ]
+  }
+  if (end instanceof Date && (end === expires || end === maxAge)) {
+    // The end of time, as some write for `never`.
+    if (end.getTime() > now + 10 * year) return []
+    const name = end === expires ? 'expires' : 'maxAge'
+    return [
+      cookieFault(
+        `cookie.${name} is one moment for all visitors: from ${end.toISOString()} on, sessions end as they begin. ${write(end.getTime() - now)}`,
+      ),
+    ]
+  }
+  if (typeof maxAge === 'number' && 'expires' in given && length !== maxAge) {
+    return [
+      cookieFault(
+        'cookie.maxAge has no effect, because cookie.expires comes after it. Leave cookie.expires out.',
+      ),
+    ]
+  }
+  return [
+    ...(expires && end !== expires
+      ? [
+          fault(
+            'cookie.expires has no effect beside cookie.maxAge, which comes after it. Leave cookie.expires out.',
+          ),
+        ]
+      : []),
+    ...(typeof maxAge === 'number' ? lengthFaults(maxAge) : []),
+  ]
+}
+
+function lengthFaults(maxAge: number): OptionFault[] {
+  if (maxAge <= 0) {
+    return [
+      cookieFault(
+        `cookie.maxAge ${maxAge} ends each session as it begins. To end it with the browser, leave maxAge out.`,
+      ),
+    ]
+  }
+  // Whole quarters of an hour in seconds, and no whole seconds in milliseconds.
+  if (maxAge % 900 === 0 && maxAge % 1_000 !== 0) {
+    return [
+      cookieFault(
+        `cookie.maxAge is in milliseconds, and ${maxAge} of them are ${maxAge / 1_000} seconds. Write ${maxAge * 1_000} if you mean seconds.`,
+      ),
+    ]
+  }
+  return []
+}
