@@ -18,8 +18,9 @@ export function resolveSecrets(options: {
   if (Array.isArray(secret) && secret.length === 0) {
     throw new TypeError('secret option array must contain one or more strings')
   }
+  if (Array.isArray(secret)) return rotating(secret as readonly HmacKey[])
   if (secret) {
-    const signer = signerOf(secret as HmacKey | readonly HmacKey[])
+    const signer = signerOf(secret as HmacKey)
     return () => signer
   }
   if ('secret' in options) {
@@ -39,6 +40,19 @@ export function resolveSecrets(options: {
     if (signer) return signer
     if (signers.size >= 100) signers.clear()
     signers.set(own, (signer = signerOf(own)))
+    return signer
+  }
+}
+
+/** Heeds later changes of the list, as under express-session: apps rotate secrets by it. */
+function rotating(secrets: readonly HmacKey[]): () => Signer {
+  let used = [...secrets]
+  let signer = signerOf(used)
+  return () => {
+    if (secrets.length !== used.length || secrets.some((secret, index) => secret !== used[index])) {
+      used = [...secrets]
+      signer = signerOf(used)
+    }
     return signer
   }
 }

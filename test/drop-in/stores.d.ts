@@ -2,3 +2,9 @@
 declare module 'connect-pg-simple'
 declare module 'session-file-store'
 declare module 'memorystore'
+declare module 'csurf' {
+  export default function csurf(): unknown
+}
+declare module 'lusca' {
+  export default function lusca(options: object): unknown
+}
