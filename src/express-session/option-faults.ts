@@ -21,44 +21,55 @@ const cookieNames = [
   'path', 'domain', 'httpOnly', 'secure', 'sameSite', 'partitioned', 'priority', 'maxAge', 'expires',
 ] as const // prettier-ignore
 
-/** What other session packages call an option, and what copied code has. */
+/** What other session packages call an option, what copied code has, and what is better not written. */
 const otherNames: Given = {
-  trustProxy: 'proxy', secureProxy: 'proxy', cookieName: 'name', keys: 'secret', httpsOnly: 'secure',
+  trustProxy: 'proxy', secureProxy: 'proxy', cookieName: 'name', keys: 'secret', httpsOnly: 'secure', expires: 'maxAge',
+  _expires: 'maxAge',
 } // prettier-ignore
 
-/** All faults of `session(options)`, each once: what a wrong name was meant to be counts as given. */
+/** All faults of `session(options)`, each once: what a wrong name leads to is no fault of its own. */
 export function faultsOf(options: object): OptionFault[] {
   const given = options as Given
-  const cookie = typeof given['cookie'] === 'object' && given['cookie'] !== null ? given['cookie'] : {}
+  const cookie = (typeof given['cookie'] === 'object' ? (given['cookie'] ?? {}) : {}) as Given
   const top = sorted(given, sessionOptionNames, cookieNames)
-  const inner = sorted(cookie as Given, cookieNames, sessionOptionNames)
-  const meant: Given = { ...inner.elsewhere, ...top.meant }
-  const meantCookie: Given = { ...top.elsewhere, ...inner.meant }
-  const { name, key } = meant
+  const inner = sorted(cookie, cookieNames, sessionOptionNames)
+  const now = Date.now()
+  const meant = { ...inner.elsewhere, ...top.meant }
   return [
-    ...nameFaults(
-      top,
-      'session() has no option',
-      'Its options are',
-      sessionOptionNames,
-      (names) => `in cookie: { ${names} }`,
-    ),
+    ...nameFaults(top, 'session() has no option', 'Its options are', sessionOptionNames, (names) => {
+      return `in cookie: { ${names} }`
+    }),
     ...cookieNameFaults(inner),
-    ...textFaults(meant, ['resave', 'saveUninitialized', 'rolling'], ''),
-    ...proxyFaults(meant),
-    ...storeFaults(meant),
+    ...common(valueFaults(given, cookie, now), valueFaults(meant, { ...top.elsewhere, ...inner.meant }, now)),
+  ]
+}
+
+function valueFaults(given: Given, cookie: Given, now: number): OptionFault[] {
+  const { name, key } = given
+  return [
+    ...textFaults(given, ['resave', 'saveUninitialized', 'rolling'], ''),
+    ...proxyFaults(given),
+    ...storeFaults(given),
     ...(key && name && key !== name
       ? [fault('key has no effect beside name, which wins. Leave key out.')]
       : []),
-    ...attributeFaults(meantCookie, String(name || key)),
-    ...momentFaults(meantCookie),
+    ...attributeFaults(cookie, String(name || key)),
+    ...momentFaults(cookie, now),
   ]
 }
 
 /** Those of what a function of the request gave as `cookie`. Its moments may be right: they are made for the request. */
 export function faultsOfCookie(cookie: object, name: string): OptionFault[] {
   const inner = sorted(cookie as Given, cookieNames, sessionOptionNames)
-  return [...cookieNameFaults(inner), ...attributeFaults(inner.meant, name)]
+  return [
+    ...cookieNameFaults(inner),
+    ...common(attributeFaults(cookie as Given, name), attributeFaults(inner.meant, name)),
+  ]
+}
+
+/** Those of what is in effect that are still there once the names are right. */
+function common(inEffect: readonly OptionFault[], meant: readonly OptionFault[]): OptionFault[] {
+  return inEffect.filter(({ message }) => meant.some((other) => other.message === message))
 }
 
 interface Sorted {
@@ -225,16 +236,16 @@ function secureFaults(cookie: Given, name: string): OptionFault[] {
 const year = 365 * 86_400_000
 
 /** How long the cookie lives: by one option, and not until one moment for all visitors. */
-function momentFaults(given: Given): OptionFault[] {
+function momentFaults(given: Given, now: number): OptionFault[] {
   const { maxAge, expires } = given
   if (maxAge && typeof maxAge !== 'number' && !(maxAge instanceof Date)) return []
   const { expires: end, originalMaxAge: length } = new Cookie(given as CookieAttributes)
-  const now = Date.now()
   const write = (milliseconds: number) => {
     const minutes = Math.round(milliseconds / 60_000)
     return minutes > 0 ? `Write cookie.maxAge: ${minutes * 60_000}.` : 'Write cookie.maxAge.'
   }
-  if (typeof expires === 'number' && end === (expires as never) && expires > now) {
+  if (typeof expires === 'number' && end === (expires as never)) {
+    if (expires <= now) return lengthFaults('expires', expires)
     const years = Math.round(expires / year)
     return [
       cookieFault(
@@ -267,23 +278,23 @@ function momentFaults(given: Given): OptionFault[] {
           ),
         ]
       : []),
-    ...(typeof maxAge === 'number' ? lengthFaults(maxAge) : []),
+    ...(typeof maxAge === 'number' ? lengthFaults('maxAge', maxAge) : []),
   ]
 }
 
-function lengthFaults(maxAge: number): OptionFault[] {
-  if (maxAge <= 0) {
+function lengthFaults(name: string, length: number): OptionFault[] {
+  if (length <= 0) {
     return [
       cookieFault(
-        `cookie.maxAge ${maxAge} ends each session as it begins. To end it with the browser, leave maxAge out.`,
+        `cookie.${name} ${length} ends each session as it begins. To end it with the browser, leave ${name} out.`,
       ),
     ]
   }
   // Whole quarters of an hour in seconds, and no whole seconds in milliseconds.
-  if (maxAge % 900 === 0 && maxAge % 1_000 !== 0) {
+  if (length % 900 === 0 && length % 1_000 !== 0) {
     return [
       cookieFault(
-        `cookie.maxAge is in milliseconds, and ${maxAge} of them are ${maxAge / 1_000} seconds. Write ${maxAge * 1_000} if you mean seconds.`,
+        `cookie.${name} is in milliseconds, and ${length} of them are ${length / 1_000} seconds. Write cookie.maxAge: ${length * 1_000} if you mean seconds.`,
       ),
     ]
   }

@@ -102,6 +102,8 @@ const configurations: SessionOptions[] = [
   { secret: [secret, ''] },
   { secret: Buffer.from(secret) },
   { unset: '' },
+  { cookie: { maxAge: 960_000, _expires: 500_000 } },
+  { cookie: { expires: 60 * 60 * 24 } },
 ] // prettier-ignore
 const requests: Record<string, string>[] = [
   {},
@@ -166,7 +168,12 @@ const faults: readonly [SessionOptions, ...RegExp[]][] = [
   [{ maxAge: week }, /no option "maxAge": without effect\. Write in cookie: \{ maxAge \}\.$/],
   [{ httpOnly: true, secure: false, sameSite: 'lax' }, /"httpOnly", "secure", "sameSite": .*in cookie: \{ httpOnly, secure, sameSite \}\.$/],
   [{ secure: true, cookie: { sameSite: 'none' } }, /"secure": .*in cookie/],
-  [{ maxAge: '1d', expires: 'never' }, /"maxAge", "expires": .*in cookie/],
+  [{ maxAge: '1d', domain: 'example.com' }, /"maxAge", "domain": .*in cookie: \{ maxAge, domain \}/],
+  [{ expires: moment(week) }, /"expires": .*in cookie: \{ maxAge \}/],
+  [{ path: '*', httpOnly: false }, /"path", "httpOnly": .*in cookie: \{ path, httpOnly \}\.$/],
+  [{ cooke: { maxAge: 3_600_000, httpOnly: true } }, /no option "cooke": .*Write cookie\.$/],
+  [{ cookie: { maxAge: 960_000, _expires: 500_000 } }, /no attribute "_expires": .*Write maxAge\.$/],
+  [{ key: 'sid', proxy: 'true', resave: 'true', saveUninitialized: 'true', cookie: { httpOnly: 'true' } }, /^proxy is "true"/],
   // Names of other packages.
   [{ ttl: 3_600 }, /no option "ttl": without effect\. Its options are secret, store,/],
   [{ cookie: { signed: true, overwrite: true } }, /"signed", "overwrite": without effect\. Its attributes are path, domain,/],
@@ -195,8 +202,9 @@ const faults: readonly [SessionOptions, ...RegExp[]][] = [
   [{ cookie: { maxAge: week, expires: Date.now() + week } }, /is a number/],
   [{ cookie: { expires: Date.now() + week, maxAge: week } }, /^cookie\.expires has no effect beside cookie\.maxAge/],
   [{ cookie: { maxAge: week, expires: null } }, /^cookie\.maxAge has no effect/],
-  [{ cookie: { maxAge: 3_600 } }, /3600 of them are 3\.6 seconds\. Write 3600000/],
-  [{ cookie: { maxAge: 86_400 } }, /Write 86400000/],
+  [{ cookie: { maxAge: 3_600 } }, /3600 of them are 3\.6 seconds\. Write cookie\.maxAge: 3600000/],
+  [{ cookie: { maxAge: 86_400 } }, /Write cookie\.maxAge: 86400000/],
+  [{ key: 'userId', cookie: { expires: 60 * 60 * 24 } }, /expires is in milliseconds.*86\.4 seconds\. Write cookie\.maxAge: 86400000/],
   [{ cookie: { maxAge: 0 } }, /^cookie\.maxAge 0 ends each session/],
   // Others.
   [{ cookie: { httpOnly: false } }, /httpOnly is false, so scripts can read/],
@@ -213,6 +221,8 @@ const faults: readonly [SessionOptions, ...RegExp[]][] = [
   [{ cookie: { expires: new Date(253_402_300_000_000) } }],
   [{ cookie: { expires: false, originalMaxAge: null } }],
   [{ cookie: { maxAge: 60_000 } }],
+  [{ cookie: { expires: 600_000 } }],
+  [{ cookie: { maxAge: 900_000 }, resave: true, saveUninitialized: true, rolling: true }],
   [{ cookie: { maxAge: 36_000_000, httpOnly: 'true' } }],
   [{ name: '__Host-sid', cookie: { secure: true, path: '/' } }],
   [{ maxAge: undefined, cookie: { samesite: undefined } }],
