@@ -5,7 +5,7 @@ import type { RequestSession, SessionData, WithoutReservedNames } from '../core/
 import { Cookie } from '../express-session/cookie.ts'
 import { ExpressStore } from '../express-session/express-store.ts'
 import { MemoryStore } from '../express-session/memory-store.ts'
-import { sessionOptionNames } from '../express-session/option-faults.ts'
+import { sessionOptionNames } from '../express-session/option-names.ts'
 import type { SessionOptions } from '../express-session/options.ts'
 import { Session } from '../express-session/session.ts'
 import { Store } from '../express-session/store.ts'

@@ -1,47 +1,32 @@
 import { shown } from '../core/errors.ts'
 import { Cookie, type CookieAttributes } from './cookie.ts'
 import { MemoryStore } from './memory-store.ts'
-import { suggested } from './suggested-name.ts'
-
-/** What an older app's configuration has wrong, and has had for years: it is told, and goes on as under express-session. */
-export interface OptionFault {
-  readonly code: string
-  readonly message: string
-}
-
-type Given = Readonly<Record<string, unknown>>
-
-/** The names of the options of `session(options)`. */
-export const sessionOptionNames = [
-  'secret', 'store', 'cookie', 'genid', 'name', 'key', 'proxy', 'resave', 'rolling', 'saveUninitialized', 'unset',
-  'lifetime', 'touchAfter', 'userOf', 'skip', 'whenUnavailable',
-] as const // prettier-ignore
-
-const cookieNames = [
-  'path', 'domain', 'httpOnly', 'secure', 'sameSite', 'partitioned', 'priority', 'maxAge', 'expires',
-] as const // prettier-ignore
-
-/** What other session packages call an option, what copied code has, and what is better not written. */
-const otherNames: Given = {
-  trustProxy: 'proxy', secureProxy: 'proxy', cookieName: 'name', keys: 'secret', httpsOnly: 'secure', expires: 'maxAge',
-  _expires: 'maxAge',
-} // prettier-ignore
+import { type Given, meantBy, type OptionFault } from './option-names.ts'
 
 /** All faults of `session(options)`, each once: what a wrong name leads to is no fault of its own. */
 export function faultsOf(options: object): OptionFault[] {
   const given = options as Given
   const cookie = (typeof given['cookie'] === 'object' ? (given['cookie'] ?? {}) : {}) as Given
-  const top = sorted(given, sessionOptionNames, cookieNames)
-  const inner = sorted(cookie, cookieNames, sessionOptionNames)
+  const meant = meantBy(given, cookie)
   const now = Date.now()
-  const meant = { ...inner.elsewhere, ...top.meant }
   return [
-    ...nameFaults(top, 'session() has no option', 'Its options are', sessionOptionNames, (names) => {
-      return `in cookie: { ${names} }`
-    }),
-    ...cookieNameFaults(inner),
-    ...common(valueFaults(given, cookie, now), valueFaults(meant, { ...top.elsewhere, ...inner.meant }, now)),
+    ...meant.faults,
+    ...common(valueFaults(given, cookie, now), valueFaults(meant.options, meant.cookie, now)),
   ]
+}
+
+/** Those of what a function of the request gave as `cookie`. Its moments may be right: they are made for the request. */
+export function faultsOfCookie(cookie: object, name: string): OptionFault[] {
+  const meant = meantBy({}, cookie as Given)
+  return [
+    ...meant.faults,
+    ...common(attributeFaults(cookie as Given, name), attributeFaults(meant.cookie, name)),
+  ]
+}
+
+/** Those of what is in effect that are still there once the names are right. */
+function common(inEffect: readonly OptionFault[], meant: readonly OptionFault[]): OptionFault[] {
+  return inEffect.filter(({ message }) => meant.some((other) => other.message === message))
 }
 
 function valueFaults(given: Given, cookie: Given, now: number): OptionFault[] {
@@ -55,85 +40,6 @@ function valueFaults(given: Given, cookie: Given, now: number): OptionFault[] {
       : []),
     ...attributeFaults(cookie, String(name || key)),
     ...momentFaults(cookie, now),
-  ]
-}
-
-/** Those of what a function of the request gave as `cookie`. Its moments may be right: they are made for the request. */
-export function faultsOfCookie(cookie: object, name: string): OptionFault[] {
-  const inner = sorted(cookie as Given, cookieNames, sessionOptionNames)
-  return [
-    ...cookieNameFaults(inner),
-    ...common(attributeFaults(cookie as Given, name), attributeFaults(inner.meant, name)),
-  ]
-}
-
-/** Those of what is in effect that are still there once the names are right. */
-function common(inEffect: readonly OptionFault[], meant: readonly OptionFault[]): OptionFault[] {
-  return inEffect.filter(({ message }) => meant.some((other) => other.message === message))
-}
-
-interface Sorted {
-  /** By their right names. */
-  readonly meant: Record<string, unknown>
-  /** What belongs in the other place, by its right name there. */
-  readonly elsewhere: Record<string, unknown>
-  /** Wrong names and the right ones. */
-  readonly misspelled: readonly [wrong: string, right: string][]
-  readonly misplaced: readonly [wrong: string, right: string][]
-  readonly unknown: readonly string[]
-}
-
-function sorted(given: Given, own: readonly string[], other: readonly string[]): Sorted {
-  const meant: Record<string, unknown> = {}
-  const elsewhere: Record<string, unknown> = {}
-  const misspelled: [string, string][] = []
-  const misplaced: [string, string][] = []
-  const unknown: string[] = []
-  // Inherited ones too: options are often made with Object.create(defaults).
-  for (const name in given) {
-    const value = given[name]
-    if (own.includes(name) || name === 'originalMaxAge') {
-      meant[name] = value
-    } else if (value !== undefined) {
-      const right = (otherNames[name] as string | undefined) ?? suggested(name, [...own, ...other])
-      if (right === undefined) {
-        unknown.push(name)
-      } else if (own.includes(right)) {
-        misspelled.push([name, right])
-        if (!(right in given)) meant[right] = value
-      } else {
-        misplaced.push([name, right])
-        elsewhere[right] = value
-      }
-    }
-  }
-  return { meant, elsewhere, misspelled, misplaced, unknown }
-}
-
-function cookieNameFaults(inner: Sorted): OptionFault[] {
-  const lead = 'The option cookie of session() has no attribute'
-  return nameFaults(inner, lead, 'Its attributes are', cookieNames, (names) => {
-    return `beside cookie: session({ ${names}, cookie })`
-  })
-}
-
-function nameFaults(
-  { misspelled, misplaced, unknown }: Sorted,
-  lead: string,
-  known: string,
-  own: readonly string[],
-  place: (names: string) => string,
-): OptionFault[] {
-  const without = (names: readonly string[], cure: string): OptionFault => ({
-    code: 'COATCHECK_UNKNOWN_OPTION',
-    message: `${lead} ${names.map(shown).join(', ')}: without effect. ${cure}.`,
-  })
-  const wrong = misplaced.map(([name]) => name)
-  const right = misplaced.map(([, name]) => name)
-  return [
-    ...misspelled.map(([name, instead]) => without([name], `Write ${instead}`)),
-    ...(wrong.length > 0 ? [without(wrong, `Write ${place(right.join(', '))}`)] : []),
-    ...(unknown.length > 0 ? [without(unknown, `${known} ${own.join(', ')}`)] : []),
   ]
 }
 
