@@ -1,7 +1,7 @@
-import { createRequire } from 'node:module'
+import passport from 'passport04'
 import { passportSideBySide } from './passport-sides.ts'
 
-passportSideBySide(createRequire(import.meta.url)('passport04') as never, 'at once', [
+passportSideBySide(passport as never, 'at once', [
   [
     '302 connect.sid=#1 Found. Redirecting to /me',
     '200  [null,["Wrong password."],["cookie","messages","name"]]',

@@ -8,3 +8,7 @@ declare module 'csurf' {
 declare module 'lusca' {
   export default function lusca(options: object): unknown
 }
+declare module 'passport04' {
+  const passport: unknown
+  export default passport
+}
