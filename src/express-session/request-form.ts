@@ -132,7 +132,6 @@ export class RequestForm implements SessionForm, CookiePolicy {
   }
 
   settable(secure: boolean): boolean {
-    // Whatever counts as true, such as a text from the environment, as under express-session.
     return secure || !this.#session?.cookie.secure
   }
 
