@@ -124,9 +124,8 @@ function fingerprintOf(session: Record<string, unknown>): number {
 function cookieOf(stored: unknown): Cookie {
   const { expires, originalMaxAge, ...attributes } = (stored ?? {}) as StoredCookie
   const cookie = new Cookie(attributes)
-  // What was left out stays so: stores tell `null` from nothing, and keep what they get.
-  cookie.expires = typeof expires === 'string' ? new Date(expires) : (expires as boolean | null)
+  cookie.expires = typeof expires === 'string' ? new Date(expires) : ((expires ?? null) as boolean | null)
   // Last, because setting `expires` sets this too.
-  cookie.originalMaxAge = originalMaxAge as number | null
+  cookie.originalMaxAge = (originalMaxAge ?? null) as number | null
   return cookie
 }
