@@ -3,13 +3,9 @@ import type { SessionEngine } from '../core/engine.js'
 import { SessionError } from '../core/errors.js'
 import type { Signer } from '../core/token.js'
 import { Cookie, type CookieAttributes } from '../express-session/cookie.js'
-import {
-  missingSecret,
-  type ResolvedOptions,
-  resolveOptions,
-  type SessionOptions,
-} from '../express-session/options.js'
+import { type ResolvedOptions, resolveOptions, type SessionOptions } from '../express-session/options.js'
 import { RequestForm } from '../express-session/request-form.js'
+import { missingSecret } from '../express-session/secrets.js'
 import { Session } from '../express-session/session.js'
 import { pathMatches } from '../http/cookie.js'
 import type { ExchangeContext } from '../http/exchange.js'

@@ -6,12 +6,8 @@ import { Cookie, type CookieAttributes, type Priority, type SameSite } from '../
 import { ExpressStore, type ExpressStoreOptions } from '../express-session/express-store.js'
 import type { ExpressSessionStore, StoreCallback } from '../express-session/foreign-store.js'
 import { MemoryStore, type MemoryStoreConstructor } from '../express-session/memory-store.js'
-import {
-  type HmacKey,
-  type SessionCookieOptions,
-  type SessionOptions,
-  sessionOptionNames,
-} from '../express-session/options.js'
+import { sessionOptionNames } from '../express-session/option-names.js'
+import type { HmacKey, SessionCookieOptions, SessionOptions } from '../express-session/options.js'
 import { Session, type SessionConstructor } from '../express-session/session.js'
 import type { StoredSession } from '../express-session/store-bridge.js'
 import { Store, type StoreConstructor, type StoredData } from '../express-session/store.js'

@@ -1,14 +1,13 @@
-import { type CipherKey, createSecretKey, KeyObject, randomBytes } from 'node:crypto'
-import { isAnyArrayBuffer } from 'node:util/types'
+import { randomBytes } from 'node:crypto'
 import { assertMayBeStore, isStore } from '../core/argument.js'
 import { encryptionUnavailable } from '../core/encryption.js'
 import { SessionEngine } from '../core/engine.js'
-import { optionError, SessionError, shown } from '../core/errors.js'
+import { kindOf, optionError } from '../core/errors.js'
 import { defaultRotationGrace, type Duration, milliseconds } from '../core/lifetime.js'
 import type { SessionRecord } from '../core/record.js'
 import type { Lifetime, SessionStore } from '../core/store.js'
 import { defaultSweep } from '../core/sweeper.js'
-import { createToken, type Secret, shortestSecret, Signer } from '../core/token.js'
+import { createToken, type Signer } from '../core/token.js'
 import { resolveUserOf, type UserOf, type UserRule } from '../core/user-of.js'
 import { warnUnshared } from '../http/cookie-domain.js'
 import { kindOfMySQLError } from '../stores/sql/mysql-errors.js'
@@ -16,11 +15,13 @@ import { Cookie, type CookieAttributes, cookieDomain } from './cookie.js'
 import { ExpressStore } from './express-store.js'
 import { type ExpressSessionStore, ForeignStore, type NativeStore, nativeStore } from './foreign-store.js'
 import { MemoryStore } from './memory-store.js'
+import { faultsOf, faultsOfCookie } from './option-faults.js'
+import type { OptionFault } from './option-names.js'
+import { type HmacKey, resolveSecrets } from './secrets.js'
 import { plainJson } from './stored-text.js'
 import { warnOnce } from './warn-once.js'
 
-/** What a secret may be in express-session's form: whatever `createHmac` takes. */
-export type HmacKey = CipherKey | ArrayBuffer
+export type { HmacKey } from './secrets.js'
 
 /** The cookie in express-session's form. */
 export interface SessionCookieOptions extends Omit<CookieAttributes, 'secure' | 'sameSite'> {
@@ -101,12 +102,6 @@ export interface ResolvedOptions {
   signerFor(request: object): Signer | undefined
 }
 
-/** The names of the options of `session(options)`. */
-export const sessionOptionNames = [
-  'secret', 'store', 'cookie', 'genid', 'name', 'key', 'proxy', 'resave', 'rolling', 'saveUninitialized', 'unset',
-  'lifetime', 'touchAfter', 'userOf', 'skip', 'whenUnavailable',
-] as const // prettier-ignore
-
 /** What `createSessions` alone has: an app that gives one of these here counts on what it would not get. */
 const optionsOfCreateSessions = [
   'sites', 'sessionsPerUser', 'rotationGrace', 'merge', 'codec', 'sizeLimit', 'sweep', 'storeLimits',
@@ -131,8 +126,9 @@ export function resolveOptions(options: SessionOptions): ResolvedOptions {
   }
   const signerFor = resolveSecrets(options)
   const cookie = options.cookie ?? {}
-  if (typeof cookie !== 'function') assertCookie(cookie)
-  warnOfOptions(options)
+  const name = String(options.name || options.key || 'connect.sid')
+  if (typeof cookie !== 'function') assertCookie(name, cookie)
+  warnOf(faultsOf(options))
   if (options.store) assertMayBeStore(options.store)
   const native = nativeOf(options.store)
   const lifetime = {
@@ -146,21 +142,22 @@ export function resolveOptions(options: SessionOptions): ResolvedOptions {
   return {
     engine,
     store,
-    name: options.name || options.key || 'connect.sid',
+    name,
     rolling: Boolean(options.rolling),
     resave: Boolean(options.resave),
     saveUninitialized: Boolean(options.saveUninitialized),
     unsetDestroys: options.unset === 'destroy',
-    proxy: options.proxy,
+    // Anything else has no effect, as under express-session.
+    proxy: typeof options.proxy === 'boolean' ? options.proxy : undefined,
     requiresCookie: engine.tokensAreKeys,
     lifetime,
     userOf: resolveUserOf(options.userOf),
     anonymousWhenUnavailable: options.whenUnavailable === 'anonymous',
     connected: () => foreign?.connected ?? true,
     skips: (request) => skip?.(request as never) === true,
-    cookieFor: (request) => (typeof cookie === 'function' ? cookie(request as never) : cookie),
+    cookieFor: resolveCookie(cookie, name),
     genid: genid
-      ? (request) => genid(request as never)
+      ? (request) => asId(genid(request as never))
       : // Stores that know sessions by their tokens get ids of the length that they are used to.
         engine.tokensAreKeys
         ? () => randomBytes(24).toString('base64url')
@@ -225,92 +222,50 @@ function resolveTouchAfter(
   return ({ seenAt, expiresAt }) => (expiresAt - seenAt) / 10
 }
 
-function resolveSecrets(options: SessionOptions): (request: object) => Signer | undefined {
-  const { secret } = options
-  if (Array.isArray(secret) && secret.length === 0) {
-    throw new TypeError('secret option array must contain one or more strings')
-  }
-  if (secret) {
-    const signer = signerOf(secret as HmacKey | readonly HmacKey[])
-    return () => signer
-  }
-  if ('secret' in options) {
-    throw optionError(
-      'secret option required for sessions: it was given, but is empty. Is its environment variable set?',
-    )
-  }
-  warnOnce(
-    'COATCHECK_SECRET',
-    'session() was given no secret: requests on which no req.secret is set, as cookie-parser does, will fail. Write session({ store, secret }).',
-  )
-  const signers = new Map<unknown, Signer>()
-  return (request) => {
-    const own = (request as { secret?: HmacKey }).secret
-    if (!own) return undefined
-    let signer = signers.get(own)
-    if (signer) return signer
-    if (signers.size >= 100) signers.clear()
-    signers.set(own, (signer = signerOf(own)))
-    return signer
-  }
-}
-
-function signerOf(secrets: HmacKey | readonly HmacKey[]): Signer {
-  const keys = (Array.isArray(secrets) ? secrets : [secrets]).filter(Boolean) as HmacKey[]
-  return new Signer(keys.map(keyFrom))
-}
-
-function keyFrom(secret: HmacKey): KeyObject {
-  if (secret instanceof KeyObject) return secret
-  const bytes = bytesOf(secret)
-  if (bytes.length < shortestSecret) {
-    warnOnce(
-      'COATCHECK_SHORT_SECRET',
-      'The session secret is shorter than 16 bytes: whoever holds one cookie could find it by trying. Put 32 random bytes first in the list, such as `openssl rand -base64 32` prints, and keep this one behind it until its cookies have expired.',
-    )
-  }
-  return createSecretKey(bytes)
-}
-
-function bytesOf(secret: Exclude<HmacKey, KeyObject>): Buffer {
-  if (typeof secret === 'string') return Buffer.from(secret)
-  if (ArrayBuffer.isView(secret)) return Buffer.from(secret.buffer, secret.byteOffset, secret.byteLength)
-  if (isAnyArrayBuffer(secret)) return Buffer.from(secret)
-  // `Buffer.from` takes a list of texts for bytes of zero, which everybody can guess.
-  throw optionError('secret must be a text, bytes, a KeyObject, or a list of those.')
-}
-
 /** What createSessions refuses, older apps may have had for years: they are told, and go on. */
-function warnOfOptions(options: SessionOptions): void {
-  for (const name of Object.keys(options)) {
-    if (!(sessionOptionNames as readonly string[]).includes(name)) {
-      warnOnce(
-        'COATCHECK_UNKNOWN_OPTION',
-        `session() has no option ${shown(name)}; it is without effect. Its options are ${sessionOptionNames.join(', ')}.`,
-      )
-    }
+function warnOf(faults: readonly OptionFault[]): void {
+  for (const { code, message } of faults) warnOnce(code, message)
+}
+
+function resolveCookie(
+  cookie: NonNullable<SessionOptions['cookie']>,
+  name: string,
+): (request: object) => SessionCookieOptions {
+  if (typeof cookie !== 'function') {
+    warnOfDomain(cookie)
+    return () => cookie
   }
-  const { cookie } = options
-  if (typeof cookie !== 'object' || cookie === null) return
-  if (cookie.sameSite === 'none' && cookie.secure !== true) {
-    warnOnce(
-      'COATCHECK_COOKIE',
-      "cookie.sameSite 'none' needs cookie.secure true: browsers drop the cookie otherwise.",
-    )
+  let looked = false
+  return (request) => {
+    const given = cookie(request as never)
+    if (!looked && given) warnOf(faultsOfCookie(given, name))
+    looked = true
+    return given
   }
+}
+
+function warnOfDomain(cookie: SessionCookieOptions): void {
   const domain = cookieDomain(cookie.domain)
   if (domain !== undefined) warnUnshared(domain)
 }
 
-/** @throws TypeError if no cookie can be made of these: better now than at the first request */
-function assertCookie(given: SessionCookieOptions): void {
-  const cookie = new Cookie(given as CookieAttributes)
-  if (given.secure === 'auto') cookie.secure = false
-  if (given.sameSite === 'auto') cookie.sameSite = 'lax'
-  cookie.serialize('name', 'value')
+/** Without an id that is text, express-session stores nothing of the session and sets no cookie. */
+function asId(id: unknown): string {
+  if (typeof id !== 'string') {
+    warnOnce(
+      'COATCHECK_OPTION',
+      `genid gave ${kindOf(id)}, and has to give a text at once: such sessions are not stored.`,
+    )
+  }
+  return id as string
 }
 
-/** There is nothing to sign cookies with. */
-export function missingSecret(): SessionError {
-  return optionError('secret option required for sessions')
+/** @throws TypeError if no cookie can be made of these: better now than at the first request */
+function assertCookie(name: string, given: SessionCookieOptions): void {
+  const cookie = new Cookie(given as CookieAttributes)
+  // As each response does. It makes a moment of an `expires` that is a number.
+  if (typeof cookie.originalMaxAge === 'number') cookie.maxAge = cookie.originalMaxAge
+  if (given.secure === 'auto') cookie.secure = false
+  if (given.sameSite === 'auto') cookie.sameSite = 'lax'
+  cookie.serialize(name, 'value')
 }

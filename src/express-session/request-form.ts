@@ -132,7 +132,7 @@ export class RequestForm implements SessionForm, CookiePolicy {
   }
 
   settable(secure: boolean): boolean {
-    return secure || this.#session?.cookie.secure !== true
+    return secure || !this.#session?.cookie.secure
   }
 
   get domain(): string | undefined {

@@ -66,9 +66,9 @@ const members: Pick<Store, 'regenerate' | 'load' | 'createSession'> & ThisType<S
   createSession(request, data) {
     const stored = data as { cookie?: unknown }
     stored.cookie = cookieFrom(stored.cookie)
-    const session = new Session(request, data)
-    ;(request as { session?: unknown }).session = session
-    return session
+    const owner = request as { session?: Session }
+    owner.session = new Session(request, data)
+    return owner.session
   },
 }
 

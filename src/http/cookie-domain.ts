@@ -43,7 +43,10 @@ export function warnUnshared(domain: string): void {
   if (checked.has(domain) || checked.size === mostDomains) return
   checked.add(domain)
   const unshared = unsharedDomain(domain)
-  if (unshared !== undefined) process.emitWarning(unshared, { code: 'COATCHECK_COOKIE' })
+  if (unshared === undefined) return
+  // One fault, one warning: that requests come to other hosts is what it leads to.
+  warned.add(domain)
+  process.emitWarning(unshared, { code: 'COATCHECK_COOKIE' })
 }
 
 /** Warns, once a domain, that a browser drops the cookie that is just being set. */

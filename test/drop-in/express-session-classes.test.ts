@@ -286,7 +286,7 @@ describe('`session.MemoryStore`', () => {
       name: `all calls back with ${inspect(answer)}`,
       act: (side) => {
         const store = new side.MemoryStore()
-        store.all = (done) => void (done as (...answer: unknown[]) => void)(...answer)
+        store.all = (done) => (done as (...answer: unknown[]) => void)(...answer)
         return called(side, store, 'length', [], true)
       },
     })

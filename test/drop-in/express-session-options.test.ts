@@ -14,6 +14,32 @@ const count: Handler = (request, response) => {
 
 describe('`secret`', () => {
   sideBySide(
+    'a list that the app changes later rotates: new cookies by the new secret, and old ones no more once theirs is gone',
+    async (side) => {
+      const secrets = ['the first secret']
+      const app = await side.serve({ secret: secrets }, count)
+      const first = await app.get('/')
+      secrets.unshift('the second secret')
+      const second = await app.get('/')
+      const both = [
+        (await app.get('/', { cookie: first })).body,
+        (await app.get('/', { cookie: second })).body,
+      ]
+      secrets.pop()
+      return [
+        both,
+        (await app.get('/', { cookie: first })).body,
+        (await app.get('/', { cookie: second })).body,
+      ]
+    },
+    {
+      theirs: [['views: 2', 'views: 2'], 'views: 1', 'views: 3'],
+      ours: [['views: 2', 'views: 2'], 'views: 1', 'views: 3'],
+      reason: 'old signatures are renewed',
+    },
+  )
+
+  sideBySide(
     'a string signs the cookie as the package cookie-signature does',
     async (side) => {
       let id = ''

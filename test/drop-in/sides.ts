@@ -84,9 +84,11 @@ export class Side {
   }
 }
 
-/** What both sides show, or what each does where they are meant to differ, and why. */
+/** What both sides show, or what each does where they are meant to differ, and why. `'as there'`: whatever express-session does. */
 type Expected<Seen> =
-  { readonly both: Seen } | { readonly theirs: Seen; readonly ours: Seen; readonly reason: Reason }
+  | 'as there'
+  | { readonly both: Seen }
+  | { readonly theirs: Seen; readonly ours: Seen; readonly reason: Reason }
 
 /**
  * A statement about express-session, tested on it and on coatcheck. The body returns what it saw. Where both are
@@ -97,18 +99,25 @@ export function sideBySide<Seen>(
   body: (side: Side) => Promise<Seen> | Seen,
   expected: Expected<NoInfer<Seen>>,
 ): void {
-  const differs = 'theirs' in expected
+  const differs = typeof expected === 'object' && 'theirs' in expected
   if (differs && !migrating.includes(expected.reason.toLowerCase())) {
     throw new Error(`docs/migrating.md does not say: ${expected.reason}.`)
   }
-  const { theirs, ours } = differs ? expected : { theirs: expected.both, ours: expected.both }
   test(`${statement}${differs ? ` [differs: ${expected.reason}]` : ''}`, async () => {
     const [incumbent, coatcheck] = [new Side('express-session'), new Side('coatcheck/express')]
-    expect(await body(incumbent), incumbent.name).toEqual(theirs)
+    const there = await body(incumbent)
+    const { theirs, ours } = differs
+      ? expected
+      : { theirs: bothOf(expected, there), ours: bothOf(expected, there) }
+    expect(there, incumbent.name).toEqual(theirs)
     expect(await body(coatcheck), coatcheck.name).toEqual(ours)
     const all = coatcheck.visited.all()
     expect(all, 'all that came and is stored').toEqual(differs ? all : incumbent.visited.all())
   })
+}
+
+function bothOf<Seen>(expected: 'as there' | { readonly both: Seen }, there: Seen): Seen {
+  return expected === 'as there' ? there : expected.both
 }
 
 /** The deprecations that express-session announces while `act` runs. */
