@@ -1,6 +1,6 @@
 import type { PoolOptions } from 'mysql2'
 import { encryptionUnavailable } from '../core/encryption.ts'
-import { optionError } from '../core/errors.ts'
+import { optionError, SessionError } from '../core/errors.ts'
 import { longestTimer } from '../core/lifetime.ts'
 import type { MySQLColumns } from '../stores/mysql.ts'
 
@@ -53,7 +53,11 @@ const ownOptions = new Set(Object.keys(defaultOptions).filter((name) => name !==
  * @param connectionGiven whether the app brings a connection of its own
  * @returns the options, filled up with the defaults
  */
-export function resolveOptions(options: MySQLStoreOptions = {}, connectionGiven: boolean): ResolvedOptions {
+export function resolveOptions(
+  given: MySQLStoreOptions | null | undefined,
+  connectionGiven: boolean,
+): ResolvedOptions {
+  const options = given ?? {}
   return {
     ...defaultOptions,
     endConnectionOnClose: !connectionGiven,
@@ -94,4 +98,19 @@ export function driverOptions(options: MySQLStoreOptions): PoolOptions {
 export function clearingInterval(interval: unknown): number {
   const length = Number(interval)
   return length >= 1 ? Math.min(length, longestTimer) : defaultOptions.checkExpirationInterval
+}
+
+/**
+ * When a row ends, in seconds: at the `cookie.expires` of what is stored, a Date, its text or a number; else after `expiration`.
+ * @throws ERR_SESSION_DATA if that is no moment; TypeError for no data
+ */
+export function expirySecond(data: unknown, expiration: number): number {
+  const { cookie } = data as { cookie?: { expires?: unknown; _expires?: unknown } }
+  const given = cookie?.expires || cookie?._expires || Date.now() + expiration
+  const second = Math.round(new Date(given as Date).getTime() / 1_000)
+  if (!Number.isNaN(second)) return second
+  throw new SessionError(
+    'ERR_SESSION_DATA',
+    'The cookie.expires of a session is no moment. Store a Date, its text, or milliseconds.',
+  )
 }
