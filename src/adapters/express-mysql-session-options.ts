@@ -63,6 +63,7 @@ export function resolveOptions(
     endConnectionOnClose: !connectionGiven,
     ...options,
     schema: {
+      ...options.schema,
       tableName: options.schema?.tableName ?? defaultOptions.schema.tableName,
       columnNames: {
         ...defaultOptions.schema.columnNames,
@@ -100,13 +101,19 @@ export function clearingInterval(interval: unknown): number {
   return length >= 1 ? Math.min(length, longestTimer) : defaultOptions.checkExpirationInterval
 }
 
+/** How long a session lives whose cookie does not say, in milliseconds. What is no length, such as `undefined`, is the default. */
+export function usualLifetime({ expiration }: ResolvedOptions): number {
+  const length = Number(expiration ?? NaN)
+  return Number.isNaN(length) ? defaultOptions.expiration : length
+}
+
 /**
- * When a row ends, in seconds: at the `cookie.expires` of what is stored, a Date, its text or a number; else after `expiration`.
+ * When a row ends, in seconds: at the `cookie.expires` of what is stored, a Date, its text or a number; else after `lifetime`.
  * @throws ERR_SESSION_DATA if that is no moment; TypeError for no data
  */
-export function expirySecond(data: unknown, expiration: number): number {
+export function expirySecond(data: unknown, lifetime: number): number {
   const { cookie } = data as { cookie?: { expires?: unknown; _expires?: unknown } }
-  const given = cookie?.expires || cookie?._expires || Date.now() + expiration
+  const given = cookie?.expires || cookie?._expires || Date.now() + lifetime
   const second = Math.round(new Date(given as Date).getTime() / 1_000)
   if (!Number.isNaN(second)) return second
   throw new SessionError(

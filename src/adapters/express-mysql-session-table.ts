@@ -6,7 +6,7 @@ import { StoreBridge, type StoredSession } from '../express-session/store-bridge
 import { MySQLStore, type MySQLTarget } from '../stores/mysql.ts'
 import { mysqlFailure } from '../stores/sql/mysql-errors.ts'
 import { asStored, assertFits } from '../stores/sql/mysql-express-record.ts'
-import { expirySecond, type ResolvedOptions } from './express-mysql-session-options.ts'
+import { expirySecond, type ResolvedOptions, usualLifetime } from './express-mysql-session-options.ts'
 
 /** What the driver gives for a statement. */
 export type QueryResult = [rows: unknown, fields: unknown]
@@ -46,16 +46,17 @@ export class SessionTable {
 
   /** @param start makes the table */
   constructor(store: StoreInUse, start: () => Promise<void>) {
-    const { schema, createDatabaseTable, expiration, disableTouch } = store.options
+    const { schema, createDatabaseTable, disableTouch } = store.options
+    const idle = usualLifetime(store.options)
     const native = new MySQLStore(store.connection, {
       layout: 'express-mysql-session',
       table: schema.tableName,
       columns: schema.columnNames,
       createTable: createDatabaseTable === true,
     })
-    this.native = { store: native, idle: expiration, touches: disableTouch !== true }
+    this.native = { store: native, idle, touches: disableTouch !== true }
     this.#store = store
-    this.#bridge = new StoreBridge(native, expiration)
+    this.#bridge = new StoreBridge(native, idle)
     // In a turn of its own, so that methods which an app puts in place of the store's are called.
     this.ready = Promise.resolve().then(start)
     // Whoever wants to know asks onReady(); a database that is down at the start must not end the process.
@@ -76,7 +77,7 @@ export class SessionTable {
       return this.#turns.take(key, () => this.#bridge.set(key, data)) as Promise<undefined>
     }
     if (key !== undefined) assertFits(key)
-    const second = expirySecond(data, this.#store.options.expiration)
+    const second = expirySecond(data, usualLifetime(this.#store.options))
     const json = JSON.stringify(data) as string | undefined
     return this.#send('storing a session', statements.set, key, [
       ...[session_id, expires, content, key ?? null, second, json === undefined ? null : Buffer.from(json)],
@@ -85,14 +86,14 @@ export class SessionTable {
   }
 
   async touch(id: unknown, data: unknown): Promise<QueryResult | undefined> {
-    const { expiration, disableTouch, schema } = this.#store.options
-    if (disableTouch) return undefined
+    const { options } = this.#store
+    if (options.disableTouch) return undefined
     const key = textOf(id)
     if (key !== undefined && isOfRequest(data)) {
       return this.#turns.take(key, () => this.#bridge.touch(key, data)) as Promise<undefined>
     }
-    const { expires, session_id } = schema.columnNames
-    const second = expirySecond(data, expiration)
+    const { expires, session_id } = options.schema.columnNames
+    const second = expirySecond(data, usualLifetime(options))
     return this.#send('moving an expiry', statements.touch, key, [expires, second, session_id, key ?? null])
   }
 
@@ -136,9 +137,11 @@ export class SessionTable {
   }
 
   #dataOf(record: SessionRecord): unknown {
+    const stored = asStored(record)
+    if (stored.length === 0) return null
     let data: unknown
     try {
-      data = JSON.parse(asStored(record).toString())
+      data = JSON.parse(stored.toString())
     } catch {
       return undefined
     }
