@@ -8,6 +8,8 @@ import { type NativeStore, nativeStore } from '../express-session/foreign-store.
 import type { Store } from '../express-session/store.ts'
 import { warnOnce } from '../express-session/warn-once.ts'
 import type { MySQLTarget } from '../stores/mysql.ts'
+import { numberOf } from '../stores/sql/mysql-connection.ts'
+import { errorNumber } from '../stores/sql/mysql-error-codes.ts'
 import { toleratedPoolOptions } from '../stores/sql/mysql-options.ts'
 import { newPool } from '../stores/sql/mysql-target.ts'
 import {
@@ -246,7 +248,8 @@ async function createTable(store: StoreInside): Promise<void> {
   const { session_id, expires, data } = columnNames
   try {
     await store.query('SELECT 1 FROM ?? LIMIT 0', [tableName])
-  } catch {
+  } catch (error) {
+    if (numberOf(error) !== errorNumber.missingTable) throw error
     await store.query(
       'CREATE TABLE IF NOT EXISTS ?? (?? varchar(128) COLLATE utf8mb4_bin NOT NULL, ?? int(11) unsigned NOT NULL, ?? mediumtext COLLATE utf8mb4_bin, PRIMARY KEY (??)) ENGINE=InnoDB',
       [tableName, session_id, expires, data, session_id],

@@ -793,6 +793,94 @@ onEachServer('the calls of express-mysql-session', ({ server }) => {
     ),
   )
 
+  /** The package mysql, whose pools and connections tutorials hand in. On MySQL 9 it cannot sign in: then both sides say so. */
+  const mysql = require('mysql') as Record<'createPool' | 'createConnection', (where: object) => OldConnection> & {
+    createPoolCluster(): { add(where: object): void; of(pattern: string): OldConnection; end(): void }
+  }
+  interface OldConnection {
+    end?(done: () => void): void
+  }
+  const oldKinds: Record<string, (where: object) => OldConnection> = {
+    'a pool': (where) => mysql.createPool(where),
+    'a connection': (where) => mysql.createConnection(where),
+    'a part of a cluster': (where) => {
+      const cluster = mysql.createPoolCluster()
+      cluster.add(where)
+      onTestFinished(() => cluster.end())
+      return cluster.of('*')
+    },
+    'a pool that gives numbers as texts': (where) =>
+      mysql.createPool({ ...where, supportBigNumbers: true, bigNumberStrings: true, dateStrings: true }),
+    'a pool with a typeCast of its own': (where) =>
+      mysql.createPool({ ...where, typeCast: (_field: unknown, next: () => unknown) => next() }),
+    'a pool with another character set': (where) => mysql.createPool({ ...where, charset: 'utf8mb4' }),
+  }
+  const battery: Record<string, Script> = {
+    'set, get, all, length': async (store) => {
+      await store.set('id', { cookie, n: 1, text: 'Zoë' })
+      await store.set('other', [1])
+      return [await store.get('id'), await store.all(), Number(await store.length())]
+    },
+    'set again, touch, destroy, clear': async (store) => {
+      await store.set('id', { n: 1 })
+      await store.set('id', { n: 2 })
+      await store.touch('id', { cookie: { expires: new Date(inAnHour) } })
+      const seen = [await store.get('id')]
+      await store.destroy('id')
+      seen.push(await store.get('id'))
+      await store.set('id', { n: 3 })
+      await store.clear()
+      return [...seen, await store.get('id')]
+    },
+    'what they call back with': async (store) => [
+      await called((done) => store.set('id', { n: 1 }, done)),
+      await called((done) => store.get('id', done)),
+      await called((done) => store.touch('id', { n: 1 }, done)),
+      await called((done) => store.destroy('id', done)),
+      await called((done) => store.get('id', done)),
+      await called((done) => store.clear(done)),
+    ],
+    'the clearing of expired sessions': async (store) => {
+      await store.set('id', { cookie: { expires: 5_000 } })
+      await store.set('other', { n: 1 })
+      await store.clearExpiredSessions()
+      return store.all()
+    },
+    'the sessions of requests': async (store) => {
+      const request = { sessionID: 'id', sessionStore: store }
+      await store.set('id', { cookie, n: 1 })
+      const session = store.createSession(request, await store.get('id'))
+      Object.assign(session, { n: 2 })
+      await store.set('id', session)
+      await store.touch('id', session)
+      const fresh = store.createSession({ ...request, sessionID: 'fresh' }, { cookie: { ...cookie }, n: 3 })
+      await store.set('fresh', fresh)
+      return [((await store.get('id')) as { n: number }).n, ((await store.get('fresh')) as { n: number }).n]
+    },
+    'a table that is made': async (_store, side) => [(await side.sql('SHOW TABLES')).length],
+    'an error of the server': async (store) => outcome(() => store.query('SELECT * FROM none')),
+  }
+  for (const [kind, open] of Object.entries(oldKinds)) {
+    sameOf(
+      `with ${kind} of the package mysql`,
+      Object.fromEntries(
+        Object.entries(battery).map(([name, script]): [string, Script] => [
+          name,
+          async (_store, side) => {
+            const connection = open(side.where)
+            const store = side.make(withoutTimer, connection)
+            try {
+              await store.onReady()
+              return await script(store, side)
+            } finally {
+              connection.end?.(() => undefined)
+            }
+          },
+        ]),
+      ),
+    )
+  }
+
   sameOf('the clearing of expired sessions', {
     'by a method in its place that returns nothing': async (_store, side) => {
       const store = side.make(withoutTimer)
