@@ -46,8 +46,17 @@ export const defaultOptions = {
   },
 }
 
+/** Of earlier versions of that package. Apps still give them, and they have had no effect for years. */
+const retiredOptions = [
+  'autoReconnect', 'jsonData', 'keepAlive', 'keepAliveInterval', 'maxReconnectAttempts', 'reconnect', 'reconnectDelay',
+  'reconnectDelayGroup', 'useConnectionPooling',
+] // prettier-ignore
+
 /** What is the store's own; all else goes to the driver. */
-const ownOptions = new Set(Object.keys(defaultOptions).filter((name) => name !== 'charset'))
+const ownOptions = new Set([
+  ...Object.keys(defaultOptions).filter((name) => name !== 'charset'),
+  ...retiredOptions,
+])
 
 /**
  * @param connectionGiven whether the app brings a connection of its own
@@ -84,7 +93,7 @@ export function validateOptions(options: MySQLStoreOptions): void {
   }
 }
 
-/** What of the options is for the driver: all that is not the store's own. */
+/** What of the options is for the driver: all that is not the store's own, now or in earlier versions. */
 export function driverOptions(options: MySQLStoreOptions): PoolOptions {
   const entries = Object.entries(options).filter(
     ([name, value]) => value !== undefined && !ownOptions.has(name),
