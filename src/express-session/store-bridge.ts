@@ -141,6 +141,17 @@ export class StoreBridge {
     }
   }
 
+  /** All live records, some at a time. */
+  async *pages(): AsyncGenerator<readonly SessionRecord[]> {
+    let after: string | undefined
+    do {
+      const query = { after, limit: 500 }
+      const page = await asking('listing sessions', () => this.#store.list(query))
+      yield page.items.filter((record) => !isNote(record))
+      after = page.next
+    } while (after !== undefined)
+  }
+
   /** Closes the store, when all that was asked of it is answered. */
   async close(): Promise<void> {
     await this.#batcher.idle()
@@ -195,17 +206,6 @@ export class StoreBridge {
     const theirs = this.#decode(fresh.data) ?? before
     mergeCookie(session, before, theirs)
     mergeInto(session, mine, ownData(before), ownData(theirs))
-  }
-
-  /** All live records, some at a time. */
-  async *pages(): AsyncGenerator<readonly SessionRecord[]> {
-    let after: string | undefined
-    do {
-      const query = { after, limit: 500 }
-      const page = await asking('listing sessions', () => this.#store.list(query))
-      yield page.items.filter((record) => !isNote(record))
-      after = page.next
-    } while (after !== undefined)
   }
 
   #keyOf(sid: string): SessionKey {

@@ -793,6 +793,67 @@ onEachServer('the calls of express-mysql-session', ({ server }) => {
     ),
   )
 
+  sameOf(
+    '`close` where it did nothing there, or failed',
+    {
+      'of a store that is starting': async (_store, side) => {
+        const pool = createPool(side.url)
+        const store = side.make({ ...withoutTimer, endConnectionOnClose: true }, pool)
+        await store.close()
+        const seen = await answers(pool)
+        await outcome(() => store.onReady())
+        if (seen === 'open') await pool.end()
+        return seen
+      },
+      'with a pool with callbacks': async (_store, side) => {
+        const pool = createCallbackPool(side.url)
+        const store = side.make({ ...withoutTimer, endConnectionOnClose: true }, pool)
+        await store.onReady()
+        return outcome(() => store.close())
+      },
+    },
+    {
+      'of a store that is starting': { theirs: { came: 'open' }, ours: { came: 'ended' } },
+      'with a pool with callbacks': { theirs: { came: 'fails: TypeError' }, ours: { came: undefined } },
+    },
+  )
+
+  sameOf(
+    'the sessions of requests',
+    {
+      'are saved with nothing but an error to hear of': async (store) => {
+        const session = store.createSession({ sessionID: 'id', sessionStore: store }, { cookie: { ...cookie }, n: 1 })
+        return called((done) => store.set('id', session, done))
+      },
+      'are removed once their cookies have ended': async (store) => {
+        await store.set('id', { cookie, n: 1 })
+        const data = (await store.get('id')) as { cookie: Read }
+        const session = store.createSession({ sessionID: 'id', sessionStore: store }, data) as { cookie: Read }
+        session.cookie['maxAge'] = -60_000
+        await store.set('id', session)
+        return [await store.get('id'), await store.length()]
+      },
+    },
+    {
+      'are saved with nothing but an error to hear of': {
+        theirs: { came: [[null, [{ affectedRows: 1 }, undefined]], 'what the callback gave'] },
+        ours: { came: [[null, undefined], 'what the callback gave'] },
+      },
+      'are removed once their cookies have ended': {
+        theirs: { came: [null, 0], rows: [['id', expect.anything(), expect.anything()]] },
+        ours: { came: [null, 0], rows: [] },
+      },
+    },
+  )
+
+  sameOf(
+    'the clearing of expired sessions, as a promise',
+    { 'tells nothing': async (store) => told(await store.clearExpiredSessions()) },
+    {
+      'tells nothing': { theirs: { came: [{ affectedRows: 0 }, undefined] }, ours: { came: undefined } },
+    },
+  )
+
   /** The package mysql, whose pools and connections tutorials hand in. On MySQL 9 it cannot sign in: then both sides say so. */
   const mysql = require('mysql') as Record<'createPool' | 'createConnection', (where: object) => OldConnection> & {
     createPoolCluster(): { add(where: object): void; of(pattern: string): OldConnection; end(): void }
