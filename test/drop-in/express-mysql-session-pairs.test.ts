@@ -5,9 +5,10 @@ import { createRequire } from 'node:module'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
+import type expressMySQLSession from 'coatcheck/express-mysql-session'
 import express, { type NextFunction, type Request, type Response } from 'express'
 import { createPool, type Pool, type RowDataPacket } from 'mysql2/promise'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { freshDatabase, onEachServer } from '../servers/databases.ts'
 
 // The middleware and the store, of either package, in all four pairs: what requests see, and what lies in the table afterwards.
@@ -255,6 +256,50 @@ onEachServer('session() on a table of express-mysql-session', ({ server }) => {
     const minutes = (seen: Data) => Object.values(seen).map((story) => (story as { rows: unknown[][] }).rows[0]![1])
     expect(minutes(theirs!)).toEqual([1_440, 1_440, 1_440])
     for (const seen of others) expect(minutes(seen)).toEqual([1, 1_440, 120])
+  })
+
+  test('what coatcheck keeps of a user in a row goes with what an app reads and sets, and binds no other session', async () => {
+    const pool = createPool(await freshDatabase(server))
+    onTestFinished(() => pool.end())
+    const session = require('coatcheck/express') as SessionPackage
+    const MySQLStore = (require('coatcheck/express-mysql-session') as typeof expressMySQLSession)(session)
+    const store = new MySQLStore({ clearExpired: false }, pool)
+    await store.onReady()
+    const app = express()
+    app.use(session({ store, secret: 'the secret of the shop', resave: false, saveUninitialized: false }))
+    app.get('/in', async (request, response) => {
+      await (request.session as unknown as { signIn(user: string): Promise<void> }).signIn('ada')
+      response.json(request.sessionID)
+    })
+    app.get('/user', (request, response) => {
+      const { boundUserId, changed, coatcheck } = request.session as unknown as Data
+      response.json([boundUserId ?? null, changed ?? null, coatcheck ?? null])
+    })
+    app.get('/copy/:id', async (request, response) => {
+      Object.assign(request.session, await store.get(request.params.id))
+      response.end()
+    })
+    const listening = createServer(app).listen(0, '127.0.0.1')
+    onTestFinished(() => void listening.close())
+    await once(listening, 'listening')
+    const url = `http://127.0.0.1:${(listening.address() as AddressInfo).port}`
+    const visit = async (path: string, cookie = '') => {
+      const response = await fetch(`${url}${path}`, { headers: { cookie, connection: 'close' } })
+      const text = await response.text()
+      expect(response.status, text).toBe(200)
+      return { seen: text && (JSON.parse(text) as unknown), cookie: response.headers.getSetCookie()[0]?.split(';', 1)[0] }
+    }
+
+    const { cookie: ada } = await visit('/in')
+    const id = Object.keys(await store.all())[0]!
+    const read = (await store.get(id)) as Data
+    expect(read['coatcheck']).toMatchObject({ userId: 'ada' })
+    await store.set(id, { ...read, changed: 1 })
+    expect((await visit('/user', ada)).seen).toEqual(['ada', 1, null])
+
+    const { cookie: other } = await visit(`/copy/${id}`)
+    expect((await visit('/user', other)).seen).toEqual([null, 1, null])
+    expect(await store.length()).toBe(2)
   })
 
   /** What the requests of each story see, and the rows that they leave. */
