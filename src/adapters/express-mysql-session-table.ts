@@ -71,17 +71,23 @@ export class SessionTable {
   }
 
   async set(id: unknown, data: unknown): Promise<QueryResult | undefined> {
-    const { session_id, expires, data: content } = this.#store.options.schema.columnNames
+    const { options } = this.#store
     const key = textOf(id)
     if (key !== undefined && isOfRequest(data)) {
       return this.#turns.take(key, () => this.#bridge.set(key, data)) as Promise<undefined>
     }
     if (key !== undefined) assertFits(key)
-    const second = expirySecond(data, usualLifetime(this.#store.options))
+    const { session_id, expires, data: column } = options.schema.columnNames
+    const second = expirySecond(data, usualLifetime(options))
     const json = JSON.stringify(data) as string | undefined
+    const row = [key ?? null, second, json === undefined ? null : Buffer.from(json)]
+    const names = [expires, expires, column, column]
     return this.#send('storing a session', statements.set, key, [
-      ...[session_id, expires, content, key ?? null, second, json === undefined ? null : Buffer.from(json)],
-      ...[expires, expires, content, content],
+      session_id,
+      expires,
+      column,
+      ...row,
+      ...names,
     ])
   }
 
@@ -189,5 +195,5 @@ function isOfRequest(data: unknown): data is StoredSession {
 
 /** An id as the table has it; `undefined` for none. */
 function textOf(id: unknown): string | undefined {
-  return id === undefined || id === null ? undefined : String(id)
+  return id === undefined || id === null ? undefined : `${id as string}`
 }

@@ -8,8 +8,7 @@ import { type NativeStore, nativeStore } from '../express-session/foreign-store.
 import type { Store } from '../express-session/store.ts'
 import { warnOnce } from '../express-session/warn-once.ts'
 import type { MySQLTarget } from '../stores/mysql.ts'
-import { numberOf } from '../stores/sql/mysql-connection.ts'
-import { errorNumber } from '../stores/sql/mysql-error-codes.ts'
+import { missesTable } from '../stores/sql/mysql-errors.ts'
 import { toleratedPoolOptions } from '../stores/sql/mysql-options.ts'
 import { newPool } from '../stores/sql/mysql-target.ts'
 import {
@@ -144,10 +143,10 @@ function expressMySQLSession(session: { readonly Store: unknown }): MySQLStoreCo
     tables.set(this, new SessionTable(this as StoreInside & { connection: MySQLTarget }, () => start(this)))
   }
   inherits(MySQLStore, Base as never)
-  const { createSession } = Base.prototype as Store
+  const base = Base.prototype as Store
   Object.assign(MySQLStore.prototype, { state: 'UNINITIALIZED', defaultOptions }, plainMethods, methods, {
     createSession(this: StoreInside, request: object, data: object) {
-      const made = createSession.call(this, request, withoutKeepsake(data))
+      const made = base.createSession.call(this, request, withoutKeepsake(data))
       tableOf(this).link(data, made)
       return made
     },
@@ -249,7 +248,7 @@ async function createTable(store: StoreInside): Promise<void> {
   try {
     await store.query('SELECT 1 FROM ?? LIMIT 0', [tableName])
   } catch (error) {
-    if (numberOf(error) !== errorNumber.missingTable) throw error
+    if (!missesTable(error, [tableName.slice(tableName.lastIndexOf('.') + 1)])) throw error
     await store.query(
       'CREATE TABLE IF NOT EXISTS ?? (?? varchar(128) COLLATE utf8mb4_bin NOT NULL, ?? int(11) unsigned NOT NULL, ?? mediumtext COLLATE utf8mb4_bin, PRIMARY KEY (??)) ENGINE=InnoDB',
       [tableName, session_id, expires, data, session_id],

@@ -59,8 +59,14 @@ describe('an option of express-mysql-session that mysql2 does not know', () => {
 
 test('an option that earlier versions of express-mysql-session had is left out without a word', () => {
   const retired = {
-    ...{ reconnect: true, reconnectDelay: [500, 1_000], maxReconnectAttempts: 25, useConnectionPooling: true },
-    ...{ keepAlive: true, keepAliveInterval: 30_000, autoReconnect: true, jsonData: true },
+    reconnect: true,
+    reconnectDelay: [500, 1_000],
+    maxReconnectAttempts: 25,
+    useConnectionPooling: true,
+    keepAlive: true,
+    keepAliveInterval: 30_000,
+    autoReconnect: true,
+    jsonData: true,
   }
   expect(made(retired).warnings).toEqual([])
 })

@@ -105,7 +105,9 @@ const acts = {
   },
   'get it from the store': async ({ sessionID, sessionStore }) => dataOf(await sessionStore.get(sessionID)),
   'ask the store for all': async ({ sessionStore }) => [
-    Object.values(await sessionStore.all()).map((data) => JSON.stringify(dataOf(data))).sort(),
+    Object.values(await sessionStore.all())
+      .map((data) => JSON.stringify(dataOf(data)))
+      .sort(),
     await sessionStore.length(),
     Object.getPrototypeOf(await sessionStore.all()) === Object.prototype,
   ],
@@ -136,7 +138,10 @@ const acts = {
   'end it in the store by its expires': async ({ sessionID, sessionStore }) => {
     const data = (await sessionStore.get(sessionID)) as { cookie: object } | null
     if (!data) return 'nothing'
-    await sessionStore.set('ended', { ...data, cookie: { ...data.cookie, expires: new Date(Date.now() - 5_000) } })
+    await sessionStore.set('ended', {
+      ...data,
+      cookie: { ...data.cookie, expires: new Date(Date.now() - 5_000) },
+    })
     return sessionStore.get('ended')
   },
   'destroy another in the store and set it again': async ({ sessionStore }) => {
@@ -160,7 +165,10 @@ const acts = {
   },
   'make a session of data': ({ sessionStore }) => {
     const request = { sessionID: 'made', sessionStore }
-    const made = sessionStore.createSession(request, { cookie: { originalMaxAge: 5_000, expires: new Date().toISOString() }, a: 1 })
+    const made = sessionStore.createSession(request, {
+      cookie: { originalMaxAge: 5_000, expires: new Date().toISOString() },
+      a: 1,
+    })
     return [made.id, made['a'], made.cookie.originalMaxAge]
   },
 } satisfies Record<string, (visit: Visit) => unknown>
@@ -209,7 +217,8 @@ const optionSets: Readonly<Record<string, object>> = {
   rolling: { rolling: true, cookie: { maxAge: 3_600_000 } },
   'empty sessions too': { saveUninitialized: true, cookie: { maxAge: 3_600_000 } },
 }
-const cases = pairs.length * ((stories.length + aside.length) * Object.keys(optionSets).length + lengths.length)
+const cases =
+  pairs.length * ((stories.length + aside.length) * Object.keys(optionSets).length + lengths.length)
 
 onEachServer('session() on a table of express-mysql-session', ({ server }) => {
   test.each(Object.entries(optionSets))(
@@ -221,9 +230,13 @@ onEachServer('session() on a table of express-mysql-session', ({ server }) => {
         ),
       )
       for (const [n, seen] of others.entries()) {
-        const differing = Object.keys(theirs!).filter((story) => !isDeepStrictEqual(seen[story], theirs![story]))
+        const differing = Object.keys(theirs!).filter(
+          (story) => !isDeepStrictEqual(seen[story], theirs![story]),
+        )
         const of = (one: Data) => Object.fromEntries(differing.map((story) => [story, one[story]]))
-        expect.soft(of(seen), `the middleware ${pairs[n]![0]}, the store ${pairs[n]![1]}`).toEqual(of(theirs!))
+        expect
+          .soft(of(seen), `the middleware ${pairs[n]![0]}, the store ${pairs[n]![1]}`)
+          .toEqual(of(theirs!))
       }
     },
   )
@@ -235,7 +248,9 @@ onEachServer('session() on a table of express-mysql-session', ({ server }) => {
       [['theirs', 'theirs'] as const, ...pairs].map((pair) => played(pair, { resave: true }, aside)),
     )
     const left = (seen: Data) =>
-      Object.values(seen).map((story) => dataOf(JSON.parse((story as { rows: string[][] }).rows[0]![0]!) as Data))
+      Object.values(seen).map((story) =>
+        dataOf(JSON.parse((story as { rows: string[][] }).rows[0]![0]!) as Data),
+      )
     expect(left(theirs!)).toEqual(aside.map(() => ({ views: 2 })))
     for (const seen of others) {
       expect(left(seen)).toEqual([
@@ -253,7 +268,8 @@ onEachServer('session() on a table of express-mysql-session', ({ server }) => {
     const [theirs, ...others] = await Promise.all(
       [['theirs', 'theirs'] as const, ...pairs].map((pair) => played(pair, {}, lengths)),
     )
-    const minutes = (seen: Data) => Object.values(seen).map((story) => (story as { rows: unknown[][] }).rows[0]![1])
+    const minutes = (seen: Data) =>
+      Object.values(seen).map((story) => (story as { rows: unknown[][] }).rows[0]![1])
     expect(minutes(theirs!)).toEqual([1_440, 1_440, 1_440])
     for (const seen of others) expect(minutes(seen)).toEqual([1, 1_440, 120])
   })
@@ -287,7 +303,10 @@ onEachServer('session() on a table of express-mysql-session', ({ server }) => {
       const response = await fetch(`${url}${path}`, { headers: { cookie, connection: 'close' } })
       const text = await response.text()
       expect(response.status, text).toBe(200)
-      return { seen: text && (JSON.parse(text) as unknown), cookie: response.headers.getSetCookie()[0]?.split(';', 1)[0] }
+      return {
+        seen: text && (JSON.parse(text) as unknown),
+        cookie: response.headers.getSetCookie()[0]?.split(';', 1)[0],
+      }
     }
 
     const { cookie: ada } = await visit('/in')
@@ -302,6 +321,22 @@ onEachServer('session() on a table of express-mysql-session', ({ server }) => {
     expect(await store.length()).toBe(2)
   })
 
+  test('what is asked of one id without waiting is done in the order asked', async () => {
+    const pool = createPool(await freshDatabase(server))
+    onTestFinished(() => pool.end())
+    const session = require('coatcheck/express') as SessionPackage
+    const MySQLStore = (require('coatcheck/express-mysql-session') as typeof expressMySQLSession)(session)
+    const store = new MySQLStore({ clearExpired: false }, pool)
+    await store.onReady()
+    const asked = []
+    for (let n = 0; n < 20; n++) {
+      const inHand = store.createSession({ sessionID: `id ${n}` }, { cookie: { originalMaxAge: null } })
+      asked.push(store.set(`id ${n}`, n % 2 ? inHand : { n }), store.destroy(`id ${n}`))
+    }
+    await Promise.all(asked)
+    expect(await store.length()).toBe(0)
+  })
+
   /** What the requests of each story see, and the rows that they leave. */
   async function played(
     [middleware, store]: readonly [Side, Side],
@@ -311,7 +346,9 @@ onEachServer('session() on a table of express-mysql-session', ({ server }) => {
     const pool = createPool(await freshDatabase(server))
     const session = require(packages[middleware].middleware) as SessionPackage
     const MySQLStore = (
-      require(packages[store].store) as (session: SessionPackage) => new (options: object, pool: Pool) => Store
+      require(packages[store].store) as (
+        session: SessionPackage,
+      ) => new (options: object, pool: Pool) => Store
     )(session)
     const kept = new MySQLStore({ clearExpired: false }, pool)
     await kept.onReady()
@@ -319,7 +356,9 @@ onEachServer('session() on a table of express-mysql-session', ({ server }) => {
     const app = express()
     app.use(session({ ...common, ...options }))
     app.get('/:act', async (request, response) => {
-      const answer = await acts[request.params.act as Act](request as unknown as Visit)
+      const answer: unknown = await Promise.resolve(
+        acts[request.params.act as Act](request as unknown as Visit),
+      )
       response.json(answer ?? null)
     })
     app.use((error: Error, _request: Request, response: Response, _next: NextFunction) => {
@@ -361,7 +400,9 @@ async function rowsOf(pool: Pool): Promise<unknown[]> {
       const text = String(data)
         .replace(/"\d{4}-[\d\-T:.]+Z"/g, '"then"')
         // express-session works it out from what is left.
-        .replace(/(?<="originalMaxAge":)\d+/g, (length) => String(Math.round(Number(length) / 10_000) * 10_000))
+        .replace(/(?<="originalMaxAge":)\d+/g, (length) =>
+          String(Math.round(Number(length) / 10_000) * 10_000),
+        )
       return [text, Number(minutes)] as const
     })
     .sort((one, other) => (String(one) < String(other) ? -1 : 1))
