@@ -1,3 +1,4 @@
+import { expect } from 'vitest'
 import {
   called,
   cookie,
@@ -335,6 +336,22 @@ onBothSides('the calls of express-mysql-session', (sameOf) => {
       'is touched beside one that is a text': {
         theirs: { came: [['fails: ER_TRUNCATED_WRONG_VALUE'], 'what the callback gave'] },
         ours: { came: [[null, [{ affectedRows: 0 }, undefined]], 'what the callback gave'] },
+      },
+    },
+  )
+
+  sameOf(
+    'an id that ends in a space, which the column takes for the one without',
+    {
+      'is refused': async (store) => [
+        await outcome(() => store.set('id ', { n: 1 })),
+        await store.get('id '),
+      ],
+    },
+    {
+      'is refused': {
+        theirs: { came: [[{ affectedRows: 1 }, undefined], { n: 1 }] },
+        ours: { came: [expect.stringMatching(/^fails/) as string, null], rows: [] },
       },
     },
   )

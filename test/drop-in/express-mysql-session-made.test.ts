@@ -158,6 +158,62 @@ onBothSides('a store of express-mysql-session, from its making to its closing', 
     'a pool with promises': (url: string) => createPool(url),
     'a pool with callbacks': (url: string) => createCallbackPool(url).promise(),
   }
+  const tables: Record<string, string> = {
+    'a short text': 'session_id varchar(128) PRIMARY KEY, expires int unsigned NOT NULL, data tinytext)',
+    'a long text': 'session_id varchar(128) PRIMARY KEY, expires bigint NOT NULL, data longtext NOT NULL)',
+    JSON: 'session_id varchar(128) PRIMARY KEY, expires int unsigned NOT NULL, data json)',
+    'more columns':
+      "id int AUTO_INCREMENT PRIMARY KEY, user_id int NULL, session_id varchar(64) UNIQUE, expires int, data text, made timestamp DEFAULT CURRENT_TIMESTAMP, note varchar(9) DEFAULT 'x')",
+    'another character set':
+      'session_id varchar(128) PRIMARY KEY, expires int unsigned NOT NULL, data text) CHARACTER SET latin1',
+    'ids that differ in case':
+      'session_id varchar(128) COLLATE utf8mb4_general_ci PRIMARY KEY, expires int, data text)',
+  }
+  const uses: Script = async (store) => {
+    const seen = [await called((done) => store.set('id', { cookie, n: 1 }, done))]
+    seen.push(await called((done) => store.get('id', done)), await called((done) => store.all(done)))
+    seen.push(await called((done) => store.set('id', [1, 'é'], done)))
+    seen.push(await called((done) => store.touch('id', { cookie: { expires: new Date(inAnHour) } }, done)))
+    seen.push(await called((done) => store.get('id', done)), await called((done) => store.length(done)))
+    return [
+      ...seen,
+      await called((done) => store.destroy('id', done)),
+      await called((done) => store.clear(done)),
+    ]
+  }
+  sameOf(
+    'a table that the app has made',
+    Object.fromEntries(
+      Object.entries(tables).map(([name, columns]): [string, Script] => [
+        name,
+        async (_store, side) => {
+          await side.sql('DROP TABLE IF EXISTS own')
+          await side.sql(`CREATE TABLE own (${columns}`)
+          const schema = { tableName: 'own' }
+          const store = side.make({ ...withoutTimer, createDatabaseTable: false, schema })
+          await store.onReady()
+          return uses(store, side)
+        },
+      ]),
+    ),
+  )
+
+  sameOf(
+    'a table whose data are bytes',
+    {
+      'gives sessions': async (_store, side) => {
+        await side.sql('DROP TABLE IF EXISTS own')
+        await side.sql('CREATE TABLE own (session_id varchar(128) PRIMARY KEY, expires int, data mediumblob)')
+        const schema = { tableName: 'own' }
+        const store = side.make({ ...withoutTimer, createDatabaseTable: false, schema })
+        await store.onReady()
+        await store.set('id', { n: 1 })
+        return store.get('id')
+      },
+    },
+    { 'gives sessions': { theirs: { came: expect.any(Buffer) as Buffer }, ours: { came: { n: 1 } } } },
+  )
+
   sameOf(
     '`close`',
     Object.fromEntries(
