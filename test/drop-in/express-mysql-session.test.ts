@@ -59,6 +59,7 @@ type Reason =
   | 'a touch never shortens'
   | "the database's clock"
   | "a timer's longest wait"
+  | 'half of `max_allowed_packet`'
 
 const sides = {
   'express-mysql-session': ['express-mysql-session', 'express-session'],
@@ -821,6 +822,25 @@ onEachServer('express-mysql-session', ({ name: database, server }) => {
         ours: { views: 1, mine: true, theirs: true },
         reason: 'concurrent updates are merged',
       },
+    )
+
+    // MySQL takes four times as much as MariaDB by default, which is more than the column holds.
+    sideBySide(
+      'a session of 9 MB',
+      async (side) => {
+        const store = await side.open()
+        return store.set('one', { text: 'x'.repeat(9_000_000) }).then(
+          () => 'is stored',
+          (error: { code: string }) => error.code,
+        )
+      },
+      database === 'MySQL'
+        ? { both: 'is stored' }
+        : {
+            theirs: 'is stored',
+            ours: 'ERR_SESSION_DATA_REFUSED',
+            reason: 'half of `max_allowed_packet`',
+          },
     )
 
     sideBySide(
