@@ -6,7 +6,7 @@ import { configDefaults, defineConfig, type Plugin } from 'vitest/config'
 const stores = [
   'test/command/*.test.ts',
   'test/core/step-up.test.ts',
-  'test/drop-in/{express-mysql-session,express-store,foreign-stores,old-table}.test.ts',
+  'test/drop-in/{express-mysql-session?(-calls|-made|-pairs),express-store,foreign-stores,old-table}.test.ts',
   'test/properties/interleavings.test.ts',
   'test/refusals/*.test.ts',
   'test/shared/{clock-skew,guarantees}.test.ts',

@@ -1,6 +1,6 @@
 import type { PoolOptions } from 'mysql2'
 import { encryptionUnavailable } from '../core/encryption.js'
-import { optionError } from '../core/errors.js'
+import { optionError, SessionError } from '../core/errors.js'
 import { longestTimer } from '../core/lifetime.js'
 import type { MySQLColumns } from '../stores/mysql.js'
 
@@ -46,19 +46,33 @@ export const defaultOptions = {
   },
 }
 
+/** Of earlier versions of that package. Apps still give them, and they have had no effect for years. */
+const retiredOptions = [
+  'autoReconnect', 'jsonData', 'keepAlive', 'keepAliveInterval', 'maxReconnectAttempts', 'reconnect', 'reconnectDelay',
+  'reconnectDelayGroup', 'useConnectionPooling',
+] // prettier-ignore
+
 /** What is the store's own; all else goes to the driver. */
-const ownOptions = new Set(Object.keys(defaultOptions).filter((name) => name !== 'charset'))
+const ownOptions = new Set([
+  ...Object.keys(defaultOptions).filter((name) => name !== 'charset'),
+  ...retiredOptions,
+])
 
 /**
  * @param connectionGiven whether the app brings a connection of its own
  * @returns the options, filled up with the defaults
  */
-export function resolveOptions(options: MySQLStoreOptions = {}, connectionGiven: boolean): ResolvedOptions {
+export function resolveOptions(
+  given: MySQLStoreOptions | null | undefined,
+  connectionGiven: boolean,
+): ResolvedOptions {
+  const options = given ?? {}
   return {
     ...defaultOptions,
     endConnectionOnClose: !connectionGiven,
     ...options,
     schema: {
+      ...options.schema,
       tableName: options.schema?.tableName ?? defaultOptions.schema.tableName,
       columnNames: {
         ...defaultOptions.schema.columnNames,
@@ -79,7 +93,7 @@ export function validateOptions(options: MySQLStoreOptions): void {
   }
 }
 
-/** What of the options is for the driver: all that is not the store's own. */
+/** What of the options is for the driver: all that is not the store's own, now or in earlier versions. */
 export function driverOptions(options: MySQLStoreOptions): PoolOptions {
   const entries = Object.entries(options).filter(
     ([name, value]) => value !== undefined && !ownOptions.has(name),
@@ -94,4 +108,25 @@ export function driverOptions(options: MySQLStoreOptions): PoolOptions {
 export function clearingInterval(interval: unknown): number {
   const length = Number(interval)
   return length >= 1 ? Math.min(length, longestTimer) : defaultOptions.checkExpirationInterval
+}
+
+/** How long a session lives whose cookie does not say, in milliseconds. What is no length, such as `undefined`, is the default. */
+export function usualLifetime({ expiration }: ResolvedOptions): number {
+  const length = Number(expiration ?? NaN)
+  return Number.isNaN(length) ? defaultOptions.expiration : length
+}
+
+/**
+ * When a row ends, in seconds: at the `cookie.expires` of what is stored, a Date, its text or a number; else after `lifetime`.
+ * @throws ERR_SESSION_DATA if that is no moment; TypeError for no data
+ */
+export function expirySecond(data: unknown, lifetime: number): number {
+  const { cookie } = data as { cookie?: { expires?: unknown; _expires?: unknown } }
+  const given = cookie?.expires || cookie?._expires || Date.now() + lifetime
+  const second = Math.round(new Date(given as Date).getTime() / 1_000)
+  if (!Number.isNaN(second)) return second
+  throw new SessionError(
+    'ERR_SESSION_DATA',
+    'The cookie.expires of a session is no moment. Store a Date, its text, or milliseconds.',
+  )
 }

@@ -1,15 +1,14 @@
+import { inherits } from 'node:util'
 import type { PoolOptions } from 'mysql2'
 import type { Pool } from 'mysql2/promise'
 import { optionError } from '../core/errors.js'
 import { clearInterval, setInterval } from '../core/scheduling.js'
 import { failureOf } from '../core/store-failure.js'
 import { type NativeStore, nativeStore } from '../express-session/foreign-store.js'
-import { settle } from '../express-session/settle.js'
-import { StoreBridge, type StoredSession } from '../express-session/store-bridge.js'
 import type { Store } from '../express-session/store.js'
 import { warnOnce } from '../express-session/warn-once.js'
-import { MySQLStore as CoatcheckStore, type MySQLTarget } from '../stores/mysql.js'
-import { mysqlFailure } from '../stores/sql/mysql-errors.js'
+import type { MySQLTarget } from '../stores/mysql.js'
+import { missesTable } from '../stores/sql/mysql-errors.js'
 import { toleratedPoolOptions } from '../stores/sql/mysql-options.js'
 import { newPool } from '../stores/sql/mysql-target.js'
 import {
@@ -21,14 +20,20 @@ import {
   resolveOptions,
   validateOptions,
 } from './express-mysql-session-options.js'
+import { asking, type QueryResult, SessionTable, withoutKeepsake } from './express-mysql-session-table.js'
 
 type Callback<Value = unknown> = (error?: unknown, value?: Value) => void
-type StoreClass = new () => { createSession(request: object, data: object): object }
 
-/** A mysql2 pool or connection, with promises or with callbacks. */
-export type MySQLConnection = Exclude<MySQLTarget, string | PoolOptions | undefined>
+/** A pool or connection: of mysql2, with promises or with callbacks, or of the package mysql. */
+export type MySQLConnection = Exclude<MySQLTarget, string | PoolOptions | undefined> | OldConnection
 
-/** The store. Its methods return a promise, and call back besides if they are given a callback. */
+/** What the store uses of a pool or connection of the package mysql. */
+interface OldConnection {
+  query(sql: string, callback: (error: null, rows: never) => void): unknown
+  escape(value: unknown): string
+}
+
+/** The store. Its methods return a promise; if the last argument is a callback, of what that gives. */
 export interface MySQLStore extends Omit<
   Store,
   'get' | 'set' | 'touch' | 'destroy' | 'all' | 'length' | 'clear'
@@ -43,15 +48,20 @@ export interface MySQLStore extends Omit<
   /** Fulfilled when the table is there; rejected if it could not be made. */
   onReady(): Promise<void>
   get(id: string, callback?: Callback<object | null>): Promise<object | null>
-  set(id: string, data: object, callback?: Callback): Promise<void>
-  touch(id: string, data: object, callback?: Callback): Promise<void>
-  destroy(id: string, callback?: Callback): Promise<void>
+  /**
+   * Stores anything that JSON has a word for, blindly, until `cookie.expires`. The session of a request is merged instead with what others
+   * have stored since it was read, and is not stored if it has ended.
+   */
+  set(id: string, data: unknown, callback?: Callback): Promise<unknown>
+  /** Moves the expiry to `cookie.expires`. That of a request's session only becomes later. */
+  touch(id: string, data: unknown, callback?: Callback): Promise<unknown>
+  destroy(id: string, callback?: Callback): Promise<unknown>
   /** All live sessions, by their ids. */
   all(callback?: Callback<Record<string, object>>): Promise<Record<string, object>>
   /** How many sessions are live. */
   length(callback?: Callback<number>): Promise<number>
   /** Removes all sessions. */
-  clear(callback?: Callback): Promise<void>
+  clear(callback?: Callback): Promise<unknown>
   /** Stops the clearing, and ends the connection if `endConnectionOnClose` says so. */
   close(callback?: Callback): Promise<void>
   /** Removes what is expired, 1,000 at a time. */
@@ -62,7 +72,7 @@ export interface MySQLStore extends Omit<
   /** Makes the table, unless it is there. */
   createDatabaseTable(): Promise<void>
   /** Sends a statement by the connection, whatever its kind. @returns rows and fields */
-  query(sql: string, parameters?: readonly unknown[]): Promise<[rows: unknown, fields: unknown]>
+  query(sql: string, parameters?: readonly unknown[]): Promise<QueryResult>
   /** Makes the pool that the store uses if it is given none. */
   createPool(options: MySQLStoreOptions): Pool
   /** What of the options is for the driver: all that is not the store's own. */
@@ -76,13 +86,30 @@ export interface MySQLStore extends Omit<
 /** What `expressMySQLSession(session)` gives. */
 export interface MySQLStoreConstructor {
   /**
-   * @param connection a mysql2 pool or connection, with promises or with callbacks. Left out: a pool is made
+   * @param connection a pool or connection of yours. Left out: a pool is made
    * @throws ERR_SESSION_OPTION
    */
-  new (options?: MySQLStoreOptions, connection?: MySQLConnection): MySQLStore
+  new (options?: MySQLStoreOptions | null, connection?: MySQLConnection | null): MySQLStore
+  /** Without `new`, for stores made with `util.inherits`. */
+  (this: unknown, options?: MySQLStoreOptions | null, connection?: MySQLConnection | null): void
   readonly prototype: MySQLStore
   /** Runs functions that return promises one after the other. */
   promiseAllSeries(factories: readonly (() => unknown)[]): Promise<unknown>
+}
+
+/** A store from within. */
+interface StoreInside extends MySQLStore {
+  connection: MySQLConnection
+  _expirationInterval: NodeJS.Timeout | null
+}
+
+/** Of each store, what apps do not see. */
+const tables = new WeakMap<object, SessionTable>()
+
+function tableOf(store: object): SessionTable {
+  const table = tables.get(store)
+  if (!table) throw new TypeError('This is no store: its constructor did not run.')
+  return table
 }
 
 /**
@@ -90,8 +117,8 @@ export interface MySQLStoreConstructor {
  * apps which still use that package share live sessions with those that use this one. Methods return a promise,
  * and call back besides if they are given a callback.
  *
- * Unlike that package, it loses no concurrent changes, does not bring ended sessions back, passes every option of the
- * driver on, survives failed clean-ups, and goes by the database's clock.
+ * Unlike that package, the sessions of requests lose no concurrent changes and are not brought back once they have ended. It passes every
+ * option of the driver on, survives failed clean-ups, and goes by the database's clock.
  *
  * @param session the session middleware that the store is for: its `Store` is what the class extends
  * @throws ERR_SESSION_OPTION if it is something else
@@ -102,220 +129,31 @@ export interface MySQLStoreConstructor {
  * app.use(session({ store, secret, resave: false, saveUninitialized: false }))
  */
 function expressMySQLSession(session: { readonly Store: unknown }): MySQLStoreConstructor {
-  if (typeof (session as Partial<typeof session> | undefined)?.Store !== 'function') {
+  const Base = (session as Partial<typeof session> | undefined)?.Store
+  if (typeof Base !== 'function') {
     throw optionError(
       'The session middleware is missing. Write const MySQLStore = expressMySQLSession(session), with session of coatcheck/express or express-session, and then new MySQLStore(options).',
     )
   }
-  class MySQLStore extends (session.Store as StoreClass) {
-    static promiseAllSeries(factories: readonly (() => unknown)[]): Promise<unknown> {
-      return factories.reduce<Promise<unknown>>((before, next) => before.then(next), Promise.resolve())
-    }
-
-    declare readonly defaultOptions: typeof defaultOptions
-    declare state: string
-    declare options: ResolvedOptions
-    readonly connection: MySQLConnection
-    readonly #native: NativeStore
-    readonly #bridge: StoreBridge
-    readonly #ready: Promise<void>
-    #interval: NodeJS.Timeout | undefined
-
-    constructor(options?: MySQLStoreOptions, connection?: MySQLConnection) {
-      super()
-      this.state = 'INITIALIZING'
-      this.options = resolveOptions(options, connection !== undefined)
-      this.validateOptions(this.options)
-      this.connection = connection ?? this.createPool(this.options)
-      const { schema, createDatabaseTable, expiration, disableTouch } = this.options
-      const store = new CoatcheckStore(this.connection, {
-        layout: 'express-mysql-session',
-        table: schema.tableName,
-        columns: schema.columnNames,
-        createTable: createDatabaseTable === true,
-      })
-      this.#native = { store, idle: expiration, touches: disableTouch !== true }
-      this.#bridge = new StoreBridge(store, expiration)
-      this.#ready = this.#start()
-      // Whoever wants to know asks onReady(); a database that is down at the start must not end the process.
-      this.#ready.catch(() => undefined)
-    }
-
-    /** Not where the app has put methods in place of these, such as ones that measure: those want to be called. */
-    get [nativeStore](): NativeStore | undefined {
-      const replaced = (['get', 'set', 'touch', 'destroy'] as const).some(
-        (name) => Reflect.get(this, name) !== own[name].value,
-      )
-      return replaced ? undefined : this.#native
-    }
-
-    onReady(): Promise<void> {
-      return this.#ready
-    }
-
-    get(id: string, callback?: Callback<object | null>): Promise<object | null> {
-      return answer(
-        this.#bridge.get(id).then((data) => data ?? null),
-        callback,
-      )
-    }
-
-    set(id: string, data: object, callback?: Callback): Promise<void> {
-      return answer(this.#bridge.set(id, data as StoredSession), callback)
-    }
-
-    touch(id: string, data: object, callback?: Callback): Promise<void> {
-      const touched = this.options.disableTouch
-        ? Promise.resolve()
-        : this.#bridge.touch(id, data as StoredSession)
-      return answer(touched, callback)
-    }
-
-    destroy(id: string, callback?: Callback): Promise<void> {
-      return answer(this.#bridge.destroy(id), callback)
-    }
-
-    all(callback?: Callback<Record<string, object>>): Promise<Record<string, object>> {
-      return answer(this.#bridge.all() as Promise<Record<string, object>>, callback)
-    }
-
-    length(callback?: Callback<number>): Promise<number> {
-      const { tableName, columnNames } = this.options.schema
-      const counted = this.#ask(
-        'counting sessions',
-        'SELECT COUNT(*) AS live FROM ?? WHERE ?? > UNIX_TIMESTAMP()',
-        [tableName, columnNames.expires],
-      )
-      return answer(
-        counted.then(([rows]) => (rows as { live: number }[])[0]!.live),
-        callback,
-      )
-    }
-
-    clear(callback?: Callback): Promise<void> {
-      const cleared = this.#ask('removing all sessions', 'DELETE FROM ??', [this.options.schema.tableName])
-      return answer(
-        cleared.then(() => undefined),
-        callback,
-      )
-    }
-
-    close(callback?: Callback): Promise<void> {
-      return answer(this.#close(), callback)
-    }
-
-    clearExpiredSessions(): Promise<void> {
-      return answer(this.#clearExpired())
-    }
-
-    setExpirationInterval(interval?: number): void {
-      this.clearExpirationInterval()
-      this.#interval = setInterval(
-        () => {
-          this.clearExpiredSessions().catch(warnOfClearing)
-        },
-        clearingInterval(interval || this.options.checkExpirationInterval),
-      )
-      this.#interval.unref()
-    }
-
-    clearExpirationInterval(): void {
-      clearInterval(this.#interval)
-      this.#interval = undefined
-    }
-
-    createDatabaseTable(): Promise<void> {
-      return answer(this.#createTable())
-    }
-
-    query(sql: string, parameters?: readonly unknown[]): Promise<[rows: unknown, fields: unknown]> {
-      const sent = new Promise<[unknown, unknown]>((resolve, reject) => {
-        const { connection } = this as unknown as {
-          connection: { query(sql: string, parameters: unknown, callback: unknown): unknown }
-        }
-        const result = connection.query(sql, parameters, (error: unknown, rows: unknown, fields: unknown) =>
-          error ? reject(error as Error) : resolve([rows, fields]),
-        )
-        // Those with promises never call back.
-        if (result instanceof Promise) result.then(resolve, reject)
-      })
-      return answer(sent)
-    }
-
-    /** As `query`, with errors of ours: those of the driver name the host and the user. */
-    #ask(doing: string, sql: string, parameters: readonly unknown[]) {
-      return asking(doing, () => this.query(sql, parameters))
-    }
-
-    createPool(options: MySQLStoreOptions): Pool {
-      const given = this.prepareOptionsForMySQL2(options)
-      const warn = (message: string): void => warnOnce('COATCHECK_UNKNOWN_OPTION', message)
-      return newPool(toleratedPoolOptions(given, warn)).promise()
-    }
-
-    prepareOptionsForMySQL2(options: MySQLStoreOptions): PoolOptions {
-      return driverOptions(options)
-    }
-
-    setOptions(options?: MySQLStoreOptions): void {
-      this.options = resolveOptions(options, Boolean(this.connection))
-      this.validateOptions(this.options)
-    }
-
-    validateOptions(options: MySQLStoreOptions): void {
-      validateOptions(options)
-    }
-
-    override createSession(request: object, data: object) {
-      const made = super.createSession(request, data)
-      this.#bridge.link(data, made)
-      return made
-    }
-
-    async #start(): Promise<void> {
-      // In a turn of its own, so that methods which an app puts in place of these are called.
-      await Promise.resolve()
-      if (this.options.createDatabaseTable) await asking('making the table', () => this.createDatabaseTable())
-      if (this.state !== 'INITIALIZING') return
-      this.state = 'INITIALIZED'
-      if (this.options.clearExpired) this.setExpirationInterval()
-    }
-
-    async #createTable(): Promise<void> {
-      const { tableName, columnNames } = this.options.schema
-      const { session_id, expires, data } = columnNames
-      try {
-        await this.query('SELECT 1 FROM ?? LIMIT 0', [tableName])
-      } catch {
-        const names = [tableName, session_id, expires, data, session_id]
-        await this.query(
-          'CREATE TABLE IF NOT EXISTS ?? (?? varchar(128) COLLATE utf8mb4_bin NOT NULL, ?? int(11) unsigned NOT NULL, ?? mediumtext COLLATE utf8mb4_bin, PRIMARY KEY (??)) ENGINE=InnoDB',
-          names,
-        )
-      }
-    }
-
-    async #clearExpired(): Promise<void> {
-      const batch = 1_000
-      while ((await this.#native.store.removeExpired(batch)) === batch);
-    }
-
-    async #close(): Promise<void> {
-      this.clearExpirationInterval()
-      if (this.state === 'CLOSED' || this.state === 'CLOSING') return
-      this.state = 'CLOSING'
-      try {
-        await this.#ready.catch(() => undefined)
-        await this.#bridge.close()
-        if (this.options.endConnectionOnClose) await end(this.connection)
-      } finally {
-        this.state = 'CLOSED'
-      }
-    }
+  // A plain function, because classes cannot be called.
+  function MySQLStore(this: StoreInside, options?: MySQLStoreOptions, connection?: MySQLConnection): void {
+    this.state = 'INITIALIZING'
+    this.connection = connection!
+    this.setOptions(options)
+    if (!connection) this.connection = this.createPool(this.options)
+    tables.set(this, new SessionTable(this as StoreInside & { connection: MySQLTarget }, () => start(this)))
   }
-  const own = Object.getOwnPropertyDescriptors(MySQLStore.prototype)
-  Object.assign(MySQLStore.prototype, { state: 'UNINITIALIZED', defaultOptions })
-  return MySQLStore as unknown as MySQLStoreConstructor
+  inherits(MySQLStore, Base as never)
+  const base = Base.prototype as Store
+  Object.assign(MySQLStore.prototype, { state: 'UNINITIALIZED', defaultOptions }, plainMethods, methods, {
+    createSession(this: StoreInside, request: object, data: object) {
+      const made = base.createSession.call(this, request, withoutKeepsake(data))
+      tableOf(this).link(data, made)
+      return made
+    },
+  })
+  Object.defineProperty(MySQLStore.prototype, nativeStore, { get: nativeOf })
+  return Object.assign(MySQLStore, { promiseAllSeries }) as unknown as MySQLStoreConstructor
 }
 
 /** Its types, by the names that @types/express-mysql-session gives them, and by ours. */
@@ -335,25 +173,147 @@ Object.assign(expressMySQLSession, { default: expressMySQLSession })
 
 export { expressMySQLSession }
 
-/** With a callback the promise always resolves. Without one, a failure nobody awaits must not end the process. */
-function answer<Value>(promise: Promise<Value>, callback?: Callback<Value>): Promise<Value> {
-  return settle(promise, callback) ?? promise.catch(() => undefined as Value)
+/** Those that take a callback. */
+const methods = withCallbacks({
+  get: (store, id) => tableOf(store).get(id),
+  set: (store, id, data) => tableOf(store).set(id, data),
+  touch: (store, id, data) => tableOf(store).touch(id, data),
+  destroy: (store, id) => tableOf(store).destroy(id),
+  all: (store) => tableOf(store).all(),
+  length: (store) => tableOf(store).length(),
+  clear: (store) => tableOf(store).clear(),
+  close,
+})
+
+const plainMethods: Partial<StoreInside> & ThisType<StoreInside> = {
+  onReady() {
+    return tableOf(this).ready
+  },
+  clearExpiredSessions() {
+    return heard(clearExpired(tableOf(this)))
+  },
+  setExpirationInterval(interval) {
+    this.clearExpirationInterval()
+    // What an app puts in its place may throw, and may return nothing.
+    const clear = async () => this.clearExpiredSessions()
+    const length = clearingInterval(interval || this.options.checkExpirationInterval)
+    this._expirationInterval = setInterval(() => void clear().catch(warnOfClearing), length).unref()
+  },
+  clearExpirationInterval() {
+    clearInterval(this._expirationInterval ?? undefined)
+    this._expirationInterval = null
+  },
+  createDatabaseTable() {
+    return heard(createTable(this))
+  },
+  query(sql, parameters) {
+    return heard(query(this.connection, sql, parameters))
+  },
+  createPool(options) {
+    const given = this.prepareOptionsForMySQL2(options)
+    const warn = (message: string): void => warnOnce('COATCHECK_UNKNOWN_OPTION', message)
+    return newPool(toleratedPoolOptions(given, warn)).promise()
+  },
+  prepareOptionsForMySQL2: driverOptions,
+  setOptions(options) {
+    this.options = resolveOptions(options, Boolean(this.connection))
+    this.validateOptions(this.options)
+  },
+  validateOptions,
 }
 
-async function asking<Answer>(doing: string, ask: () => Promise<Answer>): Promise<Answer> {
+/** Not where the app has put methods in place of these, such as ones that measure: those want to be called. */
+function nativeOf(this: StoreInside): NativeStore | undefined {
+  const replaced = (['get', 'set', 'touch', 'destroy'] as const).some((name) => this[name] !== methods[name])
+  return replaced ? undefined : tables.get(this)?.native
+}
+
+type Method = (store: StoreInside, ...given: unknown[]) => Promise<unknown>
+
+/** If the last argument is a function, it is called back, with the error also if it throws; the promise is of what it gives. */
+function withCallbacks(plain: Readonly<Record<string, Method>>): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(plain).map(([name, method]) => [
+      name,
+      function (this: StoreInside, ...given: unknown[]): Promise<unknown> {
+        const callback = typeof given.at(-1) === 'function' ? (given.pop() as Callback) : undefined
+        const done = Promise.resolve().then(() => method(this, ...given))
+        return callback ? done.then((value) => callback(null, value)).catch(callback) : heard(done)
+      },
+    ]),
+  )
+}
+
+/** A failure that nobody awaits must not end the process. */
+function heard<Value>(promise: Promise<Value>): Promise<Value> {
+  promise.catch(() => undefined)
+  return promise
+}
+
+async function start(store: StoreInside): Promise<void> {
+  if (store.options.createDatabaseTable) await asking('making the table', () => store.createDatabaseTable())
+  if (store.state !== 'INITIALIZING') return
+  store.state = 'INITIALIZED'
+  if (store.options.clearExpired) store.setExpirationInterval()
+}
+
+async function createTable(store: StoreInside): Promise<void> {
+  const { tableName, columnNames } = store.options.schema
+  const { session_id, expires, data } = columnNames
   try {
-    return await ask()
+    await store.query('SELECT 1 FROM ?? LIMIT 0', [tableName])
   } catch (error) {
-    throw mysqlFailure(doing, error)
+    if (!missesTable(error, [tableName.slice(tableName.lastIndexOf('.') + 1)])) throw error
+    await store.query(
+      'CREATE TABLE IF NOT EXISTS ?? (?? varchar(128) COLLATE utf8mb4_bin NOT NULL, ?? int(11) unsigned NOT NULL, ?? mediumtext COLLATE utf8mb4_bin, PRIMARY KEY (??)) ENGINE=InnoDB',
+      [tableName, session_id, expires, data, session_id],
+    )
   }
 }
 
-function end(connection: MySQLConnection): Promise<void> {
+async function clearExpired({ native }: SessionTable): Promise<void> {
+  const batch = 1_000
+  while ((await native.store.removeExpired(batch)) === batch);
+}
+
+/** Where the connection stays open, so does the store: only its timer ends. */
+async function close(store: StoreInside): Promise<void> {
+  store.clearExpirationInterval()
+  if (!store.options.endConnectionOnClose || store.state === 'CLOSED' || store.state === 'CLOSING') return
+  store.state = 'CLOSING'
+  try {
+    await tableOf(store).close()
+    await end(store.connection)
+  } finally {
+    store.state = 'CLOSED'
+  }
+}
+
+/** Drivers with promises never call back. */
+function query(
+  connection: unknown,
+  sql: string,
+  parameters: readonly unknown[] | undefined,
+): Promise<QueryResult> {
   return new Promise((resolve, reject) => {
-    const client = connection as unknown as { end(callback: (error?: unknown) => void): unknown }
-    const ended = client.end((error) => (error ? reject(error as Error) : resolve()))
+    const driver = connection as { query(sql: string, parameters: unknown, callback: unknown): unknown }
+    const result = driver.query(sql, parameters, (error: unknown, rows: unknown, fields: unknown) =>
+      error ? reject(error as Error) : resolve([rows, fields]),
+    )
+    if (result instanceof Promise) (result as Promise<QueryResult>).then(resolve, reject)
+  })
+}
+
+function end(connection: unknown): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const driver = connection as { end(callback: (error?: unknown) => void): unknown }
+    const ended = driver.end((error) => (error ? reject(error as Error) : resolve()))
     if (ended instanceof Promise) ended.then(() => resolve(), reject)
   })
+}
+
+function promiseAllSeries(factories: readonly (() => unknown)[]): Promise<unknown> {
+  return factories.reduce<Promise<unknown>>((before, next) => before.then(next), Promise.resolve())
 }
 
 function warnOfClearing(error: unknown): void {

@@ -55,6 +55,8 @@ export function unreadableForeign(key: SessionKey): ForeignRecord {
  */
 export function writeForeign(data: Uint8Array, keepsake?: Keepsake): object {
   const session = parsed(data) as Record<string, unknown>
+  // The keepsake of a session that an app has read and copied says nothing of this one, and is left out.
+  if (keepsakeIn(session)) delete session['coatcheck']
   if (Object.hasOwn(session, 'coatcheck')) {
     throw new SessionError(
       'ERR_SESSION_RESERVED_NAME',

@@ -53,10 +53,20 @@ export class StoreBridge {
 
   /** Reads a session. One that cannot be decoded is as good as none. */
   async get(sid: string): Promise<StoredSession | undefined> {
-    const record = await this.#find(this.#keyOf(sid))
+    const record = await this.find(sid)
     const data = record && this.#decode(record.data)
-    if (data) this.#known.set(data, { record, maxAge: maxAgeOf(data), turns: new Turns() })
+    if (data) this.remember(data, record)
     return data
+  }
+
+  /** The record of a session, for who decodes it otherwise. */
+  find(sid: string): Promise<SessionRecord | undefined> {
+    return this.#find(this.#keyOf(sid))
+  }
+
+  /** Says that `data` is what `record` holds. */
+  remember(data: StoredSession, record: SessionRecord): void {
+    this.#known.set(data, { record, maxAge: maxAgeOf(data), turns: new Turns() })
   }
 
   /** Says that `session` was made of `data`, which `get` gave. */
@@ -103,7 +113,7 @@ export class StoreBridge {
   /** All live sessions, by their ids; by their publicIds if the store does not know the ids. */
   async all(): Promise<Record<string, StoredSession>> {
     const sessions = Object.create(null) as Record<string, StoredSession>
-    for await (const records of this.#pages()) {
+    for await (const records of this.pages()) {
       for (const { key, publicId, data } of records) {
         const session = this.#decode(data)
         if (session) sessions[this.#tokensAreKeys ? key : publicId] = session
@@ -115,15 +125,26 @@ export class StoreBridge {
   /** How many sessions are live. They are counted one by one. */
   async length(): Promise<number> {
     let count = 0
-    for await (const records of this.#pages()) count += records.length
+    for await (const records of this.pages()) count += records.length
     return count
   }
 
   /** Removes all live sessions. */
   async clear(): Promise<void> {
-    for await (const records of this.#pages()) {
+    for await (const records of this.pages()) {
       await Promise.all(records.map(({ key }) => this.#write({ type: 'remove', key })))
     }
+  }
+
+  /** All live records, some at a time. */
+  async *pages(): AsyncGenerator<readonly SessionRecord[]> {
+    let after: string | undefined
+    do {
+      const query = { after, limit: 500 }
+      const page = await asking('listing sessions', () => this.#store.list(query))
+      yield page.items.filter((record) => !isNote(record))
+      after = page.next
+    } while (after !== undefined)
   }
 
   /** Closes the store, when all that was asked of it is answered. */
@@ -182,16 +203,6 @@ export class StoreBridge {
     mergeInto(session, mine, ownData(before), ownData(theirs))
   }
 
-  async *#pages(): AsyncGenerator<readonly SessionRecord[]> {
-    let after: string | undefined
-    do {
-      const query = { after, limit: 500 }
-      const page = await asking('listing sessions', () => this.#store.list(query))
-      yield page.items.filter((record) => !isNote(record))
-      after = page.next
-    } while (after !== undefined)
-  }
-
   #keyOf(sid: string): SessionKey {
     return this.#tokensAreKeys ? (sid as SessionKey) : keyOf(sid)
   }
@@ -222,7 +233,8 @@ export class StoreBridge {
   }
 
   #lifetime(session: StoredSession): Lifetime {
-    const { expires, originalMaxAge } = (session.cookie ?? {}) as Partial<Cookie>
+    const { expires, originalMaxAge } = (session.cookie ?? {}) as Partial<Cookie> & { expires?: unknown }
+    if (typeof expires === 'number') return lasting(expires - Date.now())
     if (typeof originalMaxAge === 'number' && Number.isFinite(originalMaxAge)) return lasting(originalMaxAge)
     const end = typeof expires === 'string' || expires instanceof Date ? new Date(expires).getTime() : NaN
     return lasting(Number.isNaN(end) ? this.#idle : end - Date.now())

@@ -1,6 +1,6 @@
 import session from 'coatcheck/express'
 import expressMySQLSession, { type MySQLStoreOptions } from 'coatcheck/express-mysql-session'
-import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { describe, expect, it, onTestFinished, test, vi } from 'vitest'
 
 const MySQLStore = expressMySQLSession(session)
 /** No server is asked: what is wrong shows as the store is made. */
@@ -55,6 +55,20 @@ describe('an option of express-mysql-session that mysql2 does not know', () => {
     ])
     expect(made({ acquireTimeout: 20_000 }).warnings).toEqual([])
   })
+})
+
+test('an option that earlier versions of express-mysql-session had is left out without a word', () => {
+  const retired = {
+    reconnect: true,
+    reconnectDelay: [500, 1_000],
+    maxReconnectAttempts: 25,
+    useConnectionPooling: true,
+    keepAlive: true,
+    keepAliveInterval: 30_000,
+    autoReconnect: true,
+    jsonData: true,
+  }
+  expect(made(retired).warnings).toEqual([])
 })
 
 describe('an option of express-mysql-session that is no number', () => {

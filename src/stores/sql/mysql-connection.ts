@@ -135,7 +135,10 @@ export class MySQLConnection {
 
 const known = new WeakMap<Connection, MySQLConnection>()
 
-/** Hands a prepared statement to the driver, for rows in the shape that is expected here. */
+/**
+ * Hands a statement to the driver, for rows in the shape that is expected here: a prepared one, where the driver has them. The package
+ * mysql writes the values into its text.
+ */
 export function execute(
   via: Connection,
   sql: string,
@@ -149,7 +152,9 @@ export function execute(
     namedPlaceholders: false,
     typeCast: typeCastFor(via),
   }
-  via.execute({ ...shape, sql, values: [...values] }, done)
+  const statement = { ...shape, sql, values: [...values] }
+  if ('execute' in via) via.execute(statement, done)
+  else (via as Connection).query(statement, done)
 }
 
 /**

@@ -90,6 +90,11 @@ export function assertFits(key: string): void {
   )
 }
 
+/** The very bytes that lie in the table for a record that came from there. */
+export function asStored(record: SessionRecord): Buffer {
+  return (record as ExpressRecord).stored
+}
+
 export function hasKeepsake(version: number): boolean {
   return version >= keepsakeBit
 }
@@ -113,14 +118,16 @@ export function storedText(data: Uint8Array, idle: number, keepsake: Keepsake | 
       'A table of express-mysql-session holds sessions as JSON objects. Leave out the codec, or store sessions in a table of their own.',
     )
   }
-  if (Object.hasOwn(session, 'coatcheck')) {
+  const named = Object.hasOwn(session, 'coatcheck')
+  // The keepsake of a row that an app has read and copied says nothing of this one, and is left out.
+  if (named && !keepsakeIn(session)) {
     throw new SessionError(
       'ERR_SESSION_RESERVED_NAME',
       'req.session.coatcheck is where the user and the name of a session are kept in a table of express-mysql-session. Give your data another name.',
     )
   }
   const cookie = isObject(session['cookie']) ? undefined : { cookie: cookieFor(idle) }
-  const asItIs = cookie === undefined && keepsake === undefined
+  const asItIs = cookie === undefined && keepsake === undefined && !named
   const text = asItIs
     ? Buffer.from(data.buffer, data.byteOffset, data.byteLength)
     : Buffer.from(

@@ -58,13 +58,13 @@ function endPool(pool: Pool): Promise<void> {
 
 /**
  * Both flavours of pool, of a part of a cluster, and of connection by what they can do, not by class: the app may have its own copy of the
- * driver. Those with promises are wrapped around one with callbacks.
+ * driver, or the package mysql, which has no prepared statements. Those with promises are wrapped around one with callbacks.
  */
 function driversOwn(target: object): Pool | Connection | undefined {
-  if (!('query' in target) || !('execute' in target)) return undefined
+  if (!('query' in target)) return undefined
   for (const inner of ['pool', 'connection', 'poolNamespace'] as const) {
     const wrapped = (target as Partial<Record<typeof inner, unknown>>)[inner]
-    if (typeof wrapped === 'object' && wrapped !== null && 'execute' in wrapped) return wrapped as Pool
+    if (typeof wrapped === 'object' && wrapped !== null && 'query' in wrapped) return wrapped as Pool
   }
   return target as Pool
 }

@@ -1,0 +1,199 @@
+import { keepsakeIn } from '../core/keepsake.js'
+import type { SessionRecord } from '../core/record.js'
+import { KeyedTurns } from '../core/turns.js'
+import type { NativeStore } from '../express-session/foreign-store.js'
+import { StoreBridge, type StoredSession } from '../express-session/store-bridge.js'
+import { MySQLStore, type MySQLTarget } from '../stores/mysql.js'
+import { mysqlFailure } from '../stores/sql/mysql-errors.js'
+import { asStored, assertFits } from '../stores/sql/mysql-express-record.js'
+import { expirySecond, type ResolvedOptions, usualLifetime } from './express-mysql-session-options.js'
+
+/** What the driver gives for a statement. */
+export type QueryResult = [rows: unknown, fields: unknown]
+
+/** The store as the app has it. Its `query` and `options` are looked up at each call, because apps replace them. */
+interface StoreInUse {
+  readonly connection: MySQLTarget
+  readonly options: ResolvedOptions
+  query(sql: string, parameters?: readonly unknown[]): Promise<QueryResult>
+}
+
+/** Text as its bytes, so that the character set of the app's connection has no say. */
+const text = 'CONVERT(? USING utf8mb4)'
+const statements = {
+  set: `INSERT INTO ?? (??, ??, ??) VALUES (?, ?, ${text}) ON DUPLICATE KEY UPDATE ?? = VALUES(??), ?? = VALUES(??)`,
+  touch: 'UPDATE ?? SET ?? = ? WHERE ?? = ?',
+  destroy: 'DELETE FROM ?? WHERE ?? = ?',
+  /** Until half a second after it, as the seconds there are rounded. */
+  length: 'SELECT COUNT(*) AS live FROM ?? WHERE ?? >= ROUND(UNIX_TIMESTAMP(NOW(3)))',
+  clear: 'DELETE FROM ??',
+}
+
+/**
+ * The table of a store of express-mysql-session's kind.
+ *
+ * What the app itself stores is stored as that package does: whatever it is, blindly, in one statement. The session of a request
+ * goes through the bridge: it is merged with what others stored, and does not bring back what has ended.
+ */
+export class SessionTable {
+  readonly native: NativeStore
+  readonly #store: StoreInUse
+  readonly #bridge: StoreBridge
+  /** By id, so that what is asked without awaiting it is done in the order asked. */
+  readonly #turns = new KeyedTurns()
+  /** Settled when the table is there, or could not be made. */
+  readonly ready: Promise<void>
+
+  /** @param start makes the table */
+  constructor(store: StoreInUse, start: () => Promise<void>) {
+    const { schema, createDatabaseTable, disableTouch } = store.options
+    const idle = usualLifetime(store.options)
+    const native = new MySQLStore(store.connection, {
+      layout: 'express-mysql-session',
+      table: schema.tableName,
+      columns: schema.columnNames,
+      createTable: createDatabaseTable === true,
+    })
+    this.native = { store: native, idle, touches: disableTouch !== true }
+    this.#store = store
+    this.#bridge = new StoreBridge(native, idle)
+    // In a turn of its own, so that methods which an app puts in place of the store's are called.
+    this.ready = Promise.resolve().then(start)
+    // Whoever wants to know asks onReady(); a database that is down at the start must not end the process.
+    this.ready.catch(() => undefined)
+  }
+
+  /** What lies there. One that is no JSON is as good as none. */
+  async get(id: unknown): Promise<unknown> {
+    const key = textOf(id)
+    const record = key === undefined ? undefined : await this.#bridge.find(key)
+    return (record && this.#dataOf(record)) ?? null
+  }
+
+  async set(id: unknown, data: unknown): Promise<QueryResult | undefined> {
+    const { options } = this.#store
+    const key = textOf(id)
+    if (key !== undefined && isOfRequest(data)) {
+      return this.#turns.take(key, () => this.#bridge.set(key, data)) as Promise<undefined>
+    }
+    if (key !== undefined) assertFits(key)
+    const { session_id, expires, data: column } = options.schema.columnNames
+    const second = expirySecond(data, usualLifetime(options))
+    const json = JSON.stringify(data) as string | undefined
+    const row = [key ?? null, second, json === undefined ? null : Buffer.from(json)]
+    const names = [expires, expires, column, column]
+    return this.#send('storing a session', statements.set, key, [
+      session_id,
+      expires,
+      column,
+      ...row,
+      ...names,
+    ])
+  }
+
+  async touch(id: unknown, data: unknown): Promise<QueryResult | undefined> {
+    const { options } = this.#store
+    if (options.disableTouch) return undefined
+    const key = textOf(id)
+    if (key !== undefined && isOfRequest(data)) {
+      return this.#turns.take(key, () => this.#bridge.touch(key, data)) as Promise<undefined>
+    }
+    const { expires, session_id } = options.schema.columnNames
+    const second = expirySecond(data, usualLifetime(options))
+    return this.#send('moving an expiry', statements.touch, key, [expires, second, session_id, key ?? null])
+  }
+
+  destroy(id: unknown): Promise<QueryResult> {
+    const key = textOf(id)
+    const { session_id } = this.#store.options.schema.columnNames
+    return this.#send('removing a session', statements.destroy, key, [session_id, key ?? null])
+  }
+
+  /** All that is live and can be read, by id. */
+  async all(): Promise<Record<string, unknown>> {
+    const sessions: [id: string, data: unknown][] = []
+    for await (const records of this.#bridge.pages()) {
+      for (const record of records) {
+        const data = this.#dataOf(record)
+        if (data !== undefined) sessions.push([record.key, data])
+      }
+    }
+    return Object.fromEntries(sessions)
+  }
+
+  async length(): Promise<number> {
+    const { expires } = this.#store.options.schema.columnNames
+    const [rows] = await this.#send('counting sessions', statements.length, undefined, [expires])
+    return Number((rows as { live: number }[])[0]!.live)
+  }
+
+  clear(): Promise<QueryResult> {
+    return this.#send('removing all sessions', statements.clear, undefined, [])
+  }
+
+  /** Says that `session` is that of a request, made of `data`, which `get` gave. */
+  link(data: object, session: object): void {
+    this.#bridge.link(data, session)
+  }
+
+  /** Lets go of the connection, once it has answered. */
+  async close(): Promise<void> {
+    await this.ready.catch(() => undefined)
+    await this.#bridge.close()
+  }
+
+  #dataOf(record: SessionRecord): unknown {
+    const stored = asStored(record)
+    if (stored.length === 0) return null
+    let data: unknown
+    try {
+      data = JSON.parse(stored.toString())
+    } catch {
+      return undefined
+    }
+    if (typeof data === 'object' && data !== null) this.#bridge.remember(data as StoredSession, record)
+    return data
+  }
+
+  /** @param key whose turn it is; `undefined`: nobody's */
+  async #send(
+    doing: string,
+    sql: string,
+    key: string | undefined,
+    parameters: readonly unknown[],
+  ): Promise<QueryResult> {
+    const { schema } = this.#store.options
+    const send = async (): Promise<QueryResult> => {
+      await this.ready.catch(() => undefined)
+      return asking(doing, () => this.#store.query(sql, [schema.tableName, ...parameters]))
+    }
+    return key === undefined ? send() : this.#turns.take(key, send)
+  }
+}
+
+/** With errors of ours: those of the driver name the host and the user. */
+export async function asking<Answer>(doing: string, ask: () => Promise<Answer>): Promise<Answer> {
+  try {
+    return await ask()
+  } catch (error) {
+    throw mysqlFailure(doing, error)
+  }
+}
+
+/** A session as it is for a request: what the store alone goes by is not shown there. */
+export function withoutKeepsake(data: object): object {
+  if (!keepsakeIn(data as Record<string, unknown>)) return data
+  const { coatcheck: _, ...rest } = data as { coatcheck?: unknown }
+  return rest
+}
+
+/** Whether it is `req.session`, of either package, or what `load` gave. */
+function isOfRequest(data: unknown): data is StoredSession {
+  if (typeof data !== 'object' || data === null) return false
+  return Object.getOwnPropertyDescriptor(data, 'req')?.enumerable === false
+}
+
+/** An id as the table has it; `undefined` for none. */
+function textOf(id: unknown): string | undefined {
+  return id === undefined || id === null ? undefined : `${id as string}`
+}
