@@ -155,14 +155,14 @@ class ResponseHold implements Answering, Hold {
     }
     this.#state = 'released'
     if (finished)
-      addCookie(this.#response, finished.setCookie, method === 'writeHead' ? parameters : undefined)
+      addCookie(this.#response, finished, method === 'writeHead' ? parameters : undefined)
     return this.#pass(method, parameters)
   }
 
   /** The cookie goes out before the commit, as with express-session. If the commit fails, the connection ends. */
   #sendHandshake(parameters: unknown[]): unknown {
     const changes = this.#exchange.expectedChanges
-    if (changes) addCookie(this.#response, changes.setCookie, parameters)
+    if (changes) addCookie(this.#response, changes, parameters)
     this.#handshakeSent = true
     return this.#pass('writeHead', parameters)
   }
@@ -195,7 +195,7 @@ class ResponseHold implements Answering, Hold {
     try {
       if (!isHandshake(this.#request, this.#response)) this.#response.statusCode = this.#statusCode
       const kept = this.#kept
-      if (changes && !this.#handshakeSent) addCookie(this.#response, changes.setCookie, kept?.head)
+      if (changes && !this.#handshakeSent) addCookie(this.#response, changes, kept?.head)
       let flowing = true
       kept?.passTo((method, parameters, isFirst) => {
         const late = method === 'end' && !isFirst

@@ -54,8 +54,10 @@ const members: Pick<Store, 'regenerate' | 'load' | 'createSession'> & ThisType<S
   createSession(request, data) {
     const cookie = cookieFrom((data as { cookie?: unknown }).cookie)
     const session = new Session(request, { ...data, cookie })
-    ;(request as { session?: unknown }).session = session
-    return session
+    const owner = request as { session?: Session }
+    owner.session = session
+    // A request in hand takes in what it is given.
+    return owner.session
   },
 }
 

@@ -35,6 +35,8 @@ export interface CookiePolicy {
   readonly domain?: string | undefined
   /** Whether every response sets the cookie again. */
   readonly rolling?: boolean
+  /** Whether the app's own Cache-Control stays beside the cookie, even one that lets shared caches keep it. */
+  readonly leavesCaching?: boolean
   /** Whether a cookie that the browser has is set again because of what was stored. */
   moves?(work: UnitOfWork): boolean
 }
@@ -56,6 +58,7 @@ export interface ExchangeRequest {
 /** What a finished exchange adds to the response. */
 export interface ResponseChanges {
   readonly setCookie: string
+  readonly leavesCaching?: boolean | undefined
 }
 
 /** A client that sends many validly signed cookies of our name makes us look up this many at most. */
@@ -163,7 +166,7 @@ export class Exchange {
     // Most responses: the browser has the cookie already, and it is to stay as it is.
     if (work.action === 'keep' && !this.#setsAgain()) return undefined
     const { outcome } = work
-    if (outcome.action === 'clear') return { setCookie: cookie.clear(this.#request.secure) }
+    if (outcome.action === 'clear') return this.#adding(cookie.clear(this.#request.secure))
     return outcome.token === undefined ? undefined : this.#setting(outcome.token)
   }
 
@@ -176,7 +179,11 @@ export class Exchange {
     }
     const setCookie = cookie.set(signer.sign(token), secure)
     this.#checkDomain()
-    return { setCookie }
+    return this.#adding(setCookie)
+  }
+
+  #adding(setCookie: string): ResponseChanges {
+    return { setCookie, leavesCaching: this.#context.cookie.leavesCaching }
   }
 
   #checkDomain(): void {
