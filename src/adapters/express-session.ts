@@ -164,6 +164,8 @@ function generateInto(resolved: ResolvedOptions): void {
     const hand = request[inHand]
     if (hand) {
       unset.delete(hand)
+      // A handler may have deleted it.
+      Object.defineProperty(request, 'session', properties.session)
       return hand.work.startNew()
     }
     request.sessionID = resolved.genid(request)
