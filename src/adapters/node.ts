@@ -154,8 +154,7 @@ class ResponseHold implements Answering, Hold {
       return this.#handshakeSent ? result : this.#keep(method, parameters)
     }
     this.#state = 'released'
-    if (finished)
-      addCookie(this.#response, finished, method === 'writeHead' ? parameters : undefined)
+    if (finished) addCookie(this.#response, finished, method === 'writeHead' ? parameters : undefined)
     return this.#pass(method, parameters)
   }
 

@@ -56,7 +56,7 @@ export function addCookie(
 }
 
 /** Whether shared caches must not keep an answer, or not its cookie. */
-function keepsOutShared(caching: string): boolean {
+export function keepsOutShared(caching: string): boolean {
   return /(^|,)\s*(no-store|private)\s*(,|$)|\b(private|no-cache)\s*=\s*"[^"]*\bset-cookie\b/i.test(caching)
 }
 

@@ -79,13 +79,16 @@ export class RequestForm implements SessionForm, CookiePolicy {
   differs(session: CoreSession, encoded: Uint8Array, record: SessionRecord): boolean {
     this.#original ??= record
     const differing = this.#differing(session, encoded, record)
-    const modified =
-      record === this.#original ? differing : this.#differing(session, encoded, this.#original)
+    const modified = record === this.#original ? differing : this.#differing(session, encoded, this.#original)
     this.#modified = modified === 'data'
     return differing !== undefined
   }
 
-  #differing(session: CoreSession, encoded: Uint8Array, record: SessionRecord): 'data' | 'maxAge' | undefined {
+  #differing(
+    session: CoreSession,
+    encoded: Uint8Array,
+    record: SessionRecord,
+  ): 'data' | 'maxAge' | undefined {
     // As nearly all requests leave it. Only where the bytes differ must the texts be read: others may write the same otherwise.
     if (sameButForCookie(encoded, record.data)) return undefined
     if (this.#baseline?.record !== record) this.#baseline = baselineOf(record)
@@ -136,7 +139,7 @@ export class RequestForm implements SessionForm, CookiePolicy {
   }
 
   settable(secure: boolean): boolean {
-    return secure || this.#session?.cookie.secure !== true
+    return secure || !this.#session?.cookie.secure
   }
 
   get domain(): string | undefined {

@@ -23,7 +23,8 @@ const change = ({ session }: SideRequest, views: number | undefined = 7) => (ses
 const assign = (request: SideRequest, value: unknown) => ((request as object as Bag)['session'] = value)
 const assignId = (request: SideRequest, value: unknown) => ((request as object as Bag)['sessionID'] = value)
 /** Whether there is a session, and its data. */
-const seen = ({ session }: SideRequest) => (session ? JSON.stringify({ ...session, cookie: undefined }) : String(session))
+const seen = ({ session }: SideRequest) =>
+  session ? JSON.stringify({ ...session, cookie: undefined }) : String(session)
 const other = (): StoredSession => ({ cookie: { originalMaxAge: null, expires: null }, user: 'bob' })
 const switchTo = (request: SideRequest, session = other()) => {
   request.sessionID = 'another id'
@@ -206,7 +207,10 @@ const same: Record<string, Act> = {
     change(request, 9)
   },
   'switches to another that has a maxAge': (request) => {
-    const session = { ...other(), cookie: { originalMaxAge: month, expires: new Date(Date.now() + month).toJSON() } }
+    const session = {
+      ...other(),
+      cookie: { originalMaxAge: month, expires: new Date(Date.now() + month).toJSON() },
+    }
     switchTo(request, session)
   },
   'switches by createSession alone': (request) => {
@@ -267,14 +271,14 @@ const differing: Record<string, { act: Act; reason: Reason; ours: Difference }> 
     'destroys it twice': async (request) => {
       const { session } = request
       const answers = (await destroy(request)) + (await told((done) => session.destroy(done)))
-      return answers + String(request.session)
+      return answers + typeof request.session
     },
     'destroys it twice at once': async ({ session }) =>
       (await Promise.all([1, 2].map(() => told((done) => session.destroy(done))))).join(''),
     'regenerates it and destroys the one before': async (request) => {
       const { session } = request
       const answers = (await regenerate(request)) + (await told((done) => session.destroy(done)))
-      return answers + String(request.session)
+      return answers + typeof request.session
     },
   }),
   ...endings(
@@ -319,7 +323,8 @@ interface Shown {
 }
 
 function endings(acts: Record<string, Act>, ends: (begun: Case) => boolean = () => true): typeof differing {
-  const ours: Difference = (theirs, begun) => (begun.exists && ends(begun) ? withCookie(theirs, cleared) : theirs)
+  const ours: Difference = (theirs, begun) =>
+    begun.exists && ends(begun) ? withCookie(theirs, cleared) : theirs
   const entries = Object.entries(acts).map(([name, act]) => [
     name,
     { act, reason: 'destroy clears the cookie', ours } as const,
@@ -353,9 +358,18 @@ const settings = grid({
   cookie: [undefined, { maxAge: 60_000 }, { expires: false }],
 })
 for (const { reason } of Object.values(differing)) assertTold(reason)
-const acts = { ...same, ...Object.fromEntries(Object.entries(differing).map(([name, { act }]) => [name, act])) }
+const acts = {
+  ...same,
+  ...Object.fromEntries(Object.entries(differing).map(([name, { act }]) => [name, act])),
+}
 /** The option `unset` is for these alone. */
-const unsetting = ['deletes it', 'unsets it', 'assigns undefined to it', 'changes and unsets it', 'assigns false to it']
+const unsetting = [
+  'deletes it',
+  'unsets it',
+  'assigns undefined to it',
+  'changes and unsets it',
+  'assigns false to it',
+]
 const actsUnder = ({ unset }: SessionOptions) => (unset === 'destroy' ? unsetting : Object.keys(acts))
 const comparedCases = 2 * settings.reduce((count, options) => count + actsUnder(options).length, 0)
 
@@ -377,7 +391,9 @@ class App {
     served.errors.length = 0
     const answers: Answer[] = []
     for (const path of [...(exists ? ['/sign-in'] : []), '/act', '/look']) {
-      answers.push(await served.get(path, { cookie: jarOf(answers), headers: { act: encodeURIComponent(act) } }))
+      answers.push(
+        await served.get(path, { cookie: jarOf(answers), headers: { act: encodeURIComponent(act) } }),
+      )
     }
     const shown = {
       answers: answers.map(({ status, body, cookies, headers }) => ({ status, body, cookies, headers })),
@@ -419,7 +435,9 @@ function jarOf(answers: readonly Answer[]): string {
 /** With the ids named in the order in which they show, and without the undefined and null that JSON tells apart. */
 function inOrder(shown: Shown): Shown {
   const names = new Map<string, string>()
-  const text = JSON.stringify(shown, (name, value: unknown) => (name === 'expires' || name === 'originalMaxAge' ? (value ?? undefined) : value))
+  const text = JSON.stringify(shown, (name, value: unknown) =>
+    name === 'expires' || name === 'originalMaxAge' ? (value ?? undefined) : value,
+  )
   const named = text.replaceAll(/#\d+/g, (id) => {
     if (!names.has(id)) names.set(id, `#${names.size + 1}`)
     return names.get(id)!

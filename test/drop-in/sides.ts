@@ -34,6 +34,8 @@ export type Reason =
   | 'wrong options throw at start-up'
   | 'errors carry a status'
   | 'reload fills the same object'
+  | 'what is stored has its cookie'
+  | 'an id alone switches nothing'
 
 export const secret = 'a secret that only these tests use'
 
