@@ -100,12 +100,14 @@ const properties: Record<'session' | 'sessionID', PropertyDescriptor & ThisType<
   sessionID: {
     get() {
       const hand = this[inHand]!
-      return chosenId.has(hand) ? chosenId.get(hand) : hand.work.id
+      const choice = choiceOf(hand)
+      return choice ? choice.id : hand.work.id
     },
     set(value: unknown) {
       const hand = this[inHand]!
-      if (value === hand.work.id) chosenId.delete(hand)
-      else chosenId.set(hand, value)
+      const { id } = hand.work
+      if (value === id) choices.delete(hand)
+      else choices.set(hand, { id: value, inPlaceOf: id })
     },
     configurable: true,
     enumerable: false,
@@ -114,19 +116,23 @@ const properties: Record<'session' | 'sessionID', PropertyDescriptor & ThisType<
 
 /** What a handler assigned to `req.session` that is no session, such as `null`. */
 const unset = new WeakMap<RequestInHand, unknown>()
-/** What a handler assigned to `req.sessionID`. The session goes on under it once `req.session` is assigned, too. */
-const chosenId = new WeakMap<RequestInHand, unknown>()
+/** What a handler assigned to `req.sessionID`, in place of the id that the session has. */
+const choices = new WeakMap<RequestInHand, { readonly id: unknown; readonly inPlaceOf: string }>()
+
+/** That choice, as long as the session goes by the id that it had then. */
+function choiceOf(hand: RequestInHand): { readonly id: unknown } | undefined {
+  const choice = choices.get(hand)
+  return choice?.inPlaceOf === hand.work.id ? choice : undefined
+}
 
 function assign(hand: RequestInHand, value: unknown): void {
   const { session, work } = hand
   if (typeof value !== 'object' || value === null) return void unset.set(hand, value)
   unset.delete(hand)
   if (value === session) return
-  const id = chosenId.get(hand)
-  if (typeof id === 'string') {
-    chosenId.delete(hand)
-    work.startNew(id)
-  } else if (!session) work.startNew()
+  const id = choiceOf(hand)?.id
+  if (typeof id === 'string') work.startNew(id)
+  else if (!session) work.startNew()
   // Its JSON: a session object of others has a cookie of its own, and methods.
   work.replaceData(JSON.parse(JSON.stringify(value)) as Record<string, unknown>)
 }
@@ -149,8 +155,9 @@ function isNothing(value: unknown): boolean {
 
 /** Without an id that is text, express-session stores nothing of the session and sets no cookie. */
 function hasStorableId(hand: RequestInHand): boolean {
-  if (!chosenId.has(hand)) return true
-  if (typeof chosenId.get(hand) !== 'string') return false
+  const choice = choiceOf(hand)
+  if (!choice) return true
+  if (typeof choice.id !== 'string') return false
   warnOnce(
     'COATCHECK_SESSION_ID',
     'req.sessionID was assigned without req.session, so the session keeps the id that it had. To go on with another session: req.sessionID = id; req.session = req.sessionStore.createSession(req, data).',

@@ -191,6 +191,11 @@ const same: Record<string, Act> = {
     change(request)
     return `${request.sessionID}: ${seen(request)}`
   },
+  'makes its id a number and generates another': (request) => {
+    assignId(request, 42)
+    request.sessionStore.generate(request)
+    return typeof request.sessionID + String(change(request))
+  },
   'makes its id a number and text again': (request) => {
     const id = request.sessionID
     assignId(request, 42)

@@ -389,6 +389,34 @@ describe('another session for the request', () => {
   )
 })
 
+for (const method of ['destroy', 'regenerate'] as const) {
+  sideBySide(
+    `saving a session after its ${method}()`,
+    async (side) => {
+      const store = side.store()
+      const app = await side.serve(
+        { store },
+        routes({
+          '/': count,
+          '/end': async (request, response) => {
+            const { session } = request
+            await new Promise<void>((resolve) => void session[method](() => resolve()))
+            session.save((error) => response.end(String((error as { code?: string } | null)?.code)))
+          },
+        }),
+      )
+      const first = await app.get('/')
+      const { body } = await app.get('/end', { cookie: first })
+      return [body, 'views' in ((store.readable()['#1'] as object | undefined) ?? {})]
+    },
+    {
+      theirs: ['undefined', true],
+      ours: ['ERR_SESSION_REPLACED', false],
+      reason: 'ended sessions never come back',
+    },
+  )
+}
+
 test('a genid that gives an id which is taken is asked again, on a store of coatcheck’s', async () => {
   const side = new Side('coatcheck/express')
   const ids = ['first', 'first', 'second']
