@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process'
 import { constants } from 'node:fs'
 import { access } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { promisify } from 'node:util'
 
@@ -33,7 +34,8 @@ async function isExecutable(path: string): Promise<boolean> {
 let listsUpdated: Promise<unknown> | undefined
 
 /**
- * Installs Debian packages, where that needs no password and no question.
+ * Installs Debian packages, where that needs no password and no question. Test files run in processes of their own, and several may want to
+ * install something at the same time: they take turns.
  * @returns whether they are installed now
  */
 export async function installDebianPackages(...packages: readonly string[]): Promise<boolean> {
@@ -42,10 +44,17 @@ export async function installDebianPackages(...packages: readonly string[]): Pro
   say(`Installing ${packages.join(' and ')} with apt-get, for the tests …`)
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
   const options = { env, maxBuffer: 64 * 1024 * 1024 }
+  // apt-get waits for another's lock on dpkg if told to, but not for one on its lists. `flock` of util-linux is on every Debian.
+  const inTurn = (...args: string[]) =>
+    run(
+      'flock',
+      [join(tmpdir(), 'coatcheck-apt.lock'), apt, '--option=DPkg::Lock::Timeout=600', ...args],
+      options,
+    )
   try {
-    listsUpdated ??= run(apt, ['update', '--quiet'], options)
+    listsUpdated ??= inTurn('update', '--quiet')
     await listsUpdated
-    await run(apt, ['install', '--yes', '--quiet', '--no-install-recommends', ...packages], options)
+    await inTurn('install', '--yes', '--quiet', '--no-install-recommends', ...packages)
     return true
   } catch (error) {
     say(`That did not work: ${lastLine(error)}`)
