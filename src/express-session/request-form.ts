@@ -27,7 +27,7 @@ interface StoredCookie {
 /** express-session's ways for one request: its session's form, and its cookie. */
 export class RequestForm implements SessionForm, CookiePolicy {
   readonly rolling: boolean
-  readonly leavesCaching = true
+  readonly lenient = true
   readonly #options: ResolvedOptions
   readonly #request: object
   readonly #secure: boolean

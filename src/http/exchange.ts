@@ -35,8 +35,8 @@ export interface CookiePolicy {
   readonly domain?: string | undefined
   /** Whether every response sets the cookie again. */
   readonly rolling?: boolean
-  /** Whether the app's own Cache-Control stays beside the cookie, even one that lets shared caches keep it. */
-  readonly leavesCaching?: boolean
+  /** Whether older apps are only warned: of a Cache-Control that lets shared caches keep the cookie, and of a session that begins too late for it. */
+  readonly lenient?: boolean
   /** Whether a cookie that the browser has is set again because of what was stored. */
   moves?(work: UnitOfWork): boolean
 }
@@ -58,6 +58,7 @@ export interface ExchangeRequest {
 /** What a finished exchange adds to the response. */
 export interface ResponseChanges {
   readonly setCookie: string
+  /** Whether the app's own Cache-Control stays, even one that lets shared caches keep the cookie. */
   readonly leavesCaching?: boolean | undefined
 }
 
@@ -137,10 +138,12 @@ export class Exchange {
 
   /**
    * Stores what a handler changed after the headers went; `undefined` if nothing did.
-   * @throws (by the promise) as `finish`, and ERR_SESSION_HEADERS_SENT if a cookie would have to be set for it
+   * @throws (by the promise) as `finish`, and ERR_SESSION_HEADERS_SENT if a cookie would have to be set for it; where the policy is lenient,
+   *   that is a warning
    */
   finishLate(): Promise<void> | undefined {
-    return this.#commit()
+    const late = this.#commit()
+    return this.#context.cookie.lenient ? late?.catch(warnLate) : late
   }
 
   #commit(): Promise<void> | undefined {
@@ -183,7 +186,7 @@ export class Exchange {
   }
 
   #adding(setCookie: string): ResponseChanges {
-    return { setCookie, leavesCaching: this.#context.cookie.leavesCaching }
+    return { setCookie, leavesCaching: this.#context.cookie.lenient }
   }
 
   #checkDomain(): void {
@@ -225,5 +228,17 @@ function warnInsecure(): void {
   process.emitWarning(
     'No session cookie was set: cookie.secure is true, and the request did not come by HTTPS as far as this server knows. Behind a proxy, tell Express with app.set("trust proxy", 1), or pass { proxy: true }.',
     { code: 'COATCHECK_INSECURE_REQUEST' },
+  )
+}
+
+let warnedLate = false
+
+function warnLate(error: unknown): void {
+  if (!(error instanceof SessionError) || error.code !== 'ERR_SESSION_HEADERS_SENT') throw error
+  if (warnedLate) return
+  warnedLate = true
+  process.emitWarning(
+    "A session was begun or got a new id after the response's first byte, so its cookie could not be set, and nothing was stored. Change req.session before the first write.",
+    { code: 'COATCHECK_LATE_SESSION' },
   )
 }

@@ -389,6 +389,31 @@ describe('another session for the request', () => {
   )
 })
 
+sideBySide(
+  'a new session that is changed after the first byte fails no response',
+  async (side) => {
+    const warn = vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
+    onTestFinished(() => warn.mockRestore())
+    const store = side.store()
+    const app = await side.serve({ store }, (request, response) => {
+      response.write('a long ')
+      change(request)
+      response.end('page')
+    })
+    const answers = [await app.get('/'), await app.get('/')]
+    return [
+      answers.map(({ status, body, complete, cookies }) => [status, body, complete, cookies]),
+      store.rows.size,
+      warn.mock.calls.map(([, options]) => (options as { code: string }).code),
+    ]
+  },
+  {
+    theirs: [Array(2).fill([200, 'a long page', true, []]), 2, []],
+    ours: [Array(2).fill([200, 'a long page', true, []]), 0, ['COATCHECK_LATE_SESSION']],
+    reason: 'what is stored has its cookie',
+  },
+)
+
 for (const method of ['destroy', 'regenerate'] as const) {
   sideBySide(
     `saving a session after its ${method}()`,
