@@ -328,6 +328,8 @@ class ResponseHold implements Answering, Hold {
 
   /** After the first byte: what the handler changed since then is stored before the response ends. */
   #endLate(parameters: unknown[]): unknown {
+    // Node takes a second `end` with text for an error, which ends the process. Under express-session it does nothing.
+    if (this.#response.writableEnded) return this.#drop('end', parameters)
     const late = this.#settled || this.#standsRefused ? undefined : this.#exchange.finishLate()
     this.#settled = true
     if (!late) return this.#pass('end', parameters)
