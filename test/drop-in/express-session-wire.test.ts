@@ -449,3 +449,10 @@ test('a genid that gives an id which is taken is asked again, on a store of coat
   const [first, second] = [await app.get('/'), await app.get('/')]
   expect([second.status, (await app.get('/', { cookie: first })).body]).toEqual([200, 'views: 2'])
 })
+
+test('a genid that always gives an id which is taken fails the request, on a store of coatcheck’s', async () => {
+  const side = new Side('coatcheck/express')
+  const app = await side.serve({ store: new MemoryStore(), genid: () => 'the same' }, count)
+  const [first, second] = [await app.get('/'), await app.get('/')]
+  expect([first.status, second.status]).toEqual([200, 503])
+})
