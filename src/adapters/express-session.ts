@@ -1,12 +1,12 @@
 import type { IncomingMessage } from 'node:http'
 import type { SessionEngine } from '../core/engine.js'
-import { SessionError } from '../core/errors.js'
 import type { Signer } from '../core/token.js'
 import { Cookie, type CookieAttributes } from '../express-session/cookie.js'
 import { type ResolvedOptions, resolveOptions, type SessionOptions } from '../express-session/options.js'
 import { RequestForm } from '../express-session/request-form.js'
 import { missingSecret } from '../express-session/secrets.js'
 import { Session } from '../express-session/session.js'
+import { warnOnce } from '../express-session/warn-once.js'
 import { pathMatches } from '../http/cookie.js'
 import type { ExchangeContext } from '../http/exchange.js'
 import {
@@ -44,7 +44,7 @@ export function expressSession(options: SessionOptions): SessionMiddleware {
     // One that has a session keeps it, and it need not be opened to see that.
     const hasSession = request[inHand] !== undefined || Boolean(request.session)
     if (resolved.skips(request) || hasSession || !resolved.connected()) return next()
-    if (!isWithin(resolved.cookieFor(request).path ?? '/', request)) return next()
+    if (!isWithin(resolved.cookieFor(request).path || '/', request)) return next()
     const signer = resolved.signerFor(request)
     if (!signer) return next(missingSecret())
     request.sessionStore = resolved.store
@@ -83,7 +83,7 @@ const properties: Record<'session' | 'sessionID', PropertyDescriptor & ThisType<
   session: {
     get() {
       const hand = this[inHand]!
-      return unset.has(hand) ? null : hand.session
+      return unset.has(hand) ? unset.get(hand) : hand.session
     },
     set(value: unknown) {
       assign(this[inHand]!, value)
@@ -95,27 +95,40 @@ const properties: Record<'session' | 'sessionID', PropertyDescriptor & ThisType<
   },
   sessionID: {
     get() {
-      return this[inHand]!.work.id
+      const hand = this[inHand]!
+      const choice = choiceOf(hand)
+      return choice ? choice.id : hand.work.id
     },
     set(value: unknown) {
-      // Without an id that is text, express-session stores nothing of the session and sets no cookie.
-      if (typeof value !== 'string') this[inHand]!.work.leave()
-      else if (value !== this[inHand]!.work.id) throw fixedId()
+      const hand = this[inHand]!
+      const { id } = hand.work
+      if (value === id) choices.delete(hand)
+      else choices.set(hand, { id: value, inPlaceOf: id })
     },
     configurable: true,
     enumerable: false,
   },
 }
 
-/** Those whose handler assigned nothing to `req.session`. */
-const unset = new WeakSet<RequestInHand>()
+/** What a handler assigned to `req.session` that is no session, such as `null`. */
+const unset = new WeakMap<RequestInHand, unknown>()
+/** What a handler assigned to `req.sessionID`, in place of the id that the session has. */
+const choices = new WeakMap<RequestInHand, { readonly id: unknown; readonly inPlaceOf: string }>()
+
+/** That choice, as long as the session goes by the id that it had then. */
+function choiceOf(hand: RequestInHand): { readonly id: unknown } | undefined {
+  const choice = choices.get(hand)
+  return choice?.inPlaceOf === hand.work.id ? choice : undefined
+}
 
 function assign(hand: RequestInHand, value: unknown): void {
   const { session, work } = hand
-  if (typeof value !== 'object' || value === null) return void unset.add(hand)
+  if (typeof value !== 'object' || value === null) return void unset.set(hand, value)
   unset.delete(hand)
   if (value === session) return
-  if (!session) work.startNew()
+  const id = choiceOf(hand)?.id
+  if (typeof id === 'string') work.startNew(id)
+  else if (!session) work.startNew()
   // Its JSON: a session object of others has a cookie of its own, and methods.
   work.replaceData(JSON.parse(JSON.stringify(value)) as Record<string, unknown>)
 }
@@ -126,9 +139,26 @@ function settle(request: OldRequest, form: RequestForm, unsetDestroys: boolean):
   // Deleted, and perhaps set anew.
   const property = Object.getOwnPropertyDescriptor(request, 'session')
   if (!property?.get) assign(hand, property?.value)
-  if (!unset.has(hand)) form.moveCookie(hand.work)
-  else if (unsetDestroys) hand.work.end()
-  else hand.work.leave()
+  const isUnset = unset.has(hand)
+  if (isUnset && unsetDestroys && isNothing(unset.get(hand))) hand.work.end()
+  else if (isUnset || !hasStorableId(hand)) hand.work.leave()
+  else form.moveCookie(hand.work)
+}
+
+function isNothing(value: unknown): boolean {
+  return value === undefined || value === null
+}
+
+/** Without an id that is text, express-session stores nothing of the session and sets no cookie. */
+function hasStorableId(hand: RequestInHand): boolean {
+  const choice = choiceOf(hand)
+  if (!choice) return true
+  if (typeof choice.id !== 'string') return false
+  warnOnce(
+    'COATCHECK_SESSION_ID',
+    'req.sessionID was assigned without req.session, so the session keeps the id that it had. To go on with another session: req.sessionID = id; req.session = req.sessionStore.createSession(req, data).',
+  )
+  return true
 }
 
 /** Lets `req.sessionStore.regenerate(req, …)`, and whoever calls `generate` as it does, begin a new session. */
@@ -137,6 +167,8 @@ function generateInto(resolved: ResolvedOptions): void {
     const hand = request[inHand]
     if (hand) {
       unset.delete(hand)
+      // A handler may have deleted it.
+      Object.defineProperty(request, 'session', properties.session)
       return hand.work.startNew()
     }
     request.sessionID = resolved.genid(request)
@@ -148,8 +180,14 @@ function generateInto(resolved: ResolvedOptions): void {
 
 /** Whether a request is for the path of a cookie, or for one below it. */
 function isWithin(path: string, request: OldRequest): boolean {
-  const url = request.originalUrl ?? request.url ?? '/'
-  return path === '/' ? url.startsWith('/') : pathMatches(path, url.split(/[?#]/, 1)[0]!)
+  const pathname = pathOf(request.originalUrl ?? request.url ?? '')
+  return path === '/' ? pathname.startsWith('/') : pathMatches(path, pathname)
+}
+
+/** The path in a request's target, which proxies send in absolute form (RFC 9112, section 3.2.2). Frameworks leave it empty for their root. */
+function pathOf(target: string): string {
+  const origin = target.startsWith('/') ? '' : (/^[a-z][a-z\d+.-]*:\/\/[^/?#]*/i.exec(target)?.[0] ?? '')
+  return target.slice(origin.length).split(/[?#]/, 1)[0] || '/'
 }
 
 /** Where cookie-parser took the cookie out of the header, or another middleware put one. */
@@ -159,11 +197,4 @@ function parsedCookies(request: OldRequest, name: string): { tokens: string[]; s
     tokens: texts(request.signedCookies?.[name]),
     signed: texts(request.cookies?.[name]),
   }
-}
-
-function fixedId(): SessionError {
-  return new SessionError(
-    'ERR_SESSION_RESERVED_NAME',
-    'req.sessionID cannot be chosen by a handler: the option genid makes the ids.',
-  )
 }

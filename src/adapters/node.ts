@@ -154,15 +154,14 @@ class ResponseHold implements Answering, Hold {
       return this.#handshakeSent ? result : this.#keep(method, parameters)
     }
     this.#state = 'released'
-    if (finished)
-      addCookie(this.#response, finished.setCookie, method === 'writeHead' ? parameters : undefined)
+    if (finished) addCookie(this.#response, finished, method === 'writeHead' ? parameters : undefined)
     return this.#pass(method, parameters)
   }
 
   /** The cookie goes out before the commit, as with express-session. If the commit fails, the connection ends. */
   #sendHandshake(parameters: unknown[]): unknown {
     const changes = this.#exchange.expectedChanges
-    if (changes) addCookie(this.#response, changes.setCookie, parameters)
+    if (changes) addCookie(this.#response, changes, parameters)
     this.#handshakeSent = true
     return this.#pass('writeHead', parameters)
   }
@@ -195,7 +194,7 @@ class ResponseHold implements Answering, Hold {
     try {
       if (!isHandshake(this.#request, this.#response)) this.#response.statusCode = this.#statusCode
       const kept = this.#kept
-      if (changes && !this.#handshakeSent) addCookie(this.#response, changes.setCookie, kept?.head)
+      if (changes && !this.#handshakeSent) addCookie(this.#response, changes, kept?.head)
       let flowing = true
       kept?.passTo((method, parameters, isFirst) => {
         const late = method === 'end' && !isFirst
@@ -329,6 +328,8 @@ class ResponseHold implements Answering, Hold {
 
   /** After the first byte: what the handler changed since then is stored before the response ends. */
   #endLate(parameters: unknown[]): unknown {
+    // Node takes a second `end` with text for an error, which ends the process. Under express-session it does nothing.
+    if (this.#response.writableEnded) return this.#drop('end', parameters)
     const late = this.#settled || this.#standsRefused ? undefined : this.#exchange.finishLate()
     this.#settled = true
     if (!late) return this.#pass('end', parameters)

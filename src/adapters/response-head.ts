@@ -1,4 +1,5 @@
 import type { OutgoingHttpHeader, OutgoingHttpHeaders, ServerResponse } from 'node:http'
+import type { ResponseChanges } from '../http/exchange.js'
 
 /** Headers that describe the answer that a failed commit takes back. */
 const contentHeaders = [
@@ -39,13 +40,35 @@ function takeHeaders(response: ServerResponse, head: unknown[]): void {
  *
  * @param head the parameters of writeHead, if that was called; its headers are taken out of it
  */
-export function addCookie(response: ServerResponse, setCookie: string, head: unknown[] | undefined): void {
+export function addCookie(
+  response: ServerResponse,
+  { setCookie, leavesCaching }: ResponseChanges,
+  head: unknown[] | undefined,
+): void {
   if (response.headersSent) return
   if (head) takeHeaders(response, head)
   appendHeader(response, 'Set-Cookie', setCookie)
-  const caching = String(response.getHeader?.('Cache-Control') ?? '')
   // A shared cache must not hand one person's cookie to another (RFC 9111, section 7.3).
-  if (!/\b(no-store|private)\b/i.test(caching)) response.setHeader?.('Cache-Control', 'no-store')
+  const caching = String(response.getHeader?.('Cache-Control') ?? '')
+  if (keepsOutShared(caching)) return
+  if (leavesCaching && caching !== '') warnShared(caching)
+  else response.setHeader?.('Cache-Control', 'no-store')
+}
+
+/** Whether shared caches must not keep an answer, or not its cookie. */
+export function keepsOutShared(caching: string): boolean {
+  return /(^|,)\s*(no-store|private)\s*(,|$)|\b(private|no-cache)\s*=\s*"[^"]*\bset-cookie\b/i.test(caching)
+}
+
+let warned = false
+
+function warnShared(caching: string): void {
+  if (warned) return
+  warned = true
+  process.emitWarning(
+    `An answer with a session cookie says "Cache-Control: ${caching}", which lets shared caches keep it and hand the cookie to others. Add "private", or leave the header out: then it is "no-store".`,
+    { code: 'COATCHECK_SHARED_CACHE' },
+  )
 }
 
 /** Adds values to a header. As express-session does it, because stand-ins for a response have no `appendHeader`. */

@@ -13,6 +13,7 @@ export class SessionTokens {
   readonly #form: Pick<SessionForm, 'createToken'>
   #stored: string | undefined
   #planned: string | undefined
+  #chosen = false
   #ended = false
 
   constructor(client: string | undefined, form: Pick<SessionForm, 'createToken'>) {
@@ -39,9 +40,21 @@ export class SessionTokens {
     return this.#planned !== undefined
   }
 
+  /** Whether the app has chosen the planned token, so that a session may be stored under it already. */
+  get chosen(): boolean {
+    return this.#chosen && this.planned
+  }
+
   /** Plans a new token for the next insert or rotation. */
   plan(): string {
+    this.#chosen = false
     return (this.#planned = this.#form.createToken())
+  }
+
+  /** Plans a token that the app has chosen. */
+  choose(token: string): void {
+    this.#chosen = true
+    this.#planned = token
   }
 
   unplan(): void {

@@ -226,8 +226,8 @@ export class Standing {
     if (this.tokens.planned) return 'rotate'
     // What was perhaps stored may be what the handler has undone since.
     if (this.userId !== this.record.userId || this.userDue || this.unanswered) return 'update'
-    if (this.#form.keepsUnchanged && !this.saved) return 'update'
     if (this.session && this.#form.differs(this.session, data, this.record)) return 'update'
+    if (this.#form.keepsUnchanged && !this.saved) return 'update'
     return this.touchDue ? 'touch' : undefined
   }
 

@@ -54,6 +54,7 @@ export class Storing {
   /** Finds out what became of writes without an answer, if there are any: before what goes on from them gets another token, or ends. */
   async settle(): Promise<void> {
     const { unanswered } = this.#standing
+    if (this.#standing.tokens.chosen) await this.#takeOver()
     if (unanswered && !(await this.#storedBefore(unanswered))) this.#standing.unanswered = undefined
   }
 
@@ -193,8 +194,9 @@ export class Storing {
   /** @returns whether there is something left to store: the session in hand holds it then */
   async #giveWay(hindrance: Hindrance): Promise<boolean> {
     if (hindrance === 'storedBefore') return true
-    if (hindrance === 'exists') this.#standing.tokens.plan()
-    else {
+    if (hindrance === 'exists') {
+      if (!this.#standing.tokens.chosen || !(await this.#takeOver())) this.#standing.tokens.plan()
+    } else {
       const whereabouts = await this.#takeInFresh()
       if (whereabouts === 'here') return true
       if (!this.#standing.signedIn) {
@@ -205,6 +207,16 @@ export class Storing {
       }
       this.#startAnew(whereabouts)
     }
+    return true
+  }
+
+  /** Finds the session whose token the app has chosen: what is in hand goes in the place of what that holds. */
+  async #takeOver(): Promise<boolean> {
+    const found = await this.#context.find(this.#context.keyOf(this.#standing.tokens.current))
+    if (!found) return false
+    this.#standing.record = this.#standing.owned(this.#context.open(found) ?? found)
+    this.#standing.userId = this.#standing.record.userId
+    this.#standing.tokens.store()
     return true
   }
 

@@ -200,9 +200,13 @@ export class UnitOfWork implements SessionWork {
     this.#standing.session = undefined
   }
 
-  /** Goes on with a new session, under a new token, and leaves the one before as it is stored. */
-  startNew(): void {
+  /**
+   * Goes on with a new session, under a new token, and leaves the one before as it is stored.
+   * @param token one that the app has chosen: what is stored under it is replaced
+   */
+  startNew(token?: string): void {
     this.#standing = this.#standing.successor()
+    if (token !== undefined) this.#standing.tokens.choose(token)
     this.#storingMade = undefined
     this.#standing.regenerated = true
     this.#standing.session = this.#form.open(this, {})

@@ -128,9 +128,13 @@ export function assignStored(cookie: Cookie, stored: object): Cookie {
   return cookie
 }
 
-/** Whether a cookie can live for so long. Anything else in a row would fail every response to its holder. */
+/** Whether a cookie can live for so long; `false` as `null`. Anything else in a row would fail every response to its holder. */
 export function isMaxAge(length: unknown): length is number | null {
-  return length === null || (typeof length === 'number' && isMoment(new Date(Date.now() + length)))
+  return (
+    length === null ||
+    length === false ||
+    (typeof length === 'number' && isMoment(new Date(Date.now() + length)))
+  )
 }
 
 export function isMoment(date: Date): boolean {

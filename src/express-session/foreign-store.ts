@@ -156,8 +156,8 @@ export class ForeignStore implements TokenKeyedStore {
     }
   }
 
+  /** Not read before, as under express-session: some such stores try for long, or fail, where there is nothing. */
   async #insert(write: InsertWrite): Promise<WriteResult> {
-    if (await this.#read(write.key)) return 'exists'
     const { userId, publicId } = write
     await this.#set(
       write.key,
@@ -184,7 +184,6 @@ export class ForeignStore implements TokenKeyedStore {
     const found = await this.#read(write.key)
     const conflict = conflictOf(found, write.version)
     if (conflict) return conflict
-    if (await this.#read(write.newKey)) return 'exists'
     const { publicId, createdAt } = found!
     const { userId } = write
     const authenticatedAt = write.signedIn ? Date.now() : found!.authenticatedAt

@@ -27,10 +27,13 @@ interface StoredCookie {
 /** express-session's ways for one request: its session's form, and its cookie. */
 export class RequestForm implements SessionForm, CookiePolicy {
   readonly rolling: boolean
+  readonly lenient = true
   readonly #options: ResolvedOptions
   readonly #request: object
   readonly #secure: boolean
-  #baseline: { readonly record: SessionRecord; readonly text: string; readonly maxAge: unknown } | undefined
+  #baseline: Baseline | undefined
+  /** The record that the request began from. */
+  #original: SessionRecord | undefined
   #modified = false
   #cookieMoved = false
   #session: Session | undefined
@@ -74,21 +77,25 @@ export class RequestForm implements SessionForm, CookiePolicy {
   }
 
   differs(session: CoreSession, encoded: Uint8Array, record: SessionRecord): boolean {
+    this.#original ??= record
+    const differing = this.#differing(session, encoded, record)
+    const modified = record === this.#original ? differing : this.#differing(session, encoded, this.#original)
+    this.#modified = modified === 'data'
+    return differing !== undefined
+  }
+
+  #differing(
+    session: CoreSession,
+    encoded: Uint8Array,
+    record: SessionRecord,
+  ): 'data' | 'maxAge' | undefined {
     // As nearly all requests leave it. Only where the bytes differ must the texts be read: others may write the same otherwise.
-    if (sameButForCookie(encoded, record.data)) return false
-    if (this.#baseline?.record !== record) {
-      const data = plainJson.decode(record.data)
-      const stored = data.cookie as StoredCookie | undefined
-      this.#baseline = {
-        record,
-        text: JSON.stringify({ ...data, cookie: undefined }),
-        maxAge: stored?.originalMaxAge,
-      }
-    }
+    if (sameButForCookie(encoded, record.data)) return undefined
+    if (this.#baseline?.record !== record) this.#baseline = baselineOf(record)
     const { text, maxAge } = this.#baseline
-    const modified = JSON.stringify(ownData(session as unknown as Data)) !== text
-    this.#modified ||= modified
-    return modified || (maxAge !== undefined && maxAge !== this.#session?.cookie.originalMaxAge)
+    if (JSON.stringify(ownData(session as unknown as Data)) !== text) return 'data'
+    const isMoved = maxAge !== undefined && maxAge !== this.#session?.cookie.originalMaxAge
+    return isMoved ? 'maxAge' : undefined
   }
 
   get userOf(): UserRule | undefined {
@@ -150,7 +157,8 @@ export class RequestForm implements SessionForm, CookiePolicy {
   }
 
   moves(): boolean {
-    return this.#modified && this.#session?.cookie.expires instanceof Date
+    // `false` counts, as there: so the browser drops the Expires of a session that was made longer.
+    return this.#modified && (this.#session?.cookie.expires ?? null) !== null
   }
 
   /** @param assigned attributes that go over those of the configuration */
@@ -180,6 +188,19 @@ export class RequestForm implements SessionForm, CookiePolicy {
     cookie.originalMaxAge = originalMaxAge
     return cookie
   }
+}
+
+/** What a record holds, to compare with. */
+interface Baseline {
+  readonly record: SessionRecord
+  readonly text: string
+  readonly maxAge: unknown
+}
+
+function baselineOf(record: SessionRecord): Baseline {
+  const data = plainJson.decode(record.data)
+  const stored = data.cookie as StoredCookie | undefined
+  return { record, text: JSON.stringify({ ...data, cookie: undefined }), maxAge: stored?.originalMaxAge }
 }
 
 function momentOf(expires: unknown): Date | boolean | null {

@@ -95,10 +95,10 @@ const methods: Record<string, (this: Session, ...parameters: never[]) => unknown
     return answer(this, () => current(this).reload(), callback)
   },
   destroy(callback?: Callback) {
-    return answer(this, () => current(this).destroy(), callback)
+    return answer(this, () => inUse(this).destroy(), callback)
   },
   regenerate(callback?: Callback) {
-    return answer(this, () => current(this).regenerate(), callback)
+    return answer(this, () => inUse(this).regenerate(), callback)
   },
 }
 
@@ -184,15 +184,28 @@ export function fillOwnData<Target extends object>(target: Target, data: Data): 
   return target
 }
 
-/** That data alone. */
+/** That data alone, without what JSON has no word for. */
 export function ownData(data: Data): Data {
-  return fillOwnData({}, data)
+  const own = fillOwnData<Data>({}, data)
+  for (const name of Object.keys(own)) if (wordless.has(typeof own[name])) delete own[name]
+  return own
 }
+
+const wordless = new Set(['undefined', 'function', 'symbol'])
 
 function current(session: Session): SessionWork {
   const work = workOf(session)
   work.assertCurrent(session as unknown as CoreSession)
   return work
+}
+
+/** What ends a session that another has replaced, or that has ended already: the store, by the id that it had. */
+function inUse(session: Session): SessionWork {
+  try {
+    return current(session)
+  } catch {
+    return new StoreWork(session, session.req as StoreRequest, session.id)
+  }
 }
 
 /** A promise; or, for chaining, the session, and the callback called later. */

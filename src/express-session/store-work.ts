@@ -28,8 +28,9 @@ export class StoreWork implements SessionWork {
   readonly #session: object
   readonly #request: StoreRequest
 
-  constructor(session: object, request: StoreRequest) {
-    this.id = request.sessionID!
+  /** @param id the session's, where the request may have another by now */
+  constructor(session: object, request: StoreRequest, id = request.sessionID!) {
+    this.id = id
     this.#session = session
     this.#request = request
   }

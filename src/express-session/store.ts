@@ -68,6 +68,7 @@ const members: Pick<Store, 'regenerate' | 'load' | 'createSession'> & ThisType<S
     stored.cookie = cookieFrom(stored.cookie)
     const owner = request as { session?: Session }
     owner.session = new Session(request, data)
+    // A request in hand takes in what it is given.
     return owner.session
   },
 }

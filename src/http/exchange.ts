@@ -35,6 +35,8 @@ export interface CookiePolicy {
   readonly domain?: string | undefined
   /** Whether every response sets the cookie again. */
   readonly rolling?: boolean
+  /** Whether older apps are only warned: of a Cache-Control that lets shared caches keep the cookie, and of a session that begins too late for it. */
+  readonly lenient?: boolean
   /** Whether a cookie that the browser has is set again because of what was stored. */
   moves?(work: UnitOfWork): boolean
 }
@@ -56,6 +58,8 @@ export interface ExchangeRequest {
 /** What a finished exchange adds to the response. */
 export interface ResponseChanges {
   readonly setCookie: string
+  /** Whether the app's own Cache-Control stays, even one that lets shared caches keep the cookie. */
+  readonly leavesCaching?: boolean | undefined
 }
 
 /** A client that sends many validly signed cookies of our name makes us look up this many at most. */
@@ -134,10 +138,12 @@ export class Exchange {
 
   /**
    * Stores what a handler changed after the headers went; `undefined` if nothing did.
-   * @throws (by the promise) as `finish`, and ERR_SESSION_HEADERS_SENT if a cookie would have to be set for it
+   * @throws (by the promise) as `finish`, and ERR_SESSION_HEADERS_SENT if a cookie would have to be set for it; where the policy is lenient,
+   *   that is a warning
    */
   finishLate(): Promise<void> | undefined {
-    return this.#commit()
+    const late = this.#commit()
+    return this.#context.cookie.lenient ? late?.catch(warnLate) : late
   }
 
   #commit(): Promise<void> | undefined {
@@ -163,7 +169,7 @@ export class Exchange {
     // Most responses: the browser has the cookie already, and it is to stay as it is.
     if (work.action === 'keep' && !this.#setsAgain()) return undefined
     const { outcome } = work
-    if (outcome.action === 'clear') return { setCookie: cookie.clear(this.#request.secure) }
+    if (outcome.action === 'clear') return this.#adding(cookie.clear(this.#request.secure))
     return outcome.token === undefined ? undefined : this.#setting(outcome.token)
   }
 
@@ -176,7 +182,11 @@ export class Exchange {
     }
     const setCookie = cookie.set(signer.sign(token), secure)
     this.#checkDomain()
-    return { setCookie }
+    return this.#adding(setCookie)
+  }
+
+  #adding(setCookie: string): ResponseChanges {
+    return { setCookie, leavesCaching: this.#context.cookie.lenient }
   }
 
   #checkDomain(): void {
@@ -218,5 +228,17 @@ function warnInsecure(): void {
   process.emitWarning(
     'No session cookie was set: cookie.secure is true, and the request did not come by HTTPS as far as this server knows. Behind a proxy, tell Express with app.set("trust proxy", 1), or pass { proxy: true }.',
     { code: 'COATCHECK_INSECURE_REQUEST' },
+  )
+}
+
+let warnedLate = false
+
+function warnLate(error: unknown): void {
+  if (!(error instanceof SessionError) || error.code !== 'ERR_SESSION_HEADERS_SENT') throw error
+  if (warnedLate) return
+  warnedLate = true
+  process.emitWarning(
+    "A session was begun or got a new id after the response's first byte, so its cookie could not be set, and nothing was stored. Change req.session before the first write.",
+    { code: 'COATCHECK_LATE_SESSION' },
   )
 }

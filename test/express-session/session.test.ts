@@ -269,14 +269,14 @@ describe('a session of coatcheck with a unit of work', () => {
     expect([session.userId, session.boundUserId]).toEqual([undefined, 'ada'])
   })
 
-  test('refuses to act once the request has gone on with another session', async () => {
+  test('refuses to store once the request has gone on with another session', async () => {
     const { session, work } = sessionWith()
     const replaced = new Error('replaced')
     work.assertCurrent = () => {
       throw replaced
     }
     await expect(session.save()).rejects.toBe(replaced)
-    await expect(called((callback) => session.destroy(callback))).rejects.toBe(replaced)
+    await expect(called((callback) => session.reload(callback))).rejects.toBe(replaced)
   })
 
   test('fails without ending the process if nobody waits', async () => {
