@@ -210,18 +210,16 @@ describe('with compilers and bundlers', () => {
   test('a mistake in the options is told of that option', async () => {
     await cp(join(parts, 'types/mistakes.ts'), join(project, 'mistakes.ts'))
     const said = await tool(project, 'node_modules/typescript-7/bin/tsc', [
-      ...[
-        '--noEmit',
-        '--strict',
-        '--module',
-        'nodenext',
-        '--target',
-        'es2022',
-        '--types',
-        'node',
-        '--pretty',
-        'false',
-      ],
+      '--noEmit',
+      '--strict',
+      '--module',
+      'nodenext',
+      '--target',
+      'es2022',
+      '--types',
+      'node',
+      '--pretty',
+      'false',
       'mistakes.ts',
     ])
     const first = said.split('\n').filter((line) => line.startsWith('mistakes.ts'))

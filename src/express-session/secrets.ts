@@ -1,7 +1,7 @@
 import { type CipherKey, createSecretKey, KeyObject } from 'node:crypto'
 import { isAnyArrayBuffer } from 'node:util/types'
 import { optionError, type SessionError } from '../core/errors.js'
-import { type Secret, shortestSecret, Signer } from '../core/token.js'
+import { shortestSecret, Signer } from '../core/token.js'
 import { warnOnce } from './warn-once.js'
 
 /** What a secret may be in express-session's form: whatever `createHmac` takes. */

@@ -6,6 +6,7 @@ import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { answersUnderFakes, tools } from './faking-tools.ts'
 import { express5Framework, type Middleware } from './frameworks.ts'
 import { answerWithError, cookieOf, listen, secret } from './serve.ts'
+import { loadAnew } from '../load-anew.ts'
 
 describe('MemoryStore:', () => {
   answersUnderFakes(() => new MemoryStore())
@@ -49,9 +50,7 @@ test('timers that were faked before the package is loaded are not taken', async 
   tools['vi.useFakeTimers']!.fake()
   onTestFinished(() => void vi.useRealTimers())
   // Another copy of the module, because the package is loaded already.
-  const late = (await import(
-    /* @vite-ignore */ `${import.meta.resolve('coatcheck')}/../core/scheduling.js?late`
-  )) as typeof import('../../dist/core/scheduling.js')
+  const late = loadAnew('core/scheduling.js') as typeof import('../../dist/core/scheduling.js')
   const over = new Promise((resolve) =>
     late.setImmediate(() => late.setTimeout(() => late.nextTick(resolve, 'over'), 1)),
   )

@@ -9,6 +9,7 @@ import { frameworks } from '../adapters/frameworks.ts'
 import type { Handler, SessionModule, SideRequest, StoreObject } from './express-session-types.ts'
 import { Side, sideBySide } from './sides.ts'
 import { type Answer, routes } from './visited.ts'
+import { loadAnew } from '../load-anew.ts'
 
 const require = createRequire(import.meta.url)
 const plain = frameworks.at(-1)!
@@ -127,12 +128,13 @@ describe('`Cache-Control` beside the session cookie', () => {
     expect(keepsOutShared(caching)).toBe(keepsOut)
   })
 
-  test('one that lets shared caches keep it is warned of, once', async () => {
+  test('one that lets shared caches keep it is warned of, once', () => {
     const warn = vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
     onTestFinished(() => warn.mockRestore())
     // Anew, since the tests before this one have been warned.
-    const anew = new URL('../../dist/adapters/response-head.js?anew', import.meta.url).href
-    const { addCookie } = (await import(anew)) as typeof import('../../dist/adapters/response-head.js')
+    const { addCookie } = loadAnew(
+      'adapters/response-head.js',
+    ) as typeof import('../../dist/adapters/response-head.js')
     const added = (caching: string, leavesCaching: boolean) => {
       const set = new Map<string, unknown>([['Cache-Control', caching]])
       const response = {
