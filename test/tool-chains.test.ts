@@ -1,7 +1,8 @@
 import { execFile } from 'node:child_process'
+import { existsSync } from 'node:fs'
 import { cp, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { basename, join } from 'node:path'
+import { join, relative } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { pack } from './package/pack.ts'
@@ -24,6 +25,7 @@ afterAll(() => rm(folder, { recursive: true, force: true }))
 /** Installs one of the projects, with the package in it. @returns its folder */
 async function install(name: string): Promise<string> {
   const project = join(folder, name)
+  if (existsSync(project)) return project
   await cp(join(parts, 'projects', name), project, { recursive: true })
   await cp(join(parts, 'apps'), project, { recursive: true })
   const quiet = ['--no-audit', '--no-fund', '--prefer-offline', '--ignore-scripts']
@@ -78,11 +80,10 @@ describe.each(['jest-29', 'jest-30'])('%s', (name) => {
   )
 })
 
-describe('with compilers and bundlers', () => {
+describe('bundlers and Node', () => {
   let project: string
   beforeAll(async () => {
     project = await install('compilers')
-    await cp(join(parts, 'types'), join(project, 'types'), { recursive: true })
   }, 300_000)
 
   test.each(['both.mjs', 'both.cjs'])(
@@ -126,27 +127,62 @@ describe('with compilers and bundlers', () => {
     const [index] = (await readdir(bundle)).filter((name) => name.startsWith('index.'))
     expect(await tool(bundle, index!, [])).toBe('one instance\n')
   })
+})
+
+describe('TypeScript', () => {
+  let beside: string
+  let without: string
+  beforeAll(async () => {
+    beside = await install('compilers')
+    without = join(folder, 'without-types')
+    const isNeeded = (path: string) =>
+      !/\/node_modules\/(?:typescript-\d|esbuild|@vercel|@types\/express-session$)/.test(path)
+    await cp(join(beside, 'node_modules'), join(without, 'node_modules'), {
+      recursive: true,
+      filter: (path) => isNeeded(path),
+    })
+  }, 300_000)
+
+  const sets = {
+    // These stores bring the types of express-session into the program.
+    'stores, and an app that keeps @types/express-session': ['stores.ts', 'memorystore.ts', 'kept-types.ts'],
+    'an app beside types of express-session that a neighbour installed': ['app.ts', 'cookie.ts'],
+    'an app, and stores, without @types/express-session': ['app.ts', 'cookie.ts', 'stores.ts'],
+    'session(sessions) and @types/express-session in one program': ['sessions.ts'],
+  }
+  type Subject = keyof typeof sets
 
   describe.each([
     ['4.9', ['node', 'node16', 'nodenext']],
     ['5.9', ['node', 'node16', 'nodenext', 'bundler']],
     ['7', ['node16', 'nodenext', 'bundler']],
-  ])('TypeScript %s', (version, resolutions) => {
-    const kinds = resolutions.flatMap((resolution) => [
-      { resolution, kind: 'commonjs' },
-      { resolution, kind: 'module' },
-    ])
+  ])('%s', (version, resolutions) => {
+    const apps = resolutions.flatMap((resolution) =>
+      ['commonjs', 'module'].flatMap((type) =>
+        (Object.keys(sets) as Subject[]).map((subject) => ({ resolution, type, subject })),
+      ),
+    )
+    let said: Map<string, string>
 
-    /** Compiles files of `types`. @returns what the compiler says of them and of coatcheck's own declarations */
-    async function compiled(
-      { resolution, kind }: { resolution: string; kind: string },
-      files: readonly string[],
-      { types = ['node'], project: at = project } = {},
-    ): Promise<string> {
-      const app = await mkdtemp(join(at, 'app-'))
-      await writeFile(join(app, 'package.json'), JSON.stringify({ type: kind }))
-      for (const file of files) await cp(join(parts, 'types', file), join(app, file))
-      const module = { node: { commonjs: 'commonjs', module: 'es2020' }[kind], bundler: 'es2022' }[resolution]
+    beforeAll(async () => {
+      const folders = await Promise.all(apps.map(writeApp))
+      said = await compile(version, folders)
+    }, 300_000)
+
+    const folderOf = ({ resolution, type, subject }: (typeof apps)[number]) =>
+      join(
+        subject.includes('without') ? without : beside,
+        `${version}-${resolution}-${type}-${Object.keys(sets).indexOf(subject)}`,
+      )
+
+    async function writeApp(app: (typeof apps)[number]): Promise<string> {
+      const { resolution, type, subject } = app
+      const at = folderOf(app)
+      const files = sets[subject]
+      await mkdir(at)
+      await writeFile(join(at, 'package.json'), JSON.stringify({ type }))
+      for (const file of files) await cp(join(parts, 'types', file), join(at, file))
+      const module = { node: { commonjs: 'commonjs', module: 'es2020' }[type], bundler: 'es2022' }[resolution]
       const compilerOptions = {
         module: module ?? resolution,
         moduleResolution: resolution,
@@ -155,74 +191,48 @@ describe('with compilers and bundlers', () => {
         noImplicitOverride: true,
         esModuleInterop: true,
         noEmit: true,
-        skipLibCheck: false,
-        types,
+        types: subject.startsWith('session(sessions)') ? ['node', 'express-session'] : ['node'],
       }
-      await writeFile(join(app, 'tsconfig.json'), JSON.stringify({ compilerOptions, files }))
-      const said = await tool(at, `node_modules/typescript-${version}/bin/tsc`, [
-        '--pretty',
-        'false',
-        '--project',
-        app,
-      ])
-      // What other packages declare is not ours to mend.
-      const ours = said
-        .split('\n')
-        .filter((line) => line !== '' && !/^(?: |.*node_modules\/(?!coatcheck))/.test(line))
-      return ours.map((line) => line.replace(`${basename(app)}/`, '')).join('\n')
+      await writeFile(join(at, 'tsconfig.json'), JSON.stringify({ compilerOptions, files }))
+      return at
     }
 
-    // Stores bring the types of express-session into the program.
-    test.each(kinds)(
-      '$resolution, $kind: stores, and an app that keeps @types/express-session',
-      async (how) => {
-        expect(await compiled(how, ['stores.ts', 'memorystore.ts', 'kept-types.ts'])).toBe('')
-      },
-    )
-
-    test('session(sessions) beside @types/express-session says what to do', async () => {
-      const how = { resolution: 'nodenext', kind: 'module' }
-      const said = await compiled(how, ['app.ts'], { types: ['node', 'express-session'] })
-      expect(said).toMatch(
-        /^app\.ts\(\d+,\d+\): error TS2345: [^\n]*uninstall @types\/express-session[^\n]*$/,
-      )
-    })
-
-    test('types of express-session that a neighbour installed do not get into the program', async () => {
-      expect(await compiled({ resolution: 'nodenext', kind: 'module' }, ['app.ts', 'cookie.ts'])).toBe('')
-    })
-
-    describe('without @types/express-session', () => {
-      let bare: string
-      beforeAll(async () => {
-        bare = join(folder, `without-types-${version}`)
-        await mkdir(bare)
-        await cp(join(project, 'node_modules'), join(bare, 'node_modules'), { recursive: true })
-        await rm(join(bare, 'node_modules/@types/express-session'), { recursive: true })
-      })
-
-      test.each(kinds)('$resolution, $kind: an app, and stores', async (how) => {
-        expect(await compiled(how, ['app.ts', 'cookie.ts', 'stores.ts'], { project: bare })).toBe('')
-      })
+    test.each(apps)('$resolution, $type: $subject', (app) => {
+      const expected = app.subject.startsWith('session(sessions)')
+        ? /^sessions\.ts: TS2345 [^\n]*uninstall @types\/express-session[^\n]*$/
+        : /^$/
+      expect(said.get(folderOf(app))).toMatch(expected)
     })
   })
 
+  /** @returns what the compiler says of each app and of coatcheck's own declarations; what other packages declare is not ours to mend */
+  async function compile(version: string, folders: readonly string[]): Promise<Map<string, string>> {
+    const compiler = join(beside, 'node_modules', `typescript-${version}`)
+    if (version !== '7') {
+      const { stdout } = await run(process.execPath, [join(parts, 'compile.cjs'), compiler, ...folders], {
+        maxBuffer: 2 ** 26,
+      })
+      return new Map(Object.entries(JSON.parse(stdout) as Record<string, string>))
+    }
+    const said = new Map<string, string>()
+    for (const at of folders) {
+      const written = await tool(at, relative(at, join(compiler, 'bin/tsc')), ['--pretty', 'false'])
+      const ours = written
+        .split('\n')
+        .filter((line) => line !== '' && !/^(?: |.*node_modules\/(?!coatcheck\/))/.test(line))
+      said.set(
+        at,
+        ours.map((line) => line.replace(/\(\d+,\d+\): error/, ':').replace(/: (TS\d+):/, ': $1')).join('\n'),
+      )
+    }
+    return said
+  }
+
   test('a mistake in the options is told of that option', async () => {
-    await cp(join(parts, 'types/mistakes.ts'), join(project, 'mistakes.ts'))
-    const said = await tool(project, 'node_modules/typescript-7/bin/tsc', [
-      '--noEmit',
-      '--strict',
-      '--module',
-      'nodenext',
-      '--target',
-      'es2022',
-      '--types',
-      'node',
-      '--pretty',
-      'false',
-      'mistakes.ts',
-    ])
-    const first = said.split('\n').filter((line) => line.startsWith('mistakes.ts'))
+    await cp(join(parts, 'types/mistakes.ts'), join(beside, 'mistakes.ts'))
+    const args = '--noEmit --strict --module nodenext --target es2022 --types node --pretty false mistakes.ts'
+    const written = await tool(beside, 'node_modules/typescript-7/bin/tsc', args.split(' '))
+    const first = written.split('\n').filter((line) => line.startsWith('mistakes.ts'))
     expect(first.map((line) => line.replace(/^mistakes\.ts\((\d+),.*?: error TS\d+: /, '$1: '))).toEqual([
       expect.stringMatching(/^3: Type 'number' is not assignable to type '.*Store/),
       expect.stringMatching(/^4: .*'rollling' does not exist in type/),

@@ -1,5 +1,6 @@
 import type { RequestSession, Session, SessionData } from '../core/session.js'
 import type { Cookie } from '../express-session/cookie.js'
+import type { OldData, OldSession, OldStore, WithOldTypes } from '../express-session/old-types.js'
 import type { Store } from '../express-session/store.js'
 
 /** What `req.session` has besides with `session(options)`. With `session(sessions)` these are not there. */
@@ -15,24 +16,6 @@ export interface OldMembers {
 /** What coatcheck adds to a session of express-session's types. */
 type AddedMembers = Omit<Session, 'id' | 'userId' | 'regenerate' | 'destroy' | 'reload' | 'save' | 'touch'> &
   Pick<OldMembers, 'boundUserId'>
-
-// An app that keeps @types/express-session keeps what it declares: `req.session` is then theirs, with our methods beside. The two
-// declarations of `req.session` must be identical, so ours is read out of theirs. Importing theirs would be simpler. But that brings
-// them into every program that can find them, such as that of another app in the same workspace.
-
-/** @ts-ignore where a program is without @types/express-session, this is `any` */
-type OldStore = Express.SessionStore
-type OldData = OldStore extends {
-  load(id: string, callback: (error: unknown, data?: infer Data) => unknown): void
-}
-  ? Data
-  : never
-type OldSession = OldStore extends { createSession(request: never, data: never): infer Made & OldData }
-  ? Made
-  : never
-
-/** `Then` in a program that has @types/express-session. */
-export type WithOldTypes<Then, Else> = [unknown] extends [OldStore] ? Else : Then
 
 declare global {
   namespace Express {

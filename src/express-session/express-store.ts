@@ -5,7 +5,6 @@ import { type Duration, milliseconds } from '../core/lifetime.js'
 import { failureOf } from '../core/store-failure.js'
 import type { SessionStore } from '../core/store.js'
 import { defaultSweep, Sweeper } from '../core/sweeper.js'
-import type { Session } from './session.js'
 import { settle } from './settle.js'
 import { StoreBridge, type StoredSession } from './store-bridge.js'
 import { Store } from './store.js'
@@ -105,7 +104,7 @@ export class ExpressStore extends Store {
     )
   }
 
-  override createSession(request: object, data: object): Session {
+  override createSession(request: object, data: object): ReturnType<Store['createSession']> {
     const session = super.createSession(request, data)
     this.#bridge.link(data, session)
     return session

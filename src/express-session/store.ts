@@ -1,12 +1,13 @@
 import { EventEmitter } from 'node:events'
 import { assignStored, Cookie, isMaxAge, isMoment } from './cookie.js'
 import type { SessionData } from '../core/session.js'
+import type { OldData, WithOldTypes } from './old-types.js'
 import { Session } from './session.js'
 
 type Callback<Value = unknown> = (error?: unknown, value?: Value) => void
 
 /** A session as stores of express-session's kind keep it, and as its types name it: your data, and the `cookie`. */
-export type StoredData = SessionData & { cookie: Cookie }
+export type StoredData = WithOldTypes<OldData, SessionData & { cookie: Cookie }>
 
 /**
  * What a session store is. A store that extends the class brings `get`, `set` and `destroy`, and perhaps `touch`, `all`, `length` and

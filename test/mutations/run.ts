@@ -77,7 +77,7 @@ async function failuresWith({ name, file, find, replace, tests, store }: Mutatio
 /** Builds the copy, runs test files on it, and gives the names of the tests that failed. */
 async function failures(tests: readonly string[], stores: readonly string[]): Promise<string[]> {
   rmSync(join(folder, 'dist'), { recursive: true, force: true })
-  await run(join(bin, 'tsc'), [], { cwd: folder })
+  await run('npm', ['run', '--silent', 'build'], { cwd: folder })
   const report = join(folder, 'report.json')
   rmSync(report, { force: true })
   const others = ['MySQL', 'SQLite'].filter((store) => !stores.includes(store))
