@@ -148,6 +148,7 @@ describe('TypeScript', () => {
     'stores, and an app that keeps @types/express-session': ['stores.ts', 'memorystore.ts', 'kept-types.ts'],
     'an app beside types of express-session that a neighbour installed': ['app.ts', 'cookie.ts'],
     'an app, and stores, without @types/express-session': ['app.ts', 'cookie.ts', 'stores.ts'],
+    "an app of express-session's form, without @types/express-session": ['drop-in.ts'],
     'session(sessions) and @types/express-session in one program': ['sessions.ts'],
   }
   type Subject = keyof typeof sets

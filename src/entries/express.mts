@@ -1,3 +1,6 @@
+// Loads what `declare module 'coatcheck'` in an app adds to.
+import './index.mjs'
+
 export { type ExpressSessionOptions, session as default } from '../adapters/express.js'
 export type { OldMembers } from '../adapters/express-request.js'
 export type { Next, SessionMiddleware } from '../adapters/request-in-hand.js'
