@@ -48,7 +48,7 @@ function project(name: string): string {
 test('the package holds what its users need and nothing of the workshop', () => {
   for (const path of packed) {
     expect(path).toMatch(
-      /^(dist\/.+\.(js|d\.ts)(\.map)?|schema\/.+\.sql|docs\/[a-z]+\.(md|svg)|package\.json|[A-Z]+(\.md)?)$/,
+      /^(dist\/.+\.([cm]?js|d\.[cm]?ts)(\.map)?|dist\/package\.json|schema\/.+\.sql|docs\/[a-z]+\.(md|svg)|package\.json|[A-Z]+(\.md)?)$/,
     )
   }
   expect(packed).toEqual(expect.arrayContaining(['LICENSE', 'README.md', 'CHANGELOG.md', 'schema/mysql.sql']))

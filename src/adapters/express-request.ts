@@ -3,14 +3,23 @@ import type { Cookie } from '../express-session/cookie.js'
 import type { OldData, OldSession, OldStore, WithOldTypes } from '../express-session/old-types.js'
 import type { Store } from '../express-session/store.js'
 
-/** What `req.session` has besides with `session(options)`. With `session(sessions)` these are not there. */
+/**
+ * What `req.session` has besides with `session(options)`. With `session(sessions)` these are not there, so the types of `req.session` have
+ * them as optional. An app of the former kind that does without @types/express-session declares that they are there:
+ *
+ * @example
+ * import session, { type OldMembers } from 'coatcheck/express'
+ * declare module 'coatcheck' {
+ *   interface Session extends OldMembers {}
+ * }
+ */
 export interface OldMembers {
   /** The cookie of this session. Assigning its `maxAge`, in milliseconds, sets how long both live. */
-  cookie?: Cookie
+  cookie: Cookie
   /** Lets the cookie live for its `originalMaxAge` from now. */
-  resetMaxAge?(): RequestSession
+  resetMaxAge(): RequestSession
   /** Who is bound to the session. There, `userId` is data of yours, as under express-session. */
-  readonly boundUserId?: string | undefined
+  readonly boundUserId: string | undefined
 }
 
 /** What coatcheck adds to a session of express-session's types. */
@@ -23,7 +32,7 @@ declare global {
       /** The session of this request. `undefined` only after `destroy()`, and where `skip` said so. */
       session: WithOldTypes<
         OldSession & Partial<OldData>,
-        RequestSession & Omit<OldMembers, keyof SessionData | keyof Session>
+        RequestSession & Omit<Partial<OldMembers>, keyof SessionData | keyof Session>
       >
       /** The session's token. A secret: never log it; `req.session.publicId` is for that. */
       sessionID: string

@@ -62,8 +62,10 @@ const members: Pick<MemoryStore, 'get' | 'set' | 'destroy' | 'touch' | 'all' | '
     }
     later(callback, null, sessions)
   },
-  length(callback) {
-    this.all((error, sessions) => (error ? callback(error) : callback(null, Object.keys(sessions!).length)))
+  length(callback?: Callback<number>) {
+    this.all((error, sessions) =>
+      error ? callback?.(error) : callback?.(null, Object.keys(sessions!).length),
+    )
   },
   clear(callback) {
     this.sessions = noSessions()

@@ -7,7 +7,7 @@ const root = join(import.meta.dirname, '../..')
 /** What the next version does otherwise: its table has a column more, which it fills. In the words of the built file. */
 const differences = [
   ['(${columns}, sweep_at) VALUES', '(${columns}, sweep_at, made_by) VALUES'],
-  ['${now} + ?, expires_at)`, size)', "${now} + ?, expires_at, 'next')`, size)"],
+  ['${exports.now} + ?, expires_at)`, size)', "${exports.now} + ?, expires_at, 'next')`, size)"],
   [
     ') ENGINE=InnoDB`,\n            ],\n        },\n    ];',
     ') ENGINE=InnoDB`,\n            ],\n        },\n        { version: 2, statements: [`ALTER TABLE \\`${table}\\` ADD COLUMN made_by VARBINARY(16) NULL`] },\n    ];',

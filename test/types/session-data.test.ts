@@ -93,7 +93,6 @@ app.get('/', async (req, res) => {
 const anOldApp = `
 import express from 'express'
 import session from 'coatcheck/express'
-import type {} from 'coatcheck'
 const app = express()
 app.use(session({ secret: process.env.SESSION_SECRET }))
 `
@@ -201,16 +200,15 @@ test('a mistake is found in such a program at all', async () => {
 })
 
 const theirApp = `
-import type {} from 'coatcheck'
 import expressMySQLSession = require('coatcheck/express-mysql-session')
 import session = require('coatcheck/express')
+import type { OldMembers } from 'coatcheck/express'
 import cors = require('coatcheck/cors')
 import express = require('express')
 `
 const theirModuleApp = `
-import type {} from 'coatcheck'
 import expressMySQLSession from 'coatcheck/express-mysql-session'
-import session, { MemoryStore, type SessionOptions } from 'coatcheck/express'
+import session, { MemoryStore, type OldMembers, type SessionOptions } from 'coatcheck/express'
 import cors, { type CorsOptions, type CorsOptionsDelegate } from 'coatcheck/cors'
 import express from 'express'
 export const options: SessionOptions = { store: new MemoryStore(), secret: 'a' }
@@ -221,13 +219,14 @@ declare module 'coatcheck' {
   interface SessionData {
     user?: string
   }
+  interface Session extends OldMembers {}
 }
 
 class OwnStore extends session.Store {
-  override get(_id: string, callback: (error?: unknown, session?: object | null) => void): void {
+  override get(_id: string, callback: (error?: unknown, data?: session.SessionData | null) => void): void {
     callback(null, null)
   }
-  set(_id: string, _session: object, callback?: (error?: unknown) => void): void {
+  override set(_id: string, _session: object, callback?: (error?: unknown) => void): void {
     callback?.()
   }
   override destroy(_id: string, callback?: (error?: unknown) => void): void {

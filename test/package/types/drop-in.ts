@@ -1,14 +1,12 @@
 // An app of express-session's form without @types/express-session.
 import express from 'express'
-import session, { type Cookie } from 'coatcheck/express'
+import session, { type OldMembers } from 'coatcheck/express'
 
 declare module 'coatcheck' {
   interface SessionData {
     userId?: number
   }
-  interface Session {
-    cookie: Cookie
-  }
+  interface Session extends OldMembers {}
 }
 
 const app = express()
@@ -16,6 +14,7 @@ app.use(session({ secret: 'a secret that only these tests use' }))
 app.post('/login', (request, response) => {
   request.session.userId = 7
   request.session.cookie.maxAge = 60_000
+  request.session.resetMaxAge()
   const left: number | undefined = request.session.cookie.maxAge
   response.json({ left, bound: request.session.boundUserId })
 })
