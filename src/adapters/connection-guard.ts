@@ -1,3 +1,4 @@
+import { isError } from '../core/errors.js'
 import type { ServerResponse } from 'node:http'
 
 type Close = (...parameters: unknown[]) => unknown
@@ -75,5 +76,5 @@ export class ConnectionGuard {
 
 /** Whether the network closes a connection: nothing can be sent on it any more. */
 function isBroken(error: unknown): boolean {
-  return error instanceof Error && 'errno' in error
+  return isError(error) && 'errno' in error
 }

@@ -1,6 +1,6 @@
 import { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
-import { SessionError } from '../core/errors.js'
+import { isError, SessionError, warnOfError } from '../core/errors.js'
 
 /** The request that a held response belongs to, as far as the hold has to know it. */
 export interface HeldRequest {
@@ -21,5 +21,5 @@ export function isHandshake(request: HeldRequest, response: ServerResponse): boo
 /** For whom no error handler is left. The sessions have told of the failures of their store already. */
 export function warnOf(error: unknown): void {
   if (error instanceof SessionError && error.code.startsWith('ERR_SESSION_STORE_')) return
-  process.emitWarning(error instanceof Error ? error : String(error))
+  warnOfError(isError(error) ? error : new Error(String(error)))
 }

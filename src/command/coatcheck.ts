@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { SessionError } from '../core/errors.js'
+import { isError, SessionError } from '../core/errors.js'
 import { mysqlFailure } from '../stores/sql/mysql-errors.js'
 import { CommandError, UsageError } from './command-error.js'
 import { copyHelp, type CopyOptions, copyOptions } from './copy-options.js'
@@ -54,7 +54,7 @@ function explain(error: unknown): [text: string, code: number] {
   if (error instanceof SessionError && error.code === 'ERR_SESSION_OPTION') return [error.message, 2]
   if (error instanceof CommandError || error instanceof SessionError) return [error.message, 1]
   // One that neither the server nor the driver made is a fault in this program.
-  if (!(error instanceof Error && 'code' in error)) return [(error as Error).stack ?? String(error), 1]
+  if (!(isError(error) && 'code' in error)) return [(error as Error).stack ?? String(error), 1]
   return [
     `${mysqlFailure('copying', error).message} What was copied stays; run the command again to go on.`,
     1,

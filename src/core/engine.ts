@@ -3,7 +3,7 @@ import { type BatchSettings, Batcher, defaultBatching } from './batcher.js'
 import { bufferOf, type Codec } from './codec.js'
 import { byDeadline } from './deadline.js'
 import type { Encryption } from './encryption.js'
-import { SessionError } from './errors.js'
+import { SessionError, warnOfError } from './errors.js'
 import type { EndReason, SessionEvents } from './events.js'
 import { isPlainObject, type Merge } from './merge.js'
 import type { SessionKey, SessionRecord } from './record.js'
@@ -325,7 +325,7 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
     const now = Date.now()
     if (now - (this.#warnedAt.get(error.code) ?? -Infinity) < 60_000) return
     this.#warnedAt.set(error.code, now)
-    process.emitWarning(error)
+    warnOfError(error)
   }
 
   #largestName(data: Record<string, unknown>): string {

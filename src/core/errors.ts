@@ -1,3 +1,5 @@
+import { isNativeError } from 'node:util/types'
+
 /** The stable names of everything that can go wrong. Programs compare these; messages may change. */
 export type SessionErrorCode =
   | 'ERR_SESSION_OPTION'
@@ -90,6 +92,21 @@ export function refuseUnknownOptions(what: string, options: unknown, known: read
       throw optionError(`${what} has no option "${name}". Its options are ${known.join(', ')}.`)
     }
   }
+}
+
+/**
+ * Whether it is an Error, of this realm or another. Under Jest the package is in a realm of its own, and what Node itself throws is of
+ * Node's.
+ */
+export function isError(value: unknown): value is Error {
+  return value instanceof Error || isNativeError(value)
+}
+
+/** Warns of an error. Node takes only an Error of its own realm, so this hands over texts. */
+export function warnOfError(error: Error & { readonly code?: string }): void {
+  const { name, message, code, stack = '' } = error
+  const detail = stack.slice(stack.indexOf('\n    at ') + 1)
+  process.emitWarning(message, code === undefined ? { type: name, detail } : { type: name, code, detail })
 }
 
 /** Whether it is a plain object, or one of the app's own class with at least one of the options. A Map or a Date is neither. */

@@ -1,5 +1,5 @@
 import { Circuit, type CircuitSettings } from './circuit.js'
-import { storeBusy, storeTimeout } from './errors.js'
+import { isError, storeBusy, storeTimeout } from './errors.js'
 import { setImmediate, setTimeout } from './scheduling.js'
 import { isAway } from './store-failure.js'
 
@@ -221,7 +221,7 @@ export class Line<Request, Answer> {
   #answer(calls: Calls<Request, Answer>, answerAt: (index: number) => Answer | Error): void {
     calls.forEach((call, index) => {
       const answer = answerAt(index)
-      if (answer instanceof Error) {
+      if (isError(answer)) {
         // One fault for all that share it.
         const sharing = calls.filter((_, other) => answerAt(other) === answer)
         return this.#fail(sharing, answer)

@@ -91,5 +91,6 @@ function own(data: Data, key: string): unknown {
 export function isPlainObject(value: unknown): value is Data {
   if (typeof value !== 'object' || value === null) return false
   const prototype: unknown = Object.getPrototypeOf(value)
-  return prototype === Object.prototype || prototype === null
+  // Object.prototype, that of another realm as well.
+  return prototype === Object.prototype || prototype === null || Object.getPrototypeOf(prototype) === null
 }

@@ -1,4 +1,4 @@
-import { SessionError } from './errors.js'
+import { isError, SessionError } from './errors.js'
 
 /**
  * What a failure of a store is, and so what follows from it:
@@ -115,7 +115,7 @@ export function asNoOutage(failure: SessionError): SessionError {
  * may be about the data of one session, and whoever sent that must not shut out all others.
  */
 export function isAway(answer: unknown): boolean {
-  if (!(answer instanceof Error) || noOutage in answer) return false
+  if (!isError(answer) || noOutage in answer) return false
   if (!(answer instanceof SessionError)) return kindOf(answer) === 'away'
   return answer.code === 'ERR_SESSION_STORE_UNAVAILABLE' || answer.code === 'ERR_SESSION_STORE_TIMEOUT'
 }

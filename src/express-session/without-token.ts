@@ -1,3 +1,5 @@
+import { isError } from '../core/errors.js'
+
 /** What stands in the place of a token. */
 const ellipsis = '…'
 
@@ -47,23 +49,20 @@ function mentions(value: unknown, forms: readonly string[], seen: Set<object>): 
 /** Errors, and what is plain in them. Of anything else, such as a socket, a copy would not be the same. */
 function isLookedInto(value: unknown): value is object {
   if (typeof value !== 'object' || value === null) return false
-  if (value instanceof Error || Array.isArray(value)) return true
+  if (isError(value) || Array.isArray(value)) return true
   const prototype: unknown = Object.getPrototypeOf(value)
-  return prototype === Object.prototype || prototype === null
+  return prototype === null || Object.getPrototypeOf(prototype) === null
 }
 
 /** An Error is copied into a real one, because what prints it asks for that. */
 function emptyLike(source: object): object {
   if (Array.isArray(source)) return []
-  return Object.setPrototypeOf(
-    source instanceof Error ? new Error() : {},
-    Object.getPrototypeOf(source),
-  ) as object
+  return Object.setPrototypeOf(isError(source) ? new Error() : {}, Object.getPrototypeOf(source)) as object
 }
 
 function namesIn(value: object): readonly (string | symbol)[] {
   if (Array.isArray(value)) return Object.keys(value)
-  if (!(value instanceof Error)) return Reflect.ownKeys(value)
+  if (!isError(value)) return Reflect.ownKeys(value)
   // These may lie in the class, and depend there on what the copy has not.
   return [...new Set([...Reflect.ownKeys(value), 'message', 'stack'])]
 }

@@ -1,4 +1,4 @@
-import { optionError, refuseUnknownOptions, SessionError, shown } from '../core/errors.js'
+import { isError, optionError, refuseUnknownOptions, SessionError, shown } from '../core/errors.js'
 import { type Duration, timerMilliseconds } from '../core/lifetime.js'
 import type { SessionKey, SessionRecord } from '../core/record.js'
 import type { ListQuery, Page, SessionStore, SessionWrite, WriteResult } from '../core/store.js'
@@ -163,11 +163,11 @@ export class MySQLStore implements SessionStore {
   async write(writes: readonly SessionWrite[]): Promise<(WriteResult | Error)[]> {
     if (writes.length === 0) return []
     const results = await this.#do(writing, () => this.#writeAll(writes))
-    const failures = new Set(results.filter((result) => result instanceof Error))
+    const failures = new Set(results.filter((result) => isError(result)))
     if (failures.size === 0) return results
     // Writes that failed together share one error of ours too.
     const typed = new Map([...failures].map((failure) => [failure, this.#typed(writing, failure)]))
-    return results.map((result) => (result instanceof Error ? typed.get(result)! : result))
+    return results.map((result) => (isError(result) ? typed.get(result)! : result))
   }
 
   async list(query: ListQuery): Promise<Page<SessionRecord>> {

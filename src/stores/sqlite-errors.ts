@@ -1,4 +1,4 @@
-import { SessionError } from '../core/errors.js'
+import { isError, SessionError } from '../core/errors.js'
 import { type FailureKind, storeFailure } from '../core/store-failure.js'
 
 /** What one of SQLite's result codes is. Neither text holds anything of what SQLite said. */
@@ -71,7 +71,7 @@ const unknown: SQLiteRefusal = {
 
 /** Classifies what node:sqlite or SQLite fails with. */
 export function classifySQLiteError(error: unknown): SQLiteRefusal {
-  if (!(error instanceof Error)) return unknown
+  if (!isError(error)) return unknown
   if ('code' in error && error.code === closed.name) return closed
   if (error.message === 'cannot start a transaction within a transaction') return inTransaction
   const code = resultCode(error)

@@ -1,5 +1,5 @@
 import { bufferOf } from '../core/codec.js'
-import { optionError, refuseUnknownOptions, SessionError } from '../core/errors.js'
+import { isError, optionError, refuseUnknownOptions, SessionError } from '../core/errors.js'
 import { milliseconds } from '../core/lifetime.js'
 import type { Duration } from '../core/lifetime.js'
 import type { SessionKey, SessionRecord } from '../core/record.js'
@@ -348,13 +348,13 @@ export class SQLiteStore implements SessionStore {
 
   /** SQLite has no code for it, and names it as the statement does. */
   #isMissingTable(error: unknown): boolean {
-    return error instanceof Error && error.message.endsWith(`no such table: ${this.#table}`)
+    return isError(error) && error.message.endsWith(`no such table: ${this.#table}`)
   }
 }
 
 /** The column of a statement of ours that the table lacks. */
 function wrongColumn(error: unknown): string | undefined {
-  const said = error instanceof Error ? error.message : ''
+  const said = isError(error) ? error.message : ''
   return /no such column: (\w+)|has no column named (\w+)|cannot store BLOB value in TEXT column \w+\.(\w+)/
     .exec(said)
     ?.slice(1)

@@ -1,3 +1,4 @@
+import { isError } from '../../core/errors.js'
 import type { Socket } from 'node:net'
 import type { Connection, PoolConnection, PoolOptions, TypeCast } from 'mysql2'
 import { longestTimer } from '../../core/lifetime.js'
@@ -174,12 +175,12 @@ function leavesOpen(answer: unknown): boolean {
 
 /** The server's number of an error; 0 for one that is not the server's. */
 export function numberOf(error: unknown): number {
-  return error instanceof Error && 'errno' in error && typeof error.errno === 'number' ? error.errno : 0
+  return isError(error) && 'errno' in error && typeof error.errno === 'number' ? error.errno : 0
 }
 
 /** Whether a read that failed so may be asked on another connection. */
 export function isLost(error: unknown): boolean {
-  return error instanceof LostStatement || (error instanceof Error && isLastAnswer(error))
+  return error instanceof LostStatement || (isError(error) && isLastAnswer(error))
 }
 
 /** Whether it is what the server made of the statement: then it is known that the statement did not take effect. */

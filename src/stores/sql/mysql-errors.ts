@@ -1,4 +1,4 @@
-import { SessionError } from '../../core/errors.js'
+import { isError, SessionError } from '../../core/errors.js'
 import {
   asNoOutage,
   codeShown,
@@ -30,7 +30,7 @@ export function classifyMySQLError(error: unknown): MySQLRefusal {
 
 /** The kind of an error that a server gave to mysql2, whoever asked it; `undefined` for any other, and for one of no kind that is known. */
 export function kindOfMySQLError(error: unknown): FailureKind | undefined {
-  if (!(error instanceof Error && 'sqlState' in error && 'errno' in error)) return undefined
+  if (!(isError(error) && 'sqlState' in error && 'errno' in error)) return undefined
   const { kind, isListed } = classifyMySQLError(error)
   return isListed ? kind : kindOfSQLState(String(error.sqlState))
 }
@@ -92,5 +92,5 @@ function tookTooLong(doing: string, error: NoFreeConnection | LostStatement): Se
 }
 
 function isFatal(error: unknown): boolean {
-  return error instanceof Error && 'fatal' in error && error.fatal === true
+  return isError(error) && 'fatal' in error && error.fatal === true
 }

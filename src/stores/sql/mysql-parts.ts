@@ -1,4 +1,4 @@
-import { SessionError } from '../../core/errors.js'
+import { isError, SessionError } from '../../core/errors.js'
 import type { SessionKey } from '../../core/record.js'
 import type { SessionWrite, WriteResult } from '../../core/store.js'
 import { NoFreeConnection } from './mysql-client.js'
@@ -61,7 +61,5 @@ function failsAllAlike(error: unknown): boolean {
   if (error instanceof LostStatement) return error.limit !== undefined
   const { kind, isListed } = classifyMySQLError(error)
   if (kind === 'configuration') return isListed
-  return (
-    error instanceof Error && 'syscall' in error && ['connect', 'getaddrinfo'].includes(String(error.syscall))
-  )
+  return isError(error) && 'syscall' in error && ['connect', 'getaddrinfo'].includes(String(error.syscall))
 }

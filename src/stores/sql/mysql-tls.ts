@@ -2,7 +2,7 @@ import { X509Certificate } from 'node:crypto'
 import { isIP } from 'node:net'
 import { createSecureContext, type SecureContextOptions } from 'node:tls'
 import type { SslOptions } from 'mysql2'
-import { optionError, refuseUnknownOptions } from '../../core/errors.js'
+import { isError, optionError, refuseUnknownOptions } from '../../core/errors.js'
 import { codeShown } from '../../core/store-failure.js'
 import { driver } from './mysql-driver.js'
 
@@ -83,7 +83,7 @@ function profile(name: string): unknown {
 
 /** Why a handshake was refused, and what to do; `undefined` for any other error. The driver puts a code of its own over that of Node. */
 export function refusedTLS(error: unknown): { readonly what: string; readonly cure: string } | undefined {
-  if (!(error instanceof Error && 'code' in error) || error.code !== 'HANDSHAKE_SSL_ERROR') return undefined
+  if (!(isError(error) && 'code' in error) || error.code !== 'HANDSHAKE_SSL_ERROR') return undefined
   // A connection that was merely lost has a port or a system call.
   if ('port' in error || 'syscall' in error) return undefined
   if ('cert' in error) {
