@@ -146,6 +146,7 @@ describe('TypeScript', () => {
   const sets = {
     // These stores bring the types of express-session into the program.
     'stores, and an app that keeps @types/express-session': ['stores.ts', 'memorystore.ts', 'kept-types.ts'],
+    'an app that keeps @types/express-session, and lists it in "types"': ['kept-types.ts'],
     'an app beside types of express-session that a neighbour installed': ['app.ts', 'cookie.ts'],
     'an app, and stores, without @types/express-session': ['app.ts', 'cookie.ts', 'stores.ts'],
     "an app of express-session's form, without @types/express-session": ['drop-in.ts'],
@@ -192,7 +193,7 @@ describe('TypeScript', () => {
         noImplicitOverride: true,
         esModuleInterop: true,
         noEmit: true,
-        types: subject.startsWith('session(sessions)') ? ['node', 'express-session'] : ['node'],
+        types: /"types"|session\(sessions\)/.test(subject) ? ['node', 'express-session'] : ['node'],
       }
       await writeFile(join(at, 'tsconfig.json'), JSON.stringify({ compilerOptions, files }))
       return at

@@ -4,8 +4,11 @@ import { optionError, SessionError } from '../core/errors.js'
 import { longestTimer } from '../core/lifetime.js'
 import type { MySQLColumns } from '../stores/mysql.js'
 
+/** `undefined` is as good as left out: it is what a missing environment variable gives. */
+type DriverOptions = { [Name in keyof PoolOptions]: PoolOptions[Name] | undefined }
+
 /** The options of the store: those of express-mysql-session by the same names, and all of mysql2's. */
-export interface MySQLStoreOptions extends PoolOptions {
+export interface MySQLStoreOptions extends DriverOptions {
   /** Clear expired sessions away by a timer. Default `true`. */
   readonly clearExpired?: boolean | undefined
   /** How often, in milliseconds; at most every 24 days, which is as long as a timer waits. Default 900,000. */

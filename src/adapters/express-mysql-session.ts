@@ -4,8 +4,8 @@ import type { Pool } from 'mysql2/promise'
 import { optionError } from '../core/errors.js'
 import { clearInterval, setInterval } from '../core/scheduling.js'
 import { failureOf } from '../core/store-failure.js'
-import { type NativeStore, nativeStore } from '../express-session/foreign-store.js'
-import type { Store } from '../express-session/store.js'
+import { type NativeStore, nativeStore, type StoreCallback } from '../express-session/foreign-store.js'
+import type { Store, StoredData } from '../express-session/store.js'
 import { warnOnce } from '../express-session/warn-once.js'
 import type { MySQLTarget } from '../stores/mysql.js'
 import { missesTable } from '../stores/sql/mysql-errors.js'
@@ -22,7 +22,11 @@ import {
 } from './express-mysql-session-options.js'
 import { asking, type QueryResult, SessionTable, withoutKeepsake } from './express-mysql-session-table.js'
 
-type Callback<Value = unknown> = (error?: unknown, value?: Value) => void
+/** Of a failure it gets the error alone. Its types leave that out, as those of express-mysql-session do. */
+type Callback<Value = unknown> = (error: unknown, value: Value) => void
+
+/** A session of a row, which may hold anything. */
+type StoredRow = StoredData & Record<string, unknown>
 
 /** A pool or connection: of mysql2, with promises or with callbacks, or of the package mysql. */
 export type MySQLConnection = Exclude<MySQLTarget, string | PoolOptions | undefined> | OldConnection
@@ -47,7 +51,7 @@ export interface MySQLStore extends Omit<
   readonly connection: MySQLConnection
   /** Fulfilled when the table is there; rejected if it could not be made. */
   onReady(): Promise<void>
-  get(id: string, callback?: Callback<object | null>): Promise<object | null>
+  get(id: string, callback?: Callback<StoredRow | null>): Promise<StoredRow | null>
   /**
    * Stores anything that JSON has a word for, blindly, until `cookie.expires`. The session of a request is merged instead with what others
    * have stored since it was read, and is not stored if it has ended.
@@ -57,7 +61,7 @@ export interface MySQLStore extends Omit<
   touch(id: string, data: unknown, callback?: Callback): Promise<unknown>
   destroy(id: string, callback?: Callback): Promise<unknown>
   /** All live sessions, by their ids. */
-  all(callback?: Callback<Record<string, object>>): Promise<Record<string, object>>
+  all(callback?: Callback<Record<string, StoredRow>>): Promise<Record<string, StoredRow>>
   /** How many sessions are live. */
   length(callback?: Callback<number>): Promise<number>
   /** Removes all sessions. */
@@ -236,7 +240,7 @@ function withCallbacks(plain: Readonly<Record<string, Method>>): Record<string, 
     Object.entries(plain).map(([name, method]) => [
       name,
       function (this: StoreInside, ...given: unknown[]): Promise<unknown> {
-        const callback = typeof given.at(-1) === 'function' ? (given.pop() as Callback) : undefined
+        const callback = typeof given.at(-1) === 'function' ? (given.pop() as StoreCallback) : undefined
         const done = Promise.resolve().then(() => method(this, ...given))
         return callback ? done.then((value) => callback(null, value)).catch(callback) : heard(done)
       },

@@ -1,26 +1,7 @@
 import type { RequestSession, Session, SessionData } from '../core/session.js'
-import type { Cookie } from '../express-session/cookie.js'
 import type { OldData, OldSession, OldStore, WithOldTypes } from '../express-session/old-types.js'
+import type { OldMembers } from '../express-session/session.js'
 import type { Store } from '../express-session/store.js'
-
-/**
- * What `req.session` has besides with `session(options)`. With `session(sessions)` these are not there, so the types of `req.session` have
- * them as optional. An app of the former kind that does without @types/express-session declares that they are there:
- *
- * @example
- * import session, { type OldMembers } from 'coatcheck/express'
- * declare module 'coatcheck' {
- *   interface Session extends OldMembers {}
- * }
- */
-export interface OldMembers {
-  /** The cookie of this session. Assigning its `maxAge`, in milliseconds, sets how long both live. */
-  cookie: Cookie
-  /** Lets the cookie live for its `originalMaxAge` from now. */
-  resetMaxAge(): RequestSession
-  /** Who is bound to the session. There, `userId` is data of yours, as under express-session. */
-  readonly boundUserId: string | undefined
-}
 
 /** What coatcheck adds to a session of express-session's types. */
 type AddedMembers = Omit<Session, 'id' | 'userId' | 'regenerate' | 'destroy' | 'reload' | 'save' | 'touch'> &

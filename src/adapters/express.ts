@@ -9,12 +9,13 @@ import { MemoryStore, type MemoryStoreConstructor } from '../express-session/mem
 import { sessionOptionNames } from '../express-session/option-names.js'
 import type { HmacKey, SessionCookieOptions, SessionOptions } from '../express-session/options.js'
 import type { WithOldTypes } from '../express-session/old-types.js'
-import { Session, type SessionConstructor } from '../express-session/session.js'
+import { type OldMembers, Session, type SessionConstructor } from '../express-session/session.js'
 import type { StoredSession } from '../express-session/store-bridge.js'
 import { Store, type StoreConstructor, type StoredData } from '../express-session/store.js'
 import type { ExchangeContext } from '../http/exchange.js'
 import { Sessions } from '../sessions.js'
-import type { OldMembers } from './express-request.js'
+// Types `req.session`.
+import './express-request.js'
 import { expressSession } from './express-session.js'
 import {
   type Handling,

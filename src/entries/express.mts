@@ -2,7 +2,6 @@
 import './index.mjs'
 
 export { type ExpressSessionOptions, session as default } from '../adapters/express.js'
-export type { OldMembers } from '../adapters/express-request.js'
 export type { Next, SessionMiddleware } from '../adapters/request-in-hand.js'
 export { Cookie, type CookieAttributes, type Priority, type SameSite } from '../express-session/cookie.js'
 export { ExpressStore, type ExpressStoreOptions } from '../express-session/express-store.js'
@@ -14,6 +13,6 @@ export type {
   SessionCookieOptions,
   SessionOptions,
 } from '../express-session/options.js'
-export { Session, type SessionConstructor } from '../express-session/session.js'
+export { type OldMembers, Session, type SessionConstructor } from '../express-session/session.js'
 export { Store, type StoreConstructor, type StoredData as SessionData } from '../express-session/store.js'
 export type { StoredSession } from '../express-session/store-bridge.js'

@@ -2,41 +2,42 @@ import {
   answer as answerCore,
   type RequestSession,
   reservedName,
+  type SessionData,
   type Session as CoreSession,
   type SessionWork,
 } from '../core/session.js'
 import type { Cookie } from './cookie.js'
+import type { OldSession, WithOldTypes } from './old-types.js'
 import { StoreWork, type StoreRequest } from './store-work.js'
 
 type Callback = (error?: unknown) => void
 type Data = Record<string, unknown>
 
 /**
+ * What `req.session` has besides with `session(options)`. With `session(sessions)` these are not there, so the types of `req.session` have
+ * them as optional. An app of the former kind that does without @types/express-session declares that they are there:
+ *
+ * @example
+ * import session, { type OldMembers } from 'coatcheck/express'
+ * declare module 'coatcheck' {
+ *   interface Session extends OldMembers {}
+ * }
+ */
+export interface OldMembers {
+  /** The cookie of this session. Assigning its `maxAge`, in milliseconds, sets how long both live. */
+  cookie: Cookie
+  /** Lets the cookie live for its `originalMaxAge` from now. */
+  resetMaxAge(): RequestSession
+  /** Who is bound to the session. There, `userId` is data of yours, as under express-session. */
+  readonly boundUserId: string | undefined
+}
+
+/**
  * A session in hand as express-session has it: your data and its `cookie`, with methods that are not enumerable and that
  * no stored key can hide. Methods take a callback, or return a promise. Of coatcheck's own members (`signIn`, `publicId`, …)
  * data of yours may take the names. `userId` is data of yours only, as under express-session.
  */
-export interface Session extends Omit<
-  CoreSession,
-  'touch' | 'userId' | 'regenerate' | 'destroy' | 'reload' | 'save'
-> {
-  /** Who is bound to the session, by `signIn` or the option `userOf`. */
-  readonly boundUserId: string | undefined
-  cookie: Cookie
-  readonly req: object
-  regenerate(): Promise<void>
-  regenerate(callback: Callback): this
-  destroy(): Promise<void>
-  destroy(callback: Callback): this
-  reload(): Promise<void>
-  reload(callback: Callback): this
-  save(): Promise<void>
-  save(callback: Callback | undefined): this
-  /** Moves the expiry of cookie and record with the commit. */
-  touch(): this
-  /** Lets the cookie live for its `originalMaxAge` from now. */
-  resetMaxAge(): this
-}
+export type Session = WithOldTypes<OldSession, RequestSession & Omit<OldMembers, keyof SessionData>>
 
 /** The class of `req.session`. */
 export interface SessionConstructor {
@@ -204,7 +205,8 @@ function inUse(session: Session): SessionWork {
   try {
     return current(session)
   } catch {
-    return new StoreWork(session, session.req as StoreRequest, session.id)
+    const { req } = session as unknown as { req: StoreRequest }
+    return new StoreWork(session, req, session.id)
   }
 }
 

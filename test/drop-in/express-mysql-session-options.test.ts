@@ -97,3 +97,13 @@ describe('an option of express-mysql-session that is no number', () => {
     }
   })
 })
+
+test('a wrapper around a pool is refused, because it is more than query that the store asks of one', () => {
+  const pool = { query: async () => [[], []] }
+  expect(() => new MySQLStore(offline, pool as never)).toThrow(
+    expect.objectContaining({
+      code: 'ERR_SESSION_OPTION',
+      message: expect.stringContaining('pass what it wraps') as string,
+    }),
+  )
+})

@@ -261,7 +261,7 @@ describe('a session of coatcheck with a unit of work', () => {
   })
 
   test('has a userId only where the app put one, as under express-session', () => {
-    const { session } = sessionWith()
+    const session = sessionWith().session as object as { userId?: number; boundUserId?: string }
     expect([session.userId, 'userId' in session]).toEqual([undefined, false])
     session.userId = 7
     expect([session.userId, session.boundUserId]).toEqual([7, 'ada'])

@@ -1,6 +1,7 @@
 // An app that kept @types/express-session and what it declared there.
 import express from 'express'
 import session from 'coatcheck/express'
+import expressMySQLSession from 'coatcheck/express-mysql-session'
 
 declare module 'express-session' {
   interface SessionData {
@@ -19,3 +20,20 @@ app.get('/', (request, response) => {
     response.json({ error: error !== undefined, publicId: request.session.publicId })
   })
 })
+
+// What apps write against the types of express-session and express-mysql-session.
+export const isSignedIn = (given: session.Session & Partial<session.SessionData>): boolean =>
+  given.userId !== undefined
+app.use((request, _response, next) => {
+  request.sessionStore.get('an id', (_error, data) => {
+    if (data && !isSignedIn(request.session))
+      request.session = request.sessionStore.createSession(request, data)
+    next()
+  })
+})
+const MySQLStore = expressMySQLSession(session)
+const table = new MySQLStore({ host: 'localhost', user: 'app', database: 'shop' })
+const store: session.Store = table
+table.length((error, count) => console.log(error, count + 1))
+table.all((error, sessions) => console.log(error, Object.keys(sessions).length))
+export const stored = session({ secret: 'a secret that only these tests use', store })
