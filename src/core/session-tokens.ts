@@ -13,7 +13,8 @@ export class SessionTokens {
   readonly #form: Pick<SessionForm, 'createToken'>
   #stored: string | undefined
   #planned: string | undefined
-  #chosen = false
+  /** The last token that the app has chosen. */
+  #chosen: string | undefined
   #ended = false
 
   constructor(client: string | undefined, form: Pick<SessionForm, 'createToken'>) {
@@ -42,19 +43,17 @@ export class SessionTokens {
 
   /** Whether the app has chosen the planned token, so that a session may be stored under it already. */
   get chosen(): boolean {
-    return this.#chosen && this.planned
+    return this.planned && this.#planned === this.#chosen
   }
 
   /** Plans a new token for the next insert or rotation. */
   plan(): string {
-    this.#chosen = false
     return (this.#planned = this.#form.createToken())
   }
 
   /** Plans a token that the app has chosen. */
   choose(token: string): void {
-    this.#chosen = true
-    this.#planned = token
+    this.#chosen = this.#planned = token
   }
 
   unplan(): void {

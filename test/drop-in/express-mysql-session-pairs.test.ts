@@ -319,6 +319,12 @@ onEachServer('session() on a table of express-mysql-session', ({ server }) => {
     const { cookie: other } = await visit(`/copy/${id}`)
     expect((await visit('/user', other)).seen).toEqual([null, 1, null])
     expect(await store.length()).toBe(2)
+
+    // As express-session has it for a request.
+    const inHand = store.createSession({ sessionID: id, sessionStore: store }, (await store.get(id))!)
+    expect(dataOf(inHand)).toEqual({ changed: 1 })
+    await store.set(id, Object.assign(inHand, { changed: 2 }))
+    expect((await visit('/user', ada)).seen).toEqual(['ada', 2, null])
   })
 
   test('what is asked of one id without waiting is done in the order asked', async () => {

@@ -43,7 +43,7 @@ afterAll(() => {
   server.closeAllConnections()
 })
 
-/** What two requests of one visitor get: status, visits and cookies, with times in tens of seconds from now. */
+/** What two requests of one visitor get: status, visits and cookies, with times in steps of 20 seconds from now, none of which is near a step's edge. */
 async function visits(
   side: SessionModule,
   options: SessionOptions,
@@ -64,7 +64,7 @@ async function visits(
 function readable(cookie: string): string {
   return cookie.replace(/=s%3A[^;]*/, '=id').replace(/Expires=([^;]*)/, (_all, date: string) => {
     const left = new Date(date).getTime() - Date.now()
-    return left < -week ? 'long expired' : `Expires in ${Math.round(left / 10_000)}`
+    return left < -week ? 'long expired' : `Expires in ${Math.round(left / 20_000)}`
   })
 }
 
@@ -91,8 +91,10 @@ const configurations: SessionOptions[] = [
   ...[null, week].map((originalMaxAge) => ({ cookie: { originalMaxAge } })),
   ...['', null, undefined, '/', '/app', '/app/', '/app/page', '/other', 'app', 'http://example.com/'].map((path) => ({ cookie: { path } })),
   ...['', null, undefined, 'example.com', '.example.com', 'localhost'].map((domain) => ({ cookie: { domain } })),
-  ...['low', 'HIGH', '', null].map((priority) => ({ cookie: { priority } })),
-  ...[null, undefined, false, '', {}, []].map((cookie) => ({ cookie })),
+  ...['low', 'medium', 'HIGH', '', null].map((priority) => ({ cookie: { priority } })),
+  ...[null, undefined, false, '', {}, [], { data: { domain: 'evil.test' } }, { color: 'red' }].map((cookie) => ({ cookie })),
+  { cookie: { domain: 'example.com', httpOnly: false, maxAge: 60_000, partitioned: true, priority: 'high', sameSite: 'lax' } },
+  { cookie: { maxAge: moment(week) } },
   ...['samesite', 'Secure', 'httponly', 'maxage', 'proxy', 'signed', 'overwrite', 'trustProxy'].map((name) => ({ cookie: { [name]: true } })),
   ...['maxAge', 'httpOnly', 'secure', 'ttl', 'saveUnintialized', 'keys'].map((name) => ({ [name]: true })),
   ...[null, undefined, () => 'an id', () => 5, () => undefined, async () => 'an id'].map((genid) => ({ genid })),
@@ -269,7 +271,8 @@ describe('the process is warned, once, with a code', () => {
 
   test('of what a function gives as the cookie, when it first does', async () => {
     const warnings = watched()
-    const options = { cookie: () => ({ sameSit: 'lax', path: '/app' }) }
+    const wrong = ['sameSit', 'htpOnly', 'maxAg']
+    const options = { cookie: () => ({ [wrong.shift() ?? 'domains']: 'lax', path: '/app' }) }
     await visits(ours, options, {})
     expect(warnings()).toEqual([
       ['COATCHECK_UNKNOWN_OPTION', expect.stringMatching(/"sameSit".*Write sameSite/)],

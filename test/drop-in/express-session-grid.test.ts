@@ -68,7 +68,7 @@ const same: Record<string, Act> = {
     request.session.cookie.maxAge = 60_000.7
     change(request)
   },
-  'sets expires': ({ session }) => (session.cookie.expires = new Date(Date.now() + month)),
+  'sets expires': ({ session }) => void (session.cookie.expires = new Date(Date.now() + month)),
   'sets expires and changes it': (request) => {
     request.session.cookie.expires = new Date(Date.now() + month)
     change(request)

@@ -199,38 +199,6 @@ describe('`secret`', () => {
 
 describe('`name` and `key`', () => {
   sideBySide(
-    '`name` names the cookie that is set and read',
-    async (side) => {
-      const app = await side.serve({ name: 'shop' }, count)
-      const first = await app.get('/')
-      return [first.cookies, (await app.get('/', { cookie: first })).body]
-    },
-    { both: [['shop=#1; Path=/; HttpOnly'], 'views: 2'] },
-  )
-
-  sideBySide(
-    'left out, the cookie is connect.sid',
-    async (side) => (await (await side.serve({}, count)).get('/')).cookies,
-    { both: ['connect.sid=#1; Path=/; HttpOnly'] },
-  )
-
-  sideBySide(
-    '`key` is another word for `name`',
-    async (side) => {
-      const app = await side.serve({ key: 'shop' }, count)
-      const first = await app.get('/')
-      return [first.cookies, (await app.get('/', { cookie: first })).body]
-    },
-    { both: [['shop=#1; Path=/; HttpOnly'], 'views: 2'] },
-  )
-
-  sideBySide(
-    '`name` goes before `key`',
-    async (side) => (await (await side.serve({ name: 'shop', key: 'other' }, count)).get('/')).cookies,
-    { both: ['shop=#1; Path=/; HttpOnly'] },
-  )
-
-  sideBySide(
     'a cookie of another name is not looked at',
     async (side) => {
       const store = side.store()
@@ -445,80 +413,6 @@ describe('`saveUninitialized`', () => {
   const look: Handler = (request, response) => response.end(Object.keys(request.session).join())
 
   sideBySide(
-    'true: a new session that nobody changed is stored and its cookie set',
-    async (side) => {
-      const store = side.store()
-      const app = await side.serve({ store, saveUninitialized: true }, look)
-      const { cookies, body } = await app.get('/')
-      return { cookies, body, row: store.only() }
-    },
-    {
-      both: {
-        cookies: ['connect.sid=#1; Path=/; HttpOnly'],
-        body: 'cookie',
-        row: { cookie: { expires: null, originalMaxAge: null, httpOnly: true, path: '/' } },
-      },
-    },
-  )
-
-  sideBySide(
-    'true: also where the handler never looks at the session',
-    async (side) => {
-      const store = side.store()
-      const app = await side.serve({ store, saveUninitialized: true }, (_request, response) =>
-        response.end('hello'),
-      )
-      const { cookies } = await app.get('/')
-      return [cookies, store.writes]
-    },
-    { both: [['connect.sid=#1; Path=/; HttpOnly'], ['set #1']] },
-  )
-
-  sideBySide(
-    'false: a new session that nobody changed is neither stored nor sent',
-    async (side) => {
-      const store = side.store()
-      const app = await side.serve({ store, saveUninitialized: false }, look)
-      return [(await app.get('/')).cookies, store.writes]
-    },
-    { both: [[], []] },
-  )
-
-  sideBySide(
-    'false: a visitor who signs in is stored and gets a cookie at that moment',
-    async (side) => {
-      const store = side.store()
-      const app = await side.serve(
-        { store, saveUninitialized: false },
-        routes({
-          '/': look,
-          '/login': (request, response) => {
-            request.session['user'] = 'ada'
-            response.end('welcome')
-          },
-        }),
-      )
-      const visit = await app.get('/')
-      const login = await app.get('/login', { cookie: visit })
-      const after = await app.get('/', { cookie: login })
-      return [visit.cookies, login.cookies, after.cookies, after.body, store.writes]
-    },
-    { both: [[], ['connect.sid=#1; Path=/; HttpOnly'], [], 'cookie,user', ['set #1', 'touch #1']] },
-  )
-
-  sideBySide(
-    'false: a new session without data that the handler saves itself',
-    async (side) => {
-      const store = side.store()
-      const app = await side.serve({ store }, (request, response, next) => {
-        request.session.save((error) => (error ? next(error) : response.end()))
-      })
-      return [(await app.get('/')).cookies, store.writes]
-    },
-    { theirs: [[], ['set #1']], ours: [[], []], reason: 'safer defaults' },
-  )
-
-  sideBySide(
     'left out, it is announced as deprecated and true',
     async (side) => {
       const store = side.store()
@@ -539,75 +433,6 @@ describe('`saveUninitialized`', () => {
       ours: { deprecations: [], cookies: [], writes: [] },
       reason: 'safer defaults',
     },
-  )
-})
-
-describe('`rolling`', () => {
-  const looking = routes({
-    '/': count,
-    '/look': (request, response) => response.end(`views: ${String(request.session['views'])}`),
-    '/ignore': (_request, response) => response.end('hello'),
-  })
-
-  for (const rolling of [true, false, undefined]) {
-    for (const path of ['/look', '/ignore']) {
-      sideBySide(
-        `${rolling}: an answer at ${path} that changed nothing ${rolling ? 'sets the cookie anew' : 'sets no cookie'}`,
-        async (side) => {
-          const app = await side.serve({ rolling, cookie: { maxAge: 600_000 } }, looking)
-          const first = await app.get('/')
-          return [first.cookies, (await app.get(path, { cookie: first })).cookies]
-        },
-        {
-          both: [
-            ['connect.sid=#1; Path=/; Expires=in 600 s; HttpOnly'],
-            rolling ? ['connect.sid=#1; Path=/; Expires=in 600 s; HttpOnly'] : [],
-          ],
-        },
-      )
-    }
-  }
-
-  sideBySide(
-    'true: a cookie without an expiry is set anew as well',
-    async (side) => {
-      const app = await side.serve({ rolling: true }, looking)
-      return (await app.get('/look', { cookie: await app.get('/') })).cookies
-    },
-    { both: ['connect.sid=#1; Path=/; HttpOnly'] },
-  )
-
-  sideBySide(
-    'true: a new session that nobody changed gets no cookie if `saveUninitialized` is false',
-    async (side) => (await (await side.serve({ rolling: true }, looking)).get('/look')).cookies,
-    { both: [] },
-  )
-
-  sideBySide(
-    'true: a new session that nobody changed gets one if `saveUninitialized` is true',
-    async (side) => {
-      const app = await side.serve({ rolling: true, saveUninitialized: true }, looking)
-      return (await app.get('/look')).cookies
-    },
-    { both: ['connect.sid=#1; Path=/; HttpOnly'] },
-  )
-
-  sideBySide(
-    'false: a changed session moves the expiry of its cookie',
-    async (side) => {
-      const app = await side.serve({ rolling: false, cookie: { maxAge: 600_000 } }, looking)
-      return (await app.get('/', { cookie: await app.get('/') })).cookies
-    },
-    { both: ['connect.sid=#1; Path=/; Expires=in 600 s; HttpOnly'] },
-  )
-
-  sideBySide(
-    'false: a changed session whose cookie has no expiry is not sent again',
-    async (side) => {
-      const app = await side.serve({ rolling: false }, looking)
-      return (await app.get('/', { cookie: await app.get('/') })).cookies
-    },
-    { both: [] },
   )
 })
 
@@ -643,75 +468,6 @@ describe('`store`', () => {
 })
 
 describe('`unset`', () => {
-  const unsetting = routes({
-    '/': count,
-    '/null': (request, response) => {
-      Object.assign(request, { session: null })
-      response.end('gone')
-    },
-    '/undefined': (request, response) => {
-      Object.assign(request, { session: undefined })
-      response.end('gone')
-    },
-    '/delete': (request, response) => {
-      delete (request as Partial<typeof request>).session
-      response.end('gone')
-    },
-    '/change': (request, response) => {
-      request.session['views'] = 100
-      Object.assign(request, { session: null })
-      response.end('gone')
-    },
-  })
-
-  for (const path of ['/null', '/undefined', '/delete']) {
-    sideBySide(
-      `'destroy': a session unset by ${path.slice(1)} is removed from the store`,
-      async (side) => {
-        const store = side.store()
-        const app = await side.serve({ store, unset: 'destroy' }, unsetting)
-        const first = await app.get('/')
-        const { status, cookies } = await app.get(path, { cookie: first })
-        return { status, cookies, writes: store.writes, next: (await app.get('/', { cookie: first })).body }
-      },
-      {
-        theirs: { status: 200, cookies: [], writes: ['set #1', 'destroy #1', 'set #2'], next: 'views: 1' },
-        ours: {
-          status: 200,
-          cookies: ['connect.sid=; Path=/; Expires=1970; HttpOnly'],
-          writes: ['set #1', 'destroy #1', 'set #2'],
-          next: 'views: 1',
-        },
-        reason: 'destroy clears the cookie',
-      },
-    )
-  }
-
-  for (const unset of ['keep', undefined]) {
-    for (const path of ['/null', '/undefined', '/delete', '/change']) {
-      sideBySide(
-        `${String(unset)}: a session unset at ${path} stays in the store as it was`,
-        async (side) => {
-          const store = side.store()
-          const app = await side.serve({ store, unset }, unsetting)
-          const first = await app.get('/')
-          const { cookies } = await app.get(path, { cookie: first })
-          return [cookies, store.writes, (await app.get('/', { cookie: first })).body]
-        },
-        { both: [[], ['set #1', 'set #1'], 'views: 2'] },
-      )
-    }
-  }
-
-  sideBySide(
-    `'destroy': a session that is not unset stays`,
-    async (side) => {
-      const app = await side.serve({ unset: 'destroy' }, unsetting)
-      return (await app.get('/', { cookie: await app.get('/') })).body
-    },
-    { both: 'views: 2' },
-  )
-
   sideBySide(
     'another word is refused when the middleware is made',
     ({ session }) =>

@@ -22,7 +22,7 @@ const saved = (request: SideRequest) =>
 
 describe('the target of a request', () => {
   const targets = [
-    '', '/', '?a=1', '/?a=1', '/app', '/app/', '/app/x', '/app?x=/y', '/app#x', '/other', '//app', '/app/../other', '/%61pp',
+    '', '/', '?a=1', '/?a=1', '/app', '/app/', '/app/x', '/app?x=/y', '/app#x', '/other', '/other/app', '/APP', '/any/where', '//app', '/app/../other', '/%61pp',
     'http://a.example', 'http://a.example/', 'http://a.example?a=1', 'http://a.example/app', 'http://a.example/app/x?a=http://b/c',
     'http://a.example/other', 'HTTPS://A.example:8080/app', 'http://user:password@a.example/app', 'http://[::1]:80/app',
     '*', 'app',
@@ -49,7 +49,7 @@ describe('the target of a request', () => {
         seen['/app http://a.example/app'],
       ]
     },
-    { both: [104, 'object'] },
+    { both: [116, 'object'] },
   )
 
   sideBySide(

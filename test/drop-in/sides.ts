@@ -9,10 +9,10 @@ import type { Handler, SessionModule, SessionOptions } from './express-session-t
 // The form in which apps load express-session, so `require` of the package is tested with every line below.
 const require = createRequire(import.meta.url)
 
-// express-session says on stderr what is deprecated, once for each place that does it. Tests that are about it listen.
 /** What users are told of the differences. */
 const migrating = readFileSync(join(import.meta.dirname, '../../docs/migrating.md'), 'utf8').toLowerCase()
 
+// express-session says on stderr what is deprecated, once for each place that does it. Tests that are about it listen.
 process.env['NO_DEPRECATION'] ??= 'express-session'
 
 export const sideNames = ['express-session', 'coatcheck/express'] as const

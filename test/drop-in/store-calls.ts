@@ -9,7 +9,8 @@ import { freshDatabase, onEachServer } from '../servers/databases.ts'
 // callbacks, errors, and the rows that lie in the table afterwards.
 
 const require = createRequire(import.meta.url)
-const oneDay = 86_400
+/** Lengths of life, in seconds, that rows are told by: the two sides were asked a moment apart. */
+const lengths = { now: 0, 'half a minute': 30, 'a day': 86_400 }
 /** A moment that both sides are told, so that the second in the row must be the same one. */
 export const inAnHour = Math.floor(Date.now() / 1_000) * 1_000 + 3_600_000
 /** The cookie of a session that ends with the browser. */
@@ -68,15 +69,14 @@ export class Side {
     return (await this.database.query<RowDataPacket[]>(text, values))[0]
   }
 
-  /** What lies in the table. An expiry that is a day from now is told as that: the two sides were asked a moment apart. */
+  /** What lies in the table. An expiry that is near one of the lengths from now is told as that. */
   async rows(): Promise<unknown[]> {
     const rows = await this.sql(
       'SELECT session_id AS id, data, expires, CAST(expires AS SIGNED) - UNIX_TIMESTAMP() AS left_over FROM sessions ORDER BY 1',
     )
     return rows.map(({ id, data, expires, left_over }) => {
-      const near = (seconds: number) => Math.abs(Number(left_over) - seconds) <= 5
-      const lasts = near(oneDay) ? 'a day' : near(0) ? 'now' : (expires as number)
-      return [id, shortened(data), lasts] as const
+      const near = Object.entries(lengths).find(([, length]) => Math.abs(Number(left_over) - length) <= 10)
+      return [id, shortened(data), near?.[0] ?? (expires as number)] as const
     })
   }
 

@@ -100,6 +100,15 @@ describe('a touch', () => {
   })
 })
 
+test('what an app has read of one session and puts into another does not bring the user along', async () => {
+  const store = new PuttingStore()
+  const read = { cookie: {}, count: 1, coatcheck: { userId: 'ada', publicId: 'of ada', createdAt: 1 } }
+  const content = { data: Buffer.from(JSON.stringify(read)), lifetime, userId: undefined }
+  const insert = { type: 'insert', key, publicId: 'of another', signedIn: false, ...content } as const
+  expect(await new ForeignStore(store).write([insert])).toEqual(['done'])
+  expect(Object.keys(store.only())).toEqual(['cookie', 'count'])
+})
+
 describe('while a request that only reads is under way', () => {
   test('what another stores stays', async () => {
     const { store, visit, slow } = await serve(new PuttingStore())

@@ -1,6 +1,7 @@
 import { rootCertificates } from 'node:tls'
 import { SessionError } from 'coatcheck'
 import { MySQLStore, type MySQLTarget } from 'coatcheck/mysql'
+import { Client, Pool } from 'pg'
 import { describe, expect, it } from 'vitest'
 
 const url = 'mysql://app:hunter2@db.example.com/shop'
@@ -51,6 +52,13 @@ describe('a parameter in the URL of MySQLStore', () => {
   ])('that the driver knows is taken: %s', (parameter) => {
     expect(refusalOf(`${url}?${parameter}`)).toBeUndefined()
   }) // prettier-ignore
+})
+
+it.each([
+  ['pool', new Pool()],
+  ['connection', new Client()],
+])('a %s of the driver of another database is refused, and it is said what to give', (_what, target) => {
+  expect(refusalOf(target)).toMatchObject(refusal(/neither a pool or connection of mysql2.*DATABASE_URL/))
 })
 
 describe('ssl', () => {

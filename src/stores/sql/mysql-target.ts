@@ -61,10 +61,10 @@ function endPool(pool: Pool): Promise<void> {
  * driver, or the package mysql, which has no prepared statements. Those with promises are wrapped around one with callbacks.
  */
 function driversOwn(target: object): Pool | Connection | undefined {
-  if (!('query' in target)) return undefined
+  if (!isDriversOwn(target)) return undefined
   for (const inner of ['pool', 'connection', 'poolNamespace'] as const) {
     const wrapped = (target as Partial<Record<typeof inner, unknown>>)[inner]
-    if (typeof wrapped === 'object' && wrapped !== null && 'query' in wrapped) return wrapped as Pool
+    if (typeof wrapped === 'object' && wrapped !== null && isDriversOwn(wrapped)) return wrapped as Pool
   }
   if (!('on' in target) && !('getConnection' in target)) {
     throw optionError(
@@ -74,11 +74,16 @@ function driversOwn(target: object): Pool | Connection | undefined {
   return target as Pool
 }
 
+/** Drivers of other databases have a `query` too. */
+function isDriversOwn(target: object): boolean {
+  return 'query' in target && ['execute', 'escape', 'getConnection'].some((name) => name in target)
+}
+
 function optionsGiven(target: object): PoolOptions {
   const options: PoolOptions = target
   if (!options.database && options.uri === undefined) {
     throw optionError(
-      'MySQLStore was given an object that is neither a mysql2 pool or connection nor pool options with a "database". Pass one of those, or process.env.DATABASE_URL.',
+      'MySQLStore was given an object that is neither a pool or connection of mysql2 nor pool options with a "database". Pass one of those, or process.env.DATABASE_URL.',
     )
   }
   refuseUnknownPoolOptions(options)
