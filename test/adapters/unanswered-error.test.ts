@@ -112,7 +112,7 @@ describe('an error that the session middleware passes on after the handler has a
       const wire = new Wire(port)
       wire.send('GET', '/', { Connection: 'close' })
       await wire.closed
-      expect(warn.mock.calls).toEqual([[thrown]])
+      expect(warn.mock.calls).toEqual([['of next', expect.objectContaining({ type: 'Error' })]])
       return wire.received
     }
 

@@ -95,8 +95,9 @@ describe('a store that fails', () => {
     store.down = new Error('connection refused')
     const warn = vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
     try {
-      const error: unknown = await sessions.load('token').catch((reason: unknown) => reason)
-      expect(warn).toHaveBeenCalledExactlyOnceWith(error)
+      const error = await sessions.load('token').catch((reason: unknown) => reason)
+      const { name: type, code, message } = error as SessionError
+      expect(warn).toHaveBeenCalledExactlyOnceWith(message, expect.objectContaining({ type, code }))
     } finally {
       warn.mockRestore()
     }

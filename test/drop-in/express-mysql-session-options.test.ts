@@ -103,7 +103,7 @@ test('a wrapper around a pool is refused, because it is more than query that the
   expect(() => new MySQLStore(offline, pool as never)).toThrow(
     expect.objectContaining({
       code: 'ERR_SESSION_OPTION',
-      message: expect.stringContaining('pass what it wraps') as string,
+      message: expect.stringContaining('neither a pool or connection') as string,
     }),
   )
 })

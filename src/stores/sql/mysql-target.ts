@@ -66,11 +66,6 @@ function driversOwn(target: object): Pool | Connection | undefined {
     const wrapped = (target as Partial<Record<typeof inner, unknown>>)[inner]
     if (typeof wrapped === 'object' && wrapped !== null && isDriversOwn(wrapped)) return wrapped as Pool
   }
-  if (!('on' in target) && !('getConnection' in target)) {
-    throw optionError(
-      'MySQLStore was given an object with a query method that is no pool or connection of mysql2 or mysql. If it is a wrapper around one, pass what it wraps.',
-    )
-  }
   return target as Pool
 }
 
