@@ -119,13 +119,13 @@ export function resolveOptions(options: SessionOptions): ResolvedOptions {
     )
   }
   const { genid } = options
-  if (genid !== undefined && genid !== null && typeof genid !== 'function')
-    throw new TypeError('genid option must be a function')
+  if (genid && typeof genid !== 'function') throw new TypeError('genid option must be a function')
   if (options.unset && options.unset !== 'destroy' && options.unset !== 'keep') {
     throw new TypeError('unset option must be "destroy" or "keep"')
   }
   const signerFor = resolveSecrets(options)
-  const cookie = options.cookie ?? {}
+  // As there, whatever counts as false is left out: `store: isProduction && new RedisStore(…)`.
+  const cookie = options.cookie || {}
   const name = String(options.name || options.key || 'connect.sid')
   if (typeof cookie !== 'function') assertCookie(name, cookie)
   warnOf(faultsOf(options))
@@ -168,7 +168,7 @@ export function resolveOptions(options: SessionOptions): ResolvedOptions {
 }
 
 function engineOf(options: SessionOptions, lifetime: Lifetime, native: NativeStore | undefined) {
-  const store = options.store ?? new MemoryStore()
+  const store = options.store || new MemoryStore()
   const settings = {
     lifetime,
     touchAfter: 0,
@@ -205,7 +205,7 @@ function engineOf(options: SessionOptions, lifetime: Lifetime, native: NativeSto
 }
 
 function nativeOf(store: SessionOptions['store']): NativeStore | undefined {
-  return store && !isStore(store) ? store[nativeStore] : undefined
+  return !store || isStore(store) ? undefined : store[nativeStore]
 }
 
 function resolveTouchAfter(

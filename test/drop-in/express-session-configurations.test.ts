@@ -97,7 +97,8 @@ const configurations: SessionOptions[] = [
   { cookie: { maxAge: moment(week) } },
   ...['samesite', 'Secure', 'httponly', 'maxage', 'proxy', 'signed', 'overwrite', 'trustProxy'].map((name) => ({ cookie: { [name]: true } })),
   ...['maxAge', 'httpOnly', 'secure', 'ttl', 'saveUnintialized', 'keys'].map((name) => ({ [name]: true })),
-  ...[null, undefined, () => 'an id', () => 5, () => undefined, async () => 'an id'].map((genid) => ({ genid })),
+  ...[null, undefined, false, 0, ''].flatMap((value) => [{ store: value }, { genid: value }, { unset: value }, { key: value }]),
+  ...[() => 'an id', () => 5, () => undefined, async () => 'an id'].map((genid) => ({ genid })),
   { cookie: Object.create({ path: '/app', maxAge: week }) as object },
   { cookie: () => ({ path: '/app', maxAge: week }) },
   { cookie: () => ({ samesite: 'none' }) },
@@ -292,9 +293,11 @@ describe('the process is warned, once, with a code', () => {
     expect(once({})).toEqual([
       ['COATCHECK_MEMORY_STORE', expect.stringMatching(/^Sessions are kept in the memory/)],
     ])
-    expect(once({ store: undefined })).toEqual([
-      ['COATCHECK_MEMORY_STORE', expect.stringMatching(/^store is undefined/)],
-    ])
+    for (const store of [undefined, false]) {
+      expect(once({ store })).toEqual([
+        ['COATCHECK_MEMORY_STORE', expect.stringMatching(new RegExp(`^store is ${store}`))],
+      ])
+    }
   })
 
   test('of a domain that no browser shares, and not again of the requests that it drops', async () => {
