@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { installInto, nodeProgram } from './package/nodes.ts'
+import { pack } from './package/pack.ts'
 import { databases, freshDatabase } from './servers/databases.ts'
 
 const run = promisify(execFile)
@@ -19,17 +20,13 @@ let databaseUrl: string
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'coatcheck-package-'))
-  const { stdout } = await run('npm', ['pack', '--ignore-scripts', '--json', '--pack-destination', folder], {
-    cwd: root,
-  })
-  // An array up to npm 11, an object by package name from npm 12 on.
-  const [pack] = Object.values(JSON.parse(stdout)) as { filename: string; files: { path: string }[] }[]
-  packed = pack!.files.map((file) => file.path)
+  const { tarball, files } = await pack(folder)
+  packed = files
 
   const { devDependencies } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as {
     devDependencies: { mysql2: string }
   }
-  const packages = [join(folder, pack!.filename), `mysql2@${devDependencies.mysql2}`]
+  const packages = [tarball, `mysql2@${devDependencies.mysql2}`]
   for (const version of versions.slice(0, -1)) await nodeProgram(version)
   await installInto(project('every'), packages)
   for (const file of ['use.mjs', 'use.cjs', 'keep-and-find.cjs']) {

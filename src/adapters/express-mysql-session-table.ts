@@ -24,7 +24,7 @@ const statements = {
   set: `INSERT INTO ?? (??, ??, ??) VALUES (?, ?, ${text}) ON DUPLICATE KEY UPDATE ?? = VALUES(??), ?? = VALUES(??)`,
   touch: 'UPDATE ?? SET ?? = ? WHERE ?? = ?',
   destroy: 'DELETE FROM ?? WHERE ?? = ?',
-  /** Until half a second after it, as the seconds there are rounded. */
+  /** A row counts until half a second after its expiry, because that package rounds the current second. */
   length: 'SELECT COUNT(*) AS live FROM ?? WHERE ?? >= ROUND(UNIX_TIMESTAMP(NOW(3)))',
   clear: 'DELETE FROM ??',
 }
@@ -39,7 +39,7 @@ export class SessionTable {
   readonly native: NativeStore
   readonly #store: StoreInUse
   readonly #bridge: StoreBridge
-  /** By id, so that what is asked without awaiting it is done in the order asked. */
+  /** Calls for one id take turns, so that those that nobody awaits are carried out in their order. */
   readonly #turns = new KeyedTurns()
   /** Settled when the table is there, or could not be made. */
   readonly ready: Promise<void>
@@ -63,7 +63,7 @@ export class SessionTable {
     this.ready.catch(() => undefined)
   }
 
-  /** What lies there. One that is no JSON is as good as none. */
+  /** The stored data; `null` if there is no live row, or its text is no JSON. */
   async get(id: unknown): Promise<unknown> {
     const key = textOf(id)
     const record = key === undefined ? undefined : await this.#bridge.find(key)
@@ -180,7 +180,7 @@ export async function asking<Answer>(doing: string, ask: () => Promise<Answer>):
   }
 }
 
-/** A session as it is for a request: what the store alone goes by is not shown there. */
+/** The session as a request sees it: without what the store keeps for itself. */
 export function withoutKeepsake(data: object): object {
   if (!keepsakeIn(data as Record<string, unknown>)) return data
   const { coatcheck: _, ...rest } = data as { coatcheck?: unknown }

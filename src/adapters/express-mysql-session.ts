@@ -107,7 +107,7 @@ interface StoreInside extends MySQLStore {
   _expirationInterval: NodeJS.Timeout | null
 }
 
-/** Of each store, what apps do not see. */
+/** The inner part of each store, which apps do not see. */
 const tables = new WeakMap<object, SessionTable>()
 
 function tableOf(store: object): SessionTable {
@@ -198,7 +198,7 @@ const plainMethods: Partial<StoreInside> & ThisType<StoreInside> = {
   },
   setExpirationInterval(interval) {
     this.clearExpirationInterval()
-    // What an app puts in its place may throw, and may return nothing.
+    // A method that an app puts in its place may throw, and may return nothing.
     const clear = async () => this.clearExpiredSessions()
     const length = clearingInterval(interval || this.options.checkExpirationInterval)
     this._expirationInterval = setInterval(() => void clear().catch(warnOfClearing), length).unref()
@@ -226,7 +226,7 @@ const plainMethods: Partial<StoreInside> & ThisType<StoreInside> = {
   validateOptions,
 }
 
-/** Not where the app has put methods in place of these, such as ones that measure: those want to be called. */
+/** `undefined` where the app has replaced a method, such as by one that measures: then that one must be called. */
 function nativeOf(this: StoreInside): NativeStore | undefined {
   const replaced = (['get', 'set', 'touch', 'destroy'] as const).some((name) => this[name] !== methods[name])
   return replaced ? undefined : tables.get(this)?.native
@@ -234,7 +234,7 @@ function nativeOf(this: StoreInside): NativeStore | undefined {
 
 type Method = (store: StoreInside, ...given: unknown[]) => Promise<unknown>
 
-/** If the last argument is a function, it is called back, with the error also if it throws; the promise is of what it gives. */
+/** If the last argument is a function, it is called back. If it throws, it is called again, with that error. The promise is of what it returns. */
 function withCallbacks(plain: Readonly<Record<string, Method>>): Record<string, unknown> {
   return Object.fromEntries(
     Object.entries(plain).map(([name, method]) => [

@@ -96,7 +96,7 @@ function live({ sessions }: MemoryStore, token: string): Stored | undefined {
   return undefined
 }
 
-/** What JSON may hold there besides a moment expires as it does under express-session; an object never does. */
+/** Whether it is a moment that has passed. Other values count as under express-session; an object never expires. */
 function hasPassed(expires: unknown): boolean {
   if (!expires || typeof expires === 'object') return false
   return Number(typeof expires === 'string' ? new Date(expires) : expires) <= Date.now()

@@ -3,7 +3,7 @@ import { Cookie, type CookieAttributes } from './cookie.js'
 import { MemoryStore } from './memory-store.js'
 import { type Given, meantBy, type OptionFault } from './option-names.js'
 
-/** All faults of `session(options)`, each once: what a wrong name leads to is no fault of its own. */
+/** All faults of `session(options)`, each once. What only follows from a wrong name is left out: the name is reported. */
 export function faultsOf(options: object): OptionFault[] {
   const given = options as Given
   const cookie = (typeof given['cookie'] === 'object' ? (given['cookie'] ?? {}) : {}) as Given
@@ -15,7 +15,7 @@ export function faultsOf(options: object): OptionFault[] {
   ]
 }
 
-/** Those of what a function of the request gave as `cookie`. Its moments may be right: they are made for the request. */
+/** The faults of what a function of the request gave as `cookie`. Fixed dates are fine there: they are made for one request. */
 export function faultsOfCookie(cookie: object, name: string): OptionFault[] {
   const meant = meantBy({}, cookie as Given)
   return [
@@ -24,7 +24,7 @@ export function faultsOfCookie(cookie: object, name: string): OptionFault[] {
   ]
 }
 
-/** Those of what is in effect that are still there once the names are right. */
+/** The faults of the options as given that remain once the names are corrected. */
 function common(inEffect: readonly OptionFault[], meant: readonly OptionFault[]): OptionFault[] {
   return inEffect.filter(({ message }) => meant.some((other) => other.message === message))
 }
@@ -51,7 +51,7 @@ function cookieFault(message: string): OptionFault {
   return { code: 'COATCHECK_COOKIE', message }
 }
 
-/** Texts that say no, and count as yes: as from an environment variable. */
+/** Texts such as 'false', which count as true. Environment variables give them. */
 function textFaults(given: Given, names: readonly string[], prefix: string): OptionFault[] {
   return names
     .filter((name) =>
@@ -103,7 +103,7 @@ function attributeFaults(cookie: Given, name: string): OptionFault[] {
   ]
 }
 
-/** What browsers drop unless other attributes come with it. */
+/** Attributes for which browsers drop the cookie, because another one is missing. */
 function secureFaults(cookie: Given, name: string): OptionFault[] {
   const { secure, sameSite, partitioned, domain, path } = cookie
   const hostOnly = name.startsWith('__Host-')
@@ -141,7 +141,7 @@ function secureFaults(cookie: Given, name: string): OptionFault[] {
 
 const year = 365 * 86_400_000
 
-/** How long the cookie lives: by one option, and not until one moment for all visitors. */
+/** The cookie's length of life: set by one option, and not a fixed date for all visitors. */
 function momentFaults(given: Given, now: number): OptionFault[] {
   const { maxAge, expires } = given
   if (maxAge && typeof maxAge !== 'number' && !(maxAge instanceof Date)) return []
@@ -160,12 +160,12 @@ function momentFaults(given: Given, now: number): OptionFault[] {
     ]
   }
   if (end instanceof Date && (end === expires || end === maxAge)) {
-    // The end of time, as some write for `never`.
+    // A date far ahead, as some write for `never`.
     if (end.getTime() > now + 10 * year) return []
     const name = end === expires ? 'expires' : 'maxAge'
     return [
       cookieFault(
-        `cookie.${name} is one moment for all visitors: from ${end.toISOString()} on, sessions end as they begin. ${write(end.getTime() - now)}`,
+        `cookie.${name} is one moment for all visitors: from ${end.toISOString()} on, each session ends as it begins. ${write(end.getTime() - now)}`,
       ),
     ]
   }
@@ -196,7 +196,7 @@ function lengthFaults(name: string, length: number): OptionFault[] {
       ),
     ]
   }
-  // Whole quarters of an hour in seconds, and no whole seconds in milliseconds.
+  // Probably meant as seconds: whole quarters of an hour if so, and not even whole seconds as milliseconds.
   if (length % 900 === 0 && length % 1_000 !== 0) {
     return [
       cookieFault(

@@ -1,7 +1,7 @@
 import { shown } from '../core/errors.js'
 import { suggested } from './suggested-name.js'
 
-/** What an older app's configuration has wrong, and has had for years: it is told, and goes on as under express-session. */
+/** What is wrong in an older app's configuration. The app is warned, and goes on as under express-session. */
 export interface OptionFault {
   readonly code: string
   readonly message: string
@@ -20,13 +20,13 @@ const cookieNames = [
   'path', 'domain', 'httpOnly', 'secure', 'sameSite', 'partitioned', 'priority', 'maxAge', 'expires',
 ] as const // prettier-ignore
 
-/** What other session packages call an option, what copied code has, and what is better not written. */
+/** Names from other session packages and from copied code, and names that work but mislead, by the name to write. */
 const otherNames: Given = {
   trustProxy: 'proxy', secureProxy: 'proxy', cookieName: 'name', keys: 'secret', httpsOnly: 'secure', expires: 'maxAge',
   _expires: 'maxAge',
 } // prettier-ignore
 
-/** The options as their writer meant them, by the right names and in the right places, and what is wrong with the names. */
+/** The options with names and places corrected, and the faults of the names. */
 export interface Meant {
   readonly options: Given
   readonly cookie: Given
@@ -42,11 +42,11 @@ export function meantBy(options: Given, cookie: Given): Meant {
     cookie: { ...top.elsewhere, ...inner.meant },
     faults: [
       ...nameFaults(top, 'session() has no option', {
-        place: `in cookie: { ${names(top.misplaced)} }`,
+        place: `cookie: { ${names(top.misplaced)} }`,
         known: `Its options are ${sessionOptionNames.join(', ')}`,
       }),
       ...nameFaults(inner, 'The option cookie of session() has no attribute', {
-        place: `beside cookie: session({ ${names(inner.misplaced)}, cookie })`,
+        place: `session({ ${names(inner.misplaced)}, cookie })`,
         known: `Its attributes are ${cookieNames.join(', ')}`,
       }),
     ],
@@ -54,7 +54,7 @@ export function meantBy(options: Given, cookie: Given): Meant {
 }
 
 interface Sorted {
-  /** By their right names. */
+  /** What belongs here, by its right name. */
   readonly meant: Record<string, unknown>
   /** What belongs in the other place, by its right name there. */
   readonly elsewhere: Record<string, unknown>

@@ -44,7 +44,7 @@ export function resolveSecrets(options: {
   }
 }
 
-/** Heeds later changes of the list, as under express-session: apps rotate secrets by it. */
+/** Follows later changes of the list, as express-session does: apps rotate secrets by changing it. */
 function rotating(secrets: readonly HmacKey[]): () => Signer {
   let used = [...secrets]
   let signer = signerOf(used)

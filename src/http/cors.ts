@@ -52,8 +52,8 @@ export function answerBySites(sites: SitePolicy, request: CorsRequest): CorsAnsw
  * `warningsOf` tells.
  *
  * @param origin `options.origin`, or, where that is a function, its answer
- * @param byFunction whether a function of the app's had a say. It may have looked at the `Origin`, so caches must keep
- * the answers apart by that, denials and `'*'` included
+ * @param byFunction whether a function of the app decided. It may have read the `Origin`, so `Vary` always names that,
+ * also with a denial and with `'*'`
  */
 export function answerByOptions(
   options: CorsOptions,
@@ -84,7 +84,7 @@ export function answerByOptions(
   }
 }
 
-/** A text goes to all as it is, so that browsers compare; of all else the request's own origin, if it is allowed. */
+/** A text is sent as it is, whoever asks: the browser compares. Otherwise the request's own origin is sent, if it is allowed. */
 function allowedOrigin(origin: unknown, request: CorsRequest): string {
   if (isText(origin)) return String(origin)
   const asked = request.headers.origin

@@ -2,7 +2,7 @@ import { parse } from 'tldts'
 import { matches } from './cors-origin.js'
 import { isLoopback } from './sites.js'
 
-// What stands in a sample for what an expression leaves open.
+// Placeholders in a sample for the parts that an expression leaves open.
 const anyText = '\u0001'
 const anyCharacter = '\u0002'
 
@@ -31,7 +31,7 @@ export function hostileOriginOf(pattern: RegExp): string | undefined {
   return matches(pattern, 'null') ? 'null' : undefined
 }
 
-/** Hosts that an attacker may have, where a careless expression is for this one. */
+/** Hosts that an attacker may own, and that a careless expression for `host` lets in. */
 function probesOf(host: string): string[] {
   const bare = bareOf(host)
   if (bare === '') return ['evil.test']
@@ -56,7 +56,7 @@ function bareOf(host: string): string {
 }
 
 function filledOf(host: string): string {
-  // Three letters that a class of hexadecimal digits has, too.
+  // `bad` is made of hexadecimal digits: it also matches [a-f0-9].
   const open = new RegExp(`${anyText}+`, 'g')
   return host
     .replace(open, (run) => 'bad'.repeat(run.length).slice(0, run.length))
@@ -78,7 +78,7 @@ interface Sample {
 /** A pattern may have any number of alternatives within alternatives. */
 const mostSamples = 64
 
-/** What is not a plain character of an expression: `any` of some, how often, or one that is escaped. */
+/** Matches what is no plain character of an expression: `any` class or dot with its repetition, an escaped character, an anchor. */
 const token =
   /\\[bB]|[\^$]|\(\?<?[=!][^)]*\)|\(\?(?::|<\w+>)|(?<any>\\[dDwWsS]|\[(?:\\.|[^\]\\])*\]|\.)(?:(?<many>[*+])|\{(?<count>\d+)[^}]*\})?\??|\\(?<escaped>.)|[*+?]\??|\{\d[^}]*\}\??/gs
 

@@ -59,7 +59,7 @@ function isSerializedOrigin(text: string): boolean {
  * - or one with a leading wildcard label: `'https://*.example.com'` is every subdomain at any depth
  *   on that scheme and port, and not `https://example.com` itself.
  *
- * `http:` is taken for this machine alone, as in `http://app.localhost:3000`: elsewhere, others on the network could be that site.
+ * `http:` is taken for this machine alone, as in `http://app.localhost:3000`: elsewhere, others on the network can pose as the site.
  *
  * A wildcard trusts whoever can put a page on any of those subdomains. Whether a domain such as
  * `co.uk` is open to the public cannot be seen from its name, so do not put a wildcard on one.
@@ -155,7 +155,7 @@ function faultOfSite(entry: unknown): string | undefined {
   const canonical = canonicalOrigin(entry)
   const host = canonical?.replace(/^http:\/\/|:\d+$/g, '')
   if (canonical?.startsWith('http:') && !isLoopback(host!)) {
-    return `${JSON.stringify(entry)} is not encrypted: whoever is on the way to it can put a page of theirs there. Write '${canonical.replace('http:', 'https:')}'.`
+    return `${JSON.stringify(entry)} is not encrypted: others on the network can pose as it. Write '${canonical.replace('http:', 'https:')}'.`
   }
   return faultOfOrigin(entry, example)
 }
