@@ -265,7 +265,7 @@ function assertCookie(name: string, given: SessionCookieOptions): void {
   const { maxAge } = given
   if (typeof maxAge === 'number' && !isMaxAge(maxAge)) {
     throw new TypeError(
-      `cookie.maxAge is ${maxAge}, which is no length of time. Is its environment variable set? Leave maxAge out for a cookie that ends with the browser.`,
+      `cookie.maxAge is ${String(maxAge)}, which is no length of time. Is its environment variable set? Leave maxAge out for a cookie that ends with the browser.`,
     )
   }
   const cookie = new Cookie(given as CookieAttributes)
