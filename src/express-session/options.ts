@@ -11,7 +11,7 @@ import { createToken, type Signer } from '../core/token.js'
 import { resolveUserOf, type UserOf, type UserRule } from '../core/user-of.js'
 import { warnUnshared } from '../http/cookie-domain.js'
 import { kindOfMySQLError } from '../stores/sql/mysql-errors.js'
-import { Cookie, type CookieAttributes, cookieDomain } from './cookie.js'
+import { Cookie, type CookieAttributes, cookieDomain, isMaxAge } from './cookie.js'
 import { ExpressStore } from './express-store.js'
 import { type ExpressSessionStore, ForeignStore, type NativeStore, nativeStore } from './foreign-store.js'
 import { MemoryStore } from './memory-store.js'
@@ -262,6 +262,12 @@ function asId(id: unknown): string {
 
 /** @throws TypeError if no cookie can be made of these: better now than at the first request */
 function assertCookie(name: string, given: SessionCookieOptions): void {
+  const { maxAge } = given
+  if (typeof maxAge === 'number' && !isMaxAge(maxAge)) {
+    throw new TypeError(
+      `cookie.maxAge is ${String(maxAge)}, which is no length of time. Is its environment variable set? Leave maxAge out for a cookie that ends with the browser.`,
+    )
+  }
   const cookie = new Cookie(given as CookieAttributes)
   // As each response does. It makes a moment of an `expires` that is a number.
   if (typeof cookie.originalMaxAge === 'number') cookie.maxAge = cookie.originalMaxAge

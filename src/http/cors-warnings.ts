@@ -89,7 +89,11 @@ export function warningsOfForm(options: object): CorsWarning[] {
 /** What is wrong with `origin`: one warning of what matches nothing, and one of what lets others in. */
 function warningsOfOrigin(options: CorsOptions): CorsWarning[] {
   const { origin = 'origin' in options ? undefined : '*', credentials } = options
-  if (!origin || typeof origin === 'function') return []
+  if (origin === false || typeof origin === 'function') return []
+  if (!origin) {
+    const message = `cors: origin is ${shown(origin)}, which allows no origin. Is its environment variable set? Write false if this is meant.`
+    return [{ code: 'COATCHECK_CORS_ORIGIN', message }]
+  }
   if (origin === '*') return credentials === true ? [wildcardWithCredentials] : []
 
   const entries: readonly unknown[] = Array.isArray(origin) ? origin.flat(Infinity) : [origin]
@@ -128,7 +132,8 @@ function faultOfEntry(entry: unknown): string | undefined {
   if (!isText(entry)) return entry ? undefined : `${shown(entry)} is no origin. Leave it out.`
   const text = String(entry)
   if (text === '') return '"" is no origin. Leave it out.'
-  if (text === '*') return '"*" is no wildcard within a list. Write origin: \'*\'.'
+  if (text === '*')
+    return '"*" is no wildcard within a list. Write origin: \'*\' in place of the list: it works without credentials alone.'
   if (text.includes('*')) {
     return `${shown(text)} is no pattern here. Write an expression, such as /^https:\\/\\/[a-z0-9-]+\\.example\\.com$/, or give it to createSessions as one of its sites and use cors(sessions).`
   }

@@ -143,6 +143,10 @@ test(`differs: what never gave a browser a cookie there throws at start-up [${un
   }
 })
 
+test('a maxAge that is no number of milliseconds is named', () => {
+  expect(() => ours({ ...usual, cookie: { maxAge: NaN } })).toThrow('cookie.maxAge is NaN')
+})
+
 test('differs: a list whose first secret is missing signs with the next; there, no browser got a cookie', async () => {
   const options = { secret: [undefined, secret] }
   const cookies = async (side: SessionModule) =>

@@ -16,6 +16,10 @@ const one: [options: unknown, code: string, ...says: string[]][] = [
   [{ origin: /\.example\.com$/, credentials }, 'COATCHECK_CORS_OPEN', '$/ lets in http://evil.example.com', 'Begin'],
   [{ origin: [mine, /^.*$/], credentials }, 'COATCHECK_CORS_OPEN', '/^.*$/ lets in https://evil.test'],
   [{ origin: [/a\.example/, 'null', true], credentials }, 'COATCHECK_CORS_OPEN', '/a\\.example/ lets', "'null' lets", 'true lets'],
+  [{ origin: undefined, credentials }, 'COATCHECK_CORS_ORIGIN', 'origin is undefined', 'environment variable', 'Write false'],
+  [{ origin: '' }, 'COATCHECK_CORS_ORIGIN', 'origin is ""', 'Write false'],
+  [{ origin: null }, 'COATCHECK_CORS_ORIGIN', 'origin is null', 'Write false'],
+
   [{ origin: new Set([mine]) }, 'COATCHECK_CORS_OPEN', 'a Set counts as true, and lets in every site'],
   [{ origin: new URL(mine), credentials }, 'COATCHECK_CORS_OPEN', 'a URL counts as true', 'signed in'],
   [{ origin: [() => false] }, 'COATCHECK_CORS_OPEN', 'a function counts as true'],
@@ -60,7 +64,7 @@ test.each(one)('%o: one warning, that says what to write', (options, code, ...sa
 })
 
 test.each<unknown>([
-  {}, { origin: '*' }, { origin: true }, { origin: 'null' }, { origin: false, credentials }, { origin: undefined, credentials },
+  {}, { origin: '*' }, { origin: true }, { origin: 'null' }, { origin: false, credentials },
   { origin: [], credentials }, { origin: mine, credentials }, { origin: ['http://localhost:3000', mine, 'capacitor://localhost'], credentials },
   { origin: /anything/ }, { origin: [/^https:\/\/([a-z0-9-]+\.)*example\.com$/, 'http://192.168.0.7'], credentials },
   { origin: (_origin: unknown, callback: (error: null, allow: boolean) => void) => callback(null, true), credentials },
