@@ -10,21 +10,21 @@ type DriverOptions = { [Name in keyof PoolOptions]: PoolOptions[Name] | undefine
 /** The options of the store: those of express-mysql-session by the same names, and all of mysql2's. */
 export interface MySQLStoreOptions extends DriverOptions {
   /** Clear expired sessions away by a timer. Default `true`. */
-  readonly clearExpired?: boolean | undefined
+  clearExpired?: boolean | undefined
   /** How often, in milliseconds; at most every 24 days, which is as long as a timer waits. Default 900,000. */
-  readonly checkExpirationInterval?: number | undefined
+  checkExpirationInterval?: number | undefined
   /** How long a session lives whose cookie has no `maxAge`, in milliseconds. Default 86,400,000. */
-  readonly expiration?: number | undefined
+  expiration?: number | undefined
   /** Make the table if it is not there. Default `true`. */
-  readonly createDatabaseTable?: boolean | undefined
+  createDatabaseTable?: boolean | undefined
   /** Whether `close()` ends the connection. Default: if the store made it. */
-  readonly endConnectionOnClose?: boolean | undefined
+  endConnectionOnClose?: boolean | undefined
   /** Reading a session does not move its expiry. Default `false`. */
-  readonly disableTouch?: boolean | undefined
-  readonly schema?: {
+  disableTouch?: boolean | undefined
+  schema?: {
     /** Default `sessions`. */
-    readonly tableName?: string | undefined
-    readonly columnNames?: MySQLColumns | undefined
+    tableName?: string | undefined
+    columnNames?: MySQLColumns | undefined
   }
 }
 

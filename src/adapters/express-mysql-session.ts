@@ -1,10 +1,11 @@
 import { inherits } from 'node:util'
 import type { PoolOptions } from 'mysql2'
 import type { Pool } from 'mysql2/promise'
+import type { Callback as AnyCallback } from '../core/callback.js'
 import { optionError } from '../core/errors.js'
 import { clearInterval, setInterval } from '../core/scheduling.js'
 import { failureOf } from '../core/store-failure.js'
-import { type NativeStore, nativeStore, type StoreCallback } from '../express-session/foreign-store.js'
+import { type NativeStore, nativeStore } from '../express-session/foreign-store.js'
 import type { Store, StoredData } from '../express-session/store.js'
 import { warnOnce } from '../express-session/warn-once.js'
 import type { MySQLTarget } from '../stores/mysql.js'
@@ -23,7 +24,7 @@ import {
 import { asking, type QueryResult, SessionTable, withoutKeepsake } from './express-mysql-session-table.js'
 
 /** Of a failure it gets the error alone. Its types leave that out, as those of express-mysql-session do. */
-type Callback<Value = unknown> = (error: unknown, value: Value) => void
+type Callback<Value = unknown> = { call(error: unknown, value: Value): void }['call']
 
 /** A session of a row, which may hold anything. */
 type StoredRow = StoredData & Record<string, unknown>
@@ -240,7 +241,7 @@ function withCallbacks(plain: Readonly<Record<string, Method>>): Record<string, 
     Object.entries(plain).map(([name, method]) => [
       name,
       function (this: StoreInside, ...given: unknown[]): Promise<unknown> {
-        const callback = typeof given.at(-1) === 'function' ? (given.pop() as StoreCallback) : undefined
+        const callback = typeof given.at(-1) === 'function' ? (given.pop() as AnyCallback) : undefined
         const done = Promise.resolve().then(() => method(this, ...given))
         return callback ? done.then((value) => callback(null, value)).catch(callback) : heard(done)
       },

@@ -1,10 +1,11 @@
 import type { IncomingMessage } from 'node:http'
 import { mistakenFor } from '../core/argument.js'
+import type { Callback } from '../core/callback.js'
 import { optionError, refuseUnknownOptions, type SessionError } from '../core/errors.js'
 import type { WithoutReservedNames } from '../core/session.js'
 import { Cookie, type CookieAttributes, type Priority, type SameSite } from '../express-session/cookie.js'
 import { ExpressStore, type ExpressStoreOptions } from '../express-session/express-store.js'
-import type { ExpressSessionStore, StoreCallback } from '../express-session/foreign-store.js'
+import type { ExpressSessionStore } from '../express-session/foreign-store.js'
 import { MemoryStore, type MemoryStoreConstructor } from '../express-session/memory-store.js'
 import { sessionOptionNames } from '../express-session/option-names.js'
 import type { HmacKey, SessionCookieOptions, SessionOptions } from '../express-session/options.js'
@@ -148,7 +149,7 @@ declare namespace session {
     type SessionMiddleware,
     type SessionOptions,
     Store,
-    type StoreCallback,
+    type Callback as StoreCallback,
     type StoreConstructor,
     type StoredSession,
   }

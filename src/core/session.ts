@@ -1,3 +1,4 @@
+import type { Callback } from './callback.js'
 import { SessionError } from './errors.js'
 import { nextTick } from './scheduling.js'
 import type { UserId } from './user-id.js'
@@ -27,8 +28,6 @@ export type WithoutReservedNames<Sessions> = string extends keyof SessionData
 
 /** What `req.session` is: your data, with the session's own methods and properties beside it. */
 export type RequestSession = Partial<SessionData> & Omit<Session, keyof SessionData>
-
-type Callback = (error?: unknown) => void
 
 /** What `change` of `update` may return: no promise. In place of one stands a text, because the compiler's message shows it. */
 export type Synchronous<Result> =

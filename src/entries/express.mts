@@ -1,11 +1,12 @@
 // Loads what `declare module 'coatcheck'` in an app adds to.
 import './index.mjs'
 
+export type { Callback as StoreCallback } from '../core/callback.js'
 export { type ExpressSessionOptions, session as default } from '../adapters/express.js'
 export type { Next, SessionMiddleware } from '../adapters/request-in-hand.js'
 export { Cookie, type CookieAttributes, type Priority, type SameSite } from '../express-session/cookie.js'
 export { ExpressStore, type ExpressStoreOptions } from '../express-session/express-store.js'
-export type { ExpressSessionStore, StoreCallback } from '../express-session/foreign-store.js'
+export type { ExpressSessionStore } from '../express-session/foreign-store.js'
 export { MemoryStore, type MemoryStoreConstructor } from '../express-session/memory-store.js'
 export type {
   HmacKey,

@@ -7,16 +7,16 @@ export type Priority = 'low' | 'medium' | 'high'
 
 /** The attributes of a session's cookie, as express-session names them. */
 export interface CookieAttributes {
-  readonly path?: string | undefined
-  readonly domain?: string | undefined
-  readonly httpOnly?: boolean | undefined
-  readonly secure?: boolean | undefined
-  readonly sameSite?: SameSite | undefined
-  readonly partitioned?: boolean | undefined
-  readonly priority?: Priority | undefined
+  path?: string | undefined
+  domain?: string | undefined
+  httpOnly?: boolean | undefined
+  secure?: boolean | undefined
+  sameSite?: SameSite | undefined
+  partitioned?: boolean | undefined
+  priority?: Priority | undefined
   /** Milliseconds from now, or a moment; `null`: until the browser closes. */
-  readonly maxAge?: number | Date | null | undefined
-  readonly expires?: Date | boolean | null | undefined
+  maxAge?: number | Date | null | undefined
+  expires?: Date | boolean | null | undefined
 }
 
 /** Names that are a cookie's own, which no option and no stored row can take. */

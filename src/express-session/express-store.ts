@@ -1,4 +1,5 @@
 import { checkedStore } from '../core/argument.js'
+import type { Callback } from '../core/callback.js'
 import type { Codec } from '../core/codec.js'
 import { refuseUnknownOptions } from '../core/errors.js'
 import { type Duration, milliseconds } from '../core/lifetime.js'
@@ -8,8 +9,6 @@ import { defaultSweep, Sweeper } from '../core/sweeper.js'
 import { settle } from './settle.js'
 import { StoreBridge, type StoredSession } from './store-bridge.js'
 import { Store } from './store.js'
-
-type Callback<Value = void> = (error?: unknown, value?: Value) => void
 
 /** What `ExpressStore` takes beside the store. */
 export interface ExpressStoreOptions {

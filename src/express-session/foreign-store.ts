@@ -1,3 +1,4 @@
+import type { Callback } from '../core/callback.js'
 import { SessionError } from '../core/errors.js'
 import type { Keepsake } from '../core/keepsake.js'
 import type { SessionKey, SessionRecord } from '../core/record.js'
@@ -25,9 +26,6 @@ import {
 } from './foreign-session.js'
 import { withoutToken } from './without-token.js'
 
-/** Node's kind of callback. Stores call it with no error or a falsy one when all went well. */
-export type StoreCallback<Value = unknown> = (error?: unknown, value?: Value) => void
-
 /** Where a store of express-session's kind says which store of ours it is on the outside of. */
 export const nativeStore = Symbol('coatcheck store')
 
@@ -43,11 +41,11 @@ export interface NativeStore {
 /** What express-session asks of a store, and all that is asked here. */
 export interface ExpressSessionStore {
   readonly [nativeStore]?: NativeStore | undefined
-  get(token: string, callback: StoreCallback): unknown
-  set(token: string, session: object, callback: StoreCallback): unknown
-  destroy(token: string, callback: StoreCallback): unknown
-  touch?(token: string, session: object, callback: StoreCallback): unknown
-  all?(callback: StoreCallback): unknown
+  get(token: string, callback: Callback): unknown
+  set(token: string, session: object, callback: Callback): unknown
+  destroy(token: string, callback: Callback): unknown
+  touch?(token: string, session: object, callback: Callback): unknown
+  all?(callback: Callback): unknown
   on?(event: 'connect' | 'disconnect', listener: () => void): unknown
 }
 
@@ -239,7 +237,7 @@ export class ForeignStore implements TokenKeyedStore {
   }
 
   /** Asks the store about one session. What it says of a failure may go to logs and to other visitors, so it must not name the token. */
-  async #ask(key: SessionKey, ask: (callback: StoreCallback) => unknown): Promise<unknown> {
+  async #ask(key: SessionKey, ask: (callback: Callback) => unknown): Promise<unknown> {
     try {
       return await answerOf(ask)
     } catch (error) {
@@ -270,7 +268,7 @@ export class ForeignStore implements TokenKeyedStore {
  * What a store answers by callback. Where its method returns a promise besides, only a rejection of it is heard: an
  * `async` method around older code resolves before that code has its answer. What comes after the first answer is dropped.
  */
-function answerOf(ask: (callback: StoreCallback) => unknown): Promise<unknown> {
+function answerOf(ask: (callback: Callback) => unknown): Promise<unknown> {
   return new Promise((resolve, reject) => {
     const returned = ask((error, value) => (error ? reject(error as Error) : resolve(value)))
     Promise.resolve(returned).catch(reject)

@@ -1,7 +1,7 @@
+import type { Callback } from '../core/callback.js'
 import { setImmediate } from '../core/scheduling.js'
 import { Store, type StoreConstructor, type StoredData } from './store.js'
 
-type Callback<Value = unknown> = (error?: unknown, value?: Value) => void
 interface Stored {
   cookie?: { expires?: unknown } | null | undefined
 }

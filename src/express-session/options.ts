@@ -26,54 +26,54 @@ export type { HmacKey } from './secrets.js'
 /** The cookie in express-session's form. */
 export interface SessionCookieOptions extends Omit<CookieAttributes, 'secure' | 'sameSite'> {
   /** `'auto'`: as the request is. `true`: on an insecure request no cookie is set. Default `false`. */
-  readonly secure?: boolean | 'auto' | undefined
+  secure?: boolean | 'auto' | undefined
   /** `'auto'`: `'none'` on secure requests, else `'lax'`. Default: not said. */
-  readonly sameSite?: boolean | 'lax' | 'strict' | 'none' | 'auto' | undefined
+  sameSite?: boolean | 'lax' | 'strict' | 'none' | 'auto' | undefined
 }
 
 /** The options of `session(options)`: those of express-session, by the same names, and a few of coatcheck's. */
 export interface SessionOptions {
   /** Signs the cookie. In a list the first signs and all verify. Left out: `req.secret`, as cookie-parser sets it. */
-  readonly secret?: HmacKey | readonly HmacKey[] | undefined
+  secret?: HmacKey | readonly HmacKey[] | undefined
   /** Any store of coatcheck's or of express-session's kind. Default: a `MemoryStore`, for development. */
-  readonly store?: SessionStore | ExpressSessionStore | undefined
+  store?: SessionStore | ExpressSessionStore | undefined
   /** The cookie's attributes, or a function of the request that gives them. Default `{ path: '/', httpOnly: true, secure: false, maxAge: null }`. */
-  readonly cookie?: SessionCookieOptions | ((request: never) => SessionCookieOptions) | undefined
+  cookie?: SessionCookieOptions | ((request: never) => SessionCookieOptions) | undefined
   /** Makes a new session's id. Default: 36 characters of base64url, 24 bytes of which are random. */
-  readonly genid?: ((request: never) => string) | undefined
+  genid?: ((request: never) => string) | undefined
   /** The cookie's name. Default `connect.sid`. */
-  readonly name?: string | undefined
+  name?: string | undefined
   /** Another name of `name`, which wins. */
-  readonly key?: string | undefined
+  key?: string | undefined
   /** `true`: the first item of X-Forwarded-Proto says whether a request is secure. `false`: only the connection does. Default: `req.secure` as well. */
-  readonly proxy?: boolean | undefined
+  proxy?: boolean | undefined
   /** Store sessions that nobody changed. Default `false`. */
-  readonly resave?: boolean | undefined
+  resave?: boolean | undefined
   /** Set the cookie on every response. Default `false`. */
-  readonly rolling?: boolean | undefined
+  rolling?: boolean | undefined
   /** Store sessions that nothing was put into. Default `false`. */
-  readonly saveUninitialized?: boolean | undefined
+  saveUninitialized?: boolean | undefined
   /** What `delete req.session` and `req.session = null` do: `'keep'` the stored session, or `'destroy'` it. Default `'keep'`. */
-  readonly unset?: 'destroy' | 'keep' | undefined
+  unset?: 'destroy' | 'keep' | undefined
   /** How long a session lives whose cookie has no `maxAge`. Default `{ idle: '1d' }`. */
-  readonly lifetime?: { readonly idle?: Duration; readonly absolute?: Duration | false } | undefined
+  lifetime?: { readonly idle?: Duration; readonly absolute?: Duration | false } | undefined
   /**
    * Reading a session moves its expiry only when this long has passed since that was last stored. Default: a tenth of
    * its idle lifetime on stores of coatcheck's; on stores of express-session's kind, or if `rolling`, every request moves it.
    */
-  readonly touchAfter?: Duration | undefined
+  touchAfter?: Duration | undefined
   /**
    * Where your data says who is signed in, such as `'passport.user'`: a path of names, or a function of the data. The sessions of a user are
    * then found by `sessions.user(id)` of `createSessions` on the same store. Left out: `signIn` says who is signed in.
    */
-  readonly userOf?: UserOf | undefined
+  userOf?: UserOf | undefined
   /** Requests that get no session at all. */
-  readonly skip?: ((request: never) => boolean) | undefined
+  skip?: ((request: never) => boolean) | undefined
   /**
    * What a request gets while the store is down, has not answered for 10 seconds, or has 10,000 waiting for it: an
    * `'error'` of status 503, the default, or an `'anonymous'` session that cannot be stored.
    */
-  readonly whenUnavailable?: 'error' | 'anonymous' | undefined
+  whenUnavailable?: 'error' | 'anonymous' | undefined
 }
 
 /** The options checked, read-only. */

@@ -1,3 +1,4 @@
+import type { Callback } from '../core/callback.js'
 import {
   answer as answerCore,
   type RequestSession,
@@ -10,7 +11,6 @@ import type { Cookie } from './cookie.js'
 import type { OldSession, WithOldTypes } from './old-types.js'
 import { StoreWork, type StoreRequest } from './store-work.js'
 
-type Callback = (error?: unknown) => void
 type Data = Record<string, unknown>
 
 /**

@@ -1,10 +1,9 @@
 import { EventEmitter } from 'node:events'
 import { assignStored, Cookie, isMaxAge, isMoment } from './cookie.js'
+import type { Callback } from '../core/callback.js'
 import type { SessionData } from '../core/session.js'
 import type { OldData, WithOldTypes } from './old-types.js'
 import { Session } from './session.js'
-
-type Callback<Value = unknown> = (error?: unknown, value?: Value) => void
 
 /** A session as stores of express-session's kind keep it, and as its types name it: your data, and the `cookie`. */
 export type StoredData = WithOldTypes<OldData, SessionData & { cookie: Cookie }>

@@ -5,7 +5,8 @@ import session from 'coatcheck/express'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import type { SessionKey } from '../../dist/core/record.js'
 import type { WriteResult } from '../../dist/core/store.js'
-import { ForeignStore, type StoreCallback } from '../../dist/express-session/foreign-store.js'
+import type { Callback as StoreCallback } from '../../dist/core/callback.js'
+import { ForeignStore } from '../../dist/express-session/foreign-store.js'
 
 type Stored = Record<string, unknown> & { cookie?: Record<string, unknown> }
 type SessionRequest = IncomingMessage & {

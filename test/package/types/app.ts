@@ -27,14 +27,17 @@ app.use(cors(sameOptions))
 app.use(cors<express.Request>((request, callback) => callback(null, { origin: request.ip === '::1' })))
 
 const mysql: MySQLStoreOptions = { host: 'localhost', user: 'app', database: 'shop' }
+mysql.expiration = 3_600_000
 const OldTable = expressMySQLSession(session)
 const options: SessionOptions = { secret, cookie: { maxAge: 3_600_000, sameSite: 'lax' } }
+options.name = 'shop.sid'
 app.use(session(options))
 app.use(session({ ...options, store: new OldTable(mysql) }))
 app.use(session({ ...options, store: new MySQLStore('mysql://app@localhost/shop') }))
 app.use(session({ ...options, store: new session.MemoryStore() }))
 
 declare const declared: session.Store
+declared.get('id', (error: Error, data) => console.log(error, data?.cart))
 app.use(session({ ...options, store: declared }))
 
 class OwnStore extends Store {
