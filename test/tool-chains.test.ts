@@ -145,11 +145,16 @@ describe('TypeScript', () => {
 
   const sets = {
     // These stores bring the types of express-session into the program.
-    'stores, and an app that keeps @types/express-session': ['stores.ts', 'memorystore.ts', 'kept-types.ts'],
-    'an app that keeps @types/express-session, and lists it in "types"': ['kept-types.ts'],
+    'stores, and an app that keeps @types/express-session': [
+      'stores.ts',
+      'memorystore.ts',
+      'kept-types.ts',
+      'old-usage.ts',
+    ],
+    'an app that keeps @types/express-session, and lists it in "types"': ['kept-types.ts', 'old-usage.ts'],
     'an app beside types of express-session that a neighbour installed': ['app.ts', 'cookie.ts'],
     'an app, and stores, without @types/express-session': ['app.ts', 'cookie.ts', 'stores.ts'],
-    "an app of express-session's form, without @types/express-session": ['drop-in.ts'],
+    "an app of express-session's form, without @types/express-session": ['drop-in.ts', 'old-usage.ts'],
     'session(sessions) and @types/express-session in one program': ['sessions.ts'],
   }
   type Subject = keyof typeof sets

@@ -12,8 +12,8 @@ export interface CorsRequest {
  * Which origins may read responses:
  *
  * - `true`: all, each by its name; `false`: none
- * - a text: `'*'` for all, or one origin, as browsers write it (`'https://app.example.com'`)
- * - a regular expression that the origin matches; begin it with `^https:\/\/`, end it with `$`, and escape dots
+ * - a text: `'*'` for all, or one origin as browsers write it, such as `'https://app.example.com'`.
+ * - a regular expression that the origin matches. Begin it with `^https:\/\/`, end it with `$`, and escape dots.
  * - an array of these, in which `'*'` is no wildcard
  */
 export type CorsOrigin = boolean | string | RegExp | readonly (boolean | string | RegExp)[]
