@@ -39,6 +39,8 @@ export interface SessionForm {
   keepsEmpty(regenerated: boolean): boolean
   /** Whether a session that nobody changed is stored again. */
   readonly keepsUnchanged: boolean
+  /** Ends a session that was never stored. Left out: the store need not be asked for that. */
+  endUnstored?(token: string): Promise<void>
   /** A token for a session that begins, or gets a new one. */
   createToken(): string
   lifetime(session: Session | undefined): Lifetime

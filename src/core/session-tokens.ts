@@ -13,6 +13,8 @@ export class SessionTokens {
   readonly #form: Pick<SessionForm, 'createToken'>
   #stored: string | undefined
   #planned: string | undefined
+  /** What an ended session went by. */
+  #retired: string | undefined
   /** The last token that the app has chosen. */
   #chosen: string | undefined
   #ended = false
@@ -31,9 +33,9 @@ export class SessionTokens {
     return next
   }
 
-  /** What the session goes by: once stored under it, if that is still to come. */
+  /** What the session goes by, or went by until it ended: once stored under it, if that is still to come. */
   get current(): string {
-    return this.#planned ?? this.#stored ?? this.plan()
+    return this.#planned ?? this.#stored ?? this.#retired ?? this.plan()
   }
 
   /** Whether the next commit has a new token to store. */
@@ -66,8 +68,16 @@ export class SessionTokens {
     this.#planned = undefined
   }
 
-  /** No stored session goes by these tokens any more. */
+  /** The session has ended: it keeps the name that it had, and no stored session goes by it. */
+  retire(): void {
+    const last = this.#planned ?? this.#stored
+    this.forget()
+    this.#retired = last
+  }
+
+  /** No session goes by these tokens any more. */
   forget(): void {
+    this.#retired = undefined
     this.#stored = undefined
     this.#planned = undefined
   }

@@ -169,7 +169,7 @@ export class UnitOfWork implements SessionWork {
     // Unless another session has begun since, nothing is left to be stored.
     if (endings.some(({ standing }) => standing === this.#standing)) this.#leaveAs('ended')
     // One after the other, and each whatever becomes of those before.
-    for (const ending of endings) this.#turns.take(() => this.#remove(ending)).catch(() => undefined)
+    for (const ending of endings) this.#turns.take(() => this.#end(ending)).catch(() => undefined)
     await this.#turns.pending
   }
 
@@ -283,9 +283,12 @@ export class UnitOfWork implements SessionWork {
   regenerate(): Promise<void> {
     return this.#turns.take(async () => {
       const standing = this.#standing
-      await this.#remove({ standing, reason: 'regenerate' })
-      // Unless a handler that did not wait has begun one already.
-      if (standing === this.#standing) this.startNew()
+      try {
+        await this.#end({ standing, reason: 'regenerate' })
+      } finally {
+        // Unless it has not ended, or a handler that did not wait has begun one already.
+        if (standing.state === 'ended' && standing === this.#standing) this.startNew()
+      }
     })
   }
 
@@ -293,7 +296,7 @@ export class UnitOfWork implements SessionWork {
     // Another session may have begun by the time that it is its turn.
     const ending: Ending = { standing: this.#standing, reason: 'destroy' }
     this.#leaveAs('ended')
-    return this.#turns.take(() => this.#remove(ending))
+    return this.#turns.take(() => this.#end(ending))
   }
 
   reload(): Promise<void> {
@@ -336,7 +339,14 @@ export class UnitOfWork implements SessionWork {
     this.#standing.touched = true
   }
 
-  async #remove(ending: Ending): Promise<void> {
+  /** If `endUnstored` fails, nothing is left to be ended: it is not tried again. */
+  async #end(ending: Ending): Promise<void> {
+    const wasStored = await this.#remove(ending)
+    if (!wasStored) await this.#form.endUnstored?.(ending.standing.tokens.current)
+  }
+
+  /** @returns whether the session was stored */
+  async #remove(ending: Ending): Promise<boolean> {
     const { standing, reason } = ending
     try {
       standing.assertAvailable()
@@ -349,11 +359,13 @@ export class UnitOfWork implements SessionWork {
     }
     // A save of it that is still to come stores nothing. Whoever goes on with it says so.
     standing.state = 'ended'
-    if (standing.record) {
+    const wasStored = standing.record !== undefined
+    if (wasStored) {
       standing.record = undefined
-      standing.tokens.forget()
+      standing.tokens.retire()
     }
     this.#endings = this.#endings.filter((planned) => planned.standing !== standing)
+    return wasStored
   }
 
   #plan(ending: Ending): void {

@@ -112,6 +112,12 @@ export class ForeignStore implements TokenKeyedStore {
     return this.#typed('writing sessions', () => Promise.all(writes.map(carryOut)))
   }
 
+  /** Ends a session that was never stored. It is not read before: see `#insert`. */
+  endUnstored(token: string): Promise<void> {
+    const key = token as SessionKey
+    return this.#typed('ending a session', () => this.#turns.take(key, () => this.#destroy(key)))
+  }
+
   /** @throws (by the promise) ERR_SESSION_STORE_LISTING, if the store cannot list sessions with their ids */
   async list({ userId, after, limit }: ListQuery): Promise<Page<SessionRecord>> {
     const records = (await this.#all())

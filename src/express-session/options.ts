@@ -98,6 +98,8 @@ export interface ResolvedOptions {
   cookieFor(request: object): SessionCookieOptions
   genid(request: object): string
   touchAfter(record: SessionRecord): number
+  /** As express-session does: a store made for it may count, log or refuse what ends. Stores of coatcheck's are not asked. */
+  endUnstored(token: string): Promise<void>
   /** `undefined`: there is no secret, nor a `req.secret`. */
   signerFor(request: object): Signer | undefined
 }
@@ -163,6 +165,9 @@ export function resolveOptions(options: SessionOptions): ResolvedOptions {
         ? () => randomBytes(24).toString('base64url')
         : createToken,
     touchAfter: resolveTouchAfter(options, foreign, native),
+    async endUnstored(token) {
+      if (foreign) await engine.asking('ending a session', () => foreign.endUnstored(token))
+    },
     signerFor,
   }
 }

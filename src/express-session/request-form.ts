@@ -110,6 +110,10 @@ export class RequestForm implements SessionForm, CookiePolicy {
     return this.#options.resave
   }
 
+  endUnstored(token: string): Promise<void> {
+    return this.#options.endUnstored(token)
+  }
+
   createToken(): string {
     return this.#options.genid(this.#request)
   }

@@ -128,7 +128,7 @@ export class Exchange {
   get expectedChanges(): ResponseChanges | undefined {
     const { work } = this
     try {
-      const isHeld = work.leadsFrom(work.id)
+      const isHeld = !work.isNew && work.leadsFrom(work.id)
       if (isHeld ? !this.#setsAgain() : work.isFormer || !work.session) return undefined
       return this.#setting(work.id)
     } catch {

@@ -5,6 +5,22 @@ import type { Handler } from './express-session-types.ts'
 import { deprecationsOf, secret, sideBySide, thrownBy } from './sides.ts'
 import { routes } from './visited.ts'
 
+const unsetting = routes({
+  '/null': (request, response) => {
+    ;(request as { session: unknown }).session = null
+    response.end()
+  },
+  '/delete': (request, response) => {
+    delete (request as { session?: unknown }).session
+    response.end()
+  },
+  '/opened': (request, response) => {
+    request.session['views'] = 1
+    ;(request as { session: unknown }).session = null
+    response.end()
+  },
+})
+
 /** Counts visits at `/`, and answers without a look at the session elsewhere. */
 const count: Handler = (request, response) => {
   if (request.url !== '/') return response.end('nothing to see')
@@ -299,6 +315,49 @@ describe('`genid`', () => {
     { both: [500, 'error: no ids today'] },
   )
 
+  sideBySide(
+    'is asked once for each session that begins, not by one that ends',
+    async (side) => {
+      let made = 0
+      const ids: string[] = []
+      for (const id of ['id1', 'id2', 'id3', 'id4']) side.visited.ids.name(id)
+      const store = side.store()
+      const app = await side.serve(
+        { store, saveUninitialized: true, genid: () => `id${String(++made)}` },
+        routes({
+          '/set': (request, response) => response.end(request.sessionID),
+          '/destroy': (request, response) => {
+            ids.push(request.sessionID)
+            request.session.destroy(() => {
+              ids.push(request.sessionID)
+              response.end()
+            })
+          },
+        }),
+      )
+      const first = await app.get('/set')
+      await app.get('/destroy', { cookie: first })
+      const second = await app.get('/set')
+      await app.get('/destroy')
+      return { second: second.body, ids, made, writes: store.writes }
+    },
+    {
+      theirs: {
+        second: 'id2',
+        ids: ['id1', 'id1', 'id3', 'id3'],
+        made: 3,
+        writes: ['set #1', 'destroy #1', 'set #2', 'destroy #3'],
+      },
+      ours: {
+        second: 'id2',
+        ids: ['id1', 'id1', 'id3', 'id3'],
+        made: 3,
+        writes: ['set #1', 'destroy #1', 'set #2', 'destroy #3'],
+      },
+      reason: 'destroy clears the cookie',
+    },
+  )
+
   for (const id of [42, null, undefined]) {
     sideBySide(
       `an id that is ${String(id)} is neither stored nor sent`,
@@ -473,5 +532,45 @@ describe('`unset`', () => {
     ({ session }) =>
       thrownBy(() => session({ secret, unset: 'forget', resave: false, saveUninitialized: false })),
     { both: 'TypeError: unset option must be "destroy" or "keep"' },
+  )
+
+  for (const saveUninitialized of [false, true]) {
+    sideBySide(
+      `'destroy' tells the store of a session that was never stored too, saveUninitialized: ${String(saveUninitialized)}`,
+      async (side) => {
+        const store = side.store()
+        const app = await side.serve({ store, unset: 'destroy', saveUninitialized }, unsetting)
+        const statuses = [
+          (await app.get('/null')).status,
+          (await app.get('/delete')).status,
+          (await app.get('/opened')).status,
+          (await app.get('/null', { cookie: `connect.sid=s:${sign('unknown', secret)}` })).status,
+        ]
+        return { statuses, writes: store.writes }
+      },
+      {
+        both: {
+          statuses: [200, 200, 200, 200],
+          writes: ['destroy #1', 'destroy #2', 'destroy #3', 'destroy #4'],
+        },
+      },
+    )
+  }
+
+  sideBySide(
+    "'destroy' passes the error of the store on, also for a session that was never stored",
+    async (side) => {
+      const store = side.store()
+      store.failures.destroy = new Error('boom!')
+      const app = await side.serve({ store, unset: 'destroy' }, unsetting)
+      const { status } = await app.get('/null')
+      await app.firstError
+      return { status, errors: app.errors.length, writes: store.writes }
+    },
+    {
+      theirs: { status: 200, errors: 1, writes: ['destroy #1'] },
+      ours: { status: 503, errors: 1, writes: ['destroy #1'] },
+      reason: 'a failed save is no 200',
+    },
   )
 })

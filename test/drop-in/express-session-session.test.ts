@@ -182,6 +182,32 @@ describe('`req.session.destroy(callback)`', () => {
   )
 
   sideBySide(
+    'the store is told of a session that was never stored too',
+    async (side) => {
+      const store = side.store()
+      const app = await side.serve({ store }, destroying)
+      const body = (await app.get('/destroy')).body
+      await app.get('/without-callback')
+      return { body, writes: store.writes }
+    },
+    { both: { body: 'then undefined, string', writes: ['destroy #1', 'destroy #2'] } },
+  )
+
+  sideBySide(
+    'a store that fails for a session that was never stored tells the callback, which answers as it likes',
+    async (side) => {
+      const store = side.store()
+      const app = await side.serve({ store }, (request, response) => {
+        request.session.destroy((error) => response.end(`told: ${String(error instanceof Error)}`))
+      })
+      store.failures.destroy = new Error('boom!')
+      const { status, body } = await app.get('/')
+      return { status, body, writes: store.writes }
+    },
+    { both: { status: 200, body: 'told: true', writes: ['destroy #1'] } },
+  )
+
+  sideBySide(
     'a session that a parallel request destroys stays destroyed',
     async (side) => {
       const store = side.store()
