@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import http, { IncomingMessage, ServerResponse } from 'node:http'
 import { createRequire } from 'node:module'
 import type { AddressInfo, Socket } from 'node:net'
@@ -17,6 +18,8 @@ const ours = require('coatcheck/cors') as Cors
 
 // Most of this is warned of: test/http/cors-warnings.test.ts.
 vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
+
+const migrating = readFileSync(new URL('../../docs/migrating.md', import.meta.url), 'utf8')
 
 const mine = 'https://app.example.com'
 const other = 'https://evil.test'
@@ -352,6 +355,9 @@ describe('unlike cors, as docs/migrating.md says', () => {
     const [our, their] = await compare(options, preflight(mine))
     expect(our).toEqual(await play(() => theirs(), preflight(mine)))
     expect(their.next).toEqual([[expect.stringContaining('failed')]])
+    for (const [name, value] of Object.entries(options)) {
+      expect(migrating).toMatch(new RegExp(`\\*\\*.*\`${String(value)}\`.*\`${name}\`.* is the default\\*\\*`))
+    }
   })
 
   const failure = new Error('the list is down')
