@@ -32,6 +32,7 @@ function common(inEffect: readonly OptionFault[], meant: readonly OptionFault[])
 function valueFaults(given: Given, cookie: Given, now: number): OptionFault[] {
   const { name, key } = given
   return [
+    ...secretFaults(given),
     ...textFaults(given, ['resave', 'saveUninitialized', 'rolling'], ''),
     ...proxyFaults(given),
     ...storeFaults(given),
@@ -51,17 +52,26 @@ function cookieFault(message: string): OptionFault {
   return { code: 'COATCHECK_COOKIE', message }
 }
 
-/** Texts such as 'false', which count as true. Environment variables give them. */
+/** Whether it is a text such as 'false', which counts as true. Environment variables give them. */
+export function isFalseText(value: unknown): boolean {
+  return typeof value === 'string' && /^(false|no|off|0|null|undefined)$/i.test(value)
+}
+
 function textFaults(given: Given, names: readonly string[], prefix: string): OptionFault[] {
   return names
-    .filter((name) =>
-      /^(false|no|off|0|null|undefined)$/i.test(typeof given[name] === 'string' ? given[name] : ''),
-    )
+    .filter((name) => isFalseText(given[name]))
     .map((name) =>
       fault(
         `${prefix}${name} is the text ${shown(given[name])}, which counts as true. Write false, without quotes.`,
       ),
     )
+}
+
+function secretFaults({ secret }: Given): OptionFault[] {
+  if (secret) return []
+  const message =
+    'session() was given no secret: requests on which no req.secret is set, as cookie-parser does, will fail. Write session({ store, secret }).'
+  return [{ code: 'COATCHECK_SECRET', message }]
 }
 
 function proxyFaults({ proxy }: Given): OptionFault[] {

@@ -14,6 +14,7 @@ import {
   isMoment,
   mergeCookie,
 } from './cookie.js'
+import { isFalseText } from './option-faults.js'
 import type { ResolvedOptions, SessionCookieOptions } from './options.js'
 import { fillOwnData, ownData, Session } from './session.js'
 import { plainJson, sameButForCookie } from './stored-text.js'
@@ -27,7 +28,8 @@ interface StoredCookie {
 /** express-session's ways for one request: its session's form, and its cookie. */
 export class RequestForm implements SessionForm, CookiePolicy {
   readonly rolling: boolean
-  readonly lenient = true
+  readonly leavesCaching = true
+  readonly toleratesLate = true
   readonly #options: ResolvedOptions
   readonly #request: object
   readonly #secure: boolean
@@ -144,6 +146,10 @@ export class RequestForm implements SessionForm, CookiePolicy {
 
   settable(secure: boolean): boolean {
     return secure || !this.#session?.cookie.secure
+  }
+
+  get warnedOfSecure(): boolean {
+    return isFalseText(this.#session?.cookie.secure)
   }
 
   get domain(): string | undefined {

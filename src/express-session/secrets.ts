@@ -28,10 +28,6 @@ export function resolveSecrets(options: {
       'secret option required for sessions: it was given, but is empty. Is its environment variable set?',
     )
   }
-  warnOnce(
-    'COATCHECK_SECRET',
-    'session() was given no secret: requests on which no req.secret is set, as cookie-parser does, will fail. Write session({ store, secret }).',
-  )
   const signers = new Map<unknown, Signer>()
   return (request) => {
     const own = (request as { secret?: HmacKey }).secret

@@ -35,8 +35,12 @@ export interface CookiePolicy {
   readonly domain?: string | undefined
   /** Whether every response sets the cookie again. */
   readonly rolling?: boolean
-  /** Whether older apps are only warned: of a Cache-Control that lets shared caches keep the cookie, and of a session that begins too late for it. */
-  readonly lenient?: boolean
+  /** Whether the app's own Cache-Control stays, even one that lets shared caches keep the cookie. */
+  readonly leavesCaching?: boolean
+  /** Whether a session that begins too late for its cookie is a warning, not an error. */
+  readonly toleratesLate?: boolean
+  /** Whether a warning has told already that the cookie is Secure by mistake. */
+  readonly warnedOfSecure?: boolean
   /** Whether a cookie that the browser has is set again because of what was stored. */
   moves?(work: UnitOfWork): boolean
 }
@@ -138,12 +142,12 @@ export class Exchange {
 
   /**
    * Stores what a handler changed after the headers went; `undefined` if nothing did.
-   * @throws (by the promise) as `finish`, and ERR_SESSION_HEADERS_SENT if a cookie would have to be set for it; where the policy is lenient,
-   *   that is a warning
+   * @throws (by the promise) as `finish`, and ERR_SESSION_HEADERS_SENT if a cookie would have to be set for it; where the policy tolerates
+   *   that, it is a warning
    */
   finishLate(): Promise<void> | undefined {
     const late = this.#commit()
-    return this.#context.cookie.lenient ? late?.catch(warnLate) : late
+    return this.#context.cookie.toleratesLate ? late?.catch(warnLate) : late
   }
 
   #commit(): Promise<void> | undefined {
@@ -177,7 +181,7 @@ export class Exchange {
     const { cookie, signer } = this.#context
     const { secure } = this.#request
     if (!cookie.settable(secure)) {
-      warnInsecure()
+      if (!cookie.warnedOfSecure) warnInsecure()
       return undefined
     }
     const setCookie = cookie.set(signer.sign(token), secure)
@@ -186,7 +190,7 @@ export class Exchange {
   }
 
   #adding(setCookie: string): ResponseChanges {
-    return { setCookie, leavesCaching: this.#context.cookie.lenient }
+    return { setCookie, leavesCaching: this.#context.cookie.leavesCaching }
   }
 
   #checkDomain(): void {

@@ -356,7 +356,9 @@ describe('unlike cors, as docs/migrating.md says', () => {
     expect(our).toEqual(await play(() => theirs(), preflight(mine)))
     expect(their.next).toEqual([[expect.stringContaining('failed')]])
     for (const [name, value] of Object.entries(options)) {
-      expect(migrating).toMatch(new RegExp(`\\*\\*.*\`${String(value)}\`.*\`${name}\`.* is the default\\*\\*`))
+      expect(migrating).toMatch(
+        new RegExp(`\\*\\*.*\`${String(value)}\`.*\`${name}\`.* is the default\\*\\*`),
+      )
     }
   })
 
