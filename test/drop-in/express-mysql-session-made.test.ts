@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module'
 import { inherits } from 'node:util'
 import { createPool as createCallbackPool } from 'mysql2'
-import { createPool } from 'mysql2/promise'
+import { createPool, type Pool } from 'mysql2/promise'
 import { expect, onTestFinished } from 'vitest'
 import {
   called,
@@ -100,6 +100,38 @@ onBothSides('a store of express-mysql-session, from its making to its closing', 
       await pool.end()
       return seen
     },
+    ...Object.fromEntries(
+      [
+        // As apps wrap a pool to measure it, or to count.
+        (pool: Pool) => ({ getConnection: () => pool.getConnection() }),
+        (pool: Pool) => ({ getConnection: async () => await pool.getConnection() }),
+        (pool: Pool) => ({
+          getConnection: async (done: (error: null, connection: unknown) => void) => {
+            const connection = await pool.getConnection()
+            done(null, connection)
+            return connection
+          },
+        }),
+      ].map((wrapped, index) => [
+        `with a wrapper around a pool of promises, number ${index + 1}`,
+        async (_store: StoreObject, side: Parameters<Script>[1]) => {
+          const pool = createPool({ uri: side.url, connectionLimit: 1 })
+          const store = side.make(withoutTimer, {
+            query: (sql: string, values: unknown[]) => pool.query(sql, values),
+            execute: (sql: string, values: never[]) => pool.execute(sql, values),
+            end: () => pool.end(),
+            ...wrapped(pool),
+          } as never)
+          await store.onReady()
+          await store.set('id', { n: 1 })
+          await store.set('id', { n: 2 })
+          const seen = [await store.get('id'), await store.length(), await answers(pool)]
+          await store.close()
+          await pool.end()
+          return seen
+        },
+      ]),
+    ),
     'and what it is printed as': async (store) => [
       store.constructor.name,
       typeof (store as unknown as { on: unknown }).on,

@@ -1,6 +1,7 @@
-import type { Connection, Pool } from 'mysql2'
+import type { Connection, Pool, PoolConnection } from 'mysql2'
 import { clearTimeout, nextTick, setTimeout } from '../../core/scheduling.js'
 import { MySQLConnection, type MySQLValue } from './mysql-connection.js'
+import { driversOwn } from './mysql-target.js'
 
 /** What statements are sent through: a pool, or one connection. */
 export interface MySQLClient {
@@ -82,10 +83,10 @@ class PoolClient implements MySQLClient {
       let waiting = true
       let timer: NodeJS.Timeout | undefined
       const ask = (): void =>
-        this.#pool.getConnection((error, raw) => {
+        getConnection(this.#pool, (error, raw) => {
           // Its turn came after nobody waited for it any more.
           if (!waiting) return raw?.release()
-          const connection = error ? undefined : MySQLConnection.of(raw)
+          const connection = raw && MySQLConnection.of(raw)
           if (connection && connection.answeredAt < this.#silenceIsDoubtfulBefore) {
             connection.discard()
             return ask()
@@ -116,6 +117,22 @@ class PoolClient implements MySQLClient {
       this.#silenceIsDoubtfulBefore = Math.max(this.#silenceIsDoubtfulBefore, doubtedSince)
     }
   }
+}
+
+/** A pool calls back. An app's wrapper around one may return a promise, or do both: then the first answer counts. */
+function getConnection(pool: Pool, done: (error: unknown, raw?: PoolConnection) => void): void {
+  let answered = false
+  const answer = (error: unknown, given?: object): void => {
+    if (answered) return
+    answered = true
+    done(error, given && ((driversOwn(given) ?? given) as PoolConnection))
+  }
+  const returned = pool.getConnection(answer) as unknown
+  // The usual pool. A wrapper that calls back may be async, and resolve to nothing.
+  if (returned === undefined) return
+  Promise.resolve(returned)
+    .then((given) => given && answer(null, given))
+    .catch(done)
 }
 
 /**

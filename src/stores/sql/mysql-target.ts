@@ -60,7 +60,7 @@ function endPool(pool: Pool): Promise<void> {
  * Both flavours of pool, of a part of a cluster, and of connection by what they can do, not by class: the app may have its own copy of the
  * driver, or the package mysql, which has no prepared statements. Those with promises are wrapped around one with callbacks.
  */
-function driversOwn(target: object): Pool | Connection | undefined {
+export function driversOwn(target: object): Pool | Connection | undefined {
   if (!isDriversOwn(target)) return undefined
   for (const inner of ['pool', 'connection', 'poolNamespace'] as const) {
     const wrapped = (target as Partial<Record<typeof inner, unknown>>)[inner]
