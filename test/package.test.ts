@@ -45,10 +45,16 @@ function project(name: string): string {
 test('the package holds what its users need and nothing of the workshop', () => {
   for (const path of packed) {
     expect(path).toMatch(
-      /^(dist\/.+\.([cm]?js|d\.[cm]?ts)(\.map)?|dist\/package\.json|schema\/.+\.sql|docs\/[a-z]+\.(md|svg)|package\.json|[A-Z]+(\.md)?)$/,
+      /^(dist\/.+\.([cm]?js|d\.[cm]?ts)|dist\/package\.json|schema\/.+\.sql|docs\/[a-z]+\.(md|svg)|package\.json|[A-Z]+(\.md)?)$/,
     )
   }
   expect(packed).toEqual(expect.arrayContaining(['LICENSE', 'README.md', 'CHANGELOG.md', 'schema/mysql.sql']))
+})
+
+test('no file of the package names a source map: the sources are not in it', async () => {
+  for (const path of packed.filter((file) => file.startsWith('dist/'))) {
+    expect(await readFile(join(root, path), 'utf8'), path).not.toContain('sourceMappingURL')
+  }
 })
 
 test('every document that a document of the package links to is in the package', async () => {

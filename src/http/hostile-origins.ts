@@ -6,12 +6,25 @@ import { isLoopback } from './sites.js'
 const anyText = '\u0001'
 const anyCharacter = '\u0002'
 
+/** What was found, by the expression's text: apps that make their `cors` anew for each request often write the expression there, too. */
+const found = new Map<string, string | undefined>()
+const mostFound = 100
+
 /**
  * An origin of somebody else's that the expression lets in, such as `https://example.com.evil.test`, or one that is not
  * encrypted, which others on the network can pose as; `undefined` if none is found. What an expression means cannot be
  * seen from its ends: it is tried on origins that are made of what it spells out.
  */
 export function hostileOriginOf(pattern: RegExp): string | undefined {
+  const text = String(pattern)
+  if (found.has(text)) return found.get(text)
+  const hostile = firstHostile(pattern)
+  if (found.size >= mostFound) found.clear()
+  found.set(text, hostile)
+  return hostile
+}
+
+function firstHostile(pattern: RegExp): string | undefined {
   const samples = samplesOf(pattern.source)
   const own = new Set(samples.map(({ host }) => registrable(bareOf(host))))
   const isHostile = (scheme: string, host: string) =>

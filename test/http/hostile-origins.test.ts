@@ -75,3 +75,22 @@ test('an expression of any size is tried on few origins', () => {
   expect(hostileOriginOf(new Counted(`^https://${alternatives}\\.example\\.com$`))).toBeUndefined()
   expect(calls).toBeLessThan(10_000)
 })
+
+test('an expression is tried once, also where each request makes its cors anew', () => {
+  let tried = 0
+  const expression = (source: string) =>
+    Object.assign(new RegExp(source), {
+      test(text: string) {
+        tried++
+        return RegExp.prototype.test.call(this, text)
+      },
+    })
+  const source = String.raw`^https://pr-\d+\.once\.example\.dev$`
+  expect(hostileOriginOf(expression(source))).toBeUndefined()
+  const first = tried
+  expect(first).toBeGreaterThan(0)
+  expect(hostileOriginOf(expression(source))).toBeUndefined()
+  expect(tried).toBe(first)
+  expect(hostileOriginOf(expression('once.example'))).toBe('https://once.example.evil.test')
+  expect(hostileOriginOf(expression('once.example'))).toBe('https://once.example.evil.test')
+})
