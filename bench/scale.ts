@@ -4,7 +4,7 @@
 import { parseArgs } from 'node:util'
 import { type Connection, createConnection } from 'mysql2/promise'
 import { startMariaDB } from '../test/servers/mariadb.ts'
-import { measureChanges, measureKeys } from './scale/changes.ts'
+import { measureChanges, measureIds } from './scale/changes.ts'
 import { measureSweepEffect } from './scale/foreground.ts'
 import { measureLookups } from './scale/lookups.ts'
 import { asMarkdown, machine, type Results, save, type SizeResult } from './scale/report.ts'
@@ -70,8 +70,8 @@ async function measureSizes(connection: Connection) {
 async function compareKeys(connection: Connection) {
   const rows = quick ? 100_000 : 1_000_000
   const timed = await filled(connection, 'timed_keys', { rows })
-  const random = await filled(connection, 'random_keys', { rows, timedKeys: false })
-  const rates = await measureKeys(timed, random, quick ? 2 : 7)
+  const random = await filled(connection, 'random_keys', { rows, timedIds: false })
+  const rates = await measureIds(timed, random, quick ? 2 : 7)
   say('inserted by both kinds of keys')
   for (const table of [timed, random]) await drop(connection, table)
   return { rows, ...rates }

@@ -2,16 +2,20 @@
 -- For another table name, replace coatcheck_sessions throughout.
 
 CREATE TABLE IF NOT EXISTS "coatcheck_sessions" (
-  session_key BLOB NOT NULL PRIMARY KEY,
-  public_id BLOB NOT NULL,
+  id BLOB NOT NULL PRIMARY KEY,
+  secret_hash BLOB,
   user_id BLOB,
   authenticated_at INTEGER,
   data BLOB NOT NULL,
+  about BLOB,
+  format INTEGER NOT NULL,
   version INTEGER NOT NULL,
+  marks BLOB NOT NULL,
+  root_id BLOB,
   created_at INTEGER NOT NULL,
   seen_at INTEGER NOT NULL,
   expires_at INTEGER NOT NULL,
-  former_key BLOB,
+  former_hash BLOB,
   former_until INTEGER,
   former_user_id BLOB,
   former_authenticated_at INTEGER,
@@ -21,9 +25,6 @@ CREATE TABLE IF NOT EXISTS "coatcheck_sessions" (
 CREATE INDEX IF NOT EXISTS "coatcheck_sessions_user_id" ON "coatcheck_sessions" (user_id) WHERE user_id IS NOT NULL;
 
 CREATE INDEX IF NOT EXISTS "coatcheck_sessions_expires_at" ON "coatcheck_sessions" (expires_at);
-
--- The key from before a rotation finds the session for a few seconds more.
-CREATE INDEX IF NOT EXISTS "coatcheck_sessions_former_key" ON "coatcheck_sessions" (former_key) WHERE former_key IS NOT NULL;
 
 -- Which versions of its layout a table has been through.
 CREATE TABLE IF NOT EXISTS "coatcheck_migrations" (

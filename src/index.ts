@@ -1,19 +1,25 @@
-export { type Codec, jsonCodec } from './core/codec.js'
-export type { EncryptionKey } from './core/encryption.js'
+export { type Codec, jsonCodec } from './core/data/codec.js'
+export type { EncryptionKey } from './core/data/encryption.js'
 export { SessionError, type SessionErrorCode } from './core/errors.js'
 export type { EndReason, SessionEvents, SessionReference } from './core/events.js'
 export type { Duration } from './core/lifetime.js'
-export type { Merge, MergeConflict } from './core/merge.js'
-export type { FormerContent, SessionKey, SessionRecord } from './core/record.js'
-export type { RequestSession, Session, SessionData, Synchronous } from './core/session.js'
-export { storeUnavailable } from './core/store-failure.js'
+export type { Merge, MergeConflict } from './core/data/merge.js'
+export type {
+  AliveRecord,
+  FormerContent,
+  ListedRecord,
+  SessionId,
+  SessionRecord,
+} from './core/store/record.js'
+export type { RequestSession, Session, SessionData, Synchronous } from './core/session/session.js'
+export { storeUnavailable } from './core/store/store-failure.js'
 export type {
   InsertWrite,
   Lifetime,
   ListQuery,
+  NewSecret,
   Page,
   RemoveWrite,
-  RotateWrite,
   SessionContent,
   SessionStore,
   SessionWrite,
@@ -21,14 +27,15 @@ export type {
   TouchWrite,
   UpdateWrite,
   WriteResult,
-} from './core/store.js'
+} from './core/store/session-store.js'
 export type { Secret } from './core/token.js'
-export type { Outcome } from './core/session-tokens.js'
-export type { UnitOfWork } from './core/unit-of-work.js'
-export type { UserId } from './core/user-id.js'
-export type { UserOf } from './core/user-of.js'
-export type { SessionInfo, UserSessions } from './core/user-sessions.js'
+export type { Outcome } from './core/session/state.js'
+export type { UnitOfWork } from './core/session/unit-of-work.js'
+export type { UserId } from './core/users/user-id.js'
+export type { UserOf } from './core/users/user-of.js'
+export type { SessionInfo, UserSessions } from './core/users/user-sessions.js'
 export type { CookieOptions } from './http/cookie.js'
+export type { Exchange, ExchangeRequest, ResponseChanges } from './http/exchange.js'
 export type { SitePolicy } from './http/sites.js'
 export { createSessions, type Sessions, type SessionsOptions } from './sessions.js'
 export { MemoryStore, type MemoryStoreOptions } from './stores/memory.js'

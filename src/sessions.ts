@@ -1,17 +1,18 @@
-import { defaultBatching } from './core/batcher.js'
-import { type Codec, jsonCodec } from './core/codec.js'
-import { Encryption, type EncryptionKey, encryptionUnavailable } from './core/encryption.js'
+import { defaultBatching } from './core/store/batcher.js'
+import { type Codec, jsonCodec } from './core/data/codec.js'
+import { Encryption, type EncryptionKey, encryptionUnavailable } from './core/data/encryption.js'
 import { type EngineSettings, SessionEngine } from './core/engine.js'
 import { checkedStore, mistakenFor } from './core/argument.js'
 import { optionError, refuseUnknownOptions, shown } from './core/errors.js'
 import { defaultRotationGrace, type Duration, milliseconds, timerMilliseconds } from './core/lifetime.js'
-import type { Merge } from './core/merge.js'
-import type { UserLimit } from './core/sign-in.js'
-import { resolveUserOf, type UserOf } from './core/user-of.js'
-import type { Lifetime, SessionStore, TokenKeyedStore } from './core/store.js'
-import { defaultSweep } from './core/sweeper.js'
+import type { Merge } from './core/data/merge.js'
+import type { UserLimit } from './core/users/sign-in.js'
+import { resolveUserOf, type UserOf } from './core/users/user-of.js'
+import type { Lifetime, SessionStore, TokenKeyedStore } from './core/store/session-store.js'
+import { defaultSweep } from './core/store/sweeper.js'
 import { type Secret, Signer } from './core/token.js'
 import { type CookieOptions, SessionCookie } from './http/cookie.js'
+import { Exchange, type ExchangeRequest } from './http/exchange.js'
 import { resolveSites, type SitePolicy } from './http/sites.js'
 
 /** The options of `createSessions`. Give every app that shares the store the same ones: that is the sharing. */
@@ -89,10 +90,10 @@ export interface SessionsOptions {
    * option out. Whoever can write to the database can make sessions as long as any app lists `'plain'`, so do not
    * leave it there.
    *
-   * Data is good only under its record's key, publicId and user. Swapped, copied to another session's row, or changed, it is
+   * Data is good only under its record's id, its user and its token's hash. Swapped, copied to another session's row, or changed, it is
    * reported as ERR_SESSION_CORRUPT and the session is signed out; so it is when one of these is changed. Not hidden are
    * hashes of tokens, publicIds, users, times and sizes. Not prevented, for whoever can write to the database: ending
-   * sessions, putting an earlier state of a session back under its own key, even an ended one's, changing its times
+   * sessions, putting an earlier row back as it was, even an ended session's, changing its times
    * (`authenticatedAt` too), and what `sessions.user(id)` counts, lists and remembers.
    * @example
    * encryption: [process.env.SESSION_ENCRYPTION_KEY, process.env.OLD_SESSION_ENCRYPTION_KEY]
@@ -116,8 +117,7 @@ export interface SessionsOptions {
      */
     readonly deadline?: Duration | undefined
     /**
-     * So many reads may wait for the store, so many that look for a token from before a rotation, and so many changes, those
-     * counted that came in the same moment; one more fails at once with ERR_SESSION_STORE_BUSY (503). So many changes may also
+     * So many reads may wait for the store, and so many changes, those counted that came in the same moment; one more fails at once with ERR_SESSION_STORE_BUSY (503). So many changes may also
      * wait for others of the same session, each until the deadline. Give less to turn away early what could not be served in time.
      * Default 10,000.
      */
@@ -145,6 +145,24 @@ export class Sessions extends SessionEngine {
     this.sites = http.sites
     this.cookie = http.cookie
     this.signer = http.signer
+  }
+
+  /**
+   * Begins one request's exchange, for adapters to servers and frameworks of any kind: it takes headers and gives headers.
+   *
+   * @throws (by the promise) ERR_SESSION_STORE_UNAVAILABLE, ERR_SESSION_STORE_TIMEOUT, ERR_SESSION_STORE_BUSY
+   * @example
+   * const exchange = await sessions.exchange({ cookieHeader: request.headers.get('cookie') ?? undefined, secure: true })
+   * const response = await handle(request, exchange.work.session)
+   * const changes = await exchange.finish()
+   * if (changes) {
+   *   response.headers.append('Set-Cookie', changes.setCookie)
+   *   const caching = changes.cacheControl(response.headers.get('cache-control') ?? '')
+   *   if (caching !== undefined) response.headers.set('Cache-Control', caching)
+   * }
+   */
+  exchange(request: ExchangeRequest): Exchange | Promise<Exchange> {
+    return Exchange.begin({ engine: this, cookie: this.cookie, signer: this.signer }, request)
   }
 }
 

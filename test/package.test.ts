@@ -45,7 +45,7 @@ function project(name: string): string {
 test('the package holds what its users need and nothing of the workshop', () => {
   for (const path of packed) {
     expect(path).toMatch(
-      /^(dist\/.+\.([cm]?js|d\.[cm]?ts)|dist\/package\.json|schema\/.+\.sql|docs\/[a-z]+\.(md|svg)|package\.json|[A-Z]+(\.md)?)$/,
+      /^(dist\/.+\.([cm]?js|d\.[cm]?ts)|dist\/package\.json|schema\/.+\.sql|docs\/[a-z]+\.(md|svg)|docs\/decisions\/([a-z-]+|README)\.md|package\.json|[A-Z]+(\.md)?)$/,
     )
   }
   expect(packed).toEqual(expect.arrayContaining(['LICENSE', 'README.md', 'CHANGELOG.md', 'schema/mysql.sql']))

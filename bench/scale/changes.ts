@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto'
-import type { SessionKey, SessionWrite } from 'coatcheck'
-import { defaultSweep } from '../../dist/core/sweeper.js'
+import type { SessionId, SessionWrite } from 'coatcheck'
+import { defaultSweep } from '../../dist/core/store/sweeper.js'
 import { median } from '../statistics.ts'
-import { dataLength, drawLiveKeys, type FilledTable, newKey } from './table.ts'
+import { dataLength, drawLiveIds, type FilledTable, newId } from './table.ts'
 
 /** Batches under way at once, and writes in one: one lane less than the engine has. */
 const lanes = 2
@@ -21,9 +21,9 @@ export interface ChangeRates {
 
 /** Inserts, touches and sweeps in slices of a second, the tables in turns. */
 export async function measureChanges(tables: readonly FilledTable[], rounds: number): Promise<ChangeRates[]> {
-  const subjects: { table: FilledTable; hot: SessionKey[]; rates: Record<keyof ChangeRates, number[]> }[] = []
+  const subjects: { table: FilledTable; hot: SessionId[]; rates: Record<keyof ChangeRates, number[]> }[] = []
   for (const table of tables) {
-    const hot = await drawLiveKeys(table, hotSessions)
+    const hot = await drawLiveIds(table, hotSessions)
     subjects.push({ table, hot, rates: { insert: [], touch: [], sweep: [] } })
   }
   for (let round = 0; round < rounds; round++) {
@@ -41,8 +41,8 @@ export async function measureChanges(tables: readonly FilledTable[], rounds: num
   }))
 }
 
-/** Rows a second inserted into each of two tables, in turns: one that keys begin with time in, and one where they do not. */
-export async function measureKeys(timed: FilledTable, random: FilledTable, rounds: number) {
+/** Rows a second inserted into each of two tables, in turns: one that ids begin with time in, and one where they do not. */
+export async function measureIds(timed: FilledTable, random: FilledTable, rounds: number) {
   const rates = { timed: [] as number[], random: [] as number[] }
   for (let round = 0; round < rounds; round++) {
     rates.timed.push(await insertRate(timed, true))
@@ -51,27 +51,27 @@ export async function measureKeys(timed: FilledTable, random: FilledTable, round
   return { timed: median(rates.timed), random: median(rates.random) }
 }
 
-function insertRate({ store }: FilledTable, timedKeys: boolean): Promise<number> {
+function insertRate({ store }: FilledTable, timedIds: boolean): Promise<number> {
   return rate(async () => {
-    const writes = Array.from({ length: batchSize }, (_, index) =>
-      insertOf(newKey(timedKeys), index % 4 === 0),
-    )
+    const writes = Array.from({ length: batchSize }, (_, index) => insertOf(newId(timedIds), index % 4 === 0))
     await writeAll(store, writes)
     return writes.length
   })
 }
 
-function touchRate({ store }: FilledTable, hot: readonly SessionKey[]): Promise<number> {
+async function touchRate({ store }: FilledTable, hot: readonly SessionId[]): Promise<number> {
+  const touches = (await store.alive(hot)).map((alive): SessionWrite => ({
+    type: 'touch',
+    id: alive!.id,
+    hash: alive!.hash!,
+    lifetime,
+  }))
   let next = 0
   return rate(async () => {
-    const keys = hot.slice(next, next + batchSize)
-    next = (next + batchSize) % hot.length
-    const data = Buffer.alloc(0)
-    await writeAll(
-      store,
-      keys.map((key) => ({ type: 'touch', key, data, lifetime })),
-    )
-    return keys.length
+    const batch = touches.slice(next, next + batchSize)
+    next = (next + batchSize) % touches.length
+    await writeAll(store, batch)
+    return batch.length
   })
 }
 
@@ -98,11 +98,13 @@ async function rate(send: () => Promise<number>): Promise<number> {
   return (rows * 1_000) / (performance.now() - from)
 }
 
-function insertOf(key: SessionKey, signedIn: boolean): SessionWrite {
+function insertOf(id: SessionId, signedIn: boolean): SessionWrite {
   return {
     type: 'insert',
-    key,
-    publicId: randomBytes(12).toString('base64url'),
+    id,
+    hash: randomBytes(32),
+    format: 1,
+    mark: randomBytes(8),
     userId: signedIn ? `user-${Math.floor(Math.random() * 1e7)}` : undefined,
     signedIn,
     data: Buffer.alloc(dataLength, 'x'),

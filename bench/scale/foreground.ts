@@ -1,10 +1,11 @@
-import type { SessionKey } from 'coatcheck'
+import { randomBytes } from 'node:crypto'
+import type { SessionId } from 'coatcheck'
 import type { MySQLStore } from 'coatcheck/mysql'
 import { setTimeout } from 'node:timers/promises'
-import { Batcher } from '../../dist/core/batcher.js'
-import { defaultSweep, Sweeper } from '../../dist/core/sweeper.js'
+import { Batcher } from '../../dist/core/store/batcher.js'
+import { defaultSweep, Sweeper } from '../../dist/core/store/sweeper.js'
 import { median, quantile } from '../statistics.ts'
-import { dataLength, drawLiveKeys, type FilledTable } from './table.ts'
+import { dataLength, drawLiveIds, type FilledTable } from './table.ts'
 
 /** Requests under way at once. Each is followed by the next one without a rest. */
 export const concurrency = 16
@@ -38,7 +39,7 @@ export interface SweepEffect {
  * @param sliceSeconds how long each slice with the sweeper is; those without take half as long
  */
 export async function measureSweepEffect(table: FilledTable, sliceSeconds: number): Promise<SweepEffect> {
-  const foreground = new Foreground(table.store, await drawLiveKeys(table, hotSessions))
+  const foreground = new Foreground(table.store, await drawLiveIds(table, hotSessions))
   await foreground.run(async () => setTimeout(2_000)) // warms up
   const rounds: { readonly quiet: Latencies; readonly sweeping: Latencies }[] = []
   let swept = 0
@@ -95,11 +96,11 @@ async function sweepFor(store: MySQLStore, seconds: number) {
 
 class Foreground {
   readonly #batcher: Batcher
-  readonly #keys: readonly SessionKey[]
+  readonly #ids: readonly SessionId[]
 
-  constructor(store: MySQLStore, keys: readonly SessionKey[]) {
+  constructor(store: MySQLStore, ids: readonly SessionId[]) {
     this.#batcher = new Batcher(store)
-    this.#keys = keys
+    this.#ids = ids
   }
 
   /** Makes requests while `work` is done. */
@@ -127,16 +128,17 @@ class Foreground {
 
   /** Of 100 requests, 90 only load their session, 5 touch it, 5 change it. */
   async #request(): Promise<void> {
-    const key = this.#keys[Math.floor(Math.random() * this.#keys.length)]!
-    const record = await this.#batcher.find(key)
+    const id = this.#ids[Math.floor(Math.random() * this.#ids.length)]!
+    const record = await this.#batcher.find(id)
     if (record === undefined) throw new Error('A live session is gone.')
     const chance = Math.random()
     if (chance < 0.9) return
-    const { userId, version } = record
-    const data = Buffer.alloc(dataLength, chance < 0.95 ? record.data : randomText())
-    if (chance < 0.95) await this.#batcher.write({ type: 'touch', key, data, lifetime })
+    const { userId, version, hash } = record
+    const data = Buffer.alloc(dataLength, randomText())
+    const mark = randomBytes(8)
+    if (chance < 0.95) await this.#batcher.write({ type: 'touch', id, hash: hash!, lifetime })
     // Another worker may have changed it first: `stale` is an answer like any other.
-    else await this.#batcher.write({ type: 'update', key, userId, data, version, lifetime })
+    else await this.#batcher.write({ type: 'update', id, userId, data, format: 1, mark, version, lifetime })
   }
 }
 

@@ -1,17 +1,17 @@
-import type { SessionKey } from 'coatcheck'
+import type { SessionId } from 'coatcheck'
 import { median } from '../statistics.ts'
-import { drawLiveKeys, type FilledTable } from './table.ts'
+import { drawLiveIds, type FilledTable } from './table.ts'
 
 const hotSessions = 1_000
 export const batchSize = 32
 
 /** Median microseconds of one `find`. */
 export interface LookupTimes {
-  /** One key of a hot set that was read just before. */
+  /** One id of a hot set that was read just before. */
   readonly warm: number
-  /** 32 keys of it. */
+  /** 32 ids of it. */
   readonly warmBatch: number
-  /** One key of all that the table has. */
+  /** One id of all that the table has. */
   readonly uniform: number
   /** Medians over the rounds of `warm` and `warmBatch`, divided by the first table's in the same round. */
   readonly warmRatio: number
@@ -21,7 +21,7 @@ export interface LookupTimes {
 /** Looks up sessions in tables that lie in one server, in turns, one lookup after the other. */
 export async function measureLookups(tables: readonly FilledTable[], rounds: number): Promise<LookupTimes[]> {
   const subjects: Subject[] = []
-  for (const table of tables) subjects.push(new Subject(table, await drawLiveKeys(table, hotSessions)))
+  for (const table of tables) subjects.push(new Subject(table, await drawLiveIds(table, hotSessions)))
   for (let round = -1; round < rounds; round++) {
     const order = subjects.map((_, index) => subjects[(index + round + 1) % subjects.length]!)
     for (const subject of order) await subject.measure(round >= 0) // the first round warms up the code
@@ -31,11 +31,11 @@ export async function measureLookups(tables: readonly FilledTable[], rounds: num
 
 class Subject {
   readonly #table: FilledTable
-  readonly #hot: readonly SessionKey[]
-  readonly #batches: readonly SessionKey[][]
+  readonly #hot: readonly SessionId[]
+  readonly #batches: readonly SessionId[][]
   readonly #rounds: { readonly warm: number; readonly warmBatch: number; readonly uniform: number }[] = []
 
-  constructor(table: FilledTable, hot: readonly SessionKey[]) {
+  constructor(table: FilledTable, hot: readonly SessionId[]) {
     this.#table = table
     this.#hot = hot
     this.#batches = Array.from({ length: Math.floor(hot.length / batchSize) }, (_, index) =>
@@ -44,23 +44,21 @@ class Subject {
   }
 
   async measure(counts: boolean): Promise<void> {
-    const each = this.#hot.map((key) => [key])
+    const each = this.#hot.map((id) => [id])
     await this.#timeOf(each)
     const warm = await this.#timeOf(each)
     const warmBatch = await this.#timeOf(this.#batches)
-    const anywhere = this.#hot.map(() => [
-      this.#table.keyOf(1 + Math.floor(Math.random() * this.#table.rows)),
-    ])
+    const anywhere = this.#hot.map(() => [this.#table.idOf(1 + Math.floor(Math.random() * this.#table.rows))])
     const uniform = await this.#timeOf(anywhere)
     if (counts) this.#rounds.push({ warm, warmBatch, uniform })
   }
 
   /** The median lookup in microseconds. */
-  async #timeOf(lookups: readonly (readonly SessionKey[])[]): Promise<number> {
+  async #timeOf(lookups: readonly (readonly SessionId[])[]): Promise<number> {
     const took: number[] = []
-    for (const keys of lookups) {
+    for (const ids of lookups) {
       const from = performance.now()
-      await this.#table.store.find(keys)
+      await this.#table.store.find(ids)
       took.push((performance.now() - from) * 1_000)
     }
     return median(took)

@@ -1,9 +1,9 @@
 import { hash, randomBytes } from 'node:crypto'
 import { setTimeout } from 'node:timers/promises'
-import type { SessionKey } from 'coatcheck'
+import type { SessionId } from 'coatcheck'
 import { MySQLStore } from 'coatcheck/mysql'
 import type { Connection } from 'mysql2/promise'
-import { createToken, keyOf } from '../../dist/core/token.js'
+import { createId } from '../../dist/core/token.js'
 
 const day = 86_400_000 // ms
 /** Sessions began evenly over this long until now. */
@@ -22,16 +22,16 @@ export interface FilledTable {
   readonly store: MySQLStore
   /** Seconds that filling took. */
   readonly fillSeconds: number
-  /** The key of the row of this number, from 1 to `rows` in the order in which the sessions began. */
-  keyOf(row: number): SessionKey
+  /** The id of the row of this number, from 1 to `rows` in the order in which the sessions began. */
+  idOf(row: number): SessionId
 }
 
 export interface Filling {
   readonly rows: number
   /** How long after its last use a session expires, in ms: 7 days leave 1/16 expired, 3.5 days half. */
   readonly idle?: number
-  /** `false`: keys without the time that they usually begin with. */
-  readonly timedKeys?: boolean
+  /** `false`: ids without the time that they usually begin with. */
+  readonly timedIds?: boolean
 }
 
 /**
@@ -45,7 +45,7 @@ export async function fillTable(
   connection: Connection,
   url: string,
   name: string,
-  { rows, idle = 7 * day, timedKeys = true }: Filling,
+  { rows, idle = 7 * day, timedIds = true }: Filling,
 ): Promise<FilledTable> {
   const store = new MySQLStore(url, { table: name })
   await store.removeExpired(1) // makes the table
@@ -55,16 +55,17 @@ export async function fillTable(
   // What is being filled can be filled again, so its durability need not be paid for.
   await connection.query('SET GLOBAL innodb_flush_log_at_trx_commit = 0')
   const beganSql = `${start} + FLOOR(seq * ${span} / ${rows})`
-  const timeSql = timedKeys ? `LPAD(HEX((${beganSql}) DIV 256000 % 16777216), 6, '0')` : "''"
+  const timeSql = timedIds ? `LPAD(HEX((${beganSql}) DIV 256000 % 16777216), 6, '0')` : "''"
+  const hashSql = 'SHA2(seq, 256)'
   const seenSql = `LEAST(${beganSql} + seq * 48271 % 1000003 / 1000003 * ${longestUse}, ${Date.now()})`
   for (let first = 1; first <= rows; first += portion) {
     const last = Math.min(first + portion - 1, rows)
     await connection.query(
-      `INSERT INTO ${name} (session_key, public_id, user_id, data, version, created_at, seen_at, expires_at, sweep_at)
-       SELECT UNHEX(LEFT(CONCAT(${timeSql}, SHA2(CONCAT('row ', seq), 256)), 48)), LEFT(SHA2(seq, 224), 16),
+      `INSERT INTO ${name} (id, secret_hash, user_id, data, format, version, marks, created_at, seen_at, expires_at, sweep_at)
+       SELECT UNHEX(LEFT(CONCAT(${timeSql}, SHA2(CONCAT('row ', seq), 256)), 24)), UNHEX(${hashSql}),
          IF(seq % 4 = 0, CONCAT('user-', seq * 69621 % ${rows}), NULL),
          CONCAT(RPAD(CONCAT('{"visits":', seq % 100, ',"text":"'), ${dataLength - 2}, 'x'), '"}'),
-         1 + seq % 10, ${beganSql}, ${seenSql}, ${seenSql} + ${idle},
+         1, 1 + seq % 10, LEFT(UNHEX(${hashSql}), 8), ${beganSql}, ${seenSql}, ${seenSql} + ${idle},
          ${beganSql} + ${idle}
        FROM seq_${first}_to_${last}`,
     )
@@ -75,27 +76,28 @@ export async function fillTable(
     rows,
     store,
     fillSeconds: (performance.now() - from) / 1_000,
-    keyOf: (row) => {
-      const time = timedKeys ? (Math.floor(began(row) / 256_000) % 2 ** 24).toString(16).padStart(6, '0') : ''
-      return (time + hash('sha256', `row ${row}`)).slice(0, 48) as SessionKey
+    idOf: (row) => {
+      const time = timedIds ? (Math.floor(began(row) / 256_000) % 2 ** 24).toString(16).padStart(6, '0') : ''
+      const bytes = Buffer.from((time + hash('sha256', `row ${row}`)).slice(0, 24), 'hex')
+      return bytes.toString('base64url') as SessionId
     },
   }
 }
 
-/** Keys of rows drawn at random from all of a table, without the expired ones. */
-export async function drawLiveKeys(table: FilledTable, count: number): Promise<SessionKey[]> {
-  const live = new Set<SessionKey>()
+/** Ids of rows drawn at random from all of a table, without the expired ones. */
+export async function drawLiveIds(table: FilledTable, count: number): Promise<SessionId[]> {
+  const live = new Set<SessionId>()
   while (live.size < count) {
-    const drawn = Array.from({ length: 64 }, () => table.keyOf(1 + Math.floor(Math.random() * table.rows)))
+    const drawn = Array.from({ length: 64 }, () => table.idOf(1 + Math.floor(Math.random() * table.rows)))
     const records = await table.store.find([...new Set(drawn)])
-    for (const record of records) if (record) live.add(record.key)
+    for (const record of records) if (record) live.add(record.id)
   }
   return [...live].slice(0, count)
 }
 
-/** A key as a new session gets it, or one without time. */
-export function newKey(timed = true): SessionKey {
-  return timed ? keyOf(createToken()) : (randomBytes(24).toString('hex') as SessionKey)
+/** An id as a new session gets it, or one without time. */
+export function newId(timed = true): SessionId {
+  return timed ? createId() : (randomBytes(12).toString('base64url') as SessionId)
 }
 
 export async function megabytesOf(connection: Connection, table: FilledTable) {

@@ -1,6 +1,6 @@
 import { mistakenFor } from '../core/argument.js'
 import { optionError, type SessionError } from '../core/errors.js'
-import { warnOnce } from '../express-session/warn-once.js'
+import { warnOnce } from '../express-session/model/warn-once.js'
 import { answerByOptions, answerBySites } from '../http/cors.js'
 import type {
   CorsAnswer,

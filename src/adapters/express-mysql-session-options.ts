@@ -1,5 +1,5 @@
 import type { PoolOptions } from 'mysql2'
-import { encryptionUnavailable } from '../core/encryption.js'
+import { encryptionUnavailable } from '../core/data/encryption.js'
 import { optionError, SessionError } from '../core/errors.js'
 import { longestTimer } from '../core/lifetime.js'
 import type { MySQLColumns } from '../stores/mysql.js'

@@ -1,11 +1,12 @@
-import { keepsakeIn } from '../core/keepsake.js'
-import type { SessionRecord } from '../core/record.js'
-import { KeyedTurns } from '../core/turns.js'
-import type { NativeStore } from '../express-session/foreign-store.js'
-import { StoreBridge, type StoredSession } from '../express-session/store-bridge.js'
+import { metadataIn } from '../core/data/embedded-metadata.js'
+import type { SessionRecord } from '../core/store/record.js'
+import { KeyedSerialQueues } from '../core/serial-queue.js'
+import type { NativeStore } from '../express-session/foreign/foreign-store.js'
+import type { StoredSession } from '../express-session/bridge/bridge-form.js'
+import { StoreBridge } from '../express-session/bridge/store-bridge.js'
 import { MySQLStore, type MySQLTarget } from '../stores/mysql.js'
-import { mysqlFailure } from '../stores/sql/mysql-errors.js'
-import { asStored, assertFits } from '../stores/sql/mysql-express-record.js'
+import { mysqlFailure } from '../stores/mysql/errors.js'
+import { asStored, assertFits } from '../stores/mysql-express/record.js'
 import { expirySecond, type ResolvedOptions, usualLifetime } from './express-mysql-session-options.js'
 
 /** What the driver gives for a statement. */
@@ -40,7 +41,7 @@ export class SessionTable {
   readonly #store: StoreInUse
   readonly #bridge: StoreBridge
   /** Calls for one id take turns, so that those that nobody awaits are carried out in their order. */
-  readonly #turns = new KeyedTurns()
+  readonly #turns = new KeyedSerialQueues()
   /** Settled when the table is there, or could not be made. */
   readonly ready: Promise<void>
 
@@ -115,7 +116,7 @@ export class SessionTable {
     for await (const records of this.#bridge.pages()) {
       for (const record of records) {
         const data = this.#dataOf(record)
-        if (data !== undefined) sessions.push([record.key, data])
+        if (data !== undefined) sessions.push([record.id, data])
       }
     }
     return Object.fromEntries(sessions)
@@ -142,7 +143,8 @@ export class SessionTable {
     await this.#bridge.close()
   }
 
-  #dataOf(record: SessionRecord): unknown {
+  /** What the row holds, as it was stored. */
+  #dataOf(record: Omit<SessionRecord, 'marks'>): unknown {
     const stored = asStored(record)
     if (stored.length === 0) return null
     let data: unknown
@@ -151,7 +153,8 @@ export class SessionTable {
     } catch {
       return undefined
     }
-    if (typeof data === 'object' && data !== null) this.#bridge.remember(data as StoredSession, record)
+    if (typeof data === 'object' && data !== null)
+      this.#bridge.remember(record.id, data as StoredSession, { ...record, marks: undefined })
     return data
   }
 
@@ -181,8 +184,8 @@ export async function asking<Answer>(doing: string, ask: () => Promise<Answer>):
 }
 
 /** The session as a request sees it: without what the store keeps for itself. */
-export function withoutKeepsake(data: object): object {
-  if (!keepsakeIn(data as Record<string, unknown>)) return data
+export function withoutMetadata(data: object): object {
+  if (!metadataIn(data as Record<string, unknown>)) return data
   const { coatcheck: _, ...rest } = data as { coatcheck?: unknown }
   return rest
 }

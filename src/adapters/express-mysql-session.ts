@@ -4,14 +4,14 @@ import type { Pool } from 'mysql2/promise'
 import type { Callback as AnyCallback } from '../core/callback.js'
 import { optionError } from '../core/errors.js'
 import { clearInterval, setInterval } from '../core/scheduling.js'
-import { failureOf } from '../core/store-failure.js'
-import { type NativeStore, nativeStore } from '../express-session/foreign-store.js'
-import type { Store, StoredData } from '../express-session/store.js'
-import { warnOnce } from '../express-session/warn-once.js'
+import { failureOf } from '../core/store/store-failure.js'
+import { type NativeStore, nativeStore } from '../express-session/foreign/foreign-store.js'
+import type { Store, StoredData } from '../express-session/bridge/store.js'
+import { warnOnce } from '../express-session/model/warn-once.js'
 import type { MySQLTarget } from '../stores/mysql.js'
-import { missesTable } from '../stores/sql/mysql-errors.js'
-import { toleratedPoolOptions } from '../stores/sql/mysql-options.js'
-import { newPool } from '../stores/sql/mysql-target.js'
+import { missesTable } from '../stores/mysql/errors.js'
+import { toleratedPoolOptions } from '../stores/mysql/options.js'
+import { newPool } from '../stores/mysql/target.js'
 import {
   clearingInterval,
   defaultOptions,
@@ -21,7 +21,7 @@ import {
   resolveOptions,
   validateOptions,
 } from './express-mysql-session-options.js'
-import { asking, type QueryResult, SessionTable, withoutKeepsake } from './express-mysql-session-table.js'
+import { asking, type QueryResult, SessionTable, withoutMetadata } from './express-mysql-session-table.js'
 
 /** Of a failure it gets the error alone. Its types leave that out, as those of express-mysql-session do. */
 type Callback<Value = unknown> = { call(error: unknown, value: Value): void }['call']
@@ -152,7 +152,7 @@ function expressMySQLSession(session: { readonly Store: unknown }): MySQLStoreCo
   const base = Base.prototype as Store
   Object.assign(MySQLStore.prototype, { state: 'UNINITIALIZED', defaultOptions }, plainMethods, methods, {
     createSession(this: StoreInside, request: object, data: object) {
-      const made = base.createSession.call(this, request, withoutKeepsake(data))
+      const made = base.createSession.call(this, request, withoutMetadata(data))
       tableOf(this).link(data, made)
       return made
     },

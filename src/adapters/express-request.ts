@@ -1,7 +1,7 @@
-import type { RequestSession, Session, SessionData } from '../core/session.js'
-import type { OldData, OldSession, OldStore, WithOldTypes } from '../express-session/old-types.js'
-import type { OldMembers } from '../express-session/session.js'
-import type { Store } from '../express-session/store.js'
+import type { RequestSession, Session, SessionData } from '../core/session/session.js'
+import type { OldData, OldSession, OldStore, WithOldTypes } from '../express-session/model/old-types.js'
+import type { OldMembers } from '../express-session/model/session.js'
+import type { Store } from '../express-session/bridge/store.js'
 
 /** What coatcheck adds to a session of express-session's types. */
 type AddedMembers = Omit<Session, 'id' | 'userId' | 'regenerate' | 'destroy' | 'reload' | 'save' | 'touch'> &

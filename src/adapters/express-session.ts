@@ -1,12 +1,16 @@
 import type { IncomingMessage } from 'node:http'
 import type { SessionEngine } from '../core/engine.js'
 import type { Signer } from '../core/token.js'
-import { Cookie, type CookieAttributes } from '../express-session/cookie.js'
-import { type ResolvedOptions, resolveOptions, type SessionOptions } from '../express-session/options.js'
-import { RequestForm } from '../express-session/request-form.js'
-import { missingSecret } from '../express-session/secrets.js'
-import { Session } from '../express-session/session.js'
-import { warnOnce } from '../express-session/warn-once.js'
+import { Cookie, type CookieAttributes } from '../express-session/model/cookie.js'
+import {
+  type ResolvedOptions,
+  resolveOptions,
+  type SessionOptions,
+} from '../express-session/model/options.js'
+import { RequestForm } from '../express-session/model/request-form.js'
+import { missingSecret } from '../express-session/model/secrets.js'
+import { Session } from '../express-session/model/session.js'
+import { warnOnce } from '../express-session/model/warn-once.js'
 import { pathMatches } from '../http/cookie.js'
 import type { ExchangeContext } from '../http/exchange.js'
 import {
@@ -56,7 +60,7 @@ export function expressSession(options: SessionOptions): SessionMiddleware {
   }
 }
 
-/** What the exchange of one request needs. A class and no object literal: see `Call` in core/line.ts. */
+/** What the exchange of one request needs. A class and no object literal: see `Call` in core/store/request-queue.ts. */
 class RequestContext implements ExchangeContext {
   readonly engine: SessionEngine
   readonly cookie: RequestForm
@@ -75,7 +79,7 @@ class RequestContext implements ExchangeContext {
   }
 
   beforeCommit(): void {
-    settle(this.#request, this.form, this.#unsetDestroys)
+    adoptAssigned(this.#request, this.form, this.#unsetDestroys)
   }
 }
 
@@ -134,7 +138,7 @@ function assign(hand: RequestInHand, value: unknown): void {
 }
 
 /** What a handler may have done to `req.session` itself, and the cookie's time. Right before each commit. */
-function settle(request: OldRequest, form: RequestForm, unsetDestroys: boolean): void {
+function adoptAssigned(request: OldRequest, form: RequestForm, unsetDestroys: boolean): void {
   const hand = request[inHand]!
   // Deleted, and perhaps set anew.
   const property = Object.getOwnPropertyDescriptor(request, 'session')

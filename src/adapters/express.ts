@@ -2,17 +2,22 @@ import type { IncomingMessage } from 'node:http'
 import { mistakenFor } from '../core/argument.js'
 import type { Callback } from '../core/callback.js'
 import { optionError, refuseUnknownOptions, type SessionError } from '../core/errors.js'
-import type { WithoutReservedNames } from '../core/session.js'
-import { Cookie, type CookieAttributes, type Priority, type SameSite } from '../express-session/cookie.js'
-import { ExpressStore, type ExpressStoreOptions } from '../express-session/express-store.js'
-import type { ExpressSessionStore } from '../express-session/foreign-store.js'
-import { MemoryStore, type MemoryStoreConstructor } from '../express-session/memory-store.js'
-import { sessionOptionNames } from '../express-session/option-names.js'
-import type { HmacKey, SessionCookieOptions, SessionOptions } from '../express-session/options.js'
-import type { WithOldTypes } from '../express-session/old-types.js'
-import { type OldMembers, Session, type SessionConstructor } from '../express-session/session.js'
-import type { StoredSession } from '../express-session/store-bridge.js'
-import { Store, type StoreConstructor, type StoredData } from '../express-session/store.js'
+import type { WithoutReservedNames } from '../core/session/session.js'
+import {
+  Cookie,
+  type CookieAttributes,
+  type Priority,
+  type SameSite,
+} from '../express-session/model/cookie.js'
+import { ExpressStore, type ExpressStoreOptions } from '../express-session/bridge/express-store.js'
+import type { ExpressSessionStore } from '../express-session/foreign/foreign-store.js'
+import { MemoryStore, type MemoryStoreConstructor } from '../express-session/bridge/memory-store.js'
+import { sessionOptionNames } from '../express-session/model/option-names.js'
+import type { HmacKey, SessionCookieOptions, SessionOptions } from '../express-session/model/options.js'
+import type { WithOldTypes } from '../express-session/model/old-types.js'
+import { type OldMembers, Session, type SessionConstructor } from '../express-session/model/session.js'
+import type { StoredSession } from '../express-session/bridge/bridge-form.js'
+import { Store, type StoreConstructor, type StoredData } from '../express-session/bridge/store.js'
 import type { ExchangeContext } from '../http/exchange.js'
 import { Sessions } from '../sessions.js'
 // Types `req.session`.

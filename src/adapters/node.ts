@@ -19,7 +19,6 @@ import {
 import { bufferFull, callBack, failCallback, KeptCalls } from './kept-calls.js'
 import { type Answering, headersSent, ResponseGuards } from './response-guards.js'
 import { addCookie, removeContentHeaders } from './response-head.js'
-import { sessionPicture } from './session-picture.js'
 
 /** How long the app may take to answer an error that it was told of, before a plain text answer goes out in its place. */
 const patience = 2_000 // milliseconds
@@ -66,8 +65,6 @@ class ResponseHold implements Answering, Hold {
   #settled = false
   /** The app was told of an error: of no second one, since an error handler must not be called for its own answer. */
   #told = false
-  /** How the session stood when a commit failed: while it stands so, that commit is not tried again. */
-  #refused: string | undefined
   #drainListeners: DrainListeners | undefined
   /** Set once the answer was ended before it could be sent. */
   #connection: ConnectionGuard | undefined
@@ -129,12 +126,11 @@ class ResponseHold implements Answering, Hold {
 
   #begin(method: Held, parameters: unknown[]): unknown {
     clearTimeout(this.#answerDue)
-    if (this.#standsRefused) {
+    if (this.#exchange.isAsRefused) {
       this.#exchange.work.closeHeaders()
       this.#state = 'released'
       return this.#pass(method, parameters)
     }
-    this.#refused = undefined
     const finished = this.#exchange.finish()
     if (finished instanceof Promise) {
       // First of all, because what follows may throw if this is a stand-in for a response.
@@ -212,20 +208,11 @@ class ResponseHold implements Answering, Hold {
   #refuse(error: unknown): void {
     if (this.#state !== 'committing') return
     const saysThatItFailed = Number(this.#kept?.head?.[0] ?? this.#statusCode) >= 500
-    if (!saysThatItFailed) {
-      this.#refused = sessionPicture(this.#exchange.work, this.#request.session)
-      return this.#takeBack(error)
-    }
+    if (!saysThatItFailed) return this.#takeBack(error)
     // An answer that says that the server failed claims nothing, so it may go: it often is the app's answer
     // to this very error.
     this.#settled = true
     this.#release()
-  }
-
-  /** Whether a commit failed and nobody has changed the session since. */
-  get #standsRefused(): boolean {
-    const refused = this.#refused
-    return refused !== undefined && refused === sessionPicture(this.#exchange.work, this.#request.session)
   }
 
   /** Takes the answer back, and lets the app answer with the error; but not where this is its answer to one. */
@@ -330,7 +317,7 @@ class ResponseHold implements Answering, Hold {
   #endLate(parameters: unknown[]): unknown {
     // Node takes a second `end` with text for an error, which ends the process. Under express-session it does nothing.
     if (this.#response.writableEnded) return this.#drop('end', parameters)
-    const late = this.#settled || this.#standsRefused ? undefined : this.#exchange.finishLate()
+    const late = this.#settled || this.#exchange.isAsRefused ? undefined : this.#exchange.finishLate()
     this.#settled = true
     if (!late) return this.#pass('end', parameters)
     this.#state = 'finishing'

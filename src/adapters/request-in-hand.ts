@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { nextTick } from '../core/scheduling.js'
-import type { Session } from '../core/session.js'
-import type { UnitOfWork } from '../core/unit-of-work.js'
+import type { Session } from '../core/session/session.js'
+import type { UnitOfWork } from '../core/session/unit-of-work.js'
 import { Exchange, type ExchangeContext, type ExchangeRequest } from '../http/exchange.js'
 import { holdResponse } from './node.js'
 

@@ -42,33 +42,14 @@ function takeHeaders(response: ServerResponse, head: unknown[]): void {
  */
 export function addCookie(
   response: ServerResponse,
-  { setCookie, leavesCaching }: ResponseChanges,
+  { setCookie, cacheControl }: ResponseChanges,
   head: unknown[] | undefined,
 ): void {
   if (response.headersSent) return
   if (head) takeHeaders(response, head)
   appendHeader(response, 'Set-Cookie', setCookie)
-  // A shared cache must not hand one person's cookie to another (RFC 9111, section 7.3).
-  const caching = String(response.getHeader?.('Cache-Control') ?? '')
-  if (keepsOutShared(caching)) return
-  if (leavesCaching && caching !== '') warnShared(caching)
-  else response.setHeader?.('Cache-Control', 'no-store')
-}
-
-/** Whether shared caches must not keep an answer, or not its cookie. */
-export function keepsOutShared(caching: string): boolean {
-  return /(^|,)\s*(no-store|private)\s*(,|$)|\b(private|no-cache)\s*=\s*"[^"]*\bset-cookie\b/i.test(caching)
-}
-
-let warned = false
-
-function warnShared(caching: string): void {
-  if (warned) return
-  warned = true
-  process.emitWarning(
-    `An answer with a session cookie says "Cache-Control: ${caching}", which lets shared caches keep it and hand the cookie to others. Add "private", or leave the header out: then it is "no-store".`,
-    { code: 'COATCHECK_SHARED_CACHE' },
-  )
+  const caching = cacheControl(String(response.getHeader?.('Cache-Control') ?? ''))
+  if (caching !== undefined) response.setHeader?.('Cache-Control', caching)
 }
 
 /** Adds values to a header. As express-session does it, because stand-ins for a response have no `appendHeader`. */

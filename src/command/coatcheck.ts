@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { isError, SessionError } from '../core/errors.js'
-import { mysqlFailure } from '../stores/sql/mysql-errors.js'
+import { mysqlFailure } from '../stores/mysql/errors.js'
 import { CommandError, UsageError } from './command-error.js'
 import { copyHelp, type CopyOptions, copyOptions } from './copy-options.js'
 

@@ -1,12 +1,10 @@
-import { hash } from 'node:crypto'
-import { keepsakeIn } from '../core/keepsake.js'
-import { type UserId, userIdText } from '../core/user-id.js'
-import { valueAt } from '../core/user-of.js'
-import { textWithoutKeepsake } from '../stores/sql/mysql-express-record.js'
+import { metadataIn } from '../core/data/embedded-metadata.js'
+import { type UserId, userIdText } from '../core/users/user-id.js'
+import { valueAt } from '../core/users/user-of.js'
+import { textWithoutMetadata } from '../stores/mysql-express/record.js'
 
 /** What the new layout keeps of a session beside its data. */
 export interface CopiedSession {
-  readonly publicId: string
   readonly userId: string | undefined
   /** Whether the data names a user by something that is no user id, such as an object or a text with a NUL. */
   readonly userRefused: boolean
@@ -25,13 +23,11 @@ const usualAge = 86_400_000
 /**
  * Reads what lies in the old table.
  *
- * @param key 24 bytes
  * @param userPath the names that lead to the user, from the outside in
  * @returns `undefined` for data that is not the JSON of a session
  */
 export function copiedSession(
   row: {
-    readonly key: Buffer
     readonly data: Buffer
     /** Unix seconds. */
     readonly expires: number
@@ -43,20 +39,16 @@ export function copiedSession(
   if (session === undefined) return undefined
   const age = valueAt(session, ['cookie', 'originalMaxAge'])
   const lastSeen = row.expires * 1000 - (typeof age === 'number' ? age : usualAge)
-  const keepsake = keepsakeIn(session)
-  const seenAt = Math.max(keepsake?.createdAt ?? 0, Math.floor(Math.min(lastSeen, row.readAt)))
+  const metadata = metadataIn(session)
+  const seenAt = Math.max(metadata?.createdAt ?? 0, Math.floor(Math.min(lastSeen, row.readAt)))
   return {
-    // The same each time that the session is copied; and nothing leads back from it.
-    publicId:
-      keepsake?.publicId ??
-      hash('sha256', `public id of ${row.key.toString('hex')}`, 'base64url').slice(0, 16),
-    createdAt: keepsake?.createdAt ?? seenAt,
+    createdAt: metadata?.createdAt ?? seenAt,
     seenAt,
     // An app that has moved keeps there what the new layout has columns for.
-    data: (keepsake && textWithoutKeepsake(session)) ?? row.data,
-    ...(keepsake?.userId === undefined
+    data: (metadata && textWithoutMetadata(session)) ?? row.data,
+    ...(metadata?.userId === undefined
       ? { ...userOf(userPath && valueAt(session, userPath)), authenticatedAt: undefined }
-      : { userId: keepsake.userId, userRefused: false, authenticatedAt: keepsake.authenticatedAt }),
+      : { userId: metadata.userId, userRefused: false, authenticatedAt: metadata.authenticatedAt }),
   }
 }
 

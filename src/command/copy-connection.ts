@@ -1,9 +1,9 @@
 import type { Pool, PoolConnection, ResultSetHeader, RowDataPacket } from 'mysql2'
 import { wait } from '../core/scheduling.js'
-import { execute } from '../stores/sql/mysql-connection.js'
-import { errorNumber } from '../stores/sql/mysql-error-codes.js'
-import { isWorthAnotherTry, type MySQLValue, numberOf } from '../stores/sql/mysql-pool.js'
-import { openTarget } from '../stores/sql/mysql-target.js'
+import { execute } from '../stores/mysql/connection.js'
+import { errorNumber } from '../stores/mysql/error-codes.js'
+import { isWorthAnotherTry, type MySQLValue, numberOf } from '../stores/mysql/pool.js'
+import { openTarget } from '../stores/mysql/target.js'
 
 /** The old table's ids are texts, so that its own collation compares them and its primary key finds them. */
 export type CopyValue = MySQLValue | string

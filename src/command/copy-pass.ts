@@ -1,13 +1,14 @@
-import { hash } from 'node:crypto'
+import { hash, randomBytes } from 'node:crypto'
 import type { RowDataPacket } from 'mysql2'
+import { markLength } from '../core/store/record.js'
 import { largestBatch, partsByPowersOfTwo, parts } from '../stores/sql/batch-size.js'
-import type { MySQLValue } from '../stores/sql/mysql-pool.js'
-import { byBytes } from '../stores/sql/mysql-writer.js'
+import type { MySQLValue } from '../stores/mysql/pool.js'
+import { byBytes } from '../stores/mysql/writer.js'
 import { copiedSession, type CopiedSession } from './copied-session.js'
 import type { CopyConnection, CopyValue } from './copy-connection.js'
 import { CommandError } from './command-error.js'
-import { type CopyStatements, keyEndLength, type Slice } from './copy-statements.js'
-import { KeySet } from './key-set.js'
+import { type CopyStatements, idEndLength, type Slice } from './copy-statements.js'
+import { IdSet } from './id-set.js'
 
 /** What a pass does by. */
 export interface PassSettings {
@@ -66,7 +67,8 @@ export function emptyTally(): Tally {
 
 /** A live row of the old table that is not as the ledger has it. */
 interface Difference {
-  readonly key: Buffer
+  readonly id: Buffer
+  readonly secretHash: Buffer
   readonly data: Buffer
   /** Unix seconds. */
   readonly expires: number
@@ -81,7 +83,7 @@ interface Difference {
 
 /** A row of the ledger. */
 interface Entry {
-  readonly key: Buffer
+  readonly id: Buffer
   readonly fingerprint: Buffer
   readonly expires: number
   /** Of the session in the new table as it was copied; 0, which none has, if the new table knew better. */
@@ -97,8 +99,9 @@ interface Work {
   readonly entries: Entry[]
 }
 
-/** How many keys of the ledger one statement reads: a key is 48 characters. */
-const ledgerKeys = 10_000
+/** How many ids of the ledger one statement reads, and the characters of each. */
+const ledgerIds = 10_000
+const idLength = 24
 /** Fewer than so many may all go without a question. */
 const manyGone = 100
 
@@ -110,14 +113,14 @@ const manyGone = 100
  */
 export async function pass(settings: PassSettings): Promise<Tally> {
   const tally = emptyTally()
-  const seen = new KeySet()
+  const seen = new IdSet()
   const { slices, stop } = settings
   for (let index = 0; index < slices; index++) await passSlice(settings, { index, of: slices }, tally, seen)
   if (!stop.aborted) tally.ended = await endGone(settings, seen)
   return tally
 }
 
-async function passSlice(settings: PassSettings, slice: Slice, tally: Tally, seen: KeySet): Promise<void> {
+async function passSlice(settings: PassSettings, slice: Slice, tally: Tally, seen: IdSet): Promise<void> {
   const { connection, sql, batch, stop } = settings
   const size = batch * slice.of
   let after: CopyValue[] = []
@@ -125,7 +128,7 @@ async function passSlice(settings: PassSettings, slice: Slice, tally: Tally, see
     const [part] = await connection.select(sql.oldPart(after.length === 0, size, slice), after)
     const count = Number(part?.['rows_read'])
     if (count === 0) return
-    seen.add(String(part!['key_ends']))
+    seen.add(String(part!['id_ends']))
     const last = part!['last'] as CopyValue
     const done = await connection.transaction(() => bringOver(settings, slice, [...after, last], seen))
     add(tally, { ...done, rows: Number(part!['rows_here']), expired: Number(part!['expired']) })
@@ -144,26 +147,28 @@ async function bringOver(
   settings: PassSettings,
   slice: Slice,
   range: CopyValue[],
-  seen: KeySet,
+  seen: IdSet,
 ): Promise<Tally> {
   const { connection, sql, userPath } = settings
   const rows = await connection.select(sql.differing(range.length === 1, slice), range)
   const differences = rows
     .map((row) => differenceOf(row, userPath))
     // In the order in which everybody writes, so that none wait for each other in a circle.
-    .toSorted((one, other) => one.key.compare(other.key))
+    .toSorted((one, other) => one.id.compare(other.id) || other.expires - one.expires)
+    // Of two tokens of one id the one that expires later.
+    .filter(({ id }, index, sorted) => index === 0 || !sorted[index - 1]!.id.equals(id))
   const work: Work = { inserts: [], changes: [], touches: [], entries: [] }
   const tally = emptyTally()
   const known: Difference[] = []
   for (const difference of differences) {
-    // It may have come after the part's keys were read.
-    seen.add(difference.key.toString('hex').slice(-keyEndLength))
+    // It may have come after the part's ids were read.
+    seen.add(difference.id.toString('hex').slice(-idEndLength))
     if (difference.copied) known.push(difference)
     else planNew(difference, work, tally)
   }
   const versions = await lockVersions(settings, known)
   for (const difference of known) {
-    planKnown(difference, versions.get(difference.key.toString('hex')), work, tally)
+    planKnown(difference, versions.get(difference.id.toString('hex')), work, tally)
   }
   await write(settings, work)
   return tally
@@ -173,7 +178,8 @@ function planNew(difference: Difference, { inserts, entries }: Work, tally: Tall
   const { present, session } = difference
   if (present) {
     // The ledger was dropped since. What was changed meanwhile cannot be told, so the new table stands where they differ.
-    const same = session !== undefined && present.fingerprint.equals(fingerprintOf(session.data))
+    const same =
+      session !== undefined && present.fingerprint.equals(fingerprintOf(difference.secretHash, session.data))
     entries.push(entryOf(difference, same ? present.version : 0))
   } else if (session) {
     inserts.push(difference)
@@ -218,9 +224,9 @@ async function lockVersions(
 ): Promise<Map<string, number>> {
   const versions = new Map<string, number>()
   for (const part of partsByPowersOfTwo(differences)) {
-    const keys = part.map(({ key }) => key)
-    for (const row of await connection.select(sql.lockVersions(keys.length), keys)) {
-      versions.set((row['session_key'] as Buffer).toString('hex'), Number(row['version']))
+    const ids = part.map(({ id }) => id)
+    for (const row of await connection.select(sql.lockVersions(ids.length), ids)) {
+      versions.set((row['id'] as Buffer).toString('hex'), Number(row['version']))
     }
   }
   return versions
@@ -248,9 +254,9 @@ async function write({ connection, sql }: PassSettings, work: Work): Promise<voi
 }
 
 /** Ends what is gone from the old table and was not changed in the new one. */
-async function endGone(settings: PassSettings, seen: KeySet): Promise<number> {
+async function endGone(settings: PassSettings, seen: IdSet): Promise<number> {
   const { connection, sql, endAll } = settings
-  const gone = await goneKeys(settings, seen)
+  const gone = await goneIds(settings, seen)
   if (gone.length > manyGone && !endAll) {
     const [row] = await connection.select(sql.countCopied)
     if (gone.length * 2 > Number(row?.['count'])) throw mostAreGone(gone.length, Number(row?.['count']))
@@ -266,17 +272,17 @@ async function endGone(settings: PassSettings, seen: KeySet): Promise<number> {
   return ended
 }
 
-async function goneKeys({ connection, sql }: PassSettings, seen: KeySet): Promise<Buffer[]> {
+async function goneIds({ connection, sql }: PassSettings, seen: IdSet): Promise<Buffer[]> {
   const gone: Buffer[] = []
   let after: MySQLValue[] = []
   for (;;) {
-    const [part] = await connection.select(sql.ledgerPart(after.length === 0, ledgerKeys), after)
+    const [part] = await connection.select(sql.ledgerPart(after.length === 0, ledgerIds), after)
     const last = part?.['last'] as Buffer | null
     if (last === null) return gone
-    const keys = String(part!['session_keys'])
-    for (let start = 0; start < keys.length; start += 48) {
-      const key = keys.slice(start, start + 48)
-      if (!seen.has(key)) gone.push(Buffer.from(key, 'hex'))
+    const ids = String(part!['ids'])
+    for (let start = 0; start < ids.length; start += idLength) {
+      const id = ids.slice(start, start + idLength)
+      if (!seen.has(id)) gone.push(Buffer.from(id, 'hex'))
     }
     after = [last]
   }
@@ -289,9 +295,10 @@ function mostAreGone(gone: number, of: number): CommandError {
 }
 
 function differenceOf(row: RowDataPacket, userPath: readonly string[] | undefined): Difference {
-  const key = row['session_key'] as Buffer
+  const id = row['id'] as Buffer
   const read = {
-    key,
+    id,
+    secretHash: row['secret_hash'] as Buffer,
     data: row['data'] as Buffer,
     expires: Number(row['expires']),
     readAt: Number(row['read_at']),
@@ -304,7 +311,7 @@ function differenceOf(row: RowDataPacket, userPath: readonly string[] | undefine
       row['copied_version'] === null
         ? undefined
         : {
-            key,
+            id,
             fingerprint: row['copied_fingerprint'] as Buffer,
             expires: Number(row['copied_expires']),
             version: Number(row['copied_version']),
@@ -319,26 +326,28 @@ function differenceOf(row: RowDataPacket, userPath: readonly string[] | undefine
 }
 
 /** As the statements make it. */
-function fingerprintOf(data: Buffer): Buffer {
-  return hash('sha256', data, 'buffer').subarray(0, 8)
+function fingerprintOf(secretHash: Buffer, data: Buffer): Buffer {
+  return Buffer.concat([secretHash.subarray(0, 4), hash('sha256', data, 'buffer').subarray(0, 8)])
 }
 
-function entryOf({ key, fingerprint, expires }: Difference, version: number): Entry {
-  return { key, fingerprint, expires, version, ended: false }
+function entryOf({ id, fingerprint, expires }: Difference, version: number): Entry {
+  return { id, fingerprint, expires, version, ended: false }
 }
 
-function entryValues({ key, fingerprint, expires, version, ended }: Entry): MySQLValue[] {
-  return [key, fingerprint, expires, version, ended ? 1 : 0]
+function entryValues({ id, fingerprint, expires, version, ended }: Entry): MySQLValue[] {
+  return [id, fingerprint, expires, version, ended ? 1 : 0]
 }
 
-function sessionValues({ key, session, data, expires, readAt }: Difference, withData: boolean): MySQLValue[] {
-  const { userId, authenticatedAt, publicId = '', createdAt = readAt, seenAt = readAt } = session ?? {}
+function sessionValues(difference: Difference, withData: boolean): MySQLValue[] {
+  const { id, secretHash, session, data, expires, readAt } = difference
+  const { userId, authenticatedAt, createdAt = readAt, seenAt = readAt } = session ?? {}
   return [
-    key,
-    Buffer.from(publicId),
+    id,
+    secretHash,
     userId === undefined ? null : Buffer.from(userId),
     authenticatedAt ?? null,
     withData ? (session?.data ?? data) : Buffer.alloc(0),
+    randomBytes(markLength),
     createdAt,
     seenAt,
     expires * 1000,

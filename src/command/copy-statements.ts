@@ -1,6 +1,8 @@
 import { hash } from 'node:crypto'
-import { lockName } from '../stores/sql/mysql-lock.js'
-import { now } from '../stores/sql/mysql-statements.js'
+import { lockName } from '../stores/mysql/lock.js'
+import { markLength, marksKept, recordFormat } from '../core/store/record.js'
+import { notePrefix } from '../core/token.js'
+import { now } from '../stores/mysql/statements.js'
 
 /** The tables of a copy, and the names of the old one's columns. */
 export interface CopyTables {
@@ -17,7 +19,7 @@ export interface OldColumns {
 }
 
 /**
- * One of 1, 2, 4, … 64 equal slices of all keys. Rows lie in the old table in one order and in the new one in another,
+ * One of 1, 2, 4, … 64 equal slices of all ids. Rows lie in the old table in one order and in the new one in another,
  * at random; a table that outgrows the server's memory is filled a slice at a time, or each row would cost
  * the reading of a page.
  */
@@ -29,8 +31,8 @@ export interface Slice {
 /** Every statement that copying sends, in the common part of MySQL and MariaDB. */
 export type CopyStatements = ReturnType<typeof copyStatements>
 
-/** So many hexadecimal digits of a key's end make a number that JavaScript holds exactly. */
-export const keyEndLength = 13
+/** So many hexadecimal digits of an id's end make a number that JavaScript holds exactly. */
+export const idEndLength = 13
 
 /**
  * How long before its end a session that is gone from the old table counts as expired there, not as ended: the
@@ -49,11 +51,12 @@ export function copyStatements(tables: CopyTables) {
   const old = quoted(tables.from)
   const sessions = quoted(tables.to)
   const ledger = quoted(ledgerName(tables))
-  const [id, expires, data] = [tables.columns.session_id, tables.columns.expires, tables.columns.data].map(
+  const [token, expires, data] = [tables.columns.session_id, tables.columns.expires, tables.columns.data].map(
     quoted,
   ) as [string, string, string]
   const live = `${expires} * 1000 > ${now}`
-  const utf8Data = `CONVERT(COALESCE(${data}, '') USING utf8mb4)`
+  const utf8Data = utf8(`COALESCE(${data}, '')`)
+  const secretHash = `UNHEX(SHA2(${utf8(token)}, 256))`
   /** Those whose going from the old table means that they were ended there. */
   const endable = `ended = 0 AND expires * 1000 > ${now} + ${clockMargin}`
 
@@ -71,18 +74,18 @@ export function copyStatements(tables: CopyTables) {
     /** Locks on missing rows then leave the gaps between rows free. */
     isolation: 'SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED',
     lengthOfLists: 'SET SESSION group_concat_max_len = 16777216',
-    oldTable: `SELECT ${id}, ${expires}, ${data} FROM ${old} LIMIT 0`,
+    oldTable: `SELECT ${token}, ${expires}, ${data} FROM ${old} LIMIT 0`,
     countOld: `SELECT COUNT(*) AS count FROM ${old}`,
     countCopied: `SELECT COUNT(*) AS count FROM ${ledger} WHERE ${endable}`,
     anySession: `SELECT 1 FROM ${sessions} LIMIT 1`,
     ledgerIsThere: `SELECT 1 FROM ${ledger} LIMIT 0`,
     createLedger: `CREATE TABLE IF NOT EXISTS ${ledger} (
-  session_key BINARY(24) NOT NULL,
-  fingerprint BINARY(8) NOT NULL,
+  id BINARY(12) NOT NULL,
+  fingerprint BINARY(12) NOT NULL,
   expires BIGINT UNSIGNED NOT NULL,
   version BIGINT UNSIGNED NOT NULL,
   ended TINYINT UNSIGNED NOT NULL,
-  PRIMARY KEY (session_key)
+  PRIMARY KEY (id)
 ) ENGINE=InnoDB`,
     dropLedger: `DROP TABLE IF EXISTS ${ledger}`,
 
@@ -91,67 +94,73 @@ export function copyStatements(tables: CopyTables) {
       `SELECT data_length, @@innodb_buffer_pool_size AS memory FROM information_schema.tables ` +
       `WHERE table_schema = DATABASE() AND table_name = ?`,
 
-    /** The next part of the old table in the order of its primary key: where it ends, and the ends of the slice's keys. */
+    /** The next part of the old table in the order of its primary key: where it ends, and the ends of the slice's ids. */
     oldPart: (first: boolean, size: number, slice: Slice) =>
-      `SELECT MAX(id) AS last, COUNT(*) AS rows_read, COALESCE(SUM(is_here), 0) AS rows_here, ` +
+      `SELECT MAX(token) AS last, COUNT(*) AS rows_read, COALESCE(SUM(is_here), 0) AS rows_here, ` +
       `COALESCE(SUM(is_here AND is_live = 0), 0) AS expired, ` +
-      `COALESCE(GROUP_CONCAT(IF(is_here, key_end, NULL) SEPARATOR ''), '') AS key_ends FROM (` +
-      `SELECT ${id} AS id, ${live} AS is_live, ${isIn(slice, id)} AS is_here, ` +
-      `RIGHT(${hashOf(id)}, ${keyEndLength}) AS key_end ` +
-      `FROM ${old} ${first ? '' : `WHERE ${id} > ? `}ORDER BY ${id} LIMIT ${size}) AS part`,
+      `COALESCE(GROUP_CONCAT(IF(is_here, id_end, NULL) SEPARATOR ''), '') AS id_ends FROM (` +
+      `SELECT ${token} AS token, ${live} AS is_live, ${isIn(slice, token)} AS is_here, ` +
+      `RIGHT(${idInHexOf(token)}, ${idEndLength}) AS id_end ` +
+      `FROM ${old} ${first ? '' : `WHERE ${token} > ? `}ORDER BY ${token} LIMIT ${size}) AS part`,
 
     /**
      * The live rows of a part that differ from what the ledger says of them. Only for those is the new table read:
      * its rows lie in another order, and a pass that finds nothing to do is to cost little.
+     *
+     * Of two tokens of one id the one that expires later is copied. Notes are not: they name sessions as the old table does.
      */
     differing: (first: boolean, slice: Slice) =>
-      `SELECT old.session_key, old.expires, old.fingerprint, old.data, ` +
+      `SELECT old.id, old.secret_hash, old.expires, old.fingerprint, old.data, ` +
       `copied.fingerprint AS copied_fingerprint, copied.expires AS copied_expires, ` +
       `copied.version AS copied_version, copied.expires * 1000 <= ${now} AS copy_had_expired, ` +
-      `present.version AS present_version, ${fingerprintOf('present.data')} AS present_fingerprint, ` +
+      `present.version AS present_version, ` +
+      `${fingerprintOf('present.secret_hash', 'present.data')} AS present_fingerprint, ` +
       `${now} AS read_at FROM (` +
-      `SELECT ${keyOfId(id)} AS session_key, ${expires} AS expires, ${fingerprintOf(utf8Data)} AS fingerprint, ` +
-      `CAST(${utf8Data} AS BINARY) AS data FROM ${old} ` +
-      `WHERE ${first ? '' : `${id} > ? AND `}${id} <= ? AND ${live} AND ${isIn(slice, id)}) AS old ` +
-      `LEFT JOIN ${ledger} AS copied ON copied.session_key = old.session_key ` +
-      `LEFT JOIN ${sessions} AS present ON present.session_key = old.session_key ` +
-      `WHERE copied.session_key IS NULL OR (copied.ended = 0 AND ` +
-      `(copied.expires <> old.expires OR copied.fingerprint <> old.fingerprint))`,
+      `SELECT UNHEX(${idInHexOf(token)}) AS id, ${secretHash} AS secret_hash, ${expires} AS expires, ` +
+      `${fingerprintOf(secretHash, utf8Data)} AS fingerprint, CAST(${utf8Data} AS BINARY) AS data FROM ${old} ` +
+      `WHERE ${first ? '' : `${token} > ? AND `}${token} <= ? AND ${live} AND ${isIn(slice, token)} ` +
+      `AND ${utf8(token)} COLLATE utf8mb4_bin NOT LIKE '${notePrefix}%') AS old ` +
+      `LEFT JOIN ${ledger} AS copied ON copied.id = old.id ` +
+      `LEFT JOIN ${sessions} AS present ON present.id = old.id ` +
+      `WHERE copied.id IS NULL OR (copied.ended = 0 AND ` +
+      `(copied.expires <> old.expires OR copied.fingerprint <> old.fingerprint) AND ` +
+      `(copied.expires <= old.expires OR LEFT(copied.fingerprint, 4) = LEFT(old.fingerprint, 4)))`,
 
     lockVersions: (count: number) =>
-      `SELECT session_key, version FROM ${sessions} WHERE session_key IN (${list('?', count)}) FOR UPDATE`,
+      `SELECT id, version FROM ${sessions} WHERE id IN (${list('?', count)}) FOR UPDATE`,
     insert: (count: number) => insertInto(sessions, count),
     /** Only for rows that are locked, so that they are there: it must not bring an ended one back. */
     change: (count: number) =>
-      `${insertInto(sessions, count)} ON DUPLICATE KEY UPDATE user_id = VALUES(user_id), ` +
-      `authenticated_at = VALUES(authenticated_at), data = VALUES(data), version = ${sessions}.version + 1, ${later(sessions)}`,
+      `${insertInto(sessions, count)} ON DUPLICATE KEY UPDATE secret_hash = VALUES(secret_hash), ` +
+      `user_id = VALUES(user_id), authenticated_at = VALUES(authenticated_at), data = VALUES(data), ` +
+      `marks = LEFT(CONCAT(VALUES(marks), ${sessions}.marks), ${markLength * marksKept}), ` +
+      `version = ${sessions}.version + 1, ${later(sessions)}`,
     /** Likewise. */
     touch: (count: number) => `${insertInto(sessions, count)} ON DUPLICATE KEY UPDATE ${later(sessions)}`,
     enter: (count: number) =>
-      `INSERT INTO ${ledger} (session_key, fingerprint, expires, version, ended) VALUES ` +
+      `INSERT INTO ${ledger} (id, fingerprint, expires, version, ended) VALUES ` +
       `${list('(?, ?, ?, ?, ?)', count)} ON DUPLICATE KEY UPDATE fingerprint = VALUES(fingerprint), ` +
       `expires = VALUES(expires), version = VALUES(version), ended = VALUES(ended)`,
 
-    /** The next keys of the ledger whose rows should still be in the old table. */
+    /** The next ids of the ledger whose rows should still be in the old table. */
     ledgerPart: (first: boolean, size: number) =>
-      `SELECT MAX(session_key) AS last, GROUP_CONCAT(LOWER(HEX(session_key)) SEPARATOR '') AS session_keys FROM (` +
-      `SELECT session_key FROM ${ledger} WHERE ${first ? '' : 'session_key > ? AND '}${endable} ` +
-      `ORDER BY session_key LIMIT ${size}) AS part`,
+      `SELECT MAX(id) AS last, GROUP_CONCAT(LOWER(HEX(id)) SEPARATOR '') AS ids FROM (` +
+      `SELECT id FROM ${ledger} WHERE ${first ? '' : 'id > ? AND '}${endable} ORDER BY id LIMIT ${size}) AS part`,
     /** Ends what nobody changed here since it was copied. */
     endUnchanged: (count: number) =>
       `DELETE present FROM ${sessions} AS present JOIN ${ledger} AS copied ` +
-      `ON copied.session_key = present.session_key AND copied.version = present.version ` +
-      `WHERE copied.session_key IN (${list('?', count)})`,
-    enterEnded: (count: number) =>
-      `UPDATE ${ledger} SET ended = 1 WHERE session_key IN (${list('?', count)})`,
+      `ON copied.id = present.id AND copied.version = present.version ` +
+      `WHERE copied.id IN (${list('?', count)})`,
+    enterEnded: (count: number) => `UPDATE ${ledger} SET ended = 1 WHERE id IN (${list('?', count)})`,
   }
 }
 
 const columns =
-  'session_key, public_id, user_id, authenticated_at, data, version, created_at, seen_at, expires_at, sweep_at'
+  'id, secret_hash, user_id, authenticated_at, data, format, marks, version, created_at, seen_at, expires_at, sweep_at'
 
 function insertInto(sessions: string, count: number): string {
-  return `INSERT INTO ${sessions} (${columns}) VALUES ${list('(?, ?, ?, ?, ?, 1, ?, ?, ?, expires_at)', count)}`
+  const row = `(?, ?, ?, ?, ?, ${recordFormat}, ?, 1, ?, ?, ?, expires_at)`
+  return `INSERT INTO ${sessions} (${columns}) VALUES ${list(row, count)}`
 }
 
 /** Times only ever move on; `sweep_at` need not, being never later than the expiry. */
@@ -161,28 +170,31 @@ function later(sessions: string): string {
     .join(', ')
 }
 
-function hashOf(id: string): string {
-  return `LEFT(SHA2(CONVERT(${id} USING utf8mb4), 256), 42)`
+function utf8(text: string): string {
+  return `CONVERT(${text} USING utf8mb4)`
 }
 
-/** By the hash's first byte, which is what the keys of copied sessions are ordered by. */
-function isIn({ index, of }: Slice, id: string): string {
+/** By the first byte of the id, which is what the new table is ordered by. */
+function isIn({ index, of }: Slice, token: string): string {
   if (of === 1) return '1'
   const byte = (value: number) => `'${value.toString(16).padStart(2, '0')}'`
   const size = 256 / of
-  return `LEFT(${hashOf(id)}, 2) BETWEEN ${byte(index * size)} AND ${byte((index + 1) * size - 1)}`
+  return `LEFT(${idInHexOf(token)}, 2) BETWEEN ${byte(index * size)} AND ${byte((index + 1) * size - 1)}`
 }
 
-/** `keyOf` of core/token.ts in SQL: apps that share the old table through coatcheck leave tokens of ours there. */
-function keyOfId(id: string): string {
-  const text = `CONVERT(${id} USING utf8mb4)`
-  const base64 = `REPLACE(REPLACE(LEFT(${text}, 4), '-', '+'), '_', '/')`
-  const isOurs = `CHAR_LENGTH(${text}) = 36 AND ${text} NOT REGEXP '[^A-Za-z0-9_-]'`
-  return `UNHEX(CONCAT(IF(${isOurs}, HEX(FROM_BASE64(${base64})), '000000'), ${hashOf(id)}))`
+/** `idOf` of core/token.ts in SQL: apps that share the old table through coatcheck leave tokens of ours there. */
+function idInHexOf(token: string): string {
+  const text = utf8(token)
+  const base64 = `REPLACE(REPLACE(SUBSTRING(${text}, 6, 16), '-', '+'), '_', '/')`
+  // The length too: to a regular expression a line's end is an end.
+  const isOurs = `CHAR_LENGTH(${text}) = 53 AND ${text} COLLATE utf8mb4_bin REGEXP '^coat_[A-Za-z0-9_-]{48}$'`
+  const hashed = `LEFT(SHA2(CONCAT('coatcheck id of ', ${text}), 256), 24)`
+  return `IF(${isOurs}, LOWER(HEX(FROM_BASE64(${base64}))), ${hashed})`
 }
 
-function fingerprintOf(bytes: string): string {
-  return `UNHEX(LEFT(SHA2(${bytes}, 256), 16))`
+/** Of the token 4 bytes, then of the data 8. `fingerprintOf` of copy-pass.ts makes the same. */
+function fingerprintOf(secretHash: string, data: string): string {
+  return `CONCAT(LEFT(${secretHash}, 4), UNHEX(LEFT(SHA2(${data}, 256), 16)))`
 }
 
 function quoted(name: string): string {

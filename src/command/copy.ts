@@ -1,10 +1,10 @@
-import type { SessionKey } from '../core/record.js'
+import { createId } from '../core/token.js'
 import { performance, wait } from '../core/scheduling.js'
 import { MySQLStore } from '../stores/mysql.js'
 import { nextPowerOfTwo } from '../stores/sql/batch-size.js'
-import { databaseStatement } from '../stores/sql/mysql-lock.js'
-import { errorNumber } from '../stores/sql/mysql-error-codes.js'
-import { numberOf } from '../stores/sql/mysql-pool.js'
+import { databaseStatement } from '../stores/mysql/lock.js'
+import { errorNumber } from '../stores/mysql/error-codes.js'
+import { numberOf } from '../stores/mysql/pool.js'
 import { CommandError } from './command-error.js'
 import { CopyConnection } from './copy-connection.js'
 import type { CopyOptions } from './copy-options.js'
@@ -106,7 +106,7 @@ async function prepare(connection: CopyConnection, sql: CopyStatements, options:
   await connection.change(sql.lengthOfLists)
   await checkOldTable(connection, sql, options)
   // The store makes its table on first use.
-  await new MySQLStore(connection.pool, { table: options.to }).find(['00'.repeat(24) as SessionKey])
+  await new MySQLStore(connection.pool, { table: options.to }).find([createId()])
   if (!(await ledgerIsThere(connection, sql))) await createLedger(connection, sql)
   const copied = await count(connection, sql.countCopied)
   const sessions = await connection.select(sql.anySession)

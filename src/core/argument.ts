@@ -1,5 +1,5 @@
 import { isOptions, kindOf, optionError } from './errors.js'
-import type { SessionStore } from './store.js'
+import type { SessionStore } from './store/session-store.js'
 
 /**
  * What a value is that cannot be an object of options: for a message that says what to write instead. Never the value
@@ -31,7 +31,7 @@ function has(given: object, method: string): boolean {
 }
 
 const storeMethods = [
-  'find', 'findFormer', 'write', 'list', 'removeByUser', 'removeExpired', 'close',
+  'find', 'alive', 'write', 'list', 'removeByUser', 'removeExpired', 'close',
 ] as const satisfies readonly (keyof SessionStore)[] // prettier-ignore
 
 /** @throws ERR_SESSION_OPTION if it is no store of coatcheck's kind */

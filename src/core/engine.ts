@@ -1,25 +1,32 @@
 import { EventEmitter } from 'node:events'
-import { type BatchSettings, Batcher, defaultBatching } from './batcher.js'
-import { bufferOf, type Codec } from './codec.js'
-import { byDeadline } from './deadline.js'
-import type { Encryption } from './encryption.js'
+import { type BatchSettings, Batcher, defaultBatching } from './store/batcher.js'
+import { bufferOf, type Codec } from './data/codec.js'
+import { byDeadline } from './store/deadline.js'
+import type { Encryption } from './data/encryption.js'
 import { SessionError, warnOfError } from './errors.js'
 import type { EndReason, SessionEvents } from './events.js'
-import { isPlainObject, type Merge } from './merge.js'
-import type { SessionKey, SessionRecord } from './record.js'
+import { isPlainObject, type Merge } from './data/merge.js'
+import { publicIdOf, recordFormat, type SessionId, type SessionRecord } from './store/record.js'
 import { queueMicrotask } from './scheduling.js'
-import { bagForm, type SessionForm } from './session-form.js'
-import { isNote, signInRefusal, type UserLimit } from './sign-in.js'
-import { failureOf } from './store-failure.js'
-import type { Lifetime, SessionStore, SessionWrite, TokenKeyedStore, WriteResult } from './store.js'
-import { Sweeper, type SweepSettings } from './sweeper.js'
-import { keyOf } from './token.js'
-import { KeyedTurns } from './turns.js'
-import { UnitOfWork } from './unit-of-work.js'
-import { type UserId, userIdText } from './user-id.js'
-import type { UserRule } from './user-of.js'
-import { UserSessions } from './user-sessions.js'
-import type { SignIn } from './work-context.js'
+import { bagForm, type SessionForm } from './session/session-form.js'
+import { signInRefusal, type UserLimit } from './users/sign-in.js'
+import { failureOf } from './store/store-failure.js'
+import type {
+  Lifetime,
+  SessionStore,
+  SessionWrite,
+  TokenKeyedStore,
+  WriteResult,
+} from './store/session-store.js'
+import { Sweeper, type SweepSettings } from './store/sweeper.js'
+import { hashOf, idOf } from './token.js'
+import { KeyedSerialQueues } from './serial-queue.js'
+import { tokenPlaceOf } from './session/state.js'
+import { type Found, UnitOfWork } from './session/unit-of-work.js'
+import { type UserId, userIdText } from './users/user-id.js'
+import type { UserRule } from './users/user-of.js'
+import { UserSessions } from './users/user-sessions.js'
+import type { SignIn } from './session/work-context.js'
 
 /** The engine's options in their resolved, read-only form; lengths of time in milliseconds, sizes in bytes. */
 export interface EngineSettings {
@@ -57,8 +64,8 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
   readonly #batcher: Batcher
   readonly #sweeper: Sweeper | undefined
   readonly #warnedAt = new Map<string, number>()
-  readonly #corruptKeys = new Set<SessionKey>()
-  readonly #turns: KeyedTurns
+  readonly #corruptIds = new Set<SessionId>()
+  readonly #turns: KeyedSerialQueues
   #closing: Promise<void> | undefined
 
   constructor(settings: EngineSettings) {
@@ -69,7 +76,7 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
     this.rotationGrace = this.tokensAreKeys ? 0 : settings.rotationGrace
     this.merge = settings.merge
     const { longestQueue, deadline } = { ...defaultBatching, ...settings.batching }
-    this.#turns = new KeyedTurns({ longestQueue, deadline })
+    this.#turns = new KeyedSerialQueues({ longestQueue, deadline })
     this.#batcher = new Batcher(settings.store, settings.batching, (doing, cause) =>
       this.#fault(doing, cause),
     )
@@ -90,7 +97,7 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
 
   /** @internal Begins work in another form. */
   beginAs(form: SessionForm = this.#form, unavailable?: SessionError): UnitOfWork {
-    return new UnitOfWork(this, form, undefined, undefined, unavailable)
+    return new UnitOfWork(this, form, undefined, unavailable)
   }
 
   /**
@@ -114,22 +121,14 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
     if (tokens.length > 1) return this.#loadFirst(form, tokens)
     const token = tokens[0]
     if (token === undefined) return Promise.resolve(this.beginAs(form))
-    return this.follow(this.keyOf(token)).then((found) => {
-      const record = sessionIn(found)
-      return new UnitOfWork(this, form, record && token, record)
-    })
+    return this.#found(token).then((found) => new UnitOfWork(this, form, found))
   }
 
   async #loadFirst(form: SessionForm, tokens: readonly string[]): Promise<UnitOfWork> {
-    const keys = tokens.map((token) => this.keyOf(token))
-    const current = await Promise.all(keys.map((key) => this.find(key)))
+    const found = await Promise.all(tokens.map((token) => this.#found(token)))
     // What a token from before a rotation leads to only if there is no other.
-    const found = current.some(sessionIn)
-      ? current
-      : await Promise.all(keys.map((key) => this.#findWithinGrace(key)))
-    const records = found.map(sessionIn)
-    const index = records.findIndex((record) => record !== undefined)
-    return new UnitOfWork(this, form, tokens[index], records[index])
+    const first = found.find((each) => each?.place === 'current') ?? found.find((each) => each !== undefined)
+    return new UnitOfWork(this, form, first)
   }
 
   /**
@@ -152,7 +151,7 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
    * })
    */
   async ready(): Promise<void> {
-    await this.find(this.keyOf('ready'))
+    await this.find(this.idOf('ready'))
   }
 
   /**
@@ -183,40 +182,34 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
   }
 
   /** @internal */
-  keyOf(token: string): SessionKey {
-    return this.tokensAreKeys ? (token as SessionKey) : keyOf(token)
+  idOf(token: string): SessionId {
+    return this.tokensAreKeys ? (token as SessionId) : idOf(token)
+  }
+
+  /** The session that a token leads to. */
+  async #found(token: string): Promise<Found | undefined> {
+    const record = await this.#read(this.idOf(token))
+    const place = record && tokenPlaceOf(hashOf(token), record)
+    return place && { token, record, place }
   }
 
   /** @internal */
-  find(key: SessionKey): Promise<SessionRecord | undefined> {
-    return this.#closing ? Promise.reject(closed()) : this.#batcher.find(key)
+  async find(id: SessionId): Promise<SessionRecord | undefined> {
+    const record = await this.#read(id)
+    return record && (this.open(record) ?? record)
+  }
+
+  async #read(id: SessionId): Promise<SessionRecord | undefined> {
+    if (this.#closing) throw closed()
+    const record = await this.#batcher.find(id)
+    return record?.former && this.rotationGrace === 0 ? { ...record, former: undefined } : record
   }
 
   /** @internal */
-  async follow(key: SessionKey): Promise<SessionRecord | undefined> {
-    return (await this.find(key)) ?? this.#findWithinGrace(key)
-  }
-
-  /** @internal Never the first step: a load that `find` let begin goes on while the sessions close. */
-  findFormer(key: SessionKey): Promise<SessionRecord | undefined> {
-    return this.#batcher.findFormer(key)
-  }
-
-  #findWithinGrace(key: SessionKey): Promise<SessionRecord | undefined> {
-    return this.rotationGrace > 0 ? this.findFormer(key) : Promise.resolve(undefined)
-  }
-
-  /** @internal */
-  write(write: SessionWrite, publicId?: string): Promise<WriteResult> {
+  write(write: SessionWrite, hash?: Uint8Array): Promise<WriteResult> {
     if (this.#closing) return Promise.reject(closed())
     const { encryption } = this.#settings
-    return this.#batcher.write(encryption && publicId ? encryption.sealed(write, publicId) : write)
-  }
-
-  /** @internal */
-  touch(record: SessionRecord, data: Uint8Array, lifetime: Lifetime): Promise<WriteResult> {
-    const stored = this.#settings.encryption?.seal(data, record) ?? data
-    return this.write({ type: 'touch', key: record.key, data: stored, lifetime })
+    return this.#batcher.write(encryption && hash ? encryption.sealed(write, hash) : write)
   }
 
   /** @internal */
@@ -234,8 +227,8 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
   }
 
   /** @internal */
-  inTurn<Result>(key: SessionKey, act: () => Promise<Result>): Promise<Result> {
-    return this.#turns.take(key, act)
+  inTurn<Result>(id: SessionId, act: () => Promise<Result>): Promise<Result> {
+    return this.#turns.take(id, act)
   }
 
   /** @internal Asks the store; its failure becomes a typed error and an event. */
@@ -266,6 +259,11 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
   }
 
   /** @internal */
+  readBack(encoded: Uint8Array): Record<string, unknown> {
+    return this.#settings.codec.decode(bufferOf(encoded))
+  }
+
+  /** @internal */
   assertFits(encoded: Uint8Array): void {
     const { codec, sizeLimit } = this.#settings
     if (encoded.length <= sizeLimit) return
@@ -278,9 +276,9 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
   /** @internal */
   open(record: SessionRecord): SessionRecord | undefined {
     const { encryption } = this.#settings
-    if (!encryption) return record
     try {
-      return encryption.opened(record)
+      if (record.format > recordFormat) throw new Error('a later build of coatcheck has stored it')
+      return encryption && record.hash ? encryption.opened(record) : record
     } catch (cause) {
       this.#reportCorrupt(record, cause)
       return undefined
@@ -336,23 +334,18 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
   }
 
   #reportCorrupt(record: SessionRecord, cause: unknown): void {
-    if (this.#corruptKeys.has(record.key)) return
-    if (this.#corruptKeys.size >= 1_000) this.#corruptKeys.clear()
-    this.#corruptKeys.add(record.key)
+    if (this.#corruptIds.has(record.id)) return
+    if (this.#corruptIds.size >= 1_000) this.#corruptIds.clear()
+    this.#corruptIds.add(record.id)
     this.announce(
       'storeError',
       new SessionError(
         'ERR_SESSION_CORRUPT',
-        `The stored data of session ${record.publicId} cannot be read; its holder is treated as signed out. If all sessions are affected, check that every app uses the same codec and encryption.`,
+        `The stored data of session ${publicIdOf(record)} cannot be read; its holder is treated as signed out. If all sessions are affected, check that every app uses the same codec and encryption, and the same build of coatcheck.`,
         { cause },
       ),
     )
   }
-}
-
-/** What is remembered of users lies under keys too, and is no session. */
-function sessionIn(record: SessionRecord | undefined): SessionRecord | undefined {
-  return record && isNote(record) ? undefined : record
 }
 
 function closed(): SessionError {

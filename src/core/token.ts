@@ -1,50 +1,72 @@
 import { hash, KeyObject, randomBytes, timingSafeEqual } from 'node:crypto'
-import type { SessionKey } from './record.js'
+import type { SessionId } from './store/record.js'
 import { optionError } from './errors.js'
 
-const randomLength = 24 // bytes: 192 bits that nobody can guess
+const prefix = 'coat_'
+const idLength = 16 // characters, of 12 bytes
+const secretLength = 24 // bytes: 192 bits that nobody can guess
 const signatureLength = 43 // characters
-const tokenLength = 36 // characters
-const base64url = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
+const tokenLength = prefix.length + idLength + (secretLength / 3) * 4 // characters: 53
+/** Begins the ids of notes in a `TokenKeyedStore`: no token of ours has it. */
+export const notePrefix = 'note.'
+const tokenForm = new RegExp(`^${prefix}[\\w-]{${tokenLength - prefix.length}}$`)
 
 /**
- * Makes a new token: 36 characters of base64url, from 3 bytes of coarse time and 24 random bytes.
- * The time is no secret and adds nothing to guess; it makes sessions that begin near each other
- * lie near each other in a database, where random keys would touch a page each. One step of it is
- * 256 seconds.
+ * Makes a new id: 12 bytes as 16 characters of base64url, of which 3 are coarse time and 9 random. The time makes sessions that begin near
+ * each other lie near each other in a database, where random ids would touch a page each. One step of it is 256 seconds. It is never
+ * compared.
  *
  * @throws whatever the system's random generator throws; there is no fallback to a weaker one
  */
-export function createToken(): string {
-  const bytes = Buffer.allocUnsafe(3 + randomLength)
+export function createId(): SessionId {
+  const bytes = randomBytes(12)
   bytes.writeUIntBE(Math.floor(Date.now() / 256_000) % 2 ** 24, 0, 3)
-  randomBytes(randomLength).copy(bytes, 3)
-  return bytes.toString('base64url')
+  return bytes.toString('base64url') as SessionId
 }
 
 /**
- * The key that a token's record is stored under: the token's 3 bytes of coarse time, then the first
- * 21 bytes of its SHA-256. Going back from it to the token means guessing 192 random bits.
+ * Makes a new token for a session: `coat_`, its id, and a secret of 24 random bytes, together 53 characters of base64url.
+ *
+ * @throws as `createId`
  */
-export function keyOf(token: string): SessionKey {
-  return (timeOf(token) + hash('sha256', token, 'hex').slice(0, 42)) as SessionKey
+export function createToken(id: SessionId = createId()): string {
+  return `${prefix}${id}${randomBytes(secretLength).toString('base64url')}`
 }
 
-/** The coarse time that a token of ours begins with, in hexadecimal digits; zeros for all others. */
-function timeOf(token: string): string {
-  if (token.length !== tokenLength) return '000000'
-  let time = 0
-  for (let index = 0; index < 4; index++) {
-    const digit = base64url.indexOf(token[index]!)
-    if (digit < 0) return '000000'
-    time = time * 64 + digit
-  }
-  return time.toString(16).padStart(6, '0')
+/** Whether a token has the form of ours, which says its id. No token of another origin may have it. */
+export function isOwnToken(token: string): boolean {
+  return token.length === tokenLength && tokenForm.test(token)
 }
 
-/** Names a session for people where nothing but its token is known. The token cannot be found from it. */
-export function publicIdOf(token: string): string {
-  return hash('sha256', `publicId${token}`, 'base64url').slice(0, 16)
+/**
+ * The id of a token's session. A token that is not of our form, such as one of an app's own generator, has its id from a hash of it:
+ * one that tells nothing of its secret, and that no other hash here is.
+ */
+export function idOf(token: string): SessionId {
+  if (isOwnToken(token)) return token.slice(prefix.length, prefix.length + idLength) as SessionId
+  return hashedId(`coatcheck id of ${token}`)
+}
+
+/** An id made of a text: the first 12 bytes of its SHA-256. */
+export function hashedId(text: string): SessionId {
+  return hash('sha256', text, 'base64url').slice(0, idLength) as SessionId
+}
+
+/** The SHA-256 of a token, as stores keep it. Going back from it to the token means guessing 192 random bits. */
+export function hashOf(token: string): Uint8Array {
+  return hash('sha256', token, 'buffer')
+}
+
+/** The `hash` of a record whose id is a token: none if that is the name of a note, which no session may have. */
+export function sessionHash(token: string): Uint8Array | undefined {
+  return token.startsWith(notePrefix) ? undefined : hashOf(token)
+}
+
+/** Whether two hashes are the same, in a time that does not tell where they differ. */
+export function isSameHash(one: Uint8Array | undefined, other: Uint8Array | undefined): boolean {
+  return (
+    one !== undefined && other !== undefined && one.length === other.length && timingSafeEqual(one, other)
+  )
 }
 
 /** Two signatures that are being compared: nothing comes between, so all comparisons share them. */

@@ -76,7 +76,7 @@ export function askOnce<Asked>(
 ): void {
   let outcome: [error: unknown, answer: unknown] | undefined
   let isCalling = true
-  const settle = (error: unknown, answer?: unknown) => {
+  const answerOnce = (error: unknown, answer?: unknown) => {
     if (outcome !== undefined) return
     outcome = [error, answer]
     if (!isCalling) done(error, answer)
@@ -84,16 +84,16 @@ export function askOnce<Asked>(
   const returned = (value: unknown) => {
     // Old database drivers return whether more may be written, and call back with the answer.
     if (ask.length > 1) return
-    if (isAnswer(value)) settle(undefined, value)
+    if (isAnswer(value)) answerOnce(undefined, value)
     // Without a parameter it may take the callback all the same: as a rest, or after a default.
-    else if (ask.length === 1) settle(noAnswer(value))
+    else if (ask.length === 1) answerOnce(noAnswer(value))
   }
   // A thrown `undefined` must not read as no error.
   const failed = (reason: unknown) => {
-    settle(reason ? reason : new Error(`A function given to cors failed with ${String(reason)}.`))
+    answerOnce(reason ? reason : new Error(`A function given to cors failed with ${String(reason)}.`))
   }
   try {
-    const result = ask(asked, settle)
+    const result = ask(asked, answerOnce)
     if (isPromise(result)) result.then(returned, failed)
     else returned(result)
   } catch (error) {

@@ -1,7 +1,8 @@
 import { SessionError } from '../core/errors.js'
-import type { SessionForm } from '../core/session-form.js'
+import type { SessionForm } from '../core/session/session-form.js'
 import type { Signer } from '../core/token.js'
-import type { UnitOfWork } from '../core/unit-of-work.js'
+import type { UnitOfWork } from '../core/session/unit-of-work.js'
+import { cacheControlWithCookie } from './caching.js'
 import { cookieValues } from './cookie.js'
 import { isWithin, warnOutside, warnUnshared } from './cookie-domain.js'
 
@@ -54,16 +55,17 @@ export interface ExchangeRequest {
   /** The host that the browser asked, in lower case and without the port, as far as the server is told. */
   readonly host?: string | undefined
   /** Whether a store that is down leaves the request with an empty session that cannot be stored, instead of an error. */
-  readonly anonymousWhenUnavailable: boolean
+  readonly anonymousWhenUnavailable?: boolean | undefined
   /** Tokens that others have read from this request and verified, and signed values: tried if the header gives none. */
   readonly elsewhere?: () => { readonly tokens: readonly string[]; readonly signed: readonly string[] }
 }
 
-/** What a finished exchange adds to the response. */
+/** What a finished exchange changes in the response. */
 export interface ResponseChanges {
+  /** A Set-Cookie, beside those that are there. */
   readonly setCookie: string
-  /** Whether the app's own Cache-Control stays, even one that lets shared caches keep the cookie. */
-  readonly leavesCaching?: boolean | undefined
+  /** The Cache-Control that the response gets, by the one that it has ('' if none); `undefined`: it stays as it is. */
+  readonly cacheControl: (current: string) => string | undefined
 }
 
 /** A client that sends many validly signed cookies of our name makes us look up this many at most. */
@@ -150,6 +152,13 @@ export class Exchange {
     return this.#context.cookie.toleratesLate ? late?.catch(warnLate) : late
   }
 
+  /** Whether a commit has failed, and nobody has changed the session since: then there is nothing new to store. */
+  get isAsRefused(): boolean {
+    if (!this.work.wasRefused) return false
+    this.#context.beforeCommit?.(this.work)
+    return this.work.isAsRefused
+  }
+
   #commit(): Promise<void> | undefined {
     try {
       this.#context.beforeCommit?.(this.work)
@@ -190,7 +199,8 @@ export class Exchange {
   }
 
   #adding(setCookie: string): ResponseChanges {
-    return { setCookie, leavesCaching: this.#context.cookie.leavesCaching }
+    const leaves = this.#context.cookie.leavesCaching === true
+    return { setCookie, cacheControl: (current) => cacheControlWithCookie(current, leaves) }
   }
 
   #checkDomain(): void {
@@ -230,7 +240,7 @@ function warnInsecure(): void {
   if (warned) return
   warned = true
   process.emitWarning(
-    'No session cookie was set: cookie.secure is true, and the request did not come by HTTPS as far as this server knows. Behind a proxy, tell Express with app.set("trust proxy", 1), or pass { proxy: true }.',
+    'No session cookie was set: cookie.secure is true, and the request did not come by HTTPS as far as this server knows. Behind a proxy of yours, have your framework trust it, or pass { proxy: true }.',
     { code: 'COATCHECK_INSECURE_REQUEST' },
   )
 }

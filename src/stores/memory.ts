@@ -1,18 +1,26 @@
 import { optionError, refuseUnknownOptions } from '../core/errors.js'
-import type { FormerContent, SessionKey, SessionRecord } from '../core/record.js'
-import { isNote } from '../core/sign-in.js'
+import {
+  type AliveRecord,
+  type FormerContent,
+  type ListedRecord,
+  markLength,
+  marksKept,
+  type SessionId,
+  type SessionRecord,
+} from '../core/store/record.js'
 import type {
   InsertWrite,
   Lifetime,
   ListQuery,
   Page,
-  RotateWrite,
-  SessionContent,
+  RemoveWrite,
   SessionStore,
   SessionWrite,
+  TouchWrite,
   UpdateWrite,
   WriteResult,
-} from '../core/store.js'
+} from '../core/store/session-store.js'
+import { isSameHash } from '../core/token.js'
 import { ExpiryHeap } from './expiry-heap.js'
 import type { Expiring } from './expiry-heap.js'
 
@@ -29,19 +37,23 @@ export interface MemoryStoreOptions {
   readonly maxSessions?: number | undefined
 }
 
-/** A record as it is held. `sequence` grows with each insert and stays over rotation: the order of listings. */
+/** A record as it is held. `sequence` grows with each insert. */
 interface Entry extends Expiring {
   readonly sequence: number
-  readonly publicId: string
+  readonly id: SessionId
+  readonly rootId: SessionId | undefined
   readonly createdAt: number
-  key: SessionKey
+  hash: Uint8Array | undefined
   userId: string | undefined
   authenticatedAt: number | undefined
   data: Uint8Array
+  about: string | undefined
+  format: number
   version: number
+  marks: Uint8Array
   seenAt: number
-  /** What the key from before the last rotation finds, and until when. */
-  former: (FormerContent & { readonly key: SessionKey; readonly until: number }) | undefined
+  /** What it held before its last new secret, and until when that is told. */
+  former: (FormerContent & { readonly until: number }) | undefined
 }
 
 /**
@@ -54,13 +66,10 @@ interface Entry extends Expiring {
  */
 export class MemoryStore implements SessionStore {
   readonly #maxSessions: number
-  /** Sessions by their keys. Least recently used first. */
-  readonly #byKey = new Map<SessionKey, Entry>()
-  /** Notes about users, in the same order. Apart, so that neither pushes the other out. */
-  readonly #notes = new Map<SessionKey, Entry>()
-  readonly #byFormerKey = new Map<SessionKey, Entry>()
-  /** Oldest first. */
-  readonly #bySequence = new Map<number, Entry>()
+  /** Sessions by their ids. Least recently used first. */
+  readonly #sessions = new Map<SessionId, Entry>()
+  /** Notes, in the same order. Apart, so that neither pushes the other out. */
+  readonly #notes = new Map<SessionId, Entry>()
   readonly #byUser = new Map<string, Set<Entry>>()
   readonly #byExpiry = new ExpiryHeap<Entry>()
   #lastSequence = 0
@@ -74,23 +83,21 @@ export class MemoryStore implements SessionStore {
     }
   }
 
-  async find(keys: readonly SessionKey[]): Promise<(SessionRecord | undefined)[]> {
+  async find(ids: readonly SessionId[]): Promise<(SessionRecord | undefined)[]> {
     const now = Date.now()
-    return keys.map((key) => {
-      const entry = this.#live(key, now)
+    return ids.map((id) => {
+      const entry = this.#found(id, now)
       if (entry === undefined) return undefined
       this.#used(entry)
       return recordOf(entry, now)
     })
   }
 
-  async findFormer(keys: readonly SessionKey[]): Promise<(SessionRecord | undefined)[]> {
+  async alive(ids: readonly SessionId[]): Promise<(AliveRecord | undefined)[]> {
     const now = Date.now()
-    return keys.map((key) => {
-      const entry = this.#byFormerKey.get(key)
-      if (!entry?.former || entry.former.until <= now || entry.expiresAt <= now) return undefined
-      const { userId, authenticatedAt, data } = entry.former
-      return { ...recordOf(entry, now), former: { userId, authenticatedAt, data: Buffer.from(data) } }
+    return ids.map((id) => {
+      const entry = this.#found(id, now)
+      return entry && { id, userId: entry.userId, hash: entry.hash }
     })
   }
 
@@ -99,19 +106,19 @@ export class MemoryStore implements SessionStore {
     return writes.map((write) => this.#carryOut(write, now))
   }
 
-  async list(query: ListQuery): Promise<Page<SessionRecord>> {
+  async list({ userId, after, limit, data }: ListQuery): Promise<Page<ListedRecord>> {
     const now = Date.now()
-    const after = Number(query.after ?? 0)
-    const live: Entry[] = []
-    for (const entry of this.#candidates(query.userId)) {
-      if (entry.sequence <= after || entry.expiresAt <= now) continue
-      live.push(entry)
-      if (live.length > query.limit) break
-    }
-    const page = live.slice(0, query.limit)
+    const all = userId === undefined
+    const start = after === undefined ? undefined : placeIn(after)
+    const live = [...(all ? this.#sessions.values() : (this.#byUser.get(userId) ?? []))]
+      .filter((entry) => entry.hash !== undefined && this.#isFound(entry, now))
+      .map((entry) => ({ entry, place: [all ? 0 : entry.seenAt, entry.sequence] as const }))
+      .filter(({ place }) => !start || isBefore(start, place))
+      .sort((one, other) => (isBefore(one.place, other.place) ? -1 : 1))
+    const page = live.slice(0, limit)
     return {
-      items: page.map((entry) => recordOf(entry, now)),
-      next: live.length > page.length ? String(page.at(-1)?.sequence ?? after) : undefined,
+      items: page.map(({ entry }) => listed(entry, now, data)),
+      next: live.length > page.length ? page.at(-1)?.place.join() : undefined,
     }
   }
 
@@ -119,7 +126,7 @@ export class MemoryStore implements SessionStore {
     const now = Date.now()
     let removed = 0
     for (const entry of this.#byUser.get(userId) ?? []) {
-      if (entry.publicId === except) continue
+      if (entry.id === except) continue
       if (entry.expiresAt > now) removed++
       this.#remove(entry)
     }
@@ -138,46 +145,43 @@ export class MemoryStore implements SessionStore {
 
   #carryOut(write: SessionWrite, now: number): WriteResult {
     if (write.type === 'insert') return this.#insert(write, now)
-    const entry = this.#live(write.key, now)
+    const entry = this.#live(write.id, now)
     if (entry === undefined) return 'gone'
     switch (write.type) {
       case 'update':
         return this.#update(entry, write, now)
-      case 'rotate':
-        return this.#rotate(entry, write, now)
       case 'touch':
-        entry.seenAt = now
-        this.#expireAt(entry, Math.max(entry.expiresAt, expiry(write.lifetime, entry.createdAt, now)))
-        this.#used(entry)
-        return 'done'
+        return this.#touch(entry, write, now)
       case 'remove':
-        this.#remove(entry)
-        return 'done'
+        return this.#removeOf(entry, write)
     }
   }
 
   #insert(write: InsertWrite, now: number): WriteResult {
-    if (this.#live(write.key, now)) return 'exists'
-    const expired = this.#held(write.key)
+    if (this.#live(write.id, now)) return 'exists'
+    const expired = this.#held(write.id)
     if (expired) this.#remove(expired)
     const entries = this.#among(write)
     if (entries.size >= this.#maxSessions) this.#makeRoom(entries, now)
     const entry: Entry = {
       sequence: ++this.#lastSequence,
-      key: write.key,
-      publicId: write.publicId,
+      id: write.id,
+      rootId: write.rootId,
+      hash: write.hash,
       userId: undefined,
       authenticatedAt: write.signedIn ? now : undefined,
       data: new Uint8Array(write.data),
+      about: write.about,
+      format: write.format,
       version: 1,
+      marks: new Uint8Array(write.mark),
       createdAt: now,
       seenAt: now,
       former: undefined,
       expiresAt: expiry(write.lifetime, now, now),
       heapIndex: -1,
     }
-    entries.set(entry.key, entry)
-    this.#bySequence.set(entry.sequence, entry)
+    entries.set(entry.id, entry)
     this.#byExpiry.add(entry)
     this.#belongsTo(entry, write.userId)
     return 'done'
@@ -185,60 +189,71 @@ export class MemoryStore implements SessionStore {
 
   #update(entry: Entry, write: UpdateWrite, now: number): WriteResult {
     if (entry.version !== write.version) return 'stale'
-    this.#replace(entry, write, write.lifetime, now)
+    const { secret } = write
+    if (secret) {
+      const { hash, userId, authenticatedAt, data } = entry
+      entry.former =
+        secret.grace > 0 && hash
+          ? { hash, userId, authenticatedAt, data, until: now + secret.grace }
+          : undefined
+      entry.hash = secret.hash
+      if (secret.signedIn) entry.authenticatedAt = now
+    } else if (entry.former && entry.former.until <= now) entry.former = undefined
+    entry.data = new Uint8Array(write.data)
+    entry.about = write.about ?? entry.about
+    entry.format = write.format
+    entry.version++
+    entry.marks = Buffer.concat([write.mark, entry.marks]).subarray(0, markLength * marksKept)
+    entry.seenAt = now
+    this.#belongsTo(entry, write.userId)
+    this.#expireAt(entry, expiry(write.lifetime, entry.createdAt, now))
     this.#used(entry)
     return 'done'
   }
 
-  #rotate(entry: Entry, write: RotateWrite, now: number): WriteResult {
-    if (entry.version !== write.version) return 'stale'
-    if (this.#held(write.newKey)) return 'exists'
-    const entries = this.#among(entry)
-    const { key, userId, authenticatedAt, data } = entry
-    this.#replace(entry, write, write.lifetime, now)
-    if (write.signedIn) entry.authenticatedAt = now
-    entries.delete(key)
-    entry.key = write.newKey
-    entries.set(entry.key, entry)
-    this.#forgetFormer(entry)
-    if (write.grace === 0) return 'done'
-    entry.former = { key, userId, authenticatedAt, data, until: now + write.grace }
-    this.#byFormerKey.set(key, entry)
+  #touch(entry: Entry, write: TouchWrite, now: number): WriteResult {
+    if (!isSameHash(entry.hash, write.hash)) return 'moved'
+    entry.seenAt = now
+    this.#expireAt(entry, Math.max(entry.expiresAt, expiry(write.lifetime, entry.createdAt, now)))
+    this.#used(entry)
     return 'done'
   }
 
-  #replace(entry: Entry, content: SessionContent, lifetime: Lifetime, now: number): void {
-    if (entry.former && entry.former.until <= now) this.#forgetFormer(entry)
-    entry.data = new Uint8Array(content.data)
-    entry.version++
-    entry.seenAt = now
-    this.#belongsTo(entry, content.userId)
-    this.#expireAt(entry, expiry(lifetime, entry.createdAt, now))
+  #removeOf(entry: Entry, write: RemoveWrite): WriteResult {
+    if (entry.userId !== write.userId) return 'moved'
+    this.#remove(entry)
+    return 'done'
   }
 
-  #among(record: Pick<SessionRecord, 'publicId' | 'key'>): Map<SessionKey, Entry> {
-    return isNote(record) ? this.#notes : this.#byKey
+  #among({ hash }: Pick<SessionRecord, 'hash'>): Map<SessionId, Entry> {
+    return hash === undefined ? this.#notes : this.#sessions
   }
 
-  #held(key: SessionKey): Entry | undefined {
-    return this.#byKey.get(key) ?? this.#notes.get(key)
+  #held(id: SessionId): Entry | undefined {
+    return this.#sessions.get(id) ?? this.#notes.get(id)
   }
 
-  #live(key: SessionKey, now: number): Entry | undefined {
-    const entry = this.#held(key)
+  #live(id: SessionId, now: number): Entry | undefined {
+    const entry = this.#held(id)
     return entry !== undefined && entry.expiresAt > now ? entry : undefined
   }
 
-  #forgetFormer(entry: Entry): void {
-    if (entry.former && this.#byFormerKey.get(entry.former.key) === entry)
-      this.#byFormerKey.delete(entry.former.key)
-    entry.former = undefined
+  #found(id: SessionId, now: number): Entry | undefined {
+    const entry = this.#held(id)
+    return entry !== undefined && this.#isFound(entry, now) ? entry : undefined
+  }
+
+  #isFound({ expiresAt, rootId, userId }: Entry, now: number): boolean {
+    if (expiresAt <= now) return false
+    if (rootId === undefined) return true
+    const root = this.#live(rootId, now)
+    return root !== undefined && root.userId === userId
   }
 
   #used(entry: Entry): void {
     const entries = this.#among(entry)
-    entries.delete(entry.key)
-    entries.set(entry.key, entry)
+    entries.delete(entry.id)
+    entries.set(entry.id, entry)
   }
 
   #expireAt(entry: Entry, moment: number): void {
@@ -264,11 +279,9 @@ export class MemoryStore implements SessionStore {
   }
 
   #remove(entry: Entry): void {
-    this.#among(entry).delete(entry.key)
-    this.#bySequence.delete(entry.sequence)
+    this.#among(entry).delete(entry.id)
     this.#byExpiry.remove(entry)
     this.#leaveUser(entry)
-    this.#forgetFormer(entry)
   }
 
   #removeOneExpired(now: number): boolean {
@@ -278,18 +291,12 @@ export class MemoryStore implements SessionStore {
     return true
   }
 
-  #makeRoom(entries: Map<SessionKey, Entry>, now: number): void {
+  #makeRoom(entries: Map<SessionId, Entry>, now: number): void {
     while (entries.size >= this.#maxSessions) {
       // It may be among the others.
       if (this.#removeOneExpired(now)) continue
       this.#remove(entries.values().next().value!)
     }
-  }
-
-  #candidates(userId: string | undefined): Iterable<Entry> {
-    if (userId === undefined) return this.#bySequence.values()
-    // A user's set is in the order of signing in, not of creation.
-    return [...(this.#byUser.get(userId) ?? [])].sort((one, other) => one.sequence - other.sequence)
   }
 }
 
@@ -297,17 +304,51 @@ function expiry(lifetime: Lifetime, createdAt: number, now: number): number {
   return Math.min(now + lifetime.idle, createdAt + (lifetime.absolute ?? Infinity))
 }
 
-function recordOf(entry: Entry, now: number): SessionRecord {
+/** Where an entry stands in a listing: by what is greater, first the moment, then the sequence. */
+type Place = readonly [moment: number, sequence: number]
+
+function placeIn(after: string): Place {
+  const [moment, sequence] = after.split(',').map(Number)
+  return [moment ?? 0, sequence ?? 0]
+}
+
+function isBefore(one: Place, other: Place): boolean {
+  return one[0] === other[0] ? one[1] > other[1] : one[0] > other[0]
+}
+
+function listed(entry: Entry, now: number, withData: boolean): ListedRecord {
   return {
-    key: entry.key,
-    publicId: entry.publicId,
+    id: entry.id,
+    hash: entry.hash,
     userId: entry.userId,
     authenticatedAt: entry.userId === undefined ? undefined : entry.authenticatedAt,
-    data: Buffer.from(entry.data), // out of Node's pool: a memory block of its own costs more than all else here
+    data: withData ? Buffer.from(entry.data) : undefined,
+    about: entry.about,
+    rootId: entry.rootId,
+    format: entry.format,
     version: entry.version,
     createdAt: entry.createdAt,
     seenAt: entry.seenAt,
     expiresAt: entry.expiresAt,
     readAt: now,
+  }
+}
+
+function recordOf(entry: Entry, now: number): SessionRecord {
+  const { former } = entry
+  return {
+    ...listed(entry, now, false),
+    data: Buffer.from(entry.data), // out of Node's pool: a memory block of its own costs more than all else here
+    marks: entry.marks,
+    former: former && former.until > now ? formerOf(former) : undefined,
+  }
+}
+
+function formerOf({ hash, userId, authenticatedAt, data }: FormerContent): FormerContent {
+  return {
+    hash,
+    userId,
+    authenticatedAt: userId === undefined ? undefined : authenticatedAt,
+    data: Buffer.from(data),
   }
 }

@@ -1,24 +1,24 @@
 import { isError, optionError, refuseUnknownOptions, SessionError, shown } from '../core/errors.js'
 import { type Duration, timerMilliseconds } from '../core/lifetime.js'
-import type { SessionKey, SessionRecord } from '../core/record.js'
-import type { ListQuery, Page, SessionStore, SessionWrite, WriteResult } from '../core/store.js'
-import { causal } from './sql/mysql-causal.js'
-import { clientOf, type MySQLClient } from './sql/mysql-client.js'
-import { numberOf, UncommittedChange } from './sql/mysql-connection.js'
-import { missesTable, missingColumn, mysqlFailure } from './sql/mysql-errors.js'
-import { expressStatements } from './sql/mysql-express-statements.js'
-import type { MySQLColumns } from './sql/mysql-express-statements.js'
-import { ExpressTable } from './sql/mysql-express-table.js'
-import type { MySQLLayout } from './sql/mysql-layout.js'
-import { OwnTable } from './sql/mysql-own-table.js'
-import { errorNumber } from './sql/mysql-error-codes.js'
-import { settle } from './sql/mysql-settle.js'
-import { mysqlStatements } from './sql/mysql-statements.js'
-import { type MySQLTarget, type OpenedTarget, openTarget } from './sql/mysql-target.js'
+import type { AliveRecord, ListedRecord, SessionId, SessionRecord } from '../core/store/record.js'
+import type { ListQuery, Page, SessionStore, SessionWrite, WriteResult } from '../core/store/session-store.js'
+import { causal } from './mysql/causal.js'
+import { clientOf, type MySQLClient } from './mysql/client.js'
+import { numberOf, UncommittedChange } from './mysql/connection.js'
+import { missesTable, missingColumn, mysqlFailure } from './mysql/errors.js'
+import { expressStatements } from './mysql-express/statements.js'
+import type { MySQLColumns } from './mysql-express/statements.js'
+import { ExpressTable } from './mysql-express/table.js'
+import type { MySQLLayout } from './mysql/layout.js'
+import { OwnTable } from './mysql/own-table.js'
+import { errorNumber } from './mysql/error-codes.js'
+import { settle } from './mysql/settle.js'
+import { mysqlStatements } from './mysql/statements.js'
+import { type MySQLTarget, type OpenedTarget, openTarget } from './mysql/target.js'
 import { tableName } from './sql/table-name.js'
 
-export type { MySQLColumns } from './sql/mysql-express-statements.js'
-export type { MySQLTarget } from './sql/mysql-target.js'
+export type { MySQLColumns } from './mysql-express/statements.js'
+export type { MySQLTarget } from './mysql/target.js'
 
 const writing = 'writing sessions'
 const causalReadsRefused =
@@ -32,7 +32,7 @@ const defaultStatementTimeout = '5s'
 /** What `MySQLStore` takes besides the database. */
 export interface MySQLStoreOptions {
   /**
-   * How sessions lie in the table. Left out: a table of their own, with tokens as hashes.
+   * How sessions lie in the table. Left out: a table of their own, in which tokens are hashes.
    *
    * `'express-mysql-session'` is the table of that library, in place, so that apps on it and apps on coatcheck share
    * live sessions during a move. Session ids lie there as they are: whoever can read the table can use the sessions.
@@ -105,8 +105,8 @@ export interface MySQLStoreOptions {
  * A read is one statement however many sessions it is for, a change is one more. All are prepared. Changes of many sessions
  * share statements; one that fails fails only what was in it, and a value that the database refuses only its own session.
  * A connection that fails, or does not answer in time, is ended and never used again. What was being read is then asked once more on
- * another; of what was being written, the store looks once whether it took effect, and sends again what did not.
- * Only where that cannot be told, or the database is still away, the call fails.
+ * another; what was being written is sent again where that does no harm, and known again by what the
+ * record keeps of it. Only where that cannot be told, or the database is still away, the call fails.
  * Time is the database's, so the clocks of the apps and time zones do not matter.
  *
  * On a table of express-mysql-session (`layout`) the store never overwrites what an app of that library stored since,
@@ -150,14 +150,14 @@ export class MySQLStore implements SessionStore {
     this.keyedBy = this.#layout.keyedBy
   }
 
-  async find(keys: readonly SessionKey[]): Promise<(SessionRecord | undefined)[]> {
-    if (keys.length === 0) return []
-    return this.#do('reading sessions', () => this.#layout.find(keys))
+  async find(ids: readonly SessionId[]): Promise<(SessionRecord | undefined)[]> {
+    if (ids.length === 0) return []
+    return this.#do('reading sessions', () => this.#layout.find(ids))
   }
 
-  async findFormer(keys: readonly SessionKey[]): Promise<(SessionRecord | undefined)[]> {
-    if (keys.length === 0) return []
-    return this.#do('reading sessions', () => this.#layout.findFormer(keys))
+  async alive(ids: readonly SessionId[]): Promise<(AliveRecord | undefined)[]> {
+    if (ids.length === 0) return []
+    return this.#do('reading sessions', () => this.#layout.alive(ids))
   }
 
   async write(writes: readonly SessionWrite[]): Promise<(WriteResult | Error)[]> {
@@ -170,7 +170,7 @@ export class MySQLStore implements SessionStore {
     return results.map((result) => (isError(result) ? typed.get(result)! : result))
   }
 
-  async list(query: ListQuery): Promise<Page<SessionRecord>> {
+  async list(query: ListQuery): Promise<Page<ListedRecord>> {
     assertWholeNumber(query.limit)
     return this.#do('listing sessions', () => this.#layout.list(query))
   }

@@ -1,7 +1,10 @@
+import { childTests } from './store/children.js'
 import { concurrencyTests } from './store/concurrency.js'
 import { expiryTests } from './store/expiry.js'
 import { findTests } from './store/find.js'
 import { listingTests } from './store/listing.js'
+import { markTests } from './store/marks.js'
+import { noteTests } from './store/notes.js'
 import { rotationTests } from './store/rotation.js'
 import type { StoresUnderTest, Test } from './store/subject.js'
 import { userIdTests } from './store/user-ids.js'
@@ -22,8 +25,9 @@ export interface StoreSuiteOptions {
   readonly open: () => Promise<StoresUnderTest>
   /**
    * For a `TokenKeyedStore`, which keeps sessions where older libraries look for them. Held to the same contract, but for
-   * what has no place there: versions need not count, data is the JSON of an object, times may be whole seconds, and an anonymous
-   * session's `publicId` and `createdAt` are worked out from what is there.
+   * what has no place there: it keeps no marks, no former tokens, no children, and perhaps not what a session is about; versions need not count,
+   * data is the JSON of an object, times may be whole seconds, a listing may have any order, and an anonymous session's `publicId` and
+   * `createdAt` are worked out from what is there.
    */
   readonly keyedBy?: 'token' | undefined
 }
@@ -66,10 +70,13 @@ export function storeSuite(name: string, options: StoreSuiteOptions): void {
   }
   describe(`${name} keeps the contract of a store`, () => {
     describe('reading', () => findTests(test, keyedBy))
-    describe('writing', () => writeTests(test))
-    describe('rotation, and when its user signed in', () => rotationTests(test, keyedBy))
+    describe('writing', () => writeTests(test, keyedBy))
+    describe('new tokens, and when its user signed in', () => rotationTests(test, keyedBy))
+    if (keyedBy === undefined) describe('marks', () => markTests(test))
+    if (keyedBy === undefined) describe('children', () => childTests(test))
+    describe('notes', () => noteTests(test, keyedBy))
     describe('expiry', () => expiryTests(test))
-    describe('listing, and ending all of a user', () => listingTests(test))
+    describe('listing, and ending all of a user', () => listingTests(test, keyedBy))
     describe('user ids', () => userIdTests(test, keyedBy))
     describe('several at once', () => concurrencyTests(test))
   })

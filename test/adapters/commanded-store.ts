@@ -1,9 +1,11 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import {
+  type AliveRecord,
+  type ListedRecord,
   type ListQuery,
   MemoryStore,
   type Page,
-  type SessionKey,
+  type SessionId,
   type SessionRecord,
   type SessionStore,
   type SessionWrite,
@@ -45,15 +47,15 @@ export class CommandedStore implements SessionStore {
     }
   }
 
-  async find(keys: readonly SessionKey[]): Promise<(SessionRecord | undefined)[]> {
+  async find(ids: readonly SessionId[]): Promise<(SessionRecord | undefined)[]> {
     await this.#pass('find')
     this.#failIf(this.down.has('find'))
-    return this.#store.find(keys)
+    return this.#store.find(ids)
   }
 
-  async findFormer(keys: readonly SessionKey[]): Promise<(SessionRecord | undefined)[]> {
+  async alive(ids: readonly SessionId[]): Promise<(AliveRecord | undefined)[]> {
     this.#failIf(this.down.has('find'))
-    return this.#store.findFormer(keys)
+    return this.#store.alive(ids)
   }
 
   async write(writes: readonly SessionWrite[]): Promise<WriteResult[]> {
@@ -64,14 +66,14 @@ export class CommandedStore implements SessionStore {
     return this.#store.write(writes)
   }
 
-  list(query: ListQuery): Promise<Page<SessionRecord>> {
+  list(query: ListQuery): Promise<Page<ListedRecord>> {
     return this.#store.list(query)
   }
 
   /** The live records, decoded. */
   async stored(): Promise<Record<string, unknown>[]> {
-    const { items } = await this.#store.list({ limit: 100 })
-    return items.map(({ data }) => JSON.parse(Buffer.from(data).toString()) as Record<string, unknown>)
+    const { items } = await this.#store.list({ limit: 100, data: true })
+    return items.map(({ data }) => JSON.parse(Buffer.from(data!).toString()) as Record<string, unknown>)
   }
 
   removeByUser(userId: string, except?: string): Promise<number> {

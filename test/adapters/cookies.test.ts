@@ -56,7 +56,7 @@ describe.each(frameworks)('in $name,', (framework) => {
     const first = await get(`${url}/set`)
     expect(first.headers.getSetCookie()).toHaveLength(1)
     const [cookie] = first.headers.getSetCookie()
-    expect(cookie).toMatch(/^sid=s%3A[\w-]{36}\.[\w%]{40,}; /)
+    expect(cookie).toMatch(/^sid=s%3Acoat_[\w-]{48}\.[\w%]{40,}; /)
     expect(attributesOf(cookie!)).toEqual(['HttpOnly', 'Path=/', 'SameSite=Lax'])
     expect(cookieOf(first)).toBe(`sid=${signed(tokenOf(cookieOf(first)))}`)
     for (const path of ['/read', '/unopened', '/set']) {

@@ -1,8 +1,9 @@
+import { randomBytes } from 'node:crypto'
 import { createConnection, type Connection, type RowDataPacket } from 'mysql2/promise'
 import { createSessions } from 'coatcheck'
 import { MySQLStore } from 'coatcheck/mysql'
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
-import { keyOf } from '../../dist/core/token.js'
+import { createId, createToken, hashOf, idOf, isSameHash } from '../../dist/core/token.js'
 import { bag, secret, storedSession } from '../core/works.ts'
 import { freshDatabase, onEachServer } from '../servers/databases.ts'
 import { type CopyEnd, differences, startCopy } from './run-copy.ts'
@@ -64,7 +65,8 @@ onEachServer('the command', ({ server, start }) => {
 
   /** What a browser's token leads to in the new table. */
   async function found(id: string): Promise<{ data: unknown; userId: string | undefined } | undefined> {
-    const [record] = await openStore().find([keyOf(id)])
+    const [record] = await openStore().find([idOf(id)])
+    if (!isSameHash(record?.hash, hashOf(id))) return undefined
     return (
       record && { data: JSON.parse(Buffer.from(record.data).toString()) as unknown, userId: record.userId }
     )
@@ -100,7 +102,7 @@ onEachServer('the command', ({ server, start }) => {
       await copy('--user', 'passport.user')
       expect((await found('one'))!.userId).toBe('42')
       expect((await found('two'))!.userId).toBeUndefined()
-      expect((await openStore().list({ userId: '42', limit: 10 })).items).toHaveLength(1)
+      expect((await openStore().list({ userId: '42', limit: 10, data: false })).items).toHaveLength(1)
     })
 
     test("copies a session whose user has no usable id as nobody's, and says how many", async () => {
@@ -110,7 +112,7 @@ onEachServer('the command', ({ server, start }) => {
       await put('nobody', stored({ user: null }))
       const { stdout } = await copy('--user', 'user')
       for (const index of unusable.keys()) expect((await found(`id-${index}`))!.userId).toBeUndefined()
-      expect((await openStore().list({ userId: 'admin', limit: 10 })).items).toHaveLength(1)
+      expect((await openStore().list({ userId: 'admin', limit: 10, data: false })).items).toHaveLength(1)
       expect(stdout).toMatch(/with a user +1 /)
       expect(stdout).toContain(`${unusable.length} sessions name a user at user by what is no user id`)
     })
@@ -154,11 +156,55 @@ onEachServer('the command', ({ server, start }) => {
       expect((await copy('--user', 'uid')).stdout).toMatch(/changed +1 /)
     })
 
-    test('never takes the id that is stored in place of a token', async () => {
-      await put('one', stored({}))
+    test("finds a token of coatcheck's by the id in it, and any other by a hash", async () => {
+      const tokens = [
+        createToken(),
+        createToken().replace('coat_', 'COAT_'),
+        `${createToken()}\n`,
+        `${createToken().slice(0, -1)}+`,
+        'x'.repeat(128),
+        'ß☂\u{1f600}',
+      ]
+      for (const token of tokens) await put(token, stored({ token }))
+      expect((await copy()).stdout).toMatch(/copied +6$/m)
+      for (const token of tokens) expect((await found(token))!.data).toMatchObject({ token })
+      const marks = await rows(
+        'SELECT SUM(LENGTH(marks)) AS length, COUNT(DISTINCT marks) AS count FROM coatcheck_sessions',
+      )
+      expect(marks).toMatchObject([{ length: '48', count: 6 }])
+    })
+
+    test('of two tokens of one id copies the one that expires later, as often as it runs', async () => {
+      for (const order of [1, -1]) {
+        const id = createId()
+        const [first, second] = [createToken(id), createToken(id)].sort((one, other) => (one < other ? -order : order)) as [string, string] // prettier-ignore
+        await put(first, stored({ which: 'sooner' }), 1_000)
+        await put(second, stored({ which: 'later' }), 2_000)
+        for (const parameters of [[], [], ['--batch', '1'], ['--forget'], ['--batch', '1']]) {
+          await copy(...parameters)
+          expect(await found(first)).toBeUndefined()
+          expect((await found(second))!.data).toMatchObject({ which: 'later' })
+        }
+      }
+    })
+
+    test('takes over a new token, also where nothing else changed', async () => {
+      const id = createId()
+      const [former, token] = [createToken(id), createToken(id)]
+      await put(former, stored({ name: 'Ada' }))
       await copy()
-      const [row] = await rows('SELECT HEX(session_key) AS key_in_hex FROM coatcheck_sessions')
-      expect(await found((row!['key_in_hex'] as string).toLowerCase())).toBeUndefined()
+      await database.query('UPDATE sessions SET session_id = ?', [token])
+      expect((await copy()).stdout).toMatch(/changed +1 /)
+      expect(await found(former)).toBeUndefined()
+      expect((await found(token))!.data).toMatchObject({ name: 'Ada' })
+      const [row] = await rows('SELECT version, LENGTH(marks) AS length FROM coatcheck_sessions')
+      expect(row).toEqual({ version: 2, length: 16 })
+    })
+
+    test('leaves what coatcheck remembers of users where it is', async () => {
+      await put('note.revoked.somebody', stored({ text: '' }))
+      await put('NOTE.taken', stored({}))
+      expect((await copy()).stdout).toMatch(/copied +1$/m)
     })
 
     test('run again, copies nothing twice, and takes over what changed, moved on or ended', async () => {
@@ -178,14 +224,15 @@ onEachServer('the command', ({ server, start }) => {
       for (const id of ['changed', 'ended']) await put(id, stored({ id }))
       await copy()
       const store = openStore()
-      const [record] = await store.find([keyOf('changed')])
-      const { key, version } = record!
+      const [record] = await store.find([idOf('changed')])
+      const { id, version } = record!
+      const [userId, format, mark] = [undefined, 1, randomBytes(8)]
       const data = Buffer.from(stored({ by: 'a moved app' }))
       const lifetime = { idle: 3_600_000, absolute: undefined }
       expect(
         await store.write([
-          { type: 'update', key, version, userId: undefined, data, lifetime },
-          { type: 'remove', key: keyOf('ended') },
+          { type: 'update', id, version, userId, data, format, mark, lifetime },
+          { type: 'remove', id: idOf('ended'), userId },
         ]),
       ).toEqual(['done', 'done'])
       await put('changed', stored({ by: 'an old app' }))

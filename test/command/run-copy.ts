@@ -40,11 +40,11 @@ export function startCopy(url: string | undefined, ...parameters: string[]): Cop
  */
 export const differences = `
   SELECT
-    (SELECT COUNT(*) FROM sessions s LEFT JOIN coatcheck_sessions c ON c.session_key = KEY_OF
-      WHERE s.expires > UNIX_TIMESTAMP() AND c.session_key IS NULL) AS lost,
-    (SELECT COUNT(*) FROM sessions s JOIN coatcheck_sessions c ON c.session_key = KEY_OF
+    (SELECT COUNT(*) FROM sessions s LEFT JOIN coatcheck_sessions c ON c.id = ID_OF
+      WHERE s.expires > UNIX_TIMESTAMP() AND c.id IS NULL) AS lost,
+    (SELECT COUNT(*) FROM sessions s JOIN coatcheck_sessions c ON c.id = ID_OF
       WHERE s.expires > UNIX_TIMESTAMP() AND CONVERT(c.data USING utf8mb4) <> s.data) AS other,
     (SELECT COUNT(*) FROM coatcheck_sessions) - (SELECT COUNT(*) FROM sessions s JOIN coatcheck_sessions c
-      ON c.session_key = KEY_OF) AS surplus,
-    (SELECT COUNT(*) - COUNT(DISTINCT public_id) FROM coatcheck_sessions) AS doubled
-`.replaceAll('KEY_OF', "UNHEX(CONCAT('000000', LEFT(SHA2(s.session_id, 256), 42)))")
+      ON c.id = ID_OF) AS surplus,
+    (SELECT COUNT(*) - COUNT(DISTINCT secret_hash) FROM coatcheck_sessions) AS doubled
+`.replaceAll('ID_OF', "UNHEX(LEFT(SHA2(CONCAT('coatcheck id of ', s.session_id), 256), 24))")

@@ -1,7 +1,7 @@
 import type { SessionRecord } from 'coatcheck'
 import { beforeEach, describe, expect, test } from 'vitest'
-import { Batcher } from '../../dist/core/batcher.js'
-import { HandDrivenStore, key, recordOf, removal, turn } from './hand-driven-store.ts'
+import { Batcher } from '../../dist/core/store/batcher.js'
+import { HandDrivenStore, id, recordOf, removal, turn } from './hand-driven-store.ts'
 
 let store: HandDrivenStore
 let batcher: Batcher
@@ -14,7 +14,7 @@ beforeEach(() => {
 /** Asks for keys that nobody else uses, until every lane is busy and one call waits; gives how many lanes there are. */
 async function makeBusy(): Promise<number> {
   for (let calls = 0; ; calls++) {
-    batcher.find(key(`busy ${calls}`)).catch(() => undefined)
+    batcher.find(id(`busy ${calls}`)).catch(() => undefined)
     await turn()
     if (store.finds.length === calls) return calls
   }
@@ -28,40 +28,40 @@ async function makeWritesBusy(): Promise<number> {
   }
 }
 
-function keysAsked(): string[][] {
+function idsAsked(): string[][] {
   return store.finds.map(({ requests }) => [...requests])
 }
 
-function keysWritten(): string[][] {
-  return store.writes.map(({ requests }) => requests.map((write) => write.key))
+function idsWritten(): string[][] {
+  return store.writes.map(({ requests }) => requests.map((write) => write.id))
 }
 
 describe('a find', () => {
   test('on a free line goes as the turn of the event loop ends, with all others of that turn', async () => {
-    void batcher.find(key('a'))
-    await Promise.resolve().then(() => void batcher.find(key('b')))
-    process.nextTick(() => void batcher.find(key('c')))
+    void batcher.find(id('a'))
+    await Promise.resolve().then(() => void batcher.find(id('b')))
+    process.nextTick(() => void batcher.find(id('c')))
     expect(store.finds).toHaveLength(0)
     await turn()
-    expect(keysAsked()).toEqual([['a', 'b', 'c']])
-    void batcher.find(key('d'))
+    expect(idsAsked()).toEqual([['a', 'b', 'c']])
+    void batcher.find(id('d'))
     await turn()
-    expect(keysAsked()).toEqual([['a', 'b', 'c'], ['d']])
+    expect(idsAsked()).toEqual([['a', 'b', 'c'], ['d']])
   })
 
   test('gets its own answer, also of a batch', async () => {
-    const [a, b, c] = [batcher.find(key('a')), batcher.find(key('b')), batcher.find(key('c'))]
+    const [a, b, c] = [batcher.find(id('a')), batcher.find(id('b')), batcher.find(id('c'))]
     await turn()
-    store.finds[0]!.answer([recordOf(key('a')), undefined, recordOf(key('c'))])
-    expect(await a).toMatchObject({ key: 'a' })
+    store.finds[0]!.answer([recordOf(id('a')), undefined, recordOf(id('c'))])
+    expect(await a).toMatchObject({ id: 'a' })
     expect(await b).toBeUndefined()
-    expect(await c).toMatchObject({ key: 'c' })
+    expect(await c).toMatchObject({ id: 'c' })
   })
 
   test('on a busy line is gathered with others, over many turns, and goes when an answer is there', async () => {
     const lanes = await makeBusy()
     for (let index = 0; index < 20; index++) {
-      void batcher.find(key(`k${index}`))
+      void batcher.find(id(`k${index}`))
       await turn()
     }
     expect(store.finds).toHaveLength(lanes)
@@ -71,28 +71,28 @@ describe('a find', () => {
     expect(store.finds[lanes]!.requests).toHaveLength(21)
   })
 
-  test('of a key that others ask for too is asked once and answered to all', async () => {
-    const answers = [batcher.find(key('a')), batcher.find(key('b')), batcher.find(key('a'))]
+  test('of an id that others ask for too is asked once and answered to all', async () => {
+    const answers = [batcher.find(id('a')), batcher.find(id('b')), batcher.find(id('a'))]
     await turn()
-    expect(keysAsked()).toEqual([['a', 'b']])
-    store.finds[0]!.answer([recordOf(key('a'), 7), recordOf(key('b'), 8)])
+    expect(idsAsked()).toEqual([['a', 'b']])
+    store.finds[0]!.answer([recordOf(id('a'), 7), recordOf(id('b'), 8)])
     expect((await Promise.all(answers)).map((record) => record?.version)).toEqual([7, 8, 7])
   })
 
   test('never joins one that is under way: its answer may be older than a change that the asker must see', async () => {
-    const early = batcher.find(key('a'))
+    const early = batcher.find(id('a'))
     await turn()
-    const late = batcher.find(key('a'))
+    const late = batcher.find(id('a'))
     await turn()
-    expect(keysAsked()).toEqual([['a'], ['a']])
-    store.finds[0]!.answer([recordOf(key('a'), 1)])
-    store.finds[1]!.answer([recordOf(key('a'), 2)])
+    expect(idsAsked()).toEqual([['a'], ['a']])
+    store.finds[0]!.answer([recordOf(id('a'), 1)])
+    store.finds[1]!.answer([recordOf(id('a'), 2)])
     expect((await early)?.version).toBe(1)
     expect((await late)?.version).toBe(2)
   })
 
   test('is in no batch of more than 64, takes every free lane, and none is left behind', async () => {
-    const all = Array.from({ length: 200 }, (_, index) => batcher.find(key(`k${index}`)))
+    const all = Array.from({ length: 200 }, (_, index) => batcher.find(id(`k${index}`)))
     await turn()
     expect(store.finds.length).toBeGreaterThan(1)
     const batches: string[][] = []
@@ -103,16 +103,16 @@ describe('a find', () => {
       await turn()
     }
     const records = await Promise.all(all)
-    expect(records.map((record) => record?.key)).toEqual(all.map((_, index) => `k${index}`))
+    expect(records.map((record) => record?.id)).toEqual(all.map((_, index) => `k${index}`))
     expect(batches.map((batch) => batch.length)).toEqual([64, 64, 64, 8])
     expect(batches.flat()).toEqual(all.map((_, index) => `k${index}`)) // first come, first served
   })
 
   test('of a store that answers one at a time waits for no other', async () => {
     batcher = new Batcher(store, { lanes: Infinity, largestBatch: 1 })
-    for (const name of ['a', 'b', 'c']) void batcher.find(key(name))
+    for (const name of ['a', 'b', 'c']) void batcher.find(id(name))
     await turn()
-    expect(keysAsked()).toEqual([['a'], ['b'], ['c']])
+    expect(idsAsked()).toEqual([['a'], ['b'], ['c']])
   })
 })
 
@@ -132,20 +132,18 @@ describe('a batch of finds that fails', () => {
 
   test('is asked again in halves, so that one bad record fails alone', async () => {
     const names = Array.from({ length: 64 }, (_, index) => `k${index}`)
-    const all = Promise.allSettled(names.map((name) => batcher.find(key(name))))
+    const all = Promise.allSettled(names.map((name) => batcher.find(id(name))))
     // The whole, and two halves each of 64, 32, 16, 8, 4 and 2.
     expect(await answerAllBut('k37')).toBe(13)
     const outcomes = await all
     expect(outcomes[37]).toEqual({ status: 'rejected', reason: failure })
-    const found = outcomes
-      .toSpliced(37, 1)
-      .map((outcome) => (outcome as { value?: SessionRecord }).value?.key)
+    const found = outcomes.toSpliced(37, 1).map((outcome) => (outcome as { value?: SessionRecord }).value?.id)
     expect(found).toEqual(names.toSpliced(37, 1))
   })
 
   test('is halved on where the store has answered, so that several bad records fail alone', async () => {
     const names = Array.from({ length: 64 }, (_, index) => `k${index}`)
-    const all = Promise.allSettled(names.map((name) => batcher.find(key(name))))
+    const all = Promise.allSettled(names.map((name) => batcher.find(id(name))))
     await answerAllBut('k3', 'k20') // both in the first half, and then one in each
     const failed = (await all).flatMap(({ status }, index) => (status === 'rejected' ? [names[index]] : []))
     expect(failed).toEqual(['k3', 'k20'])
@@ -153,83 +151,58 @@ describe('a batch of finds that fails', () => {
 
   test('and fails again in both halves, fails whole: the store is asked no more than twice again', async () => {
     const names = Array.from({ length: 64 }, (_, index) => `k${index}`)
-    const all = Promise.allSettled(names.map((name) => batcher.find(key(name))))
+    const all = Promise.allSettled(names.map((name) => batcher.find(id(name))))
     expect(await answerAllBut(...names)).toBe(3)
     expect(await all).toEqual(names.map(() => ({ status: 'rejected', reason: failure })))
   })
 
   test('and does not when it is asked again, fails nobody', async () => {
-    const all = Promise.all([batcher.find(key('a')), batcher.find(key('b'))])
+    const all = Promise.all([batcher.find(id('a')), batcher.find(id('b'))])
     await turn()
     store.finds[0]!.fail(failure)
     expect(await answerAllBut()).toBe(3)
-    expect((await all).map((record) => record?.key)).toEqual(['a', 'b'])
+    expect((await all).map((record) => record?.id)).toEqual(['a', 'b'])
   })
 
   test('leaves its lane to those that came after', async () => {
     batcher = new Batcher(store, { lanes: 1 })
-    const before = batcher.find(key('before'))
+    const before = batcher.find(id('before'))
     await turn()
-    const after = batcher.find(key('after'))
+    const after = batcher.find(id('after'))
     store.finds[0]!.fail(failure)
     await expect(before).rejects.toBe(failure)
     await turn()
-    store.finds[1]!.answer([recordOf(key('after'))])
-    expect(await after).toMatchObject({ key: 'after' })
+    store.finds[1]!.answer([recordOf(id('after'))])
+    expect(await after).toMatchObject({ id: 'after' })
   })
 
   test('may fail by a store that throws instead of rejecting', async () => {
     store.find = () => {
       throw failure
     }
-    await expect(batcher.find(key('a'))).rejects.toBe(failure)
-    await expect(batcher.find(key('a'))).rejects.toBe(failure)
-  })
-})
-
-describe('a find by the key from before a rotation', () => {
-  test('goes with all others of its turn, each key once', async () => {
-    const found = ['a', 'b', 'a'].map((name) => batcher.findFormer(key(name)))
-    await turn()
-    expect(store.formerFinds.map(({ requests }) => requests)).toEqual([['a', 'b']])
-    store.formerFinds[0]!.answer([undefined, recordOf(key('c'))])
-    expect((await Promise.all(found)).map((record) => record?.key)).toEqual([undefined, 'c', undefined])
-  })
-
-  test('keeps no other find waiting, nor they it, however many there are', async () => {
-    const lanes = await makeBusy()
-    void batcher.findFormer(key('busy'))
-    await turn()
-    expect(store.formerFinds).toHaveLength(1)
-    for (let calls = 1; calls <= lanes; calls++) {
-      void batcher.findFormer(key(`busy ${calls}`))
-      await turn()
-    }
-    expect(store.formerFinds).toHaveLength(lanes)
-    store.finds[0]!.answer([undefined])
-    await turn()
-    expect(store.finds).toHaveLength(lanes + 1)
+    await expect(batcher.find(id('a'))).rejects.toBe(failure)
+    await expect(batcher.find(id('a'))).rejects.toBe(failure)
   })
 })
 
 describe('a write', () => {
-  test('is one of a key in a batch: a second one goes in the next, and takes nobody along', async () => {
+  test('is one of an id in a batch: a second one goes in the next, and takes nobody along', async () => {
     const results = ['a', 'b', 'a', 'c'].map((name) => batcher.write(removal(name)))
     await turn()
-    expect(keysWritten()).toEqual([['a', 'b', 'c'], ['a']])
+    expect(idsWritten()).toEqual([['a', 'b', 'c'], ['a']])
     store.writes[0]!.answer(['done', 'done', 'gone'])
     store.writes[1]!.answer(['gone'])
     expect(await Promise.all(results)).toEqual(['done', 'done', 'gone', 'gone'])
   })
 
-  test('waits for no other key, however many writes that one has', async () => {
+  test('waits for no other id, however many writes that one has', async () => {
     batcher = new Batcher(store, { lanes: 1, largestBatch: 4 })
     const hot = Array.from({ length: 10 }, () => batcher.write(removal('hot')))
     const others = ['a', 'b', 'c', 'd'].map((name) => batcher.write(removal(name)))
     await turn()
     store.writes[0]!.answer(['done', 'done', 'done', 'done'])
     await turn()
-    expect(keysWritten()).toEqual([
+    expect(idsWritten()).toEqual([
       ['hot', 'a', 'b', 'c'],
       ['hot', 'd'],
     ])
@@ -281,8 +254,6 @@ describe('a write', () => {
 test('idle comes when all that was asked has been answered', async () => {
   await makeBusy()
   await makeWritesBusy()
-  void batcher.findFormer(key('a'))
-  await turn()
   let isIdle = false
   const idle = batcher.idle().then(() => (isIdle = true))
   for (let index = 0; index < store.finds.length; index++) {
@@ -295,14 +266,12 @@ test('idle comes when all that was asked has been answered', async () => {
     store.writes[index]!.answer(store.writes[index]!.requests.map(() => 'done'))
     await turn()
   }
-  expect(isIdle).toBe(false)
-  store.formerFinds[0]!.answer([undefined])
   await idle
   expect(isIdle).toBe(true)
 })
 
 test('idle waits for what was asked in this very turn', async () => {
-  const found = batcher.find(key('a'))
+  const found = batcher.find(id('a'))
   let isIdle = false
   const idle = batcher.idle().then(() => (isIdle = true))
   await turn()

@@ -1,8 +1,8 @@
 import '../faked-timers.ts'
 import { SessionError } from 'coatcheck'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { Batcher, type BatchSettings } from '../../dist/core/batcher.js'
-import { HandDrivenStore, key, recordOf, removal, turn } from './hand-driven-store.ts'
+import { Batcher, type BatchSettings } from '../../dist/core/store/batcher.js'
+import { HandDrivenStore, id, recordOf, removal, turn } from './hand-driven-store.ts'
 
 const rest = 1_000
 const deadline = 10_000
@@ -33,7 +33,7 @@ afterEach(() => {
 /** Asks for one session; `failed` holds why there was no answer. */
 function find(name: string): { readonly failed: Promise<unknown> } {
   return {
-    failed: batcher.find(key(name)).then(
+    failed: batcher.find(id(name)).then(
       () => undefined,
       (error: unknown) => error,
     ),
@@ -62,24 +62,9 @@ describe('a store that failed several times in a row', () => {
     expect(await find('d').failed).toMatchObject(away)
   })
 
-  test('at finding by the key from before a rotation is still asked for all else', async () => {
-    for (const name of ['a', 'b', 'c']) {
-      const found = batcher.findFormer(key(name))
-      await turn()
-      store.formerFinds.at(-1)!.fail(down)
-      await expect(found).rejects.toBe(down)
-    }
-    await expect(batcher.findFormer(key('d'))).rejects.toMatchObject(away)
-    expect(faults).toEqual([down, down, expect.objectContaining({ cause: down }), down])
-    const found = batcher.find(key('d'))
-    await turn()
-    store.finds[0]!.answer([recordOf(key('d'))])
-    expect(await found).toMatchObject({ key: 'd' })
-  })
-
   test('is not asked: calls are refused at once, by an error that says so', async () => {
     await failThree()
-    await expect(batcher.find(key('d'))).rejects.toMatchObject({
+    await expect(batcher.find(id('d'))).rejects.toMatchObject({
       ...away,
       message: expect.stringMatching(/failed 3 times in a row.*refused at once/) as string,
       cause: down,
@@ -118,22 +103,22 @@ describe('a store that failed several times in a row', () => {
   test('is tried by one batch after a rest, and asked again as soon as that is answered', async () => {
     await failThree()
     vi.advanceTimersByTime(rest)
-    const trying = [batcher.find(key('d')), batcher.find(key('e'))]
+    const trying = [batcher.find(id('d')), batcher.find(id('e'))]
     await turn()
     expect(store.finds.map(({ requests }) => requests).slice(3)).toEqual([['d', 'e']])
     expect(await find('f').failed).toMatchObject(away)
-    store.finds[3]!.answer([recordOf(key('d')), undefined])
-    expect((await Promise.all(trying)).map((record) => record?.key)).toEqual(['d', undefined])
-    const after = batcher.find(key('f'))
+    store.finds[3]!.answer([recordOf(id('d')), undefined])
+    expect((await Promise.all(trying)).map((record) => record?.id)).toEqual(['d', undefined])
+    const after = batcher.find(id('f'))
     await turn()
-    store.finds[4]!.answer([recordOf(key('f'))])
-    expect(await after).toMatchObject({ key: 'f' })
+    store.finds[4]!.answer([recordOf(id('f'))])
+    expect(await after).toMatchObject({ id: 'f' })
     // It is as before: one failure is not several.
     await failFind('a')
-    const next = batcher.find(key('g'))
+    const next = batcher.find(id('g'))
     await turn()
-    store.finds.at(-1)!.answer([recordOf(key('g'))])
-    expect(await next).toMatchObject({ key: 'g' })
+    store.finds.at(-1)!.answer([recordOf(id('g'))])
+    expect(await next).toMatchObject({ id: 'g' })
   })
 
   test('is left alone for another rest if that batch fails, which is one fault', async () => {
@@ -147,10 +132,10 @@ describe('a store that failed several times in a row', () => {
     vi.advanceTimersByTime(rest - 1)
     expect(await find('f').failed).toMatchObject(away)
     vi.advanceTimersByTime(1)
-    const tried = batcher.find(key('g'))
+    const tried = batcher.find(id('g'))
     await turn()
-    store.finds.at(-1)!.answer([recordOf(key('g'))])
-    expect(await tried).toMatchObject({ key: 'g' })
+    store.finds.at(-1)!.answer([recordOf(id('g'))])
+    expect(await tried).toMatchObject({ id: 'g' })
   })
 
   test('is away for those that hang too: nobody waits out the deadline a second time', async () => {
@@ -162,10 +147,10 @@ describe('a store that failed several times in a row', () => {
     expect(failures).toMatchObject(Array(4).fill({ code: 'ERR_SESSION_STORE_TIMEOUT' }))
     expect(await find('e').failed).toMatchObject(away)
     vi.advanceTimersByTime(rest)
-    const tried = batcher.find(key('f'))
+    const tried = batcher.find(id('f'))
     await turn()
-    store.finds.at(-1)!.answer([recordOf(key('f'))])
-    expect(await tried).toMatchObject({ key: 'f' })
+    store.finds.at(-1)!.answer([recordOf(id('f'))])
+    expect(await tried).toMatchObject({ id: 'f' })
   })
 
   test('is away for changes too, where each of a batch is answered with an Error', async () => {
@@ -177,7 +162,7 @@ describe('a store that failed several times in a row', () => {
     }
     await expect(batcher.write(removal('d'))).rejects.toMatchObject(away)
     // Reading is apart: a database may take no changes and still be read.
-    const found = batcher.find(key('d'))
+    const found = batcher.find(id('d'))
     await turn()
     store.finds[0]!.answer([undefined])
     expect(await found).toBeUndefined()
@@ -187,7 +172,7 @@ describe('a store that failed several times in a row', () => {
     await failThree()
     expect(vi.getTimerCount()).toBeGreaterThan(0)
     vi.advanceTimersByTime(rest)
-    const tried = batcher.find(key('d'))
+    const tried = batcher.find(id('d'))
     await turn()
     store.finds.at(-1)!.answer([undefined])
     await tried
@@ -201,9 +186,9 @@ describe('a store is not taken to be away', () => {
   /** Whether the store is asked for a session, and answers. */
   async function asks(): Promise<boolean> {
     const asked = store.finds.length
-    const found = batcher.find(key('anyone')).catch(() => undefined)
+    const found = batcher.find(id('anyone')).catch(() => undefined)
     await turn()
-    store.finds[asked]?.answer([recordOf(key('anyone'))])
+    store.finds[asked]?.answer([recordOf(id('anyone'))])
     return (await found) !== undefined
   }
 
@@ -260,9 +245,9 @@ describe('a store is not taken to be away', () => {
 
   test('for calls that its queue has no room for', async () => {
     begin({ lanes: 1, longestQueue: 1 })
-    const first = batcher.find(key('a'))
+    const first = batcher.find(id('a'))
     await turn()
-    const waiting = batcher.find(key('b'))
+    const waiting = batcher.find(id('b'))
     for (let tries = 0; tries < 10; tries++) await find(`refused ${tries}`).failed
     store.finds[0]!.answer([undefined])
     await first
@@ -287,7 +272,7 @@ describe('a store is not taken to be away', () => {
 
   test('for a damaged row that fails whatever shares a batch with it', async () => {
     for (let round = 0; round < 5; round++) {
-      const good = batcher.find(key(`good ${round}`))
+      const good = batcher.find(id(`good ${round}`))
       const bad = find(`bad ${round}`)
       await turn()
       const batch = store.finds.length

@@ -77,13 +77,13 @@ describe('requests in parallel on one session', () => {
         return conflict.path.at(-1) === 'dropped' ? undefined : (base ?? 0) + (mine ?? 0) + (theirs ?? 0)
       },
     })
-    const token = await storedSession(sessions, { a: { n: 1, dropped: 1 }, same: 1, one: 1 })
+    const token = await storedSession(sessions, { a: { n: 1, dropped: 1 }, same: 1, one: 1, other: 1 })
     const [one, other] = [await sessions.load(token), await sessions.load(token)]
     Object.assign(bag(one), { a: { n: 10, dropped: 2 }, same: 2, fresh: 5, one: 2 })
-    Object.assign(bag(other), { a: { n: 100, dropped: 3 }, same: 2, fresh: 6 })
+    Object.assign(bag(other), { a: { n: 100, dropped: 3 }, same: 2, fresh: 6, other: 3 })
     await one.commit()
     await other.commit()
-    expect(await readData(sessions, token)).toEqual({ a: { n: 111 }, same: 2, fresh: 11, one: 2 })
+    expect(await readData(sessions, token)).toEqual({ a: { n: 111 }, same: 2, fresh: 11, one: 2, other: 3 })
     expect(asked).toEqual([
       { path: ['a', 'n'], base: 1, mine: 100, theirs: 10 },
       { path: ['a', 'dropped'], base: 1, mine: 3, theirs: 2 },

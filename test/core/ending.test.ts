@@ -190,6 +190,19 @@ describe('reloading', () => {
     expect(await sessions.user('ada').list()).toEqual([])
   })
 
+  test('that nobody waited for brings back no session that was left meanwhile', async () => {
+    const store = new WatchedStore()
+    const sessions = memorySessions({ store })
+    const work = await sessions.load(await storedSession(sessions, { a: 1 }))
+    const { find } = store
+    store.find = (ids) => {
+      work.leave()
+      return find.call(store, ids)
+    }
+    await bag(work).reload()
+    expect([work.isLeft, work.session]).toEqual([true, undefined])
+  })
+
   test('rejects if the session has ended, or was never stored', async () => {
     const sessions = memorySessions()
     await expect(bag(sessions.begin()).reload()).rejects.toMatchObject({

@@ -1,4 +1,5 @@
-import type { SessionKey, SessionRecord, SessionStore, SessionWrite, WriteResult } from 'coatcheck'
+import { hashOf } from '../../dist/core/token.js'
+import type { SessionId, SessionRecord, SessionStore, SessionWrite, WriteResult } from 'coatcheck'
 
 interface Asked<Request, Answer> {
   readonly requests: readonly Request[]
@@ -8,16 +9,15 @@ interface Asked<Request, Answer> {
 
 /** A store that answers when, and what, the test says: to see what is asked of it, and in which company. */
 export class HandDrivenStore implements SessionStore {
-  readonly finds: Asked<SessionKey, SessionRecord | undefined>[] = []
-  readonly formerFinds: Asked<SessionKey, SessionRecord | undefined>[] = []
+  readonly finds: Asked<SessionId, SessionRecord | undefined>[] = []
   readonly writes: Asked<SessionWrite, WriteResult | Error>[] = []
 
-  find(keys: readonly SessionKey[]): Promise<(SessionRecord | undefined)[]> {
-    return asked(this.finds, keys)
+  find(ids: readonly SessionId[]): Promise<(SessionRecord | undefined)[]> {
+    return asked(this.finds, ids)
   }
 
-  findFormer(keys: readonly SessionKey[]): Promise<(SessionRecord | undefined)[]> {
-    return asked(this.formerFinds, keys)
+  async alive(): Promise<never> {
+    throw new Error('not asked for here')
   }
 
   write(writes: readonly SessionWrite[]): Promise<(WriteResult | Error)[]> {
@@ -48,12 +48,12 @@ function asked<Request, Answer>(
   })
 }
 
-export function key(name: string): SessionKey {
-  return name as SessionKey
+export function id(name: string): SessionId {
+  return name as SessionId
 }
 
 export function removal(name: string): SessionWrite {
-  return { type: 'remove', key: key(name) }
+  return { type: 'remove', id: id(name), userId: undefined }
 }
 
 /** A turn of the event loop is over, and all that waited for its end has happened. */
@@ -62,10 +62,15 @@ export async function turn(): Promise<void> {
   for (let phase = 0; phase < 2; phase++) await new Promise((resolve) => setImmediate(resolve))
 }
 
-export function recordOf(key: SessionKey, version = 1): SessionRecord {
+/** A session; of the token `token`, unless its `hash` is given. */
+export function recordOf(id: SessionId, version = 1, hash = hashOf('token')): SessionRecord {
   return {
-    key,
-    publicId: `public ${key}`,
+    id,
+    hash,
+    about: undefined,
+    rootId: undefined,
+    format: 1,
+    marks: undefined,
     userId: undefined,
     authenticatedAt: undefined,
     data: Buffer.from('{}'),

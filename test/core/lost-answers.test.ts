@@ -1,4 +1,5 @@
-import type { MergeConflict, UnitOfWork } from 'coatcheck'
+import { isDeepStrictEqual } from 'node:util'
+import { type MergeConflict, SessionError, type SessionWrite, type UnitOfWork } from 'coatcheck'
 import { describe, expect, test } from 'vitest'
 import { bag, failingStore, losing, memorySessions, readData, storedSession, WatchedStore } from './works.ts'
 
@@ -54,6 +55,53 @@ describe('an answer that is lost on its way back', () => {
     bag(work).flash = 'try again'
     await work.commit()
     expect(await readData(sessions, token)).toEqual({ a: 5, flash: 'try again' })
+  })
+
+  test('to a write that never arrived: it is sent again as it was, under the same mark', async () => {
+    for (const existing of [true, false]) {
+      const { store, sessions, token } = await failingStore()
+      const work = existing ? await sessions.load(token) : sessions.begin()
+      bag(work).b = 2
+      const sent: SessionWrite[] = []
+      store.beforeWrite = async (writes) => {
+        sent.push(...writes)
+        if (sent.length === 1) throw new Error('connection reset')
+      }
+      await expect(work.commit()).rejects.toMatchObject({ code: 'ERR_SESSION_STORE_UNAVAILABLE' })
+      await work.commit()
+      expect(sent).toHaveLength(2)
+      // An insert may be late, or its session have ended: what is in hand begins anew.
+      expect(isDeepStrictEqual(sent[1], sent[0])).toBe(existing)
+      expect(sent[1]!.id === sent[0]!.id).toBe(existing)
+    }
+  })
+
+  test('is not looked for where the store was too busy to be asked', async () => {
+    for (const existing of [true, false]) {
+      const { store, sessions, token } = await failingStore()
+      const work = existing ? await sessions.load(token) : sessions.begin()
+      bag(work).b = 2
+      const { id } = work
+      store.finds.length = 0
+      store.beforeWrite = async () => {
+        store.beforeWrite = undefined
+        throw new SessionError('ERR_SESSION_STORE_BUSY', 'too many calls wait', { status: 503 })
+      }
+      await expect(work.commit()).rejects.toMatchObject({ code: 'ERR_SESSION_STORE_BUSY' })
+      await work.commit()
+      expect([work.id, store.finds]).toEqual([id, []])
+    }
+  })
+
+  test('to a first save: the ending that follows leaves nothing', async () => {
+    const { store, sessions } = await failingStore()
+    const work = sessions.begin()
+    bag(work).b = 2
+    losing(store, 'insert')
+    await expect(bag(work).save()).rejects.toMatchObject({ code: 'ERR_SESSION_STORE_UNAVAILABLE' })
+    const { id } = work
+    await bag(work).destroy()
+    expect((await sessions.load(id)).isNew).toBe(true)
   })
 
   test('to a save: what the handler undoes then is undone in the store', async () => {

@@ -1,14 +1,24 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { mergeInto } from '../../dist/core/merge.js'
+import { merge, type MergeConflict } from '../../dist/core/data/merge.js'
+import { patch } from '../../dist/core/data/patch.js'
 
 type Data = Record<string, unknown>
 
-/** Merges copies, and gives the result. */
+/** Merges copies, and sees to it that they stay what they were. */
 function merged(base: Data, mine: Data, theirs: Data): Data {
-  const result = structuredClone(mine)
-  mergeInto(result, structuredClone(mine), structuredClone(base), structuredClone(theirs))
+  const given = [base, mine, theirs].map((each) => structuredClone(each)) as [Data, Data, Data]
+  const result = merge(...given)
+  expect(given).toEqual([base, mine, theirs])
   return result
+}
+
+/** What is stored of it: with the order of its names. */
+const text = (data: Data): string => JSON.stringify(data)
+
+/** Brings a session in hand, which the codec reads back as `plain`, in line with what it came to by what others stored. */
+function mergeInto(held: Data, plain: Data, base: Data, theirs: Data): void {
+  patch(held, plain, merge(base, plain, theirs))
 }
 
 describe('of a key,', () => {
@@ -57,6 +67,122 @@ describe('of what is nested,', () => {
     expect(merged({ a: 1 }, { a: { b: 1 } }, { a: 2 })).toEqual({ a: { b: 1 } })
     expect(merged({ a: { b: 1 } }, { a: { b: 1 } }, { a: [1] })).toEqual({ a: [1] })
     expect(merged({ a: { b: 1 } }, { a: [2] }, { a: { b: 2 } })).toEqual({ a: [2] })
+  })
+})
+
+describe('of whole objects,', () => {
+  test.each<[string, Data, Data, Data, Data]>([
+    ['one that they dropped and I did not touch is gone', { n: { a: 1 } }, { n: { a: 1 } }, {}, {}],
+    ['of one that they dropped, what I added stays', { n: { a: 1 } }, { n: { a: 1, b: 2 } }, {}, { n: { b: 2 } }],
+    ['of one that they dropped, what I changed stays', { n: { a: 1, c: 1 } }, { n: { a: 2, c: 1 } }, {}, { n: { a: 2 } }],
+    ['of one that they dropped, what I added in depth stays', { n: { m: { a: 1 } } }, { n: { m: { a: 1, b: 2 } } }, {}, { n: { m: { b: 2 } } }],
+    ['one that they dropped and I emptied is gone', { n: { a: 1 } }, { n: {} }, {}, {}],
+    ['one that I dropped is gone, whatever they changed in it', { n: { a: 1 } }, {}, { n: { a: 2 } }, {}],
+    ['one that I emptied keeps what they added', { n: { a: 1 } }, { n: {} }, { n: { a: 1, b: 2 } }, { n: { b: 2 } }],
+    ['an empty one that I added stays', {}, { n: {} }, {}, { n: {} }],
+    ['an empty one that they added comes in', {}, {}, { n: {} }, { n: {} }],
+    ['one that I put in the place of a text merges with theirs', { n: 'x' }, { n: { a: 1 } }, { n: { b: 2 } }, { n: { a: 1, b: 2 } }],
+    ['one that they put in the place of a text comes in', { n: 'x' }, { n: 'x' }, { n: { b: 2 } }, { n: { b: 2 } }],
+    ['names that every object inherits are like any other', {}, { toString: 1 }, { constructor: 2, hasOwnProperty: 3 }, { toString: 1, constructor: 2, hasOwnProperty: 3 }],
+  ])('%s', (_name, base, mine, theirs, expected) => {
+    expect(merged(base, mine, theirs)).toEqual(expected)
+  }) // prettier-ignore
+})
+
+describe('of the order of names,', () => {
+  test.each<[string, Data, Data, Data, Data]>([
+    [
+      'mine stands where nothing else differs',
+      { a: 1, b: 2 },
+      { b: 2, a: 1 },
+      { a: 1, b: 2 },
+      { b: 2, a: 1 },
+    ],
+    ['mine stands where they moved theirs', { a: 1, b: 2 }, { a: 1, b: 2 }, { b: 2, a: 1 }, { a: 1, b: 2 }],
+    ['theirs follow mine', { a: 1 }, { a: 1, m: 1 }, { t: 1, a: 2 }, { a: 2, m: 1, t: 1 }],
+  ])('%s', (_name, base, mine, theirs, expected) => {
+    expect(text(merged(base, mine, theirs))).toBe(text(expected))
+  })
+
+  test('a difference of order alone asks nobody', () => {
+    const resolve = () => expect.fail('there is no conflict')
+    const [one, other] = [{ n: { a: 1, b: [1] } }, { n: { b: [1], a: 1 } }]
+    expect(text(merge({}, one, other, resolve))).toBe(text(one))
+  })
+})
+
+describe('the word of the app', () => {
+  const asked = (base: Data, mine: Data, theirs: Data, answer: unknown = 'resolved') => {
+    const conflicts: MergeConflict[] = []
+    const result = merge(base, mine, theirs, (conflict) => {
+      conflicts.push(conflict)
+      return answer
+    })
+    return { result, conflicts }
+  }
+
+  test('is asked for where both changed a leaf otherwise, with the way to it, and for nothing else', () => {
+    const { result, conflicts } = asked(
+      { n: { list: [1], same: 1, mine: 1, theirs: 1 } },
+      { n: { list: [2], same: 2, mine: 2, theirs: 1 } },
+      { n: { list: [3], same: 2, mine: 1, theirs: 2 } },
+    )
+    expect(conflicts).toEqual([{ path: ['n', 'list'], base: [1], mine: [2], theirs: [3] }])
+    expect(result).toEqual({ n: { list: 'resolved', same: 2, mine: 2, theirs: 2 } })
+  })
+
+  test.each<[string, Data, Data, Data, Omit<MergeConflict, 'path'>]>([
+    ['both added', {}, { a: 1 }, { a: 2 }, { base: undefined, mine: 1, theirs: 2 }],
+    ['they removed', { a: 1 }, { a: 2 }, {}, { base: 1, mine: 2, theirs: undefined }],
+    ['I removed', { a: 1 }, {}, { a: 2 }, { base: 1, mine: undefined, theirs: 2 }],
+  ])('is asked about what %s', (_name, base, mine, theirs, conflict) => {
+    const { result, conflicts } = asked(base, mine, theirs)
+    expect([conflicts, result]).toEqual([[{ path: ['a'], ...conflict }], { a: 'resolved' }])
+    expect(merge(base, mine, theirs, () => undefined)).toEqual({})
+  })
+
+  test('is asked about what I changed in an object that they dropped', () => {
+    const { result, conflicts } = asked({ n: { a: 1 } }, { n: { a: 2 } }, {})
+    expect([conflicts, result]).toEqual([
+      [{ path: ['n', 'a'], base: 1, mine: 2, theirs: undefined }],
+      { n: { a: 'resolved' } },
+    ])
+  })
+
+  test('may be undefined, which removes the place: what is stored as undefined is there all the same', () => {
+    expect(merge({}, { a: undefined }, {})).toStrictEqual({ a: undefined })
+    expect(merge({ a: undefined }, { a: undefined }, {})).toStrictEqual({})
+    expect(merge({ a: 1 }, { a: 1 }, { a: undefined })).toStrictEqual({ a: undefined })
+  })
+})
+
+test('what a codec keeps besides is a leaf: Maps, Sets, Dates, bytes, instances', () => {
+  class Price {
+    readonly cents: number
+    constructor(cents: number) {
+      this.cents = cents
+    }
+  }
+  const [at, later] = [new Date(0), new Date(1)]
+  const base = {
+    map: new Map([['a', 1]]),
+    set: new Set([1]),
+    at,
+    bytes: Buffer.from('a'),
+    price: new Price(1),
+  }
+  const mine = { ...base, map: new Map([['b', 1]]), at: new Date(0) }
+  const theirs = { ...base, map: new Map([['c', 1]]), set: new Set([2]), at: later, price: new Price(2) }
+  const result = merge(base, mine, theirs)
+  expect(result).toEqual({ ...base, map: mine.map, set: theirs.set, at: later, price: theirs.price })
+  expect(result.price).toBe(theirs.price)
+})
+
+test('one object in two places is two, and what each became', () => {
+  const [one, base] = [{ n: 1 }, { a: { n: 0 }, b: { n: 0 } }]
+  expect(merged(base, { a: one, b: one }, { a: { n: 0, t: 1 }, b: { n: 0 } })).toEqual({
+    a: { n: 1, t: 1 },
+    b: { n: 1 },
   })
 })
 

@@ -1,6 +1,6 @@
 import { SessionError } from 'coatcheck'
 import { describe, expect, test } from 'vitest'
-import { keyOf } from '../../dist/core/token.js'
+import { idOf } from '../../dist/core/token.js'
 import { bag, failingStore, memorySessions, readData, type WatchedStore } from './works.ts'
 
 const unavailable = { code: 'ERR_SESSION_STORE_UNAVAILABLE', status: 503 }
@@ -100,7 +100,7 @@ describe('a session that begins in place of one whose ending', () => {
         undefined,
         { guest: true },
       ])
-      const [left] = await store.find([keyOf(token)])
+      const [left] = await store.find([idOf(token)])
       expect(left === undefined).toBe(how === 'ends')
       expect(await sessions.user('ada').list()).toHaveLength(how === 'ends' ? 0 : 1)
     },
@@ -112,7 +112,7 @@ describe('a session that begins in place of one whose ending', () => {
     void bag(work).regenerate()
     void bag(work).save()
     await work.commit()
-    expect((await store.list({ limit: 10 })).items).toEqual([])
+    expect((await store.list({ limit: 10, data: true })).items).toEqual([])
   })
 
   test('ends with a sign-in that is being stored leaves nothing of that', async () => {
@@ -124,6 +124,17 @@ describe('a session that begins in place of one whose ending', () => {
     work.startNew()
     await work.commit()
     expect(await sessions.user('bob').list()).toEqual([])
+  })
+
+  test.each(['ada', 'bob'])('ends what a sign-in as %s began that nobody waited for', async (user) => {
+    const { store, sessions, token } = await failingStore()
+    const work = await sessions.load(token)
+    void bag(work).signIn(user)
+    void bag(work).destroy()
+    work.startNew()
+    await work.commit()
+    expect((await store.list({ limit: 10, data: false })).items).toEqual([])
+    expect(work.outcome.action).toBe('clear')
   })
 
   test('failed, and that fails to end too: the commit ends both', async () => {
@@ -139,7 +150,7 @@ describe('a session that begins in place of one whose ending', () => {
     await bag(work).save()
     work.end()
     await work.commit()
-    expect((await store.list({ limit: 10 })).items).toEqual([])
+    expect((await store.list({ limit: 10, data: true })).items).toEqual([])
     expect(work.outcome.action).toBe('clear')
   })
 

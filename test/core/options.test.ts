@@ -50,7 +50,7 @@ const wrong: [string, Record<string, unknown>, RegExp][] = [
   ['an object as the encryption', { encryption: Object.create(null) }, /encryption takes.*not an object/],
   ['a function as the size limit', { sizeLimit: () => 'hunter2' }, /sizeLimit must be.*not a function.$/],
   ['no store', { store: undefined }, /store is missing.*MySQLStore.*MemoryStore/],
-  ['a store that is none', { store: { get() {}, set() {} } }, /store lacks find, findFormer, write, list/],
+  ['a store that is none', { store: { get() {}, set() {} } }, /store lacks find, alive, write, list/],
   ['no secret', { secret: undefined }, /secret is missing.*32 random bytes.*openssl rand.*SESSION_SECRET/],
   ['an empty list of secrets', { secret: [] }, /secret is missing/],
   ['a first secret that is unset', { secret: [undefined, secret] }, /secret is missing.*first one signs/],

@@ -1,5 +1,5 @@
-import { describe, expect, onTestFinished, test, vi } from 'vitest'
-import { keyOf } from '../../dist/core/token.js'
+import { describe, expect, test } from 'vitest'
+import { createToken, idOf } from '../../dist/core/token.js'
 import { bag, committedToken, memorySessions, readData, storedSession, WatchedStore } from './works.ts'
 
 /** A session that Ada is signed in with, raised to an administrator's rights with a rotation. */
@@ -265,6 +265,35 @@ describe('a request with the token from before a rotation', () => {
     expect(await readData(sessions, two)).toEqual({ cart: 1 })
   })
 
+  test('that signs in says at once under which token', async () => {
+    const sessions = memorySessions()
+    const token = await storedSession(sessions, { cart: 1 })
+    const other = await sessions.load(token)
+    await bag(other).rotate()
+    await other.commit()
+    const work = await sessions.load(token)
+    await bag(work).signIn('ada')
+    const { id } = work
+    expect(await committedToken(work)).toBe(id)
+  })
+
+  test('that was loaded before the rotation and signs in gets a session of its own, too', async () => {
+    const sessions = memorySessions()
+    const token = await storedSession(sessions, { cart: 1 })
+    const [work, other] = [await sessions.load(token), await sessions.load(token)]
+    await bag(other).rotate()
+    const rotated = await committedToken(other)
+    await bag(work).signIn('ada')
+    const signedIn = await committedToken(work)
+    for (const [each, userId] of [
+      [rotated, undefined],
+      [signedIn, 'ada'],
+    ] as const) {
+      const read = await sessions.load(each)
+      expect([read.isFormer, read.userId, bag(read).cart]).toEqual([false, userId, 1])
+    }
+  })
+
   test('that only reads moves no expiry', async () => {
     const sessions = memorySessions({ touchAfter: '1ms', lifetime: { idle: '1h' } })
     const token = await storedSession(sessions, { n: 1 }, 'ada')
@@ -279,7 +308,7 @@ describe('a request with the token from before a rotation', () => {
   })
 })
 
-describe('the store is asked for what a token led to before a rotation', () => {
+describe('what a token led to before a rotation', () => {
   /** A session that was rotated with a grace, and what was asked since. */
   async function moved(options: Parameters<typeof memorySessions>[0] = {}) {
     const store = new WatchedStore()
@@ -291,16 +320,16 @@ describe('the store is asked for what a token led to before a rotation', () => {
     return { store, before: token, after, sessions: memorySessions({ store, ...options }) }
   }
 
-  test('only if it leads nowhere now', async () => {
+  test('is found by the very look that finds what it leads to now', async () => {
     const { store, sessions, before, after } = await moved()
     expect((await sessions.load(after)).isFormer).toBe(false)
-    expect(store.formerFinds).toEqual([])
     expect((await sessions.load(before)).isFormer).toBe(true)
-    expect([store.finds, store.formerFinds]).toEqual([[keyOf(after), keyOf(before)], [keyOf(before)]])
+    expect(idOf(after)).toBe(idOf(before))
+    expect(store.finds).toEqual([idOf(after), idOf(before)])
   })
 
-  test('only if no other token of the request leads to a session as it is now', async () => {
-    const { store, sessions, before, after } = await moved()
+  test('counts only if no other token of the request leads to a session as it is now', async () => {
+    const { sessions, before, after } = await moved()
     for (const tokens of [
       [before, after],
       [after, before],
@@ -308,102 +337,20 @@ describe('the store is asked for what a token led to before a rotation', () => {
       const work = await sessions.load(...tokens)
       expect([work.id, work.isFormer]).toEqual([after, false])
     }
-    expect(store.formerFinds).toEqual([])
     const work = await sessions.load('nowhere', before)
     expect([work.id, work.isFormer]).toEqual([before, true])
-    expect(store.formerFinds).toEqual([keyOf('nowhere'), keyOf(before)])
   })
 
-  test('never without a grace', async () => {
-    const { store, sessions, before } = await moved({ rotationGrace: false })
+  test('a dead token costs one look, and no second', async () => {
+    const { store, sessions, after } = await moved()
+    expect((await sessions.load(createToken(idOf(after)))).isNew).toBe(true)
+    expect(store.finds).toHaveLength(1)
+  })
+
+  test('is nothing without a grace', async () => {
+    const { sessions, before } = await moved({ rotationGrace: false })
     for (const tokens of [[before], [before, 'nowhere']]) {
       expect((await sessions.load(...tokens)).isNew).toBe(true)
     }
-    expect(store.formerFinds).toEqual([])
   })
-
-  test('never where it knows sessions by their tokens', async () => {
-    const store = Object.assign(new WatchedStore(), { keyedBy: 'token' as const })
-    const sessions = memorySessions({ store })
-    const before = await storedSession(sessions, { n: 1 })
-    const rotating = await sessions.load(before)
-    await bag(rotating).rotate()
-    await rotating.commit()
-    for (const tokens of [[before], [before, 'nowhere']]) {
-      expect((await sessions.load(...tokens)).isNew).toBe(true)
-    }
-    expect(store.formerFinds).toEqual([])
-  })
-
-  test('and if it fails at that, the request fails, and it is told once', async () => {
-    const { store, sessions, before, after } = await moved()
-    const told: string[] = []
-    sessions.on('storeError', ({ code }) => told.push(code))
-    store.findFormer = () => Promise.reject(new Error('connection reset'))
-    for (const tokens of [[before], [before, 'nowhere']]) {
-      told.length = 0
-      await expect(sessions.load(...tokens)).rejects.toMatchObject({
-        code: 'ERR_SESSION_STORE_UNAVAILABLE',
-        status: 503,
-      })
-      expect(told).toEqual(['ERR_SESSION_STORE_UNAVAILABLE'])
-    }
-    expect(await readData(sessions, after)).toEqual({ n: 1 })
-  })
-
-  test('in time: if it never answers, the request fails, and no other does', async () => {
-    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
-    onTestFinished(() => void vi.useRealTimers())
-    const { store, sessions, before, after } = await moved({ storeLimits: { deadline: '2s' } })
-    sessions.on('storeError', () => undefined)
-    const asked = Promise.withResolvers<void>()
-    store.findFormer = () => {
-      asked.resolve()
-      return new Promise(() => undefined)
-    }
-    const late = sessions.load(before).catch((error: unknown) => error)
-    await asked.promise
-    vi.advanceTimersByTime(2_200)
-    expect(await late).toMatchObject({ code: 'ERR_SESSION_STORE_TIMEOUT', status: 503 })
-    expect(await readData(sessions, after)).toEqual({ n: 1 })
-  })
-})
-
-test('without a grace, the old token is void at once', async () => {
-  const sessions = memorySessions({ rotationGrace: false })
-  const token = await storedSession(sessions, { n: 1 }, 'ada')
-  const work = await sessions.load(token)
-  await bag(work).rotate()
-  await work.commit()
-  expect((await sessions.load(token)).isNew).toBe(true)
-})
-
-test('an app without a grace ends an anonymous session too that one with a grace has moved meanwhile', async () => {
-  const store = new WatchedStore()
-  const withGrace = memorySessions({ store })
-  const token = await storedSession(withGrace, { n: 1 })
-  const ending = await memorySessions({ store, rotationGrace: false }).load(token)
-  const rotating = await withGrace.load(token)
-  await bag(rotating).rotate()
-  const after = await committedToken(rotating)
-  await bag(ending).destroy()
-  expect(ending.outcome.action).toBe('clear')
-  expect((await withGrace.load(after)).isNew).toBe(true)
-})
-
-test('increments under the old token and the new one are all counted', async () => {
-  const sessions = memorySessions()
-  const token = await storedSession(sessions, { n: 0 }, 'ada')
-  const rotating = await sessions.load(token)
-  const increment = async (from: string) => {
-    const work = await sessions.load(from)
-    await bag(work).update((session) => void ((session as { n?: number }).n! += 1))
-  }
-  await bag(rotating).rotate()
-  const [, after] = await Promise.all([
-    Promise.all(Array.from({ length: 10 }, () => increment(token))),
-    committedToken(rotating),
-  ])
-  await Promise.all([...Array.from({ length: 10 }, () => increment(token)), increment(after)])
-  expect(await readData(sessions, after)).toEqual({ n: 21 })
 })

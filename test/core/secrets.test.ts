@@ -1,6 +1,6 @@
 import { inspect } from 'node:util'
 import { expect, onTestFinished, test } from 'vitest'
-import { keyOf } from '../../dist/core/token.js'
+import { hashOf, idOf } from '../../dist/core/token.js'
 import { bag, committedToken, memorySessions, secret, storedSession, WatchedStore } from './works.ts'
 
 /** All that a log could show of what happens: errors with their causes, events, warnings, and what is printed of objects. */
@@ -46,7 +46,7 @@ async function everythingTold(): Promise<{ told: string; tokens: string[] }> {
   await failing(() => bag(work).destroy())
   store.down = undefined
   await store.write([
-    { type: 'update', key: keyOf(second), version: 2, userId: 'ada', data: Buffer.from('{'), lifetime: { idle: 60_000, absolute: undefined } },
+    { type: 'update', id: idOf(second), version: 2, userId: 'ada', data: Buffer.from('{'), format: 1, mark: Buffer.alloc(8), lifetime: { idle: 60_000, absolute: undefined } },
   ]) // prettier-ignore
   await failing(async () => bag(await sessions.load(second)))
   await sessions.user('ada').revokeAll()
@@ -56,7 +56,7 @@ async function everythingTold(): Promise<{ told: string; tokens: string[] }> {
   return { told: told.map((what) => inspect(what, { depth: 10 })).join('\n'), tokens: [first, second] }
 }
 
-test('no error, event, warning or printed object holds a token, a key or the secret', async () => {
+test('no error, event, warning or printed object holds a token, a hash or the secret', async () => {
   const { told, tokens } = await everythingTold()
   expect(told).toContain('ERR_SESSION_TOO_LARGE')
   expect(told).toContain('ERR_SESSION_CORRUPT')
@@ -64,7 +64,8 @@ test('no error, event, warning or printed object holds a token, a key or the sec
   expect(told).toContain('connection refused')
   for (const token of tokens) {
     expect(told).not.toContain(token)
-    expect(told).not.toContain(keyOf(token))
+    for (const form of ['hex', 'base64url'] as const)
+      expect(told).not.toContain(Buffer.from(hashOf(token)).toString(form))
   }
   expect(told).not.toContain(secret)
 })

@@ -1,13 +1,24 @@
+import { randomBytes } from 'node:crypto'
 import { type Codec, jsonCodec, type SessionError } from 'coatcheck'
 import { describe, expect, test } from 'vitest'
-import { keyOf } from '../../dist/core/token.js'
+import { hashOf, idOf } from '../../dist/core/token.js'
 import { bag, committedToken, memorySessions, readData, storedSession, WatchedStore } from './works.ts'
 
 /** A session of whatever bytes, as they may lie in a database. */
-async function rowOf(store: WatchedStore, bytes: string | Uint8Array): Promise<string> {
+async function rowOf(store: WatchedStore, bytes: string | Uint8Array, format = 1): Promise<string> {
   const [data, lifetime] = [Buffer.from(bytes as string), { idle: 60_000, absolute: undefined }]
   await store.write([
-    { type: 'insert', key: keyOf('row'), publicId: 'public', userId: 'ada', signedIn: false, data, lifetime },
+    {
+      type: 'insert',
+      id: idOf('row'),
+      hash: hashOf('row'),
+      userId: 'ada',
+      signedIn: false,
+      data,
+      format,
+      mark: randomBytes(8),
+      lifetime,
+    },
   ])
   store.writes.length = 0
   return 'row'
@@ -27,7 +38,7 @@ describe('a session without data', () => {
     const store = new WatchedStore()
     const work = memorySessions({ store }).begin()
     const { id, publicId, createdAt, userId } = bag(work)
-    expect(id).toMatch(/^[\w-]{36}$/)
+    expect(id).toMatch(/^coat_[\w-]{48}$/)
     expect(publicId).toMatch(/^[\w-]{16}$/)
     expect([createdAt, userId]).toEqual([undefined, undefined])
     await work.commit()
@@ -51,7 +62,7 @@ describe('a session without data', () => {
     bag(work).a = 1
     await work.commit()
     expect(work.outcome).toEqual({ action: 'issue', token: id })
-    expect(store.writes).toMatchObject([{ type: 'insert', key: keyOf(id), publicId }])
+    expect(store.writes).toMatchObject([{ type: 'insert', id: publicId, hash: hashOf(id) }])
     expect(bag(work).createdAt).toBeInstanceOf(Date)
   })
 })
@@ -155,14 +166,15 @@ describe('a token', () => {
     expect(await readData(sessions, token)).toEqual({ a: 1 })
   })
 
-  test('is not given to the store; only its key is', async () => {
+  test('is not given to the store; only its id and its hash are', async () => {
     const store = new WatchedStore()
     const sessions = memorySessions({ store })
     const token = await storedSession(sessions, { a: 1 }, 'ada')
     await readData(sessions, token)
     expect(JSON.stringify([store.finds, store.writes])).not.toContain(token)
-    expect(store.finds).toContain(keyOf(token))
-    expect(await readData(sessions, keyOf(token))).toEqual({})
+    expect(store.finds).toContain(idOf(token))
+    expect(await readData(sessions, idOf(token))).toEqual({})
+    expect(await readData(sessions, Buffer.from(hashOf(token)).toString('base64url'))).toEqual({})
   })
 
   test('may be one of several: the first that leads to a session decides', async () => {
@@ -201,8 +213,23 @@ describe('a row that cannot be read', () => {
       expect(work.outcome.action).toBe('keep')
     }
     expect(told.map(({ code }) => code)).toEqual(['ERR_SESSION_CORRUPT'])
-    expect(told[0]!.message).toContain('public')
+    expect(told[0]!.message).toContain(idOf('row'))
     expect(told[0]!.cause).toBeInstanceOf(Error)
+    expect(store.writes).toEqual([])
+  })
+
+  test('because a later build has stored it is signed out, is told once, and stays as it is', async () => {
+    const store = new WatchedStore()
+    const sessions = memorySessions({ store })
+    const told: SessionError[] = []
+    sessions.on('storeError', (error) => told.push(error))
+    const token = await rowOf(store, '{"a":1}', 2)
+    for (let round = 0; round < 3; round++) {
+      const work = await sessions.load(token)
+      expect({ ...bag(work) }).toEqual({})
+      await work.commit()
+    }
+    expect(told.map(({ code }) => code)).toEqual(['ERR_SESSION_CORRUPT'])
     expect(store.writes).toEqual([])
   })
 
@@ -275,7 +302,7 @@ describe('names that are part of every session', () => {
     )
     const session = bag(await sessions.load(token))
     for (const name of methods) expect(typeof session[name], name).toBe('function')
-    expect([session.id, session.publicId]).toEqual(['row', 'public'])
+    expect([session.id, session.publicId]).toEqual(['row', idOf('row')])
     expect(Object.keys(session)).toEqual(['deep', 'mine'])
     expect([session.polluted, ({} as Record<string, unknown>).polluted]).toEqual([undefined, undefined])
     expect((session.deep as Record<string, unknown>).polluted).toBeUndefined()
@@ -374,9 +401,12 @@ describe('names that are part of every session', () => {
     const sessions = memorySessions({ store })
     const work = await sessions.load(await rowOf(store, '{"userId":7,"save":1,"a":1}'))
     bag(work).mine = true
-    const [record] = await store.find([keyOf('row')])
+    const [record] = await store.find([idOf('row')])
     const data = Buffer.from('{"userId":8,"a":1,"theirs":true}')
-    await store.write([{ ...record!, type: 'update', data, lifetime: { idle: 60_000, absolute: undefined } }])
+    const { id, version, userId } = record!
+    const mark = randomBytes(8)
+    const lifetime = { idle: 60_000, absolute: undefined }
+    await store.write([{ type: 'update', id, version, userId, data, format: 1, mark, lifetime }])
     await work.commit()
     expect(bag(work).userId).toBe('ada')
     expect(JSON.parse(await readText(store))).toEqual({ userId: 8, a: 1, theirs: true, mine: true })
@@ -388,13 +418,13 @@ describe('names that are part of every session', () => {
     const work = await sessions.load(await rowOf(store, '{"userId":7,"a":1}'))
     await bag(work).signIn('bob')
     const token = await committedToken(work)
-    const [record] = await store.find([keyOf(token)])
+    const [record] = await store.find([idOf(token)])
     expect([record!.userId, Buffer.from(record!.data).toString()]).toEqual(['bob', '{}'])
   })
 })
 
 async function readText(store: WatchedStore): Promise<string> {
-  const [record] = await store.find([keyOf('row')])
+  const [record] = await store.find([idOf('row')])
   return Buffer.from(record!.data).toString()
 }
 

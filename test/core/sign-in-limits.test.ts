@@ -1,7 +1,8 @@
 import '../faked-timers.ts'
-import { hash } from 'node:crypto'
+import { hash, randomBytes } from 'node:crypto'
 import { describe, expect, test, vi } from 'vitest'
 import { MemoryStore, type SessionStore, type SessionWrite } from 'coatcheck'
+import { hashedId, hashOf } from '../../dist/core/token.js'
 import { bag, committedToken, memorySessions, readData, storedSession, WatchedStore } from './works.ts'
 
 /** Signs Ada in, on a new session; gives the token, or the error's code. */
@@ -36,8 +37,8 @@ describe('revokeAll reaches a sign-in', () => {
       let steps = 0
       let revoked: Promise<unknown> | undefined
       const slowed: SessionStore = {
-        find: (keys) => before(() => store.find(keys)),
-        findFormer: (keys) => store.findFormer(keys),
+        find: (ids) => before(() => store.find(ids)),
+        alive: (ids) => store.alive(ids),
         write: (writes: readonly SessionWrite[]) => before(() => store.write(writes)),
         list: (query) => store.list(query),
         removeByUser: (...user) => store.removeByUser(...user),
@@ -119,6 +120,33 @@ describe('revokeAll reaches a sign-in', () => {
     for (const work of [await sessions.load(token), await sessions.load(token, token)]) {
       expect([work.isNew, { ...bag(work) }]).toEqual([true, {}])
     }
+  })
+
+  test.each([
+    ['is about another', 'another', undefined],
+    ['is a session', hash('sha256', 'revoked ada', 'base64url'), hashOf('token')],
+  ])('but not because of a record under the id of its note that %s', async (_, subject, owner) => {
+    const store = new WatchedStore()
+    const sessions = memorySessions({ store })
+    const data = Buffer.from(JSON.stringify({ subject, text: '' }))
+    const lifetime = { idle: 60_000, absolute: undefined }
+    const work = sessions.begin()
+    await bag(work).signIn('ada')
+    await store.write([
+      {
+        type: 'insert',
+        id: hashedId('coatcheck note revoked ada'),
+        hash: owner,
+        userId: undefined,
+        signedIn: false,
+        data,
+        format: 1,
+        mark: randomBytes(8),
+        lifetime,
+      },
+    ])
+    await work.commit()
+    expect(await sessions.user('ada').list()).toHaveLength(1)
   })
 
   test('of that user only, and none that begins later', async () => {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { keyOf } from '../../dist/core/token.js'
+import { hashOf, idOf } from '../../dist/core/token.js'
 import { bag, committedToken, memorySessions, readData, storedSession, WatchedStore } from './works.ts'
 
 describe('signing in', () => {
@@ -15,7 +15,7 @@ describe('signing in', () => {
     const after = await committedToken(work)
     expect(after).not.toBe(before)
     expect(store.writes).toMatchObject([
-      { type: 'rotate', key: keyOf(before), newKey: keyOf(after), userId: '42' },
+      { type: 'update', id: idOf(before), secret: { hash: hashOf(after), signedIn: true }, userId: '42' },
     ])
     const read = await sessions.load(after)
     expect([read.publicId, read.userId, { ...bag(read) }]).toEqual([
@@ -102,6 +102,19 @@ describe('signing in', () => {
     const token = await committedToken(work)
     const read = await sessions.load(token)
     expect([read.userId, { ...bag(read) }]).toEqual(['ada', {}])
+  })
+
+  test('as the user whose session it is takes it back from whoever rotated it meanwhile', async () => {
+    const sessions = memorySessions()
+    const token = await storedSession(sessions, { cart: 1 }, 'ada')
+    const [work, thief] = [await sessions.load(token), await sessions.load(token)]
+    await bag(thief).rotate()
+    const stolen = await committedToken(thief)
+    await bag(work).signIn('ada')
+    const kept = await committedToken(work)
+    expect([(await sessions.load(stolen)).isNew, (await sessions.load(token)).isNew]).toEqual([true, true])
+    expect(await readData(sessions, kept)).toEqual({ cart: 1 })
+    expect(await sessions.user('ada').list()).toHaveLength(1)
   })
 
   test('that is sent twice keeps what the visitor had, in either answer', async () => {

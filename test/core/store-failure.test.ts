@@ -1,6 +1,28 @@
 import { SessionError } from 'coatcheck'
 import { describe, expect, test, vi } from 'vitest'
+import { failureOf, isAway } from '../../dist/core/store/store-failure.js'
 import { bag, failingStore, memorySessions, readData, storedSession, WatchedStore } from './works.ts'
+
+test.each<[string, object, string, number, boolean]>([
+  ['data that is refused', { sqlState: '22001' }, 'ERR_SESSION_DATA_REFUSED', 500, false],
+  ['a right that is missing', { sqlState: '42501' }, 'ERR_SESSION_STORE_CONFIGURATION', 500, false],
+  ['a deadlock', { sqlState: '40001' }, 'ERR_SESSION_STORE_BUSY', 503, false],
+  [
+    'a statement that may have been undone, or not',
+    { sqlState: '40003' },
+    'ERR_SESSION_STORE_UNAVAILABLE',
+    503,
+    true,
+  ],
+  ['a connection that is refused', { code: 'ECONNREFUSED' }, 'ERR_SESSION_STORE_UNAVAILABLE', 503, true],
+  ['what says nothing of its kind', {}, 'ERR_SESSION_STORE_UNAVAILABLE', 503, false],
+])(
+  '%s has a code and a status, and shuts others out only if the store is away',
+  (_, facts, code, status, away) => {
+    const failure = failureOf('storing a session', Object.assign(new Error('refused'), facts))
+    expect([failure.code, failure.status, isAway(failure)]).toEqual([code, status, away])
+  },
+)
 
 describe('a store that fails', () => {
   test('is a typed 503 and an event, never a session that is empty', async () => {
@@ -64,8 +86,8 @@ describe('a store that fails', () => {
     const { store, sessions, cause } = await failingStore()
     store.down = cause
     const user = sessions.user('ada')
-    for (const call of [user.list(), user.revoke('x'), user.revokeAll()]) {
-      await expect(call).rejects.toMatchObject({ code: 'ERR_SESSION_STORE_UNAVAILABLE', status: 503 })
+    for (const call of [() => user.list(), () => user.revoke('x'.repeat(16)), () => user.revokeAll()]) {
+      await expect(call()).rejects.toMatchObject({ code: 'ERR_SESSION_STORE_UNAVAILABLE', status: 503 })
     }
   })
 
@@ -250,14 +272,13 @@ test('a store that fails while it is asked what was revoked loses no session: th
   expect(await sessions.user('bob').list()).toHaveLength(1)
 })
 
-test('an ending that fails while it looks for a session that was rotated meanwhile is tried again by the commit', async () => {
+test('an ending that fails on a session that was rotated meanwhile is tried again by the commit', async () => {
   const { store, sessions, token } = await failingStore()
   const [ending, rotating] = [await sessions.load(token), await sessions.load(token)]
   await bag(rotating).rotate()
   await rotating.commit()
-  const { list } = store
-  store.list = async () => {
-    store.list = list
+  store.beforeWrite = async () => {
+    store.beforeWrite = undefined
     throw new Error('connection reset')
   }
   await expect(bag(ending).signOut()).rejects.toMatchObject({ code: 'ERR_SESSION_STORE_UNAVAILABLE' })

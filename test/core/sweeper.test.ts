@@ -1,7 +1,7 @@
 import '../faked-timers.ts'
 import { MemoryStore } from 'coatcheck'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { Sweeper } from '../../dist/core/sweeper.js'
+import { Sweeper } from '../../dist/core/store/sweeper.js'
 
 const minute = 60_000
 

@@ -1,9 +1,9 @@
-import crypto, { createHmac } from 'node:crypto'
+import crypto, { createHash, createHmac, randomBytes } from 'node:crypto'
 import { syncBuiltinESMExports } from 'node:module'
 import fc from 'fast-check'
 import { SessionError } from 'coatcheck'
 import { afterEach, describe, expect, test, vi } from 'vitest'
-import { createToken, keyOf, Signer } from '../../dist/core/token.js'
+import { createId, createToken, hashOf, idOf, isOwnToken, isSameHash, Signer } from '../../dist/core/token.js'
 
 const first = 'the first secret, long enough'
 const second = 'the second secret, long enough'
@@ -28,15 +28,15 @@ afterEach(() => {
 })
 
 describe('a token', () => {
-  test('is 36 characters of base64url: 3 bytes of time and 24 random ones', () => {
+  test('is "coat_", an id of 12 bytes and a secret of 24, in base64url', () => {
     const token = createToken()
-    expect(token).toMatch(/^[A-Za-z0-9_-]{36}$/)
-    expect(Buffer.from(token, 'base64url')).toHaveLength(27)
+    expect(token).toMatch(/^coat_[A-Za-z0-9_-]{48}$/)
+    expect(Buffer.from(token.slice(5), 'base64url')).toHaveLength(36)
   })
 
   test('shares no random byte position with all other tokens', () => {
-    const tokens = Array.from({ length: 500 }, () => Buffer.from(createToken(), 'base64url'))
-    for (let position = 3; position < 27; position++) {
+    const tokens = Array.from({ length: 500 }, () => Buffer.from(createToken().slice(5), 'base64url'))
+    for (let position = 3; position < 36; position++) {
       // 500 draws of one of 256 values: fewer than 100 distinct ones never happen by chance.
       expect(new Set(tokens.map((token) => token[position])).size).toBeGreaterThan(100)
     }
@@ -57,61 +57,82 @@ describe('a token', () => {
       Object.assign(crypto, { randomBytes })
       syncBuiltinESMExports()
     }
-    expect(createToken()).toHaveLength(36)
-  })
-
-  test('begins with a count of 256 seconds, so that keys made near each other lie near each other', () => {
-    vi.useFakeTimers({ toFake: ['Date'], now: 256_000 * 0x010203 })
-    const token = createToken()
-    expect(Buffer.from(token, 'base64url').subarray(0, 3).toString('hex')).toBe('010203')
-    expect(keyOf(token).slice(0, 6)).toBe('010203')
-    vi.setSystemTime(256_000 * 0x010203 + 255_999)
-    expect(keyOf(createToken()).slice(0, 6)).toBe('010203')
-    vi.setSystemTime(256_000 * 0x010204)
-    expect(keyOf(createToken()).slice(0, 6)).toBe('010204')
-  })
-
-  test('made later has the later key', () => {
-    vi.useFakeTimers({ toFake: ['Date'], now: Date.UTC(2026, 0, 1) })
-    const keys: string[] = []
-    for (let step = 0; step < 50; step++) {
-      keys.push(keyOf(createToken()))
-      vi.setSystemTime(Date.now() + 256_000)
-    }
-    expect(keys.toSorted()).toEqual(keys)
+    expect(createToken()).toHaveLength(53)
   })
 })
 
-describe('a key', () => {
-  test('is 48 lower-case hexadecimal digits, whatever the token is', () => {
+describe('an id', () => {
+  test('begins with a count of 256 seconds, so that those made near each other lie near each other', () => {
+    const time = () => Buffer.from(createId(), 'base64url').subarray(0, 3).toString('hex')
+    vi.useFakeTimers({ toFake: ['Date'], now: 256_000 * 0x010203 })
+    expect(time()).toBe('010203')
+    vi.setSystemTime(256_000 * 0x010203 + 255_999)
+    expect(time()).toBe('010203')
+    vi.setSystemTime(256_000 * 0x010204)
+    expect(time()).toBe('010204')
+  })
+
+  test('is 16 characters of base64url, and for its token the same again', () => {
+    for (let round = 0; round < 100; round++) {
+      const id = createId()
+      expect(id).toMatch(/^[\w-]{16}$/)
+      expect(idOf(createToken(id))).toBe(id)
+    }
+  })
+
+  test('of a token that is not ours is as long, the same for one token, and another for another', () => {
     fc.assert(
-      fc.property(fc.string({ unit: 'binary' }), (token) => {
-        expect(keyOf(token)).toMatch(/^[0-9a-f]{48}$/)
+      fc.property(fc.string({ unit: 'binary' }), fc.string({ unit: 'binary' }), (one, other) => {
+        expect(idOf(one)).toMatch(/^[\w-]{16}$/)
+        expect(idOf(one) === idOf(other)).toBe(one === other)
       }),
     )
   })
 
-  test('is always the same for one token, and another for another', () => {
-    const [one, other] = [createToken(), createToken()]
-    expect(keyOf(one)).toBe(keyOf(one))
-    expect(keyOf(one)).not.toBe(keyOf(other))
-  })
-
-  test('neither equals the token nor shows any of its random bytes', () => {
+  test('of a token that is not ours shows nothing of it, nor of its hash', () => {
     for (let round = 0; round < 1_000; round++) {
-      const token = createToken()
-      const key = keyOf(token)
-      const randomBytes = Buffer.from(token, 'base64url').subarray(3)
-      expect(key).not.toBe(token)
-      expect(key).not.toContain(token)
-      expect(key).not.toContain(randomBytes.toString('hex').slice(0, 16))
-      expect(Buffer.from(key, 'hex').toString('base64url')).not.toContain(token.slice(4, 16))
+      const token = randomBytes(24).toString('base64url')
+      const hash = Buffer.from(hashOf(token))
+      expect(token).not.toContain(idOf(token).slice(0, 8))
+      expect(hash.toString('hex')).not.toContain(
+        Buffer.from(idOf(token), 'base64url').toString('hex').slice(0, 12),
+      )
     }
   })
 
-  test('does not lead to itself: the key as a token has another key', () => {
-    const key = keyOf(createToken())
-    expect(keyOf(key)).not.toBe(key)
+  test('is never taken from a token that only looks like one of ours', () => {
+    const token = createToken()
+    for (const other of [
+      `${token}x`,
+      token.slice(0, -1),
+      token.replace('coat_', 'Coat_'),
+      `${token.slice(0, -1)}.`,
+    ]) {
+      expect([isOwnToken(other), idOf(other) === idOf(token)], other).toEqual([false, false])
+    }
+  })
+})
+
+describe('a hash', () => {
+  test('is the SHA-256 of the whole token', () => {
+    const token = createToken()
+    expect(Buffer.from(hashOf(token)).toString('hex')).toBe(createHash('sha256').update(token).digest('hex'))
+  })
+
+  test('is another for another secret of the same id', () => {
+    const id = createId()
+    expect(isSameHash(hashOf(createToken(id)), hashOf(createToken(id)))).toBe(false)
+  })
+
+  test.each<[string, Uint8Array | undefined, Uint8Array | undefined]>([
+    ['that is not there', undefined, undefined],
+    ['that is cut off', hashOf('a'), hashOf('a').subarray(0, 31)],
+    ['that is longer', Buffer.concat([hashOf('a'), Buffer.alloc(1)]), hashOf('a')],
+    ['that is empty', Buffer.alloc(0), hashOf('a')],
+    ['of another', hashOf('b'), hashOf('a')],
+  ])('%s is not the same', (_name, one, other) => {
+    expect(isSameHash(one, other)).toBe(false)
+    expect(isSameHash(hashOf('a'), hashOf('a'))).toBe(true)
   })
 })
 
@@ -201,9 +222,11 @@ describe('a signed token', () => {
     }
   })
 
-  test('is not made by a key of the store', () => {
-    expect(signer.verify(keyOf(token))).toBeUndefined()
-    expect(signer.verify(`s:${keyOf(token)}`)).toBeUndefined()
+  test('is not made by what the store has of it', () => {
+    for (const stored of [idOf(token), Buffer.from(hashOf(token)).toString('base64url')]) {
+      expect(signer.verify(stored)).toBeUndefined()
+      expect(signer.verify(`s:${stored}`)).toBeUndefined()
+    }
   })
 })
 

@@ -106,6 +106,32 @@ describe('session.update()', () => {
     },
   )
 
+  test.each([false, true])(
+    'that runs again leaves what the handler has changed meanwhile for the next commit (taken back: %s)',
+    async (isTakenBack) => {
+      const store = new WatchedStore()
+      const sessions = memorySessions({ store })
+      const token = await storedSession(sessions, { n: 0 })
+      const work = await sessions.load(token)
+      const session = bag(work)
+      store.beforeWrite = async () => {
+        store.beforeWrite = undefined
+        const elsewhere = memorySessions({ store })
+        await bag(await elsewhere.load(token)).update(increment)
+        session.meanwhile = 1
+        store.beforeWrite = async () => {
+          store.beforeWrite = undefined
+          if (isTakenBack) delete session.meanwhile
+        }
+      }
+      expect(await session.update(increment)).toBe(2)
+      expect(await readData(sessions, token)).toEqual({ n: 2 })
+      expect({ ...session }).toEqual({ n: 2, ...(isTakenBack ? {} : { meanwhile: 1 }) })
+      await work.commit()
+      expect(await readData(sessions, token)).toEqual({ ...session })
+    },
+  )
+
   test('that takes something out and throws stores nothing', async () => {
     const sessions = memorySessions()
     const work = await sessions.load(await storedSession(sessions, { a: 1, n: 1 }))

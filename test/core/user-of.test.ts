@@ -1,6 +1,6 @@
 import { createSessions, MemoryStore } from 'coatcheck'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
-import { keyOf } from '../../dist/core/token.js'
+import { hashOf, idOf, isSameHash } from '../../dist/core/token.js'
 import { bag, committedToken, memorySessions, secret, storedSession, WatchedStore } from './works.ts'
 
 const userOf = 'passport.user'
@@ -13,10 +13,10 @@ function setup(options = {}) {
   return { store, sessions, plain }
 }
 
-/** Whom the store has bound to the session of this token. */
+/** Whom the store has bound to the session that this token leads to now. */
 async function bound(store: WatchedStore, token: string): Promise<string | undefined> {
-  const [record] = await store.find([keyOf(token)])
-  return record?.userId
+  const [record] = await store.find([idOf(token)])
+  return isSameHash(record?.hash, hashOf(token)) ? record?.userId : undefined
 }
 
 describe('with userOf, the user of a session is whom its data names', () => {
@@ -130,6 +130,23 @@ describe('with userOf, the user of a session is whom its data names', () => {
     expect(await sessions.user('ada').list()).toHaveLength(1)
   })
 
+  test.each(['ada', 'bob'])(
+    'and where ada signed in on it meanwhile, that of %s is a session of its own',
+    async (user) => {
+      const { store, sessions } = setup()
+      const before = await storedSession(sessions, { cart: ['coat'] })
+      const [ada, other] = [await sessions.load(before), await sessions.load(before)]
+      bag(ada).passport = { user: 'ada' }
+      bag(ada).hers = 1
+      const hers = await committedToken(ada)
+      bag(other).passport = { user }
+      const token = await committedToken(other)
+      expect([token === hers, token === before]).toEqual([false, false])
+      expect([await bound(store, hers), await bound(store, token)]).toEqual(['ada', user])
+      expect({ ...bag(await sessions.load(token)) }).toEqual({ cart: ['coat'], passport: { user } })
+    },
+  )
+
   test('and by a former token it is a session of its own, as with signIn', async () => {
     const { store, sessions } = setup()
     const before = await storedSession(sessions, { cart: ['coat'] })
@@ -159,6 +176,19 @@ describe('a session that was stored without userOf', () => {
     expect(next.commit()).toBeUndefined()
   })
 
+  test('is of whom the merged data names, where no request alone made it so', async () => {
+    const { store, sessions } = setup({
+      userOf: ({ name, isProved }: Record<string, unknown>) => (isProved ? name : undefined),
+    })
+    const token = await storedSession(sessions, { cart: 1 })
+    const [one, other] = [await sessions.load(token), await sessions.load(token)]
+    bag(one).name = 'ada'
+    bag(other).isProved = true
+    await one.commit()
+    await other.commit()
+    expect(await bound(store, token)).toBe('ada')
+  })
+
   test('keeps what parallel requests change while it is bound', async () => {
     const { store, sessions, plain } = setup()
     const token = await storedSession(plain, { passport: { user: 'ada' } })
@@ -186,6 +216,26 @@ describe('a session that was stored without userOf', () => {
     bag(work).cart = ['coat']
     await work.commit()
     expect(await bound(store, token)).toBeUndefined()
+  })
+
+  test('ends though a parallel request has bound it meanwhile', async () => {
+    const { store, sessions, plain } = setup()
+    const token = await storedSession(plain, { passport: { user: 'ada' } })
+    const [work, other] = [await sessions.load(token), await sessions.load(token)]
+    expect(bag(work).userId).toBe('ada')
+    bag(other).cart = ['coat']
+    await other.commit()
+    expect(await bound(store, token)).toBe('ada')
+    await bag(work).destroy()
+    expect((await sessions.load(token)).isNew).toBe(true)
+  })
+
+  test("is nobody's where the names lead to what all objects have", async () => {
+    for (const userOf of ['constructor', 'passport.toString', '__proto__']) {
+      const { sessions } = setup({ userOf })
+      const token = await storedSession(sessions, { passport: { user: 'ada' } })
+      expect(bag(await sessions.load(token)).userId).toBeUndefined()
+    }
   })
 
   test('is read encrypted too', async () => {

@@ -1,4 +1,5 @@
 import { describe, expect, test, vi } from 'vitest'
+import { hashOf } from '../../dist/core/token.js'
 import { bag, committedToken, memorySessions, readData, storedSession, WatchedStore } from './works.ts'
 
 describe("a user's sessions", () => {
@@ -55,13 +56,13 @@ describe("a user's sessions", () => {
     expect(new Set(list.map(({ publicId }) => publicId)).size).toBe(250)
   })
 
-  test('show no token and no key', async () => {
+  test('show no token and no hash', async () => {
     const store = new WatchedStore()
     const sessions = memorySessions({ store })
     const token = await storedSession(sessions, {}, 'ada')
     const shown = JSON.stringify(await sessions.user('ada').list())
     expect(shown).not.toContain(token)
-    expect(shown).not.toContain(store.writes[0]!.key)
+    expect(shown).not.toContain(Buffer.from(hashOf(token)).toString('base64url'))
   })
 
   test('are the same by a number and by its text', async () => {
@@ -150,8 +151,29 @@ describe('revoking all sessions', () => {
     const [mine, other] = [await storedSession(sessions, {}, 'ada'), await storedSession(sessions, {}, 'ada')]
     const work = await sessions.load(mine)
     expect(await sessions.user('ada').revokeAll({ except: bag(work) })).toBe(1)
-    expect((await sessions.load(mine)).userId).toBe('ada')
     expect((await sessions.load(other)).userId).toBeUndefined()
+    await work.commit()
+    expect(work.outcome.action).toBe('issue')
+    expect((await sessions.load(work.id)).userId).toBe('ada')
+  })
+
+  test('gives the session in hand another token, so that whoever else has the old one is out', async () => {
+    const sessions = memorySessions()
+    const token = await storedSession(sessions, { n: 1 }, 'ada')
+    const work = await sessions.load(token)
+    await sessions.user('ada').revokeAll({ except: bag(work) })
+    const thief = await sessions.load(token)
+    expect([thief.isNew, thief.userId]).toEqual([true, undefined])
+    expect(await readData(sessions, work.id)).toEqual({ n: 1 })
+  })
+
+  test("gives no other token to a session in hand that is somebody else's", async () => {
+    const sessions = memorySessions()
+    const token = await storedSession(sessions, { a: 1 }, 'bob')
+    const work = await sessions.load(token)
+    await sessions.user('ada').revokeAll({ except: bag(work) })
+    await work.commit()
+    expect([work.action, (await sessions.load(token)).userId]).toEqual(['keep', 'bob'])
   })
 
   test('leaves the session with a publicId, also after it was rotated', async () => {

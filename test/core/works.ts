@@ -3,7 +3,7 @@ import {
   MemoryStore,
   type Session,
   type SessionError,
-  type SessionKey,
+  type SessionId,
   type Sessions,
   type SessionsOptions,
   type SessionStore,
@@ -51,8 +51,7 @@ export async function readData(sessions: Sessions, token: string): Promise<Recor
 
 /** A MemoryStore that keeps a list of what was asked of it, and fails while `down` is set. */
 export class WatchedStore implements SessionStore {
-  readonly finds: SessionKey[] = []
-  readonly formerFinds: SessionKey[] = []
+  readonly finds: SessionId[] = []
   readonly writes: SessionWrite[] = []
   down: unknown
   /** Called before writes are carried out. */
@@ -60,16 +59,15 @@ export class WatchedStore implements SessionStore {
   closed = 0
   readonly #store = new MemoryStore()
 
-  async find(keys: readonly SessionKey[]) {
+  async find(ids: readonly SessionId[]) {
     this.#assertUp()
-    this.finds.push(...keys)
-    return this.#store.find(keys)
+    this.finds.push(...ids)
+    return this.#store.find(ids)
   }
 
-  async findFormer(keys: readonly SessionKey[]) {
+  async alive(ids: readonly SessionId[]) {
     this.#assertUp()
-    this.formerFinds.push(...keys)
-    return this.#store.findFormer(keys)
+    return this.#store.alive(ids)
   }
 
   async write(writes: readonly SessionWrite[]): Promise<WriteResult[]> {
@@ -114,13 +112,18 @@ export async function failingStore() {
   return { store, sessions, token, told, cause }
 }
 
+/** What a write does; an update that brings a new token is told from others. */
+export function kindOf(write: SessionWrite): 'insert' | 'update' | 'rotate' | 'touch' | 'remove' {
+  return write.type === 'update' && write.secret ? 'rotate' : write.type
+}
+
 /** Does what it is asked to, but of these next writes nobody hears. */
-export function losing(store: WatchedStore, ...types: readonly string[]): void {
-  const left = [...types]
+export function losing(store: WatchedStore, ...kinds: readonly ReturnType<typeof kindOf>[]): void {
+  const left = [...kinds]
   const { write } = store
   store.write = async (writes) => {
     const results = await write.call(store, writes)
-    if (writes[0]!.type !== left[0]) return results
+    if (kindOf(writes[0]!) !== left[0]) return results
     left.shift()
     throw new Error('connection reset')
   }

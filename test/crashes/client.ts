@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
+import { publicIdOf } from '../../dist/core/store/record.js'
 import { type Answer, Browser } from '../shared/browser.ts'
 import type { CrashPlace } from './place.ts'
 import type { Crash, CrashedRequest, View } from './requests.ts'
@@ -64,8 +65,8 @@ export class CrashClient implements Crash {
   }
 
   async listed(): Promise<string[]> {
-    const { items } = await this.#place.store.list({ userId: this.name, limit: 1_000 })
-    return items.map(({ publicId }) => publicId)
+    const { items } = await this.#place.store.list({ userId: this.name, limit: 1_000, data: false })
+    return items.map(publicIdOf)
   }
 
   retry(): Promise<void> {

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import type { SessionStore } from 'coatcheck'
 import { MySQLStore } from 'coatcheck/mysql'
 import { SQLiteStore } from 'coatcheck/sqlite'
+import { publicIdOf } from '../../dist/core/store/record.js'
 import { type App, startApp } from '../servers/apps.ts'
 import { freshDatabase } from '../servers/databases.ts'
 import { Browser } from '../shared/browser.ts'
@@ -82,9 +83,9 @@ export class CrashPlace {
 
   /** Removes whatever former clients left, but not the bystander. */
   async clear(): Promise<void> {
-    const { items } = await this.store.list({ limit: 1_000 })
-    const left = items.filter(({ publicId }) => publicId !== this.#bystanderId)
-    await this.store.write(left.map(({ key }) => ({ type: 'remove', key })))
+    const { items } = await this.store.list({ limit: 1_000, data: false })
+    const left = items.filter((record) => publicIdOf(record) !== this.#bystanderId)
+    await this.store.write(left.map(({ id, userId }) => ({ type: 'remove', id, userId })))
   }
 
   /**
@@ -93,10 +94,10 @@ export class CrashPlace {
    */
   async versions(): Promise<Versions> {
     const versions = new Map<string, number>()
-    for (const { publicId, userId, data, version } of (await this.store.list({ limit: 1_000 })).items) {
-      const held = JSON.parse(Buffer.from(data).toString()) as Record<string, unknown>
-      // Notes about users are no sessions.
-      if (publicId === 'note') continue
+    for (const record of (await this.store.list({ limit: 1_000, data: true })).items) {
+      const { userId, data, version } = record
+      const publicId = publicIdOf(record)
+      const held = JSON.parse(Buffer.from(data!).toString()) as Record<string, unknown>
       assert.ok(!versions.has(publicId), 'a session lies there twice')
       assert.ok([undefined, held['canary']].includes(userId), 'a session of another user')
       versions.set(publicId, version)

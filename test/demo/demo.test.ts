@@ -231,7 +231,7 @@ describe.for(['SQLite', 'MariaDB'] as const)('the demo on %s', (database) => {
     const [cookie] = await page.context().cookies()
     await demo.wrote(/^accounts +GET +\/ +\S*200\S* .*alice$/m)
     const token = decodeURIComponent(cookie!.value).slice(2).split('.')[0]!
-    expect(token).toHaveLength(36)
+    expect(token).toHaveLength(53)
     expect(demo.output()).not.toContain(token)
   })
 })

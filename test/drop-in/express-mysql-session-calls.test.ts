@@ -53,7 +53,7 @@ onBothSides('the calls of express-mysql-session', (sameOf) => {
     '200 KB': { t: 'x'.repeat(200_000) },
     '1,500 levels': nested(1_500),
     'a coatcheck of its own': { cookie, coatcheck: 'a coat' },
-    'what looks like a keepsake': { cookie, coatcheck: { userId: 'ada', publicId: 'p', createdAt: 5 } },
+    'what looks like a metadata': { cookie, coatcheck: { userId: 'ada', publicId: 'p', createdAt: 5 } },
     'a marker of SQL': { t: '? ?? :name ${a}' },
     'a name as userId, publicId and id': { userId: 1, publicId: 2, id: 3, req: 4, save: 5 },
   }

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { inspect } from 'node:util'
 import session from 'coatcheck/express'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
-import { faultsOf } from '../../dist/express-session/option-faults.js'
+import { faultsOf } from '../../dist/express-session/model/option-faults.js'
 import type { Handler, SessionModule, SessionOptions, SideRequest } from './express-session-types.ts'
 import { packages, secret } from './sides.ts'
 

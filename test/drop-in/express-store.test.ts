@@ -91,7 +91,7 @@ async function served(open: () => Promise<SessionStore>, more: Record<string, Ha
   const visited = new Visited({ neverCached: false })
   const app = await visited.serve([middleware, routes({ ...handlers, ...more })], { secret })
   onTestFinished(() => store.close())
-  const records = async () => (await inner.list({ limit: 10 })).items
+  const records = async () => (await inner.list({ limit: 10, data: true })).items
   return { app, store, records }
 }
 

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
@@ -15,7 +16,7 @@ import { createPool, type RowDataPacket } from 'mysql2/promise'
 import pg from 'pg'
 import { createClient } from 'redis'
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
-import { keyOf } from '../../dist/core/token.js'
+import { idOf } from '../../dist/core/token.js'
 import { freshDatabase } from '../servers/databases.ts'
 import type { DatabaseServer } from '../servers/server-process.ts'
 import { startPostgres } from '../servers/postgres.ts'
@@ -154,7 +155,12 @@ const kinds: Record<string, () => Promise<Kind>> = {
 
 /** A store of coatcheck's: under express-session by `ExpressStore`. */
 function ofCoatcheck(store: SessionStore): Kind {
-  const recordOf = async (id: string) => (await store.find([keyOf(id)]))[0]!
+  const recordOf = async (id: string) => (await store.find([idOf(id)]))[0]!
+  const update = async (token: string, idle: number, data?: Buffer) => {
+    const { id, version, userId, data: before } = await recordOf(token)
+    const content = { userId, data: data ?? before, format: 1, mark: randomBytes(8) }
+    await store.write([{ type: 'update', id, version, ...content, lifetime: { idle, absolute: undefined } }])
+  }
   const options = { sweep: false } as const
   return {
     make: (session) =>
@@ -164,17 +170,8 @@ function ofCoatcheck(store: SessionStore): Kind {
       const { expiresAt, readAt } = await recordOf(id)
       return (expiresAt - readAt) / 1_000
     },
-    setSecondsLeft: async (id, seconds) => {
-      const { key, version, userId, data } = await recordOf(id)
-      const lifetime = { idle: seconds * 1_000, absolute: undefined }
-      await store.write([{ type: 'update', key, version, userId, data, lifetime }])
-    },
-    spoil: async (id) => {
-      const { key, version, userId } = await recordOf(id)
-      const lifetime = { idle: 600_000, absolute: undefined }
-      const data = Buffer.from('{"cookie":')
-      await store.write([{ type: 'update', key, version, userId, data, lifetime }])
-    },
+    setSecondsLeft: (id, seconds) => update(id, seconds * 1_000),
+    spoil: (id) => update(id, 600_000, Buffer.from('{"cookie":')),
     close: () => store.close(),
   }
 }

@@ -9,7 +9,7 @@ import { MySQLStore } from 'coatcheck/mysql'
 import express, { type RequestHandler } from 'express'
 import { createPool, type Pool, type RowDataPacket } from 'mysql2/promise'
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
-import { keyOf } from '../../dist/core/token.js'
+import { hashOf, idOf } from '../../dist/core/token.js'
 import { freshDatabase, onEachServer } from '../servers/databases.ts'
 import type { SessionModule, SideRequest } from './express-session-types.ts'
 
@@ -182,17 +182,22 @@ onEachServer('an old table in use', ({ server: database }) => {
     expect(await browser.clone().look(old)).toEqual({})
   })
 
-  test('in the new layout, a stored key is never taken for a token', async () => {
+  test('in the new layout, what is stored of a token is never taken for one', async () => {
     const store = new MySQLStore(pool)
     const fresh = createSessions({ store, secret, sweep: false })
     const work = fresh.begin()
     Object.assign(work.session!, { name: 'Ada' })
     await work.commit()
-    const [[row]] = await pool.query<RowDataPacket[]>('SELECT session_key FROM coatcheck_sessions')
-    const stored = (row!['session_key'] as Buffer).toString('hex')
-    expect(stored).toBe(keyOf(work.id))
+    const [[row]] = await pool.query<RowDataPacket[]>('SELECT id, secret_hash FROM coatcheck_sessions')
+    const [id, hash] = [row!['id'] as Buffer, row!['secret_hash'] as Buffer]
+    expect(id.toString('base64url')).toBe(idOf(work.id))
+    expect(hash).toEqual(hashOf(work.id))
     expect((await fresh.load(work.id)).isNew).toBe(false)
-    expect((await fresh.load(stored)).isNew).toBe(true)
+    for (const stored of [id, hash]) {
+      for (const encoding of ['hex', 'base64url'] as const) {
+        expect((await fresh.load(stored.toString(encoding))).isNew).toBe(true)
+      }
+    }
   })
 
   function cookieFor(token: string): string {

@@ -4,9 +4,9 @@ import type { AddressInfo } from 'node:net'
 import { jsonCodec, MemoryStore } from 'coatcheck'
 import session from 'coatcheck/express'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
-import { createToken, keyOf, Signer } from '../../dist/core/token.js'
-import { plainJson } from '../../dist/express-session/stored-text.js'
-import { ExpressRecord } from '../../dist/stores/sql/mysql-express-record.js'
+import { createToken, hashOf, idOf, Signer } from '../../dist/core/token.js'
+import { plainJson } from '../../dist/express-session/model/stored-text.js'
+import { ExpressRecord } from '../../dist/stores/mysql-express/record.js'
 
 const secret = 'thirty-two characters of a secret'
 const token = createToken()
@@ -31,10 +31,8 @@ const stores = {
   "a store of coatcheck's": async (row: string) => {
     const store = new MemoryStore()
     const lifetime = { idle: 3_600_000, absolute: undefined }
-    const [key, data] = [keyOf(token), Buffer.from(row)]
-    await store.write([
-      { type: 'insert', key, publicId: 'public', userId: undefined, signedIn: false, data, lifetime },
-    ])
+    const content = { userId: undefined, data: Buffer.from(row), format: 1, mark: Buffer.alloc(8), lifetime }
+    await store.write([{ type: 'insert', id: idOf(token), hash: hashOf(token), signedIn: false, ...content }])
     return store
   },
   "a store of express-session's kind": async (row: string) => {
@@ -84,7 +82,7 @@ test('a row of express-mysql-session with a user in it, nested too deep for JSON
   })
   onTestFinished(() => stringify.mockRestore())
   const record = new ExpressRecord(row as unknown as ConstructorParameters<typeof ExpressRecord>[0])
-  expect(record).toMatchObject({ key: 'id', userId: 'ada', publicId: 'public' })
+  expect(record).toMatchObject({ id: 'id', userId: 'ada', publicId: 'public' })
   expect(() => plainJson.decode(record.data)).toThrow('1000 levels')
   expect(() => jsonCodec.decode(record.data)).toThrow('never stored')
 })

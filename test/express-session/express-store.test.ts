@@ -2,6 +2,8 @@ import '../faked-timers.ts'
 import { createSessions, MemoryStore } from 'coatcheck'
 import { Cookie, ExpressStore, Session, Store } from 'coatcheck/express'
 import { afterEach, expect, onTestFinished, test, vi } from 'vitest'
+import type { ListedRecord } from '../../dist/core/store/record.js'
+import { createId, createToken, hashOf, idOf } from '../../dist/core/token.js'
 
 const minute = 60_000
 
@@ -14,7 +16,7 @@ function opened(options?: object) {
   const inner = new MemoryStore()
   const store = new ExpressStore(inner, options)
   onTestFinished(() => store.close())
-  const records = async () => (await inner.list({ limit: 10 })).items
+  const records = async () => (await inner.list({ limit: 10, data: true })).items
   return { inner, store, records }
 }
 
@@ -30,6 +32,13 @@ async function inHand(store: ExpressStore, sid = 'id') {
   const data = await store.get(sid)
   return store.createSession({ sessionID: sid, sessionStore: store }, data!) as Session &
     Record<string, unknown>
+}
+
+/** What stores a record's content as it is, as another's change. */
+function updateOf({ id, version, userId, data }: ListedRecord) {
+  const lifetime = { idle: minute, absolute: undefined }
+  const content = { userId, data: data!, format: 1, mark: Buffer.alloc(8), lifetime }
+  return { type: 'update', id, version, ...content } as const
 }
 
 const session = (data: object = {}, maxAge = minute) => ({ cookie: new Cookie({ maxAge }), ...data })
@@ -62,6 +71,51 @@ test('an ExpressStore finds nothing of a sign-in by the id from before it', asyn
   expect(await store.get(login.id)).toEqual({ cart: 1 })
 })
 
+test('an ExpressStore does nothing by a token that was replaced, and all by the new one', async () => {
+  const { inner, store, records } = opened()
+  const id = createId()
+  const [former, token] = [createToken(id), createToken(id)]
+  await store.set(former, session({ a: 1 }))
+  const mine = await inHand(store, former)
+  const secret = { hash: hashOf(token), signedIn: false, grace: minute }
+  await inner.write([{ ...updateOf((await records())[0]!), secret }])
+  const before = await inner.find([id])
+
+  expect(await store.get(former)).toBeUndefined()
+  await store.set(former, session({ b: 2 }))
+  await store.touch(former, session())
+  await store.destroy(former)
+  mine['c'] = 3
+  await mine.save()
+  expect(await inner.find([id])).toEqual(
+    before.map((record) => ({ ...record, readAt: expect.any(Number) as number })),
+  )
+})
+
+test('an ExpressStore ends the session of whoever is signed in on it', async () => {
+  const { inner, store, records } = opened()
+  await store.set('id', session())
+  await inner.write([{ ...updateOf((await records())[0]!), userId: 'ada' }])
+  await store.destroy('id')
+  expect(await records()).toEqual([])
+  await store.set('id', session())
+  await inner.write([{ ...updateOf((await records())[0]!), userId: 'ada' }])
+  await store.clear()
+  expect(await records()).toEqual([])
+})
+
+test('an ExpressStore marks each change of what it stores', async () => {
+  const { inner, store } = opened()
+  await store.set('id', session({ a: 1 }))
+  const mine = await inHand(store)
+  mine['a'] = 2
+  await mine.save()
+  const [record] = await inner.find([idOf('id')])
+  const marks = Buffer.from(record!.marks!).toString('hex')
+  expect(marks).toHaveLength(32)
+  expect(marks.slice(0, 16)).not.toBe(marks.slice(16))
+})
+
 test('an ExpressStore begins a session under the id of one that has expired and was not swept', async () => {
   vi.useFakeTimers({ toFake: ['Date'] })
   const { inner, store, records } = opened({ sweep: false })
@@ -73,7 +127,7 @@ test('an ExpressStore begins a session under the id of one that has expired and 
   await store.set('id', session({ b: 2 }))
   expect(await store.get('id')).toMatchObject({ b: 2 })
   const [after] = await records()
-  expect(after!.publicId).not.toBe(before!.publicId)
+  expect(after!.createdAt).toBe(before!.createdAt + minute)
 })
 
 test('an ExpressStore answers by promises', async () => {
@@ -83,7 +137,7 @@ test('an ExpressStore answers by promises', async () => {
   const read = await store.get('id')
   expect(read).toMatchObject({ name: 'Ada', cookie: { originalMaxAge: minute, path: '/' } })
   const [record] = await records()
-  expect(await store.all()).toEqual({ [record!.publicId]: read })
+  expect(await store.all()).toEqual({ [record!.id]: read })
   expect(await store.length()).toBe(1)
   expect(await store.touch('id', read!)).toBeUndefined()
   expect(await store.destroy('id')).toBeUndefined()
@@ -240,10 +294,7 @@ test('a maxAge of 0 ends the session', async () => {
 test('what cannot be decoded is no session', async () => {
   const { inner, store, records } = opened()
   await store.set('id', session())
-  const { key, version } = (await records())[0]!
-  const lifetime = { idle: minute, absolute: undefined }
-  const data = Buffer.from('not JSON')
-  await inner.write([{ type: 'update', key, version, userId: undefined, data, lifetime }])
+  await inner.write([{ ...updateOf((await records())[0]!), data: Buffer.from('not JSON') }])
   expect([await store.get('id'), await store.all()]).toEqual([undefined, {}])
 })
 

@@ -3,18 +3,21 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net'
 import session from 'coatcheck/express'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import type { SessionKey } from '../../dist/core/record.js'
-import type { WriteResult } from '../../dist/core/store.js'
+import type { SessionId } from '../../dist/core/store/record.js'
+import type { WriteResult } from '../../dist/core/store/session-store.js'
+import { hashOf } from '../../dist/core/token.js'
 import type { Callback as StoreCallback } from '../../dist/core/callback.js'
-import { ForeignStore } from '../../dist/express-session/foreign-store.js'
+import { ForeignStore } from '../../dist/express-session/foreign/foreign-store.js'
 
 type Stored = Record<string, unknown> & { cookie?: Record<string, unknown> }
 type SessionRequest = IncomingMessage & {
   session: Stored & { regenerate(done: (error?: unknown) => void): void; signIn(user: string): Promise<void> }
 }
 
-const key = 'token' as SessionKey
+const id = 'token' as SessionId
+const hash = hashOf(id)
 const lifetime = { idle: 600_000, absolute: undefined }
+const mark = Buffer.alloc(8)
 const longAgo = new Date(Date.now() - 60_000).toJSON()
 
 /** A store as many are: `touch` puts what it is handed in place of what it has, if there was anything or not. */
@@ -54,7 +57,7 @@ const stores = [
 describe('a touch', () => {
   const touch = async (store: PuttingStore, session: object): Promise<WriteResult> => {
     const data = Buffer.from(JSON.stringify(session))
-    return (await new ForeignStore(store).write([{ type: 'touch', key, data, lifetime }]))[0]!
+    return (await new ForeignStore(store).write([{ type: 'touch', id, hash, data, lifetime }]))[0]!
   }
   const read = { cookie: { originalMaxAge: 600_000, expires: longAgo }, count: 1 }
   const moved = { ...read, cookie: { originalMaxAge: 600_000, expires: new Date().toJSON() } }
@@ -72,7 +75,7 @@ describe('a touch', () => {
     'says of what is there that it is done, and leaves what others stored, in a store %s',
     async (_, make) => {
       const store = make()
-      store.rows.set(key, JSON.stringify({ ...read, count: 2 }))
+      store.rows.set(id, JSON.stringify({ ...read, count: 2 }))
       expect(await touch(store, moved)).toBe('done')
       expect(store.only()).toMatchObject({ count: 2 })
     },
@@ -81,7 +84,7 @@ describe('a touch', () => {
   test('moves the expiry as the request has moved it, and keeps who is signed in', async () => {
     const store = new PuttingStore()
     const coatcheck = { userId: 'ada', publicId: 'public', createdAt: 1 }
-    store.rows.set(key, JSON.stringify({ ...read, coatcheck }))
+    store.rows.set(id, JSON.stringify({ ...read, coatcheck }))
     await touch(store, moved)
     expect(store.only()).toMatchObject({ ...moved, coatcheck })
   })
@@ -89,14 +92,14 @@ describe('a touch', () => {
   test('leaves the length that another gave the cookie meanwhile', async () => {
     const store = new PuttingStore()
     const longer = { originalMaxAge: 6_000_000, expires: new Date(Date.now() + 6_000_000).toJSON() }
-    store.rows.set(key, JSON.stringify({ ...read, cookie: longer }))
+    store.rows.set(id, JSON.stringify({ ...read, cookie: longer }))
     await touch(store, moved)
     expect(store.only().cookie).toMatchObject(longer)
   })
 
   test('of what another process has spoilt says that it is gone', async () => {
     const store = new PuttingStore()
-    store.rows.set(key, '"no session"')
+    store.rows.set(id, '"no session"')
     expect(await touch(store, moved)).toBe('gone')
   })
 })
@@ -104,10 +107,55 @@ describe('a touch', () => {
 test('what an app has read of one session and puts into another does not bring the user along', async () => {
   const store = new PuttingStore()
   const read = { cookie: {}, count: 1, coatcheck: { userId: 'ada', publicId: 'of ada', createdAt: 1 } }
-  const content = { data: Buffer.from(JSON.stringify(read)), lifetime, userId: undefined }
-  const insert = { type: 'insert', key, publicId: 'of another', signedIn: false, ...content } as const
+  const content = { data: Buffer.from(JSON.stringify(read)), format: 1, mark, lifetime, userId: undefined }
+  const insert = { type: 'insert', id, publicId: 'of another', hash, signedIn: false, ...content } as const
   expect(await new ForeignStore(store).write([insert])).toEqual(['done'])
   expect(Object.keys(store.only())).toEqual(['cookie', 'count'])
+})
+
+test('a session is removed only while it is of the user that is named', async () => {
+  const rows = new PuttingStore()
+  const store = new ForeignStore(rows)
+  rows.rows.set(id, JSON.stringify({ cookie: {}, coatcheck: { userId: 'ada', publicId: 'p', createdAt: 1 } }))
+  for (const userId of [undefined, 'bob']) {
+    expect(await store.write([{ type: 'remove', id, userId }])).toEqual(['moved'])
+  }
+  expect(await store.write([{ type: 'remove', id, userId: 'ada' }])).toEqual(['done'])
+  expect(await store.write([{ type: 'remove', id, userId: 'ada' }])).toEqual(['gone'])
+})
+
+test('a new token is what the session is stored under, and the hash of its record', async () => {
+  const rows = new PuttingStore()
+  const store = new ForeignStore(rows)
+  rows.rows.set(id, JSON.stringify({ cookie: {}, count: 1 }))
+  const [before] = await store.find([id])
+  expect(before!.hash).toEqual(hash)
+  const token = 'another token' as SessionId
+  const secret = { hash: hashOf(token), signedIn: true, grace: 10_000, token }
+  const content = { data: before!.data, format: 1, mark, lifetime, userId: 'ada' }
+  const { version } = before!
+  expect(await store.write([{ type: 'update', id, version, secret, ...content }])).toEqual(['done'])
+  const [former, after] = await store.find([id, token])
+  expect(former).toBeUndefined()
+  expect(after).toMatchObject({ id: token, hash: hashOf(token), publicId: before!.publicId, userId: 'ada' })
+})
+
+test('a note has no hash, and is not listed', async () => {
+  const rows = new PuttingStore()
+  const store = new ForeignStore(
+    Object.assign(rows, {
+      all: (done: StoreCallback) =>
+        done(
+          null,
+          Object.fromEntries([...rows.rows].map(([token, row]) => [token, JSON.parse(row) as object])),
+        ),
+    }),
+  )
+  const note = 'note.of a user' as SessionId
+  for (const token of [id, note]) rows.rows.set(token, '{"cookie":{}}')
+  expect((await store.find([note]))[0]).toMatchObject({ id: note, hash: undefined })
+  const { items } = await store.list({ limit: 10, data: false })
+  expect(items).toMatchObject([{ id, hash, data: undefined }])
 })
 
 describe('while a request that only reads is under way', () => {

@@ -1,6 +1,6 @@
 import { Cookie, MemoryStore, Session } from 'coatcheck/express'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import type { SessionWork } from '../../dist/core/session.js'
+import type { SessionWork } from '../../dist/core/session/session.js'
 import { incumbent } from './incumbent.ts'
 
 type Bag = Session & Record<string, unknown>
@@ -214,6 +214,7 @@ describe('a session of coatcheck with a unit of work', () => {
       destroy: act('destroy'),
       reload: act('reload'),
       save: act('save'),
+      claim: async () => true,
       update: act('update') as SessionWork['update'],
     }
     const stored = { cookie: new Cookie({ maxAge: minute }), ...data }

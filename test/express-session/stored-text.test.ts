@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { sameButForCookie } from '../../dist/express-session/stored-text.js'
+import { sameButForCookie } from '../../dist/express-session/model/stored-text.js'
 
 const expires = '2030-01-01T00:00:00.000Z'
 

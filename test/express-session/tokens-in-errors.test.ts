@@ -9,8 +9,8 @@ import { inspect } from 'node:util'
 import { createSessions } from 'coatcheck'
 import session from 'coatcheck/express'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import type { SessionKey } from '../../dist/core/record.js'
-import { type ExpressSessionStore, ForeignStore } from '../../dist/express-session/foreign-store.js'
+import type { SessionId } from '../../dist/core/store/record.js'
+import { type ExpressSessionStore, ForeignStore } from '../../dist/express-session/foreign/foreign-store.js'
 import type { SessionModule, StoreObject } from '../drop-in/express-session-types.ts'
 
 const require = createRequire(import.meta.url)
@@ -124,7 +124,7 @@ describe('an error of the app’s store', () => {
   const errorOf = async (failure: unknown): Promise<unknown> => {
     const store = new FailingStore()
     store.failWith = () => failure
-    return new ForeignStore(store).find([token as SessionKey]).catch((error: unknown) => error)
+    return new ForeignStore(store).find([token as SessionId]).catch((error: unknown) => error)
   }
 
   test('that does not name the token is passed on as it is', async () => {

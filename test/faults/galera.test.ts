@@ -1,7 +1,8 @@
 import { setTimeout } from 'node:timers/promises'
 import { randomBytes } from 'node:crypto'
-import type { SessionKey } from 'coatcheck'
+import type { SessionId } from 'coatcheck'
 import { MySQLStore } from 'coatcheck/mysql'
+import { createId } from '../../dist/core/token.js'
 import { createPool, type Pool } from 'mysql2/promise'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { type App, startApp } from '../servers/apps.ts'
@@ -49,11 +50,11 @@ describe('three apps, each on its own node of a Galera cluster', () => {
     const fresh = await cluster.freshDatabase()
     const stores = fresh.map((url) => new MySQLStore(url, { causalReads: true }))
     try {
-      await Promise.all(stores.map((store) => store.find([newKey()])))
-      const short = Array.from({ length: 600 }, newKey)
-      const kept = Array.from({ length: 60 }, newKey)
-      await stores[0]!.write(short.map((key) => insert(key, 1)))
-      await stores[1]!.write(kept.map((key) => insert(key, 3_600_000)))
+      await Promise.all(stores.map((store) => store.find([createId()])))
+      const short = Array.from({ length: 600 }, createId)
+      const kept = Array.from({ length: 60 }, createId)
+      await stores[0]!.write(short.map((id) => insert(id, 1)))
+      await stores[1]!.write(kept.map((id) => insert(id, 3_600_000)))
       await expect.poll(() => stores[2]!.find(short).then((found) => found.filter(Boolean))).toEqual([])
       const removed = await Promise.all(stores.map((store) => store.removeExpired(1_000)))
       expect(removed.reduce((sum, count) => sum + count)).toBe(short.length)
@@ -75,12 +76,11 @@ describe('three apps, each on its own node of a Galera cluster', () => {
     const seen = new Set<unknown>()
     const change = async (round: number) => {
       const [one, other] = [stores[round % 3]!, stores[(round + 1) % 3]!]
-      const [updated, removed, ofUser] = [newKey(), newKey(), newKey()]
+      const [updated, removed, ofUser] = [createId(), createId(), createId()]
       const userId = `owner-${round}`
-      const { lifetime, data } = insert(updated, 3_600_000)
       await one.write([insert(updated, 3_600_000), insert(removed, 3_600_000)])
-      const update = { type: 'update', key: updated, version: 1, userId: undefined, data, lifetime } as const
-      seen.add((await other.write([update, { type: 'remove', key: removed }])).join())
+      const update = { type: 'update', id: updated, version: 1, ...content(3_600_000) } as const
+      seen.add((await other.write([update, { type: 'remove', id: removed, userId: undefined }])).join())
       await one.write([{ ...insert(ofUser, 3_600_000), userId }])
       seen.add(await other.removeByUser(userId))
     }
@@ -397,20 +397,11 @@ function median(values: readonly number[]): number {
   return values.toSorted((one, other) => one - other)[Math.floor(values.length / 2)]!
 }
 
-function newKey(): SessionKey {
-  return randomBytes(24).toString('hex') as SessionKey
+function insert(id: SessionId, idle: number) {
+  return { type: 'insert', id, hash: randomBytes(32), signedIn: false, ...content(idle) } as const
 }
 
-function insert(key: SessionKey, idle: number) {
-  const publicId = randomBytes(12).toString('base64url')
+function content(idle: number) {
   const lifetime = { idle, absolute: undefined }
-  return {
-    type: 'insert',
-    key,
-    publicId,
-    userId: undefined,
-    signedIn: false,
-    data: Buffer.from('{}'),
-    lifetime,
-  } as const
+  return { userId: undefined, data: Buffer.from('{}'), format: 1, mark: randomBytes(8), lifetime }
 }

@@ -6,7 +6,7 @@ const root = join(import.meta.dirname, '../..')
 
 /** What the next version does otherwise: its table has a column more, which it fills. In the words of the built file. */
 const differences = [
-  ['(${columns}, sweep_at) VALUES', '(${columns}, sweep_at, made_by) VALUES'],
+  ['expires_at, sweep_at) VALUES', 'expires_at, sweep_at, made_by) VALUES'],
   ['${exports.now} + ?, expires_at)`, size)', "${exports.now} + ?, expires_at, 'next')`, size)"],
   [
     ') ENGINE=InnoDB`,\n            ],\n        },\n    ];',
@@ -32,7 +32,7 @@ export async function makeNextVersion(): Promise<NextVersion> {
   await symlink(join(root, 'node_modules'), join(next, 'node_modules'))
   await symlink(join(root, 'node_modules/express'), join(folder, 'node_modules/express'))
   await writeFile(join(folder, 'package.json'), '{ "type": "module" }')
-  const statements = join(next, 'dist/stores/sql/mysql-statements.js')
+  const statements = join(next, 'dist/stores/mysql/statements.js')
   let text = await readFile(statements, 'utf8')
   for (const [now, then] of differences) {
     if (text.split(now).length !== 2) throw new Error(`${statements} no longer holds ${now} once.`)

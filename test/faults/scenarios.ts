@@ -203,15 +203,12 @@ async function corrupt(
   const corruptBefore = await told(url!, 'ERR_SESSION_CORRUPT')
   await asOwner(owner, async (connection) => {
     const [rows] = await connection.execute<RowDataPacket[]>(
-      `SELECT session_key, ${column} AS held FROM coatcheck_sessions WHERE user_id = ?`,
+      `SELECT id, ${column} AS held FROM coatcheck_sessions WHERE user_id = ?`,
       [visitor!.user],
     )
-    const { session_key, held } = rows[0] as { session_key: Buffer; held: Buffer }
+    const { id, held } = rows[0] as { id: Buffer; held: Buffer }
     const store = (bytes: Buffer) =>
-      connection.execute(`UPDATE coatcheck_sessions SET ${column} = ? WHERE session_key = ?`, [
-        bytes,
-        session_key,
-      ])
+      connection.execute(`UPDATE coatcheck_sessions SET ${column} = ? WHERE id = ?`, [bytes, id])
     for (const bytes of spoiled(held)) {
       await store(bytes)
       const { status } = await visitor!.browser.clone().get(url!, '/data')
@@ -233,19 +230,17 @@ async function deadlocks(connection: Connection): Promise<number> {
 /** Locks the sessions in use, the last first, while the store locks the first first. */
 async function lockBackwards(connection: Connection): Promise<void> {
   const [rows] = await connection.query<RowDataPacket[]>(
-    'SELECT session_key FROM coatcheck_sessions ORDER BY seen_at DESC LIMIT 8',
+    'SELECT id FROM coatcheck_sessions ORDER BY seen_at DESC LIMIT 8',
   )
-  const keys = rows.map((row) => row['session_key'] as Buffer).toSorted((one, other) => other.compare(one))
+  const ids = rows.map((row) => row['id'] as Buffer).toSorted((one, other) => other.compare(one))
   await connection.beginTransaction()
   try {
     // Of two that wait for each other, the server undoes the one that has changed less.
     await connection.query('INSERT INTO weight VALUES ?', [
       Array.from({ length: 100 }, (_, number) => [number]),
     ])
-    for (const key of keys) {
-      await connection.execute('SELECT version FROM coatcheck_sessions WHERE session_key = ? FOR UPDATE', [
-        key,
-      ])
+    for (const id of ids) {
+      await connection.execute('SELECT version FROM coatcheck_sessions WHERE id = ? FOR UPDATE', [id])
     }
   } catch (error) {
     assert.equal((error as { errno?: number }).errno, 1213)

@@ -7,7 +7,7 @@ import { validateHeaderValue } from 'node:http'
 import fc from 'fast-check'
 import { test } from 'vitest'
 import { SessionError } from 'coatcheck'
-import { Cookie } from '../../dist/express-session/cookie.js'
+import { Cookie } from '../../dist/express-session/model/cookie.js'
 import { pathMatches, SessionCookie } from '../../dist/http/cookie.js'
 import { fuzz } from './fuzz.ts'
 

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'vitest'
 import { MemoryStore, SessionError } from 'coatcheck'
 import session from 'coatcheck/express'
-import { createToken, keyOf, Signer } from '../../dist/core/token.js'
-import { resolveOptions } from '../../dist/express-session/options.js'
-import { RequestForm } from '../../dist/express-session/request-form.js'
+import { createToken, hashOf, idOf, Signer } from '../../dist/core/token.js'
+import { resolveOptions } from '../../dist/express-session/model/options.js'
+import { RequestForm } from '../../dist/express-session/model/request-form.js'
 import { Exchange, type ExchangeContext } from '../../dist/http/exchange.js'
 import { bag, secret } from '../core/works.ts'
 import { fuzz } from './fuzz.ts'
@@ -18,8 +18,8 @@ function ours() {
   // Few, so that the rows that were tried make way for others.
   const store = new MemoryStore({ maxSessions: 10 })
   const plant = async (token: string, data: Uint8Array) => {
-    const [key, publicId] = [keyOf(token), token.slice(0, 16)]
-    await store.write([{ type: 'insert', key, publicId, userId: undefined, signedIn: false, data, lifetime }])
+    const content = { userId: undefined, data, format: 1, mark: Buffer.alloc(8), lifetime }
+    await store.write([{ type: 'insert', id: idOf(token), hash: hashOf(token), signedIn: false, ...content }])
   }
   return { store, plant }
 }

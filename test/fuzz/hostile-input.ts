@@ -4,11 +4,11 @@ export type HostileWork = (size: number) => () => unknown
 /** What an attacker can make the package do, by name. The package is loaded by this call. */
 export async function hostileWorks(): Promise<Record<string, HostileWork>> {
   const { cookieValues } = await import('../../dist/http/cookie.js')
-  const { mergeInto } = await import('../../dist/core/merge.js')
-  const { jsonCodec } = await import('../../dist/core/codec.js')
+  const { merge } = await import('../../dist/core/data/merge.js')
+  const { jsonCodec } = await import('../../dist/core/data/codec.js')
   const { resolveSites } = await import('../../dist/http/sites.js')
   const { Signer } = await import('../../dist/core/token.js')
-  const { sameButForCookie } = await import('../../dist/express-session/stored-text.js')
+  const { sameButForCookie } = await import('../../dist/express-session/model/stored-text.js')
 
   const signer = new Signer('the secret of this test alone')
   const site = (at: number) => `https://app${at}.example.com`
@@ -41,11 +41,11 @@ export async function hostileWorks(): Promise<Record<string, HostileWork>> {
         { ...keys(size), ...keys(size, 's') },
         { ...keys(size), ...keys(size, 'o') },
       ]
-      return () => mergeInto(own, structuredClone(own), base, stored)
+      return () => merge(base, own, stored)
     },
     'a merge of deep data': (size) => {
       const [base, stored, own] = [nested(size, 0), nested(size, 1), { ...nested(size, 0), own: true }]
-      return () => mergeInto(own, structuredClone(own), base, stored)
+      return () => merge(base, own, stored)
     },
     'decoding many keys': (size) => {
       const bytes = text(keys(size))

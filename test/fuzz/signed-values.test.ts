@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { createHash, createHmac } from 'node:crypto'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { createToken, keyOf, Signer } from '../../dist/core/token.js'
+import { createToken, hashOf, idOf, Signer } from '../../dist/core/token.js'
 import { memorySessions, storedSession } from '../core/works.ts'
 import { fuzz } from './fuzz.ts'
 
@@ -94,7 +94,7 @@ const forgeries: readonly Forgery[] = [
   (token) => `s:${token}.${signatureOf(`s:${token}`)}`,
   (token) => `s:${token}.${signatureOf(`sid=${token}`)}`,
   (token) => `s:${token}.${signatureOf('')}`,
-  (token) => `s:${token}.${signatureOf(keyOf(token))}`,
+  (token) => `s:${token}.${signatureOf(idOf(token))}`,
   (token, { text }) => `s:${token}.${signatureOf(token, `${secret}.${text}`)}`,
   (token) => `s:${token}.${signatureOf(token, secret.toUpperCase())}`,
   (token) => `s:${token}.${signatureOf(token, '')}`,
@@ -104,10 +104,10 @@ const forgeries: readonly Forgery[] = [
   (token, { text }) => `s:${token}${text || 'A'}.${signatureOf(token)}`,
   (token) => `s:${token}=.${signatureOf(token)}`,
   (token) => `s:${unlike(token, token.toUpperCase())}.${signatureOf(token)}`,
-  (token) => keyOf(token),
-  (token) => `s:${keyOf(token)}`,
-  (token) => `s:${keyOf(token)}.${signatureOf(token)}`,
-  (token) => `s:${Buffer.from(keyOf(token), 'hex').toString('base64url')}.${signatureOf(token)}`,
+  (token) => idOf(token),
+  (token) => `s:${idOf(token)}`,
+  (token) => `s:${idOf(token)}.${signatureOf(token)}`,
+  (token) => `s:${Buffer.from(hashOf(token)).toString('base64url')}.${signatureOf(token)}`,
   // Anything.
   (_token, { text }) => text,
   (token, { text }) => `s:${token}.${text}`,
@@ -161,8 +161,15 @@ test('what lies in the database leads nowhere, even if the right secret signs it
   const sessions = memorySessions()
   const token = await storedSession(sessions, { canary: 1 }, 'ada')
   const { publicId } = (await sessions.load(token)).session!
-  const key = keyOf(token)
-  const columns = [key, key.toUpperCase(), publicId, 'ada', Buffer.from(key, 'hex').toString('base64url')]
+  const hash = Buffer.from(hashOf(token))
+  const columns = [
+    idOf(token),
+    publicId,
+    'ada',
+    hash.toString('hex'),
+    hash.toString('base64url'),
+    `coat_${publicId}`,
+  ]
   for (const column of columns) {
     const { token: read } = signer.verify(signer.sign(column))!
     const work = await sessions.load(read)

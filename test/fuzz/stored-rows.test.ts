@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { isUtf8 } from 'node:buffer'
 import { test } from 'vitest'
 import { createSessions, MemoryStore, type SessionStore } from 'coatcheck'
-import { createToken, keyOf } from '../../dist/core/token.js'
+import { createToken, hashOf, idOf } from '../../dist/core/token.js'
 import { bag, readData, secret, storedSession } from '../core/works.ts'
 import { fuzz } from './fuzz.ts'
 import { assertNoPollution, largeRows, rows } from './rows.ts'
@@ -13,8 +13,9 @@ const canary = { canary: 'of the neighbour' }
 /** Puts a row of ada's into a store, as nobody can who goes through the library. */
 async function plant(store: SessionStore, row: Uint8Array): Promise<string> {
   const token = createToken()
-  const [key, publicId] = [keyOf(token), token.slice(0, 16)]
-  await store.write([{ type: 'insert', key, publicId, userId: 'ada', signedIn: false, data: row, lifetime }])
+  const [id, hash, mark] = [idOf(token), hashOf(token), Buffer.alloc(8)]
+  const content = { userId: 'ada', data: row, format: 1, mark, lifetime }
+  await store.write([{ type: 'insert', id, hash, signedIn: false, ...content }])
   return token
 }
 

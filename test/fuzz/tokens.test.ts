@@ -4,15 +4,15 @@ import { expect, test } from 'vitest'
 import { createToken } from '../../dist/core/token.js'
 import { countOf, runsInSlice } from './fuzz.ts'
 
-/** Characters of a token that are its time, which many share, and bytes of what is random after them. */
-const timeLength = 4
-const randomLength = 24
+/** Characters of a token before what is random: its prefix, and the time, which many share. And bytes of what is random after them. */
+const start = 'coat_'.length + 4
+const randomLength = 33
 
 /** What is random in so many tokens, one after the other. */
 async function randomPartsOf(count: number): Promise<Buffer> {
   const parts = Buffer.alloc(count * randomLength)
   for (let made = 0; made < count; made++) {
-    const random = createToken().slice(timeLength)
+    const random = createToken().slice(start)
     assert.equal(parts.write(random, made * randomLength, 'base64url'), randomLength)
     if (made % runsInSlice === 0) await setImmediate()
   }

@@ -15,19 +15,20 @@ async function keepAndFind({ createSessions, MemoryStore, MySQLStore, SQLiteStor
   for (const [name, openStore] of Object.entries(open)) {
     const store = openStore()
     const sessions = createSessions({ store, secret: 'a secret for this test alone' })
-    const key = randomBytes(24).toString('hex')
-    const publicId = randomBytes(12).toString('hex')
+    const id = randomBytes(12).toString('base64url')
+    const hash = randomBytes(32)
+    const content = { format: 1, mark: randomBytes(8) }
     const data = new TextEncoder().encode('{"cart":["tea"]}')
     const lifetime = { idle: 60_000, absolute: undefined }
-    const userId = `ada ${publicId}`
+    const userId = `ada ${id}`
     assert.deepEqual(
-      await store.write([{ type: 'insert', key, publicId, userId, signedIn: false, data, lifetime }]),
+      await store.write([{ type: 'insert', id, hash, userId, signedIn: false, data, lifetime, ...content }]),
       ['done'],
     )
-    const [record] = await store.find([key])
+    const [record] = await store.find([id])
     assert.deepEqual(Buffer.from(record.data), Buffer.from(data))
     const [info] = await sessions.user(userId).list()
-    assert.equal(info.publicId, publicId)
+    assert.equal(info.publicId, id)
     await sessions.close()
     process.stdout.write(`${name}\n`)
   }

@@ -74,7 +74,7 @@ export async function begin(
       const token = await committedToken(work)
       const life = history.life(work.publicId, browser, true)
       if (login) life.users.add(login.user)
-      return [{ token, life, login, user, rotations: 0, rotated: 0 }]
+      return [{ token, life, login, user, rotations: 0, rotated: 0, given: timing.now }]
     }),
   )
 }
@@ -133,7 +133,7 @@ export class Acts {
   }
 
   async #revokeAll({ app, user }: Extract<Arrival, { kind: 'revokeAll' }>): Promise<void> {
-    const revocation = this.#history.revoking(user, undefined, this.#timing.now)
+    const revocation = this.#history.revoking({ user, started: this.#timing.now })
     await this.#engines[app]!.user(user).revokeAll()
     revocation.acknowledged = this.#timing.now
   }

@@ -58,6 +58,8 @@ export interface Life {
   rotations: number
   rotated: number
   untold: number
+  /** Attempts that take the session from whoever else has rotated it: their tokens are no good at once. */
+  claims: number
   /** Somebody began to end it. */
   endStarted: boolean
   ended: { readonly at: number; readonly base: string | undefined } | undefined
@@ -76,11 +78,15 @@ export interface Ticket {
   readonly rotations: number | undefined
   /** `rotated` of its session as it was given. */
   readonly rotated: number
+  /** When its browser was given it. */
+  readonly given: number
 }
 
 export interface Revocation {
   readonly user: string
-  readonly except: string | undefined
+  except: string | undefined
+  /** Whether what it spares was given another token first. */
+  readonly claims: boolean
   readonly started: number
   acknowledged: number | undefined
 }

@@ -1,4 +1,5 @@
-import type { SessionRecord } from 'coatcheck'
+import type { ListedRecord } from 'coatcheck'
+import { publicIdOf } from '../../dist/core/store/record.js'
 import {
   type Account,
   type Canary,
@@ -26,7 +27,7 @@ export class History {
   readonly revocations: Revocation[]
   readonly #alone: boolean
   readonly #violations: Violation[] = []
-  readonly #records = new Map<string, Pick<SessionRecord, 'createdAt' | 'version'>>()
+  readonly #records = new Map<string, Pick<ListedRecord, 'createdAt' | 'version'>>()
   readonly #logins: Map<string, Login>
   readonly #store: StoreTraits & { readonly absolute: number }
 
@@ -76,7 +77,7 @@ export class History {
     this.#violations.push(...found.filter(({ excuse }) => !this.#excuses(excuse)))
     for (const life of this.lives.values()) {
       // An app that ended it did not know that others had moved it too far away to be found.
-      if (life.ended?.base === undefined && this.mayHaveLost(life, 0)) life.ended = undefined
+      if (life.ended?.base === undefined && this.mayHaveEscaped(life, 0)) life.ended = undefined
     }
   }
 
@@ -111,6 +112,7 @@ export class History {
         rotations: 0,
         rotated: 0,
         untold: 0,
+        claims: 0,
         endStarted: false,
         ended: undefined,
         seen: new Map(),
@@ -127,28 +129,36 @@ export class History {
     return login
   }
 
-  revoking(user: string, except: string | undefined, started: number): Revocation {
-    const revocation: Revocation = { user, except, started, acknowledged: undefined }
+  revoking(begun: Pick<Revocation, 'user' | 'started'> & Partial<Revocation>): Revocation {
+    const revocation: Revocation = { except: undefined, claims: false, acknowledged: undefined, ...begun }
     this.revocations.push(revocation)
     return revocation
   }
 
   /** Whether it would be right if this session were not there any more. */
   mayHaveEnded(life: Life): boolean {
+    // A session is not spared by who comes from before a sign-in on it, nor where a rotation has moved it away.
+    const mayLose = !this.#store.rowsStay || life.logins.length > 0
     const revoked = this.revocations.some(
-      ({ user, except }) => life.users.has(user) && except !== life.publicId,
+      ({ user, except, claims }) => life.users.has(user) && (except !== life.publicId || (claims && mayLose)),
     )
     return life.endStarted || revoked
   }
 
   /** Whether a token that was given when so many rotations were done may lead nowhere by now: the last one's grace is for the one before it. */
   mayHaveLost(life: Life, rotated: number): boolean {
-    return life.rotations - rotated >= (this.#store.grace ? 2 : 1)
+    return life.rotations - rotated >= (this.#store.rowsStay && life.claims === 0 ? 2 : 1)
+  }
+
+  /** Whether an ending by such a token may not have found its anonymous session. */
+  mayHaveEscaped(life: Life, rotated: number): boolean {
+    return !this.#store.rowsStay && this.mayHaveLost(life, rotated)
   }
 
   /** Each record on its way out of the store. */
-  witness(record: SessionRecord): void {
-    const { publicId, createdAt, version, expiresAt } = record
+  witness(record: Pick<ListedRecord, 'id' | 'publicId' | 'createdAt' | 'version' | 'expiresAt'>): void {
+    const { createdAt, version, expiresAt } = record
+    const publicId = publicIdOf(record)
     const before = this.#records.get(publicId)
     const { absolute, precision, versionsGrow } = this.#store
     this.check('I7', expiresAt <= createdAt + absolute + precision, () => `${publicId} lives too long`)
@@ -167,6 +177,15 @@ export class History {
     const { life, login, user } = ticket
     const current = ticket.rotations === life.rotations
     this.#checkStaysEnded('I3', life, view, started)
+    for (const { except, claims, ...revocation } of this.revocations) {
+      if (!claims || except !== life.publicId || ticket.given >= revocation.started) continue
+      const stillGood = revocation.acknowledged === undefined || revocation.acknowledged > started
+      this.check(
+        'I9',
+        !view || stillGood,
+        () => `a token of ${life.publicId} from before it was spared leads on`,
+      )
+    }
     if (!view) {
       if (current) this.#checkMayBeGone(life)
       return
@@ -235,8 +254,8 @@ export class History {
     // login goes on showing what it was before.
     const signedIn = base === undefined && life.logins.some((login) => (login.started ?? at) < at)
     const theirs = signedIn && (invariant === 'I3' || view?.userId !== undefined)
-    // A user's session is found wherever others moved it; an anonymous one, or one that they signed in to, is not.
-    const excuse = base === undefined ? { moved: life.publicId } : {}
+    // A user's session is found wherever others moved it; an anonymous one is not in every store.
+    const excuse = base === undefined && !this.#store.rowsStay ? { moved: life.publicId } : {}
     this.check(invariant, !view || theirs, () => `${life.publicId}, which was ended, is there`, excuse)
   }
 
@@ -322,6 +341,7 @@ function addTo(life: Life, theirs: Life): void {
   life.counted.push(...theirs.counted)
   for (const [name, since] of theirs.seen) life.seen.set(name, since)
   life.rotations += theirs.rotations
+  life.claims += theirs.claims
   life.endStarted ||= theirs.endStarted
   life.ended ??= theirs.ended
 }

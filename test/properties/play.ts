@@ -1,6 +1,6 @@
-import type { SessionRecord, Sessions, SessionStore } from 'coatcheck'
+import type { ListedRecord, Sessions, SessionStore } from 'coatcheck'
 import { vi } from 'vitest'
-import { isNote } from '../../dist/core/sign-in.js'
+import { publicIdOf } from '../../dist/core/store/record.js'
 import { bag } from '../core/works.ts'
 import { Acts, begin, hour, type Jar, sessionsOn } from './acts.ts'
 import type { Checks, Life, Ticket, View } from './facts.ts'
@@ -19,12 +19,14 @@ export async function play(program: Program, store: SessionStore, traits: StoreT
   const history = new History({ ...traits, absolute: hour })
   const schedule = new Schedule(apps)
   const jars = await begin(program, store, history, schedule)
+  // Two proofs of who somebody is are told apart by their moments.
+  for (const begun = Date.now(); Date.now() === begun;) await turns()
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
   const random = vi.spyOn(Math, 'random').mockReturnValue(0.5)
   try {
     const ways = Array.from({ length: apps }, (_, app) => {
       return new ScheduledStore(store, schedule, app, (record) => {
-        if (!isNote(record)) history.witness(record)
+        if (record.hash) history.witness(record)
       })
     })
     const engines = ways.map((way) => sessionsOn(way, program.touches))
@@ -83,24 +85,20 @@ async function checkTheEnd(store: SessionStore, history: History, schedule: Sche
 }
 
 /** The sessions in a store. */
-export async function allRecords(store: SessionStore): Promise<SessionRecord[]> {
-  return (await everything(store)).filter((record) => !isNote(record))
-}
-
-/** All that is in a store, also what is remembered of users. */
-export async function everything(store: SessionStore): Promise<SessionRecord[]> {
-  const records: SessionRecord[] = []
+export async function allRecords(store: SessionStore): Promise<ListedRecord[]> {
+  const records: ListedRecord[] = []
   let after: string | undefined
   do {
-    const page = await store.list({ after, limit: 100 })
+    const page = await store.list({ after, limit: 100, data: true })
     records.push(...page.items)
     after = page.next
   } while (after !== undefined)
   return records
 }
 
-export function storedView({ publicId, userId, data }: SessionRecord): View {
-  return { publicId, userId, data: JSON.parse(Buffer.from(data).toString()) as Record<string, unknown> }
+export function storedView(record: ListedRecord): View {
+  const data = JSON.parse(Buffer.from(record.data!).toString()) as Record<string, unknown>
+  return { publicId: publicIdOf(record), userId: record.userId, data }
 }
 
 /** Every token that was ever given, at each app that lives. */
@@ -128,7 +126,11 @@ async function checkAllWorks(
 ): Promise<void> {
   const sessions = engines.find((_, app) => !schedule.isDead(app))!
   const newest = new Map<Life, Ticket>()
-  for (const ticket of jars.flat()) if (ticket) newest.set(ticket.life, ticket)
+  for (const ticket of jars.flat()) {
+    // Of those that somebody else may have claimed since, whichever was given later may not be the one that is good.
+    if (ticket && (ticket.life.claims === 0 || ticket.rotations === ticket.life.rotations))
+      newest.set(ticket.life, ticket)
+  }
   for (const [life, { token }] of newest) {
     if (life.untold > 0 || history.mayHaveEnded(life)) continue
     const work = await sessions.load(token)

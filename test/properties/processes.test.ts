@@ -3,15 +3,18 @@ import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import type { SessionStore } from 'coatcheck'
+import { createConnection } from 'mysql2/promise'
 import { afterAll, afterEach, describe, expect, test } from 'vitest'
+import { createId } from '../../dist/core/token.js'
 import { databases, freshDatabase } from '../servers/databases.ts'
 import { ownProcess } from '../servers/owned.ts'
 import { begin, hour, type Jar, realTime, sessionsOn } from './acts.ts'
 import type { Checks, Invariant } from './facts.ts'
 import { History } from './history.ts'
 import { type PlaceName, places } from './places.ts'
-import { allRecords, everything, storedView } from './play.ts'
+import { allRecords, storedView } from './play.ts'
 import type { Part, Played } from './process-app.ts'
 import { apps, type Focus, type Program, programs, shown } from './program.ts'
 import { holds, isReplay, runs, timeout } from './replay.ts'
@@ -29,6 +32,18 @@ async function newFile(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'coatcheck-properties-'))
   cleanUps.push(() => rm(folder, { recursive: true, force: true }))
   return join(folder, 'sessions.db')
+}
+
+async function emptyFile(file: string): Promise<void> {
+  const database = new DatabaseSync(file, { timeout: 5_000 })
+  database.exec('DELETE FROM coatcheck_sessions')
+  database.close()
+}
+
+async function emptyTable(url: string, table: string): Promise<void> {
+  const connection = await createConnection(url)
+  await connection.query(`DELETE FROM ${table}`)
+  await connection.end()
 }
 
 const tally = new Tally()
@@ -61,23 +76,27 @@ interface SharedPlace {
   readonly title: string
   readonly name: PlaceName
   make(): Promise<string>
+  /** Removes all that is there. */
+  empty(where: string): Promise<unknown>
 }
 
 const sharedPlaces = (Object.keys(places) as PlaceName[]).flatMap((name): SharedPlace[] =>
   name === 'sqlite'
-    ? [{ title: name, name, make: newFile }]
+    ? [{ title: name, name, make: newFile, empty: emptyFile }]
     : databases().map(({ name: database, server }) => ({
         title: `${name} on ${database}`,
         name,
         make: () => freshDatabase(server),
+        empty: (url) => emptyTable(url, name === 'mysql' ? 'coatcheck_sessions' : 'sessions'),
       })),
 )
 
-describe.each(sharedPlaces)('three processes on one database of $title', ({ title, name, make }) => {
+describe.each(sharedPlaces)('three processes on one database of $title', ({ title, name, make, empty }) => {
   test.each(properties)(`%s (${runs(6)} programs)`, { timeout }, async (_, made, about) => {
     const { open, traits } = places[name]
     const where = await make()
     const store = open(where)
+    await store.find([createId()])
     cleanUps.push(() => store.close())
     const children = Array.from({ length: apps }, () => startApp(name, where))
     const own = new Tally()
@@ -85,6 +104,8 @@ describe.each(sharedPlaces)('three processes on one database of $title', ({ titl
       programs(made),
       6,
       async (program) => {
+        // Also of what is remembered: in whole seconds, a revocation of the program before would reach logins of this one.
+        await empty(where)
         const checks = await play(program, store, traits, children)
         for (const counts of [own, tally]) counts.add(title, checks)
       },
@@ -112,8 +133,6 @@ async function play(
   traits: StoreTraits,
   children: readonly ChildProcess[],
 ): Promise<Checks> {
-  // Also what is remembered: in whole seconds, a revocation of the program before would reach logins of this one.
-  await Promise.all((await everything(store)).map(({ key }) => store.write([{ type: 'remove', key }])))
   const history = new History({ ...traits, absolute: hour })
   const jars = await begin({ users }, store, history, realTime)
   const { facts } = history

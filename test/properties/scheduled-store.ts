@@ -1,4 +1,5 @@
-import type { SessionKey, SessionRecord, SessionStore, SessionWrite } from 'coatcheck'
+import type { SessionId, SessionRecord, SessionStore, SessionWrite } from 'coatcheck'
+import { isOwnToken } from '../../dist/core/token.js'
 import type { Schedule } from './schedule.ts'
 
 /** Sees every record that leaves the store, in the order of the store's own doing. */
@@ -25,17 +26,21 @@ export class ScheduledStore implements SessionStore {
     if ((store as { keyedBy?: 'token' }).keyedBy === 'token') this.keyedBy = 'token'
   }
 
-  find(keys: readonly SessionKey[]): Promise<(SessionRecord | undefined)[]> {
-    return this.#found('find', keys)
+  find(ids: readonly SessionId[]): Promise<(SessionRecord | undefined)[]> {
+    return this.#there(`find ${ids.map(shortened).join()}`, async () => {
+      const records = await this.#store.find(ids)
+      for (const record of records) if (record) this.#witness(record)
+      return records
+    })
   }
 
-  findFormer(keys: readonly SessionKey[]): Promise<(SessionRecord | undefined)[]> {
-    return this.#found('findFormer', keys)
+  alive(ids: readonly SessionId[]) {
+    return this.#there(`alive ${ids.map(shortened).join()}`, () => this.#store.alive(ids))
   }
 
   write(writes: readonly SessionWrite[]) {
     this.writes.push(...writes.map(({ type }) => type))
-    const what = writes.map((write) => `${write.type} ${shortened(write.key)}`).join()
+    const what = writes.map((write) => `${write.type} ${shortened(write.id)}`).join()
     return this.#there(what, () => this.#store.write(writes))
   }
 
@@ -53,14 +58,6 @@ export class ScheduledStore implements SessionStore {
 
   async close(): Promise<void> {}
 
-  #found(how: 'find' | 'findFormer', keys: readonly SessionKey[]): Promise<(SessionRecord | undefined)[]> {
-    return this.#there(`${how} ${keys.map(shortened).join()}`, async () => {
-      const records = await this.#store[how](keys)
-      for (const record of records) if (record) this.#witness(record)
-      return records
-    })
-  }
-
   async #there<Answer>(what: string, act: () => Promise<Answer>): Promise<Answer> {
     const asked = await this.#schedule.turn(this.#app, what, true)
     if (asked === 'fails') throw new Error('The connection was lost before the store was asked.')
@@ -71,8 +68,8 @@ export class ScheduledStore implements SessionStore {
   }
 }
 
-function shortened(key: SessionKey): string {
-  return key.slice(6, 10)
+function shortened(id: SessionId): string {
+  return isOwnToken(id) ? id.slice(-4) : id.slice(4, 8)
 }
 
 function brief(answer: unknown): string {

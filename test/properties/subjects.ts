@@ -66,7 +66,7 @@ async function openMySQL(
   // One connection: one call at a time is all that is let go, and waits for the disk are not what is looked at.
   const pool = createPool({ uri: await freshDatabase(server), connectionLimit: 1 })
   const store = new MySQLStore(pool, { ...(layout && { layout }) })
-  await store.list({ limit: 1 })
+  await store.list({ limit: 1, data: false })
   return {
     empty: async () => {
       await pool.query(`DELETE FROM ${table}`)

@@ -41,11 +41,16 @@ export class Visit {
   #base: string | undefined
   /** The rotations of its session that were done before its token was given. */
   #rotated: number
+  /** As whose its session is stored. */
+  #storedUser: string | undefined
+  /** The claims on its session by others that began before it found that, and those of its own. */
+  #claims = 0
   #login: Login | undefined
   /** The login that its session is stored with. */
   #storedLogin: Login | undefined
   #signingIn = false
   #rotating = false
+  #claiming = false
   /** Those whose token this request tries to change, until the browser is told. */
   readonly #untold = new Set<Life>()
   /** An ending that failed, and will be tried again by the commit. */
@@ -64,7 +69,8 @@ export class Visit {
     this.#found = stage.timing.now
     if (!ticket || work.isNew) return
     this.#life = ticket.life
-    this.#base = work.userId
+    this.#claims = ticket.life.claims
+    this.#base = this.#storedUser = work.userId
     this.#login = this.#storedLogin = ticket.login
   }
 
@@ -92,9 +98,7 @@ export class Visit {
       case 'reload':
         return this.#reload(session)
       case 'rotate':
-        await session.rotate()
-        this.#rotating = this.#life !== undefined && !this.#work.isFormer
-        return
+        return this.#rotate(session)
       case 'signInAda':
         return this.#signIn(session, 'ada', name)
       case 'signInBob':
@@ -118,7 +122,9 @@ export class Visit {
     if (outcome.action === 'clear') return null
     if (outcome.action === 'keep') return undefined
     const life = this.#stage.history.life(this.#work.publicId, this.#browser)
-    const rotations = life.untold === 0 ? life.rotations : undefined
+    // Whoever claims a session meanwhile leaves this request's token with nothing.
+    const isSure = life.untold === 0 && life.claims === this.#claims
+    const rotations = isSure ? life.rotations : undefined
     return {
       token: outcome.token,
       life,
@@ -126,6 +132,7 @@ export class Visit {
       user: this.#work.userId,
       rotations,
       rotated: life.rotated,
+      given: this.#stage.timing.now,
     }
   }
 
@@ -167,19 +174,26 @@ export class Visit {
     await session.reload()
     this.#found = timing.now
     this.#abandon()
-    this.#base = this.#work.userId
-    this.#signingIn = this.#rotating = false
+    this.#base = this.#storedUser = this.#work.userId
+    this.#signingIn = this.#rotating = this.#claiming = false
     this.#login = this.#storedLogin
     const { login } = session as Session & { login?: string }
     history.check('I4', login === this.#login?.id, () => `a reload led from ${this.#login?.id} into ${login}`)
+  }
+
+  async #rotate(session: Session): Promise<void> {
+    const before = session.id
+    await session.rotate()
+    this.#rotating ||= this.#life !== undefined && session.id !== before
   }
 
   async #signIn(session: Session & Record<string, unknown>, user: string, name: string): Promise<void> {
     const { history } = this.#stage
     if (this.#base !== undefined && this.#base !== user) await this.#end(() => session.signIn(user))
     else {
-      if (this.#work.isFormer || this.#gone) this.#life = undefined
       await session.signIn(user)
+      // By a former token, a session of its own begins.
+      if (this.#gone || session.publicId !== this.#life?.publicId) this.#life = undefined
     }
     this.#gone = false
     this.#base = user
@@ -197,23 +211,32 @@ export class Visit {
     if (stored) this.#ending = { life, base: this.#signingIn ? undefined : base }
     await end()
     if (this.#ending) this.#ended(this.#ending)
-    this.#life = this.#base = this.#login = this.#storedLogin = undefined
-    this.#signingIn = this.#rotating = this.#gone = false
+    this.#life = this.#base = this.#storedUser = this.#login = this.#storedLogin = undefined
+    this.#signingIn = this.#rotating = this.#claiming = this.#gone = false
   }
 
   #ended({ life, base }: { life: Life; base: string | undefined }): void {
     const { history, timing } = this.#stage
     this.#ending = undefined
-    // A user's session is found again whatever its token; an anonymous one only by a token that leads to it.
-    if (base === undefined && history.mayHaveLost(life, this.#rotated)) return
+    // A user's session is found again whatever its token; where tokens are keys, an anonymous one only by one that leads to it.
+    if (base === undefined && history.mayHaveEscaped(life, this.#rotated)) return
     life.ended ??= { at: timing.now, base }
   }
 
   async #revokeOthers(session: Session): Promise<void> {
     const { history, timing, sessions } = this.#stage
     if (this.#work.userId === undefined) return
-    const revocation = history.revoking(this.#work.userId, session.publicId, timing.now)
-    await sessions.user(this.#work.userId).revokeAll({ except: session })
+    const [life, user] = [this.#life, this.#work.userId]
+    const claims = life !== undefined && !this.#gone && this.#storedUser === user
+    const revocation = history.revoking({ user, except: session.publicId, claims, started: timing.now })
+    const revoke = () => sessions.user(user).revokeAll({ except: session })
+    if (!claims) await revoke()
+    else {
+      this.#claiming = this.#rotating = true
+      await this.#storing(revoke)
+    }
+    // It has another name where a sign-in found it ended, and began anew.
+    revocation.except = session.publicId
     revocation.acknowledged = timing.now
   }
 
@@ -237,6 +260,10 @@ export class Visit {
     if (this.#signingIn && this.#login) {
       this.#login.started ??= now
       if (!life.logins.includes(this.#login)) life.logins.push(this.#login)
+    }
+    if (this.#claiming || (this.#signingIn && this.#base === this.#storedUser)) {
+      life.claims++
+      this.#claims++
     }
     if (this.#rotating || this.#signingIn) {
       life.rotations++
@@ -270,10 +297,12 @@ export class Visit {
     }
     if (this.#signingIn && this.#login) this.#login.acknowledged ??= now
     if ((this.#rotating || this.#signingIn) && !this.#work.isFormer) this.#rotated = ++life.rotated
+    if (life !== this.#life) this.#claims = life.claims
     this.#life = life
+    this.#storedUser = this.#base
     this.#storedLogin = this.#login
     this.#pending = []
-    this.#signingIn = this.#rotating = false
+    this.#signingIn = this.#rotating = this.#claiming = false
   }
 
   /** Nothing is stored, and that was no failure: so there was nothing to store, or the session is not this request's any more. */
@@ -315,8 +344,8 @@ export class Visit {
       history.check('I11', revoked, refused, user === undefined ? {} : { revoked: user })
       if (life) life.endStarted = true
       this.#abandon()
-      this.#life = this.#base = this.#login = this.#storedLogin = undefined
-      this.#signingIn = this.#rotating = this.#gone = false
+      this.#life = this.#base = this.#storedUser = this.#login = this.#storedLogin = undefined
+      this.#signingIn = this.#rotating = this.#claiming = this.#gone = false
     } else if (code === 'ERR_SESSION_GONE') {
       this.#notStored()
     } else if (!code?.startsWith('ERR_SESSION_STORE') && code !== 'ERR_SESSION_CONFLICT') throw error

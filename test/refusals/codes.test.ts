@@ -1,10 +1,10 @@
 import { SessionError } from 'coatcheck'
 import { describe, expect, it, test } from 'vitest'
-import { failureOf, isAway } from '../../dist/core/store-failure.js'
-import { withoutToken } from '../../dist/express-session/without-token.js'
-import { LostStatement } from '../../dist/stores/sql/mysql-connection.js'
-import { mysqlFailure, classifyMySQLError } from '../../dist/stores/sql/mysql-errors.js'
-import { sqliteFailure } from '../../dist/stores/sqlite-errors.js'
+import { failureOf, isAway } from '../../dist/core/store/store-failure.js'
+import { withoutToken } from '../../dist/express-session/foreign/without-token.js'
+import { LostStatement } from '../../dist/stores/mysql/connection.js'
+import { mysqlFailure, classifyMySQLError } from '../../dist/stores/mysql/errors.js'
+import { sqliteFailure } from '../../dist/stores/sqlite/errors.js'
 
 // What no test can make a real server say, by the codes in the manuals of MySQL, MariaDB and SQLite.
 

@@ -7,7 +7,7 @@ import expressMySQLSession from 'coatcheck/express-mysql-session'
 import type { MySQLStore } from 'coatcheck/mysql'
 import { freePort } from '../servers/ports.ts'
 import { freshDatabase, onEachServer } from '../servers/databases.ts'
-import { insert, newKey, openPool, openStore, stored } from '../stores/mysql-subject.ts'
+import { insert, newId, openPool, openStore, removal, stored } from '../stores/mysql-subject.ts'
 import { serveDropIn, serveSessions, Visitor } from './visitors.ts'
 
 const layouts = [
@@ -117,11 +117,11 @@ onEachServer('MySQLStore, refused', ({ server, name }) => {
   )
 
   it.each<[string, (store: MySQLStore) => Promise<unknown>]>([
-    ['reading', (store) => store.find([newKey()])],
-    ['listing', (store) => store.list({ limit: 1 })],
+    ['reading', (store) => store.find([newId()])],
+    ['listing', (store) => store.list({ limit: 1, data: false })],
     ['sweeping', (store) => store.removeExpired(1)],
     ["removing a user's", (store) => store.removeByUser(canary)],
-    ['writing', (store) => store.write([{ ...insert(newKey()), data: Buffer.from(canary) }])],
+    ['writing', (store) => store.write([{ ...insert(newId()), data: Buffer.from(canary) }])],
   ])('by nobody at all, is away while %s, and its message holds no host and no port', async (_name, ask) => {
     const url = `mysql://${canary}:${canary}@127.0.0.1:${await freePort()}/${canary}`
     const error = await ask(openStore(url)).catch((reason: SessionError) => reason)
@@ -133,11 +133,11 @@ onEachServer('MySQLStore, refused', ({ server, name }) => {
   it('for a right that it lost while it ran, fails what needs that, and nothing else', async () => {
     const url = await asUser(everything)
     const store = openStore(url.href)
-    const key = await stored(store)
+    const id = await stored(store)
     const pool = openPool(`${server}${url.pathname}`)
     const [schema, user] = [url.pathname.slice(1), `'${url.username}'@'127.0.0.1'`]
     await pool.query(`REVOKE INSERT ON ${schema}.* FROM ${user}`)
-    expect(await store.write([insert(newKey()), { type: 'remove', key }])).toMatchObject([
+    expect(await store.write([insert(newId()), removal(id)])).toMatchObject([
       { code: 'ERR_SESSION_STORE_CONFIGURATION' },
       'done',
     ])
@@ -164,8 +164,8 @@ onEachServer('MySQLStore, refused', ({ server, name }) => {
     expect(app.errors).toEqual([])
     // And by an app that starts after it was dropped.
     await pool.query(`DROP TABLE ${table}`)
-    const key = await stored(openStore(url, options))
-    expect(await store.find([key])).toMatchObject([{ key }])
+    const id = await stored(openStore(url, options))
+    expect(await store.find([id])).toMatchObject([{ id }])
     expect(await store.removeExpired(10)).toBe(0)
   })
 
@@ -175,7 +175,7 @@ onEachServer('MySQLStore, refused', ({ server, name }) => {
       await stored(openStore(url, options))
       const store = openStore(url, { ...options, createTable: false })
       await openPool(url).query(`DROP TABLE ${table}`)
-      const error = await store.find([newKey()]).catch((reason: SessionError) => reason)
+      const error = await store.find([newId()]).catch((reason: SessionError) => reason)
       expect(error, `${layout} on ${name}`).toMatchObject({ code: 'ERR_SESSION_MISSING_TABLE', status: 500 })
       expect((error as Error).message).toMatch(
         layout === 'its own table' ? /coatcheck_migrations says/ : /createTable/,
@@ -188,7 +188,7 @@ onEachServer('MySQLStore, refused', ({ server, name }) => {
     async (_name, options, table) => {
       const url = await freshDatabase(server)
       const store = openStore(url, options)
-      const key = await stored(store)
+      const id = await stored(store)
       const pool = openPool(url)
       // Its name begins as that of the store's.
       await pool.query(`CREATE TABLE ${table}_audit (at INT)`)
@@ -196,11 +196,11 @@ onEachServer('MySQLStore, refused', ({ server, name }) => {
         `CREATE TRIGGER audits AFTER INSERT ON ${table} FOR EACH ROW INSERT INTO ${table}_audit VALUES (1)`,
       )
       await pool.query(`DROP TABLE ${table}_audit`)
-      const [error] = await store.write([insert(newKey())])
+      const [error] = await store.write([insert(newId())])
       expect(error).toMatchObject({ code: 'ERR_SESSION_STORE_CONFIGURATION', status: 500 })
       expect((error as Error).message).toMatch(/table is missing.*trigger/)
       expect((error as Error).message).not.toContain('audit')
-      expect(await store.find([key])).toMatchObject([{ key }])
+      expect(await store.find([id])).toMatchObject([{ id }])
     },
   )
 

@@ -8,7 +8,7 @@ const canary = 'canary7f'
 /** A store of an app's own, whose errors are of no kind that coatcheck knows. */
 class PickyStore extends MemoryStore {
   override async write(writes: readonly SessionWrite[]) {
-    if (writes.some((write) => 'data' in write && Buffer.from(write.data).includes(canary)))
+    if (writes.some((write) => 'data' in write && write.data && Buffer.from(write.data).includes(canary)))
       throw new Error(`${canary} is refused`)
     return super.write(writes)
   }

@@ -5,7 +5,7 @@ import { DatabaseSync } from 'node:sqlite'
 import type { SessionError } from 'coatcheck'
 import { SQLiteStore } from 'coatcheck/sqlite'
 import { expect, it, onTestFinished } from 'vitest'
-import { insert, newKey } from '../stores/mysql-subject.ts'
+import { bytes, insertOf, newId } from '../../dist/testing/store/subject.js'
 import { serveDropIn, serveSessions, Visitor } from './visitors.ts'
 
 const canary = 'canary7f'
@@ -20,7 +20,7 @@ async function newFile(): Promise<string> {
 async function opened(): Promise<{ store: SQLiteStore; file: string; beside: DatabaseSync }> {
   const file = await newFile()
   const store = new SQLiteStore(file, { busyTimeout: 30 })
-  await store.write([insert(newKey())])
+  await store.write([insertOf()])
   const beside = new DatabaseSync(file)
   onTestFinished(async () => {
     beside.close()
@@ -63,7 +63,7 @@ it.each([
 it('a write that is refused fails alone in its batch', async () => {
   const { store, beside } = await opened()
   beside.exec(refuseCanaries)
-  const writes = [insert(newKey()), { ...insert(newKey()), data: Buffer.from(canary) }, insert(newKey())]
+  const writes = [insertOf(), insertOf({ data: bytes(canary) }), insertOf()]
   expect(await store.write(writes)).toEqual([
     'done',
     expect.objectContaining({ code: 'ERR_SESSION_DATA_REFUSED' }),
@@ -90,7 +90,7 @@ it.each<[string, (beside: DatabaseSync) => unknown, object, RegExp]>([
 ])('a file %s is told so', async (_name, spoil, expected, message) => {
   const { store, beside } = await opened()
   spoil(beside)
-  const error = await store.write([insert(newKey())]).catch((reason: SessionError) => reason)
+  const error = await store.write([insertOf()]).catch((reason: SessionError) => reason)
   expect(error).toMatchObject(expected)
   expect((error as Error).message).toMatch(message)
   expect((error as Error).message).not.toMatch(/is up/)
@@ -102,9 +102,9 @@ it('a file that was removed while it was open says to restart', async () => {
   const connection = new DatabaseSync(file)
   onTestFinished(() => connection.close())
   const store = new SQLiteStore(connection)
-  await store.write([insert(newKey())])
+  await store.write([insertOf()])
   await rm(file)
-  const error = await store.write([insert(newKey())]).catch((reason: SessionError) => reason)
+  const error = await store.write([insertOf()]).catch((reason: SessionError) => reason)
   expect(error).toMatchObject({ code: 'ERR_SESSION_STORE_CONFIGURATION' })
   expect((error as Error).message).toMatch(/SQLITE_READONLY_DBMOVED.*Restart/)
 })
@@ -142,9 +142,9 @@ it('a table that was dropped is made again, also by an app that starts after tha
   beside.exec('DROP TABLE coatcheck_sessions')
   const late = new SQLiteStore(file)
   onTestFinished(() => late.close())
-  const key = newKey()
-  expect(await late.write([insert(key)])).toEqual(['done'])
-  expect(await store.find([key])).toMatchObject([{ key }])
+  const insert = insertOf()
+  expect(await late.write([insert])).toEqual(['done'])
+  expect(await store.find([insert.id])).toMatchObject([{ id: insert.id }])
 })
 
 it('a table that was dropped and may not be made names the ledger', async () => {
@@ -152,7 +152,7 @@ it('a table that was dropped and may not be made names the ledger', async () => 
   beside.exec('DROP TABLE coatcheck_sessions')
   const store = new SQLiteStore(file, { createTable: false })
   onTestFinished(() => store.close())
-  await expect(store.find([newKey()])).rejects.toMatchObject({
+  await expect(store.find([newId()])).rejects.toMatchObject({
     code: 'ERR_SESSION_MISSING_TABLE',
     message: expect.stringMatching(/schema\/sqlite\.sql.*coatcheck_migrations/) as string,
   })

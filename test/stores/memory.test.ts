@@ -1,7 +1,15 @@
 import { describe, expect, it } from 'vitest'
 import { MemoryStore } from 'coatcheck'
 import { storeSuite } from 'coatcheck/testing'
-import { expired, find, inserted, insertOf, write } from '../../dist/testing/store/subject.js'
+import {
+  expired,
+  find,
+  inserted,
+  insertOf,
+  removalOf,
+  touchOf,
+  write,
+} from '../../dist/testing/store/subject.js'
 
 storeSuite('MemoryStore', {
   describe,
@@ -12,8 +20,7 @@ storeSuite('MemoryStore', {
   },
 })
 
-/** What makes a record one that is remembered of a user. */
-const note = { publicId: 'note' }
+const note = { hash: undefined }
 
 describe('a full MemoryStore', () => {
   it('lets go of the session that was least recently used', async () => {
@@ -21,22 +28,17 @@ describe('a full MemoryStore', () => {
     const one = await inserted(store)
     const two = await inserted(store, { userId: 'ada' })
     const three = await inserted(store)
-    await find(store, one.key)
-    await write(store, {
-      type: 'touch',
-      key: three.key,
-      data: three.data,
-      lifetime: { idle: 1_000, absolute: undefined },
-    })
+    await find(store, one.id)
+    await write(store, touchOf(three))
     const four = await inserted(store)
-    expect((await store.find([one.key, two.key, three.key, four.key])).map((record) => record?.key)).toEqual([
-      one.key,
+    expect((await store.find([one.id, two.id, three.id, four.id])).map((record) => record?.id)).toEqual([
+      one.id,
       undefined,
-      three.key,
-      four.key,
+      three.id,
+      four.id,
     ])
-    expect((await store.list({ userId: 'ada', limit: 10 })).items).toEqual([])
-    expect((await store.list({ limit: 10 })).items).toHaveLength(3)
+    expect((await store.list({ userId: 'ada', limit: 10, data: false })).items).toEqual([])
+    expect((await store.list({ limit: 10, data: false })).items).toHaveLength(3)
   })
 
   it('lets expired sessions go first, even if they were used more recently', async () => {
@@ -44,29 +46,29 @@ describe('a full MemoryStore', () => {
     const oldest = await inserted(store)
     const gone = [await expired(store), await expired(store)]
     const late = [await inserted(store), await inserted(store)]
-    const kept = await store.find([oldest.key, ...late.map(({ key }) => key)])
+    const kept = await store.find([oldest.id, ...late.map(({ id }) => id)])
     expect(kept.every((record) => record !== undefined)).toBe(true)
     expect(await store.removeExpired(10)).toBe(0)
-    expect(await write(store, insertOf({ key: gone[0]?.key ?? late[0]!.key }))).toBe('done')
+    expect(await write(store, insertOf({ id: gone[0]?.id ?? late[0]!.id }))).toBe('done')
   })
 
   it('keeps as many notes about users besides, of which the least recently used goes first', async () => {
     const store = new MemoryStore({ maxSessions: 2 })
     const sessions = [await inserted(store), await inserted(store)]
     const notes = [await inserted(store, note), await inserted(store, note)]
-    await find(store, notes[0]!.key)
+    await find(store, notes[0]!.id)
     notes.push(await inserted(store, note))
-    const found = await store.find([...sessions, ...notes].map(({ key }) => key))
+    const found = await store.find([...sessions, ...notes].map(({ id }) => id))
     expect(found.map((record) => record !== undefined)).toEqual([true, true, true, false, true])
-    const { items } = await store.list({ limit: 10 })
-    expect(items.map(({ key }) => key)).toEqual(found.flatMap((record) => record?.key ?? []))
+    const { items } = await store.list({ limit: 10, data: false })
+    expect(items.map(({ id }) => id)).toEqual(sessions.map(({ id }) => id).toReversed())
   })
 
   it('makes room among the sessions, also where what has expired is a note', async () => {
     const store = new MemoryStore({ maxSessions: 1 })
     await expired(store, note)
     const sessions = [await inserted(store), await inserted(store)]
-    const found = await store.find(sessions.map(({ key }) => key))
+    const found = await store.find(sessions.map(({ id }) => id))
     expect(found.map((record) => record !== undefined)).toEqual([false, true])
   })
 
@@ -78,19 +80,17 @@ describe('a full MemoryStore', () => {
       }),
     )
     await store.write(inserts)
-    await store.write(
-      inserts.filter((_, index) => index % 5 === 1).map(({ key }) => ({ type: 'remove', key })),
-    )
+    await store.write(inserts.filter((_, index) => index % 5 === 1).map(removalOf))
     await expired(store)
     const live = inserts.filter((_, index) => index % 3 !== 0 && index % 5 !== 1)
-    const found = await store.find(live.map(({ key }) => key))
+    const found = await store.find(live.map(({ id }) => id))
     expect(found.every((record) => record !== undefined)).toBe(true)
     // Whether a short-lived one was still there to be removed depends on the clock; that all are away now does not.
     await store.removeExpired(1_000)
     expect(await store.removeExpired(1_000)).toBe(0)
-    expect((await store.list({ limit: 1_000 })).items).toHaveLength(live.length)
-    const keys = inserts.filter((_, index) => index % 3 === 0).map(({ key }) => key)
-    expect(new Set(await store.write(keys.map((key) => insertOf({ key }))))).toEqual(new Set(['done']))
+    expect((await store.list({ limit: 1_000, data: false })).items).toHaveLength(live.length)
+    const ids = inserts.filter((_, index) => index % 3 === 0).map(({ id }) => id)
+    expect(new Set(await store.write(ids.map((id) => insertOf({ id }))))).toEqual(new Set(['done']))
   })
 })
 

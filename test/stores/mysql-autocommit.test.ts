@@ -4,7 +4,7 @@ import { createConnection, type PoolOptions } from 'mysql2/promise'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { freshDatabase, onEachServer } from '../servers/databases.ts'
 import type { DatabaseServer } from '../servers/server-process.ts'
-import { insert, newKey, openPool, openStore, stored, storedMany, update } from './mysql-subject.ts'
+import { insert, newId, openPool, openStore, removal, stored, storedMany, update } from './mysql-subject.ts'
 
 const uncommitted = {
   code: 'ERR_SESSION_OPTION',
@@ -23,7 +23,7 @@ onEachServer('autocommit and transactions', ({ name, server: shared, start }) =>
 
   /** Other data than `insert` stores, in the form that every layout takes. */
   function changed(record: SessionRecord | undefined) {
-    return { ...update(record!.key, record!.version), data: Buffer.from('{"cookie":{},"changed":true}') }
+    return { ...update(record!.id, record!.version), data: Buffer.from('{"cookie":{},"changed":true}') }
   }
 
   /** A pool of the app's whose connections commit nothing by themselves. */
@@ -43,7 +43,7 @@ onEachServer('autocommit and transactions', ({ name, server: shared, start }) =>
       const [kept, removed] = await storedMany(sound, 2)
       const store = openStore(poolWithoutAutocommit(), options)
       const [record] = await sound.find([kept!])
-      const writes = [insert(newKey()), changed(record), { type: 'remove', key: removed! }] as const
+      const writes = [insert(newId()), changed(record), removal(removed!)] as const
       expect(await store.write(writes)).toMatchObject([uncommitted, uncommitted, uncommitted])
       // Had a transaction stayed open, its locks would keep these from being stored.
       expect(await sound.write(writes)).toEqual(['done', 'done', 'done'])
@@ -51,12 +51,12 @@ onEachServer('autocommit and transactions', ({ name, server: shared, start }) =>
 
     it('fails for all changes of a batch, and is sent once', async () => {
       const sound = openStore(url, options)
-      const keys = await storedMany(sound, 3)
+      const ids = await storedMany(sound, 3)
       const store = openStore(poolWithoutAutocommit({ connectionLimit: 1 }), options)
-      const records = await sound.find(keys)
+      const records = await sound.find(ids)
       const results = await store.write(records.map(changed))
       expect(results).toMatchObject([uncommitted, uncommitted, uncommitted])
-      const after = await sound.find(keys)
+      const after = await sound.find(ids)
       expect(after.map((record) => record?.version)).toEqual(records.map((record) => record?.version))
     })
   })
@@ -65,31 +65,31 @@ onEachServer('autocommit and transactions', ({ name, server: shared, start }) =>
     it('does not go back to its pool, which heals', async () => {
       const pool = openPool(url, { connectionLimit: 1 })
       const store = openStore(pool)
-      const key = await stored(store)
+      const id = await stored(store)
       const forgotten = await pool.getConnection()
       await forgotten.beginTransaction()
       forgotten.release()
-      expect(await store.write([update(key, 1)])).toMatchObject([uncommitted])
-      expect(await store.write([update(key, 1)])).toEqual(['done'])
-      expect(await openStore(url).find([key])).toMatchObject([{ version: 2 }])
+      expect(await store.write([update(id, 1)])).toMatchObject([uncommitted])
+      expect(await store.write([update(id, 1)])).toEqual(['done'])
+      expect(await openStore(url).find([id])).toMatchObject([{ version: 2 }])
     })
 
     it('is kept where it is the only one, and works again when the transaction is over', async () => {
       const connection = await createConnection(url)
       onTestFinished(() => connection.end())
       const store = openStore(connection)
-      const key = await stored(store)
+      const id = await stored(store)
       await connection.beginTransaction()
-      expect(await store.write([update(key, 1)])).toMatchObject([uncommitted])
+      expect(await store.write([update(id, 1)])).toMatchObject([uncommitted])
       await connection.rollback()
-      expect(await store.write([update(key, 1)])).toEqual(['done'])
+      expect(await store.write([update(id, 1)])).toEqual(['done'])
     })
 
     it("fails the end of a user's sessions, a sweep and the making of the table", async () => {
       const store = openStore(poolWithoutAutocommit(), { createTable: false })
-      await expect(openStore(poolWithoutAutocommit()).find([newKey()])).rejects.toMatchObject(uncommitted)
+      await expect(openStore(poolWithoutAutocommit()).find([newId()])).rejects.toMatchObject(uncommitted)
       const sound = openStore(url)
-      await sound.write([{ ...insert(newKey()), userId: 'ada', lifetime: { idle: 1, absolute: undefined } }])
+      await sound.write([{ ...insert(newId()), userId: 'ada', lifetime: { idle: 1, absolute: undefined } }])
       await expect(store.removeByUser('ada')).rejects.toMatchObject(uncommitted)
       // It finds nothing to remove until that has expired.
       await expect
@@ -130,10 +130,7 @@ onEachServer('autocommit and transactions', ({ name, server: shared, start }) =>
       const database = await freshDatabase(server.url)
       const store = openStore(database)
       const [kept, removed] = await storedMany(store, 2)
-      expect(await store.write([update(kept!, 1), { type: 'remove', key: removed! }])).toEqual([
-        'done',
-        'done',
-      ])
+      expect(await store.write([update(kept!, 1), removal(removed!)])).toEqual(['done', 'done'])
       await store.close()
       expect(await openStore(database).find([kept!, removed!])).toMatchObject([{ version: 2 }, undefined])
     })

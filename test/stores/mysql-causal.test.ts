@@ -2,9 +2,9 @@ import { MySQLStore } from 'coatcheck/mysql'
 import { storeSuite } from 'coatcheck/testing'
 import type { RowDataPacket } from 'mysql2/promise'
 import { describe, expect, it } from 'vitest'
-import { causal } from '../../dist/stores/sql/mysql-causal.js'
+import { causal } from '../../dist/stores/mysql/causal.js'
 import { freshDatabase, onEachServer } from '../servers/databases.ts'
-import { newKey, openPool, openStore, stored } from './mysql-subject.ts'
+import { newId, openPool, openStore, stored } from './mysql-subject.ts'
 
 storeSuite('MySQLStore with causalReads, on a server of no cluster', {
   describe,
@@ -43,8 +43,8 @@ describe('causalReads', () => {
 
   it('works on the table of express-mysql-session, too', async () => {
     const store = openStore(await freshDatabase(), { causalReads: true, layout: 'express-mysql-session' })
-    const key = await stored(store)
-    expect(await store.find([key])).toMatchObject([{ key }])
+    const id = await stored(store)
+    expect(await store.find([id])).toMatchObject([{ id }])
   })
 
   it('is true or false', () => {
@@ -64,7 +64,7 @@ onEachServer('causalReads', ({ name, server }) => {
         message: expect.stringContaining('causalReads needs MariaDB') as string,
       }
       await expect(stored(store)).rejects.toMatchObject(refused)
-      await expect(store.find([newKey()])).rejects.toMatchObject(refused)
+      await expect(store.find([newId()])).rejects.toMatchObject(refused)
     },
   )
 })

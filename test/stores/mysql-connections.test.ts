@@ -1,20 +1,22 @@
-import type { SessionRecord, SessionWrite } from 'coatcheck'
+import type { SessionId, SessionWrite } from 'coatcheck'
 import { MySQLStore } from 'coatcheck/mysql'
 import { createPool, type PoolConnection, type QueryOptions } from 'mysql2'
 import { createConnection, type RowDataPacket } from 'mysql2/promise'
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { type FaultProxy, faultProxyTo } from '../faults/proxy.ts'
-import { isAway } from '../../dist/core/store-failure.js'
+import { isAway } from '../../dist/core/store/store-failure.js'
 import { freshDatabase, onEachServer } from '../servers/databases.ts'
 import {
   insert,
-  lifetime,
   lockNameIn,
-  newKey,
+  newId,
   openPool,
   openStore,
+  removal,
+  rotation,
   stored,
   storedMany,
+  touch,
   update,
 } from './mysql-subject.ts'
 
@@ -42,59 +44,59 @@ onEachServer('connections of MySQLStore', ({ server: shared, start }) => {
   }
 
   /** Asks until there is an answer: while a network heals some have none. */
-  async function findAtLast(store: MySQLStore, key: SessionRecord['key']): Promise<unknown> {
+  async function findAtLast(store: MySQLStore, id: SessionId): Promise<unknown> {
     for (;;) {
-      const found = await store.find([key]).catch((error: { code: string }) => {
+      const found = await store.find([id]).catch((error: { code: string }) => {
         // Else it would ask on and on after a test that failed.
         if (error.code === 'ERR_SESSION_CLOSED') throw error
       })
-      if (found) return found[0]?.key
+      if (found) return found[0]?.id
     }
   }
 
   describe('a statement that has no answer', () => {
     it('fails, and its connection is replaced: the store works as soon as the network does', async () => {
       const store = hastyStore(2)
-      const keys = await storedMany(store, 8)
+      const ids = await storedMany(store, 8)
       proxy.blackhole()
-      const asked = await Promise.allSettled(keys.map((key) => store.find([key])))
-      expect(asked).toMatchObject(keys.map(() => ({ status: 'rejected', reason: tooLate })))
+      const asked = await Promise.allSettled(ids.map((id) => store.find([id])))
+      expect(asked).toMatchObject(ids.map(() => ({ status: 'rejected', reason: tooLate })))
       // The connections of before stay dead.
       proxy.loseServerEnd()
       proxy.pass()
-      expect(await Promise.all(keys.map((key) => findAtLast(store, key)))).toEqual(keys)
+      expect(await Promise.all(ids.map((id) => findAtLast(store, id)))).toEqual(ids)
     })
 
     it('gets none of the replies that arrive late, nor does another', async () => {
       const store = hastyStore(2)
-      const keys = await storedMany(store, 6)
+      const ids = await storedMany(store, 6)
       for (let round = 0; round < 3; round++) {
         proxy.blackhole()
-        await Promise.allSettled(keys.map((key) => store.find([key])))
+        await Promise.allSettled(ids.map((id) => store.find([id])))
         proxy.pass()
-        const found = await Promise.all(keys.map((key) => findAtLast(store, key)))
-        expect(found).toEqual(keys)
+        const found = await Promise.all(ids.map((id) => findAtLast(store, id)))
+        expect(found).toEqual(ids)
       }
     })
 
     it('is asked again where only idle connections were lost, and these are not waited for again', async () => {
       const store = hastyStore()
-      const keys = await storedMany(store, 4)
-      await Promise.all(keys.map((key) => store.find([key])))
+      const ids = await storedMany(store, 4)
+      await Promise.all(ids.map((id) => store.find([id])))
       expect(proxy.connections()).toBe(4)
       proxy.loseServerEnd()
-      expect(await store.find(keys)).toMatchObject(keys.map((key) => ({ key })))
+      expect(await store.find(ids)).toMatchObject(ids.map((id) => ({ id })))
       // One that was lost and tried again would be the only one that has time for.
-      const found = await Promise.all(keys.map((key) => store.find([key])))
-      expect(found.map(([record]) => record?.key)).toEqual(keys)
+      const found = await Promise.all(ids.map((id) => store.find([id])))
+      expect(found.map(([record]) => record?.id)).toEqual(ids)
       expect(proxy.connections()).toBeLessThanOrEqual(4)
     })
 
     it('keeps a store from closing no longer than its limit', async () => {
       const store = hastyStore()
-      const key = await stored(store)
+      const id = await stored(store)
       proxy.blackhole()
-      const asked = store.find([key]).catch((error: unknown) => error)
+      const asked = store.find([id]).catch((error: unknown) => error)
       await store.close()
       expect(await asked).toMatchObject(tooLate)
     })
@@ -103,19 +105,19 @@ onEachServer('connections of MySQLStore', ({ server: shared, start }) => {
       const connection = await createConnection(proxy.url)
       onTestFinished(() => connection.destroy())
       const store = openStore(connection, { statementTimeout: '1s' })
-      const [key, other] = await storedMany(store, 2)
+      const [id, other] = await storedMany(store, 2)
       proxy.blackhole()
-      await expect(store.find([key!])).rejects.toMatchObject(timedOut)
+      await expect(store.find([id!])).rejects.toMatchObject(timedOut)
       proxy.pass()
-      expect(await store.find([other!])).toMatchObject([{ key: other }])
+      expect(await store.find([other!])).toMatchObject([{ id: other }])
     })
   })
 
   it('counts a lost connection as no outage where the database answers on another', async () => {
     const store = hastyStore()
     await stored(store)
-    const write = insert(newKey())
-    const cut = proxy.cutAround(Buffer.from(write.key, 'hex'), 'before the request')
+    const write = insert(newId())
+    const cut = proxy.cutAround(Buffer.from(write.id, 'base64url'), 'before the request')
     const [alone] = await store.write([write])
     await cut
     expect(alone).toMatchObject({
@@ -132,39 +134,39 @@ onEachServer('connections of MySQLStore', ({ server: shared, start }) => {
       'whose connection is cut %s is asked once more',
       async (moment) => {
         const store = openStore(proxy.url)
-        const key = await stored(store)
-        const cut = proxy.cutAround(Buffer.from(key, 'hex'), moment)
-        expect(await store.find([key])).toMatchObject([{ key }])
+        const id = await stored(store)
+        const cut = proxy.cutAround(Buffer.from(id, 'base64url'), moment)
+        expect(await store.find([id])).toMatchObject([{ id }])
         await cut
       },
     )
 
     it.each([1, 40, 200])('whose reply ends after %d bytes is asked once more', async (bytes) => {
       const store = openStore(proxy.url)
-      const key = await stored(store)
+      const id = await stored(store)
       const cut = proxy.cutAfter(bytes, 'client')
-      expect(await store.find([key])).toMatchObject([{ key }])
+      expect(await store.find([id])).toMatchObject([{ id }])
       await cut
     })
 
     it('whose connections are lost twice fails', async () => {
       const store = openStore(proxy.url)
-      const key = await stored(store)
+      const id = await stored(store)
       const cuts = proxy
-        .cutAround(Buffer.from(key, 'hex'), 'before the reply')
-        .then(() => proxy.cutAround(Buffer.from(key, 'hex'), 'before the reply'))
-      await expect(store.find([key])).rejects.toMatchObject(unavailable)
+        .cutAround(Buffer.from(id, 'base64url'), 'before the reply')
+        .then(() => proxy.cutAround(Buffer.from(id, 'base64url'), 'before the reply'))
+      await expect(store.find([id])).rejects.toMatchObject(unavailable)
       await cuts
-      expect(await store.find([key])).toMatchObject([{ key }])
+      expect(await store.find([id])).toMatchObject([{ id }])
     })
 
     it('whose reply has a wrong number is taken from another connection', async () => {
       vi.spyOn(console, 'error').mockImplementation(() => undefined) // so the driver tells
       onTestFinished(() => void vi.restoreAllMocks())
       const store = openStore(proxy.url)
-      const key = await stored(store)
-      const misnumbered = proxy.misnumber(Buffer.from(key, 'hex'))
-      expect(await store.find([key])).toMatchObject([{ key }])
+      const id = await stored(store)
+      const misnumbered = proxy.misnumber(Buffer.from(id, 'base64url'))
+      expect(await store.find([id])).toMatchObject([{ id }])
       await misnumbered
     })
   })
@@ -172,49 +174,33 @@ onEachServer('connections of MySQLStore', ({ server: shared, start }) => {
   describe('a write whose connection is cut', () => {
     const done = 'done'
     const lost = expect.objectContaining(unavailable) as Error
-    const newOne = newKey()
 
-    /** What is sent about a stored session, and what is found of it in the end. */
+    /** What is sent about a stored session. */
     const kinds = {
-      update: [(key) => update(key, 1), (record) => record?.version],
-      rotate: [
-        (key) => ({ ...update(key, 1), type: 'rotate', newKey: newOne, signedIn: false, grace: 0 }),
-        (old, moved) => [old, moved?.version],
-      ],
-      touch: [
-        (key) => ({ type: 'touch', key, data: Buffer.from('{}'), lifetime }),
-        (record) => record?.version,
-      ],
-      remove: [(key) => ({ type: 'remove', key }), (record) => record],
-    } satisfies Record<
-      string,
-      [
-        (key: SessionRecord['key']) => SessionWrite,
-        (record: SessionRecord | undefined, moved: SessionRecord | undefined) => unknown,
-      ]
-    >
+      update: (id) => update(id, 1),
+      rotation: (id) => rotation(id, 1),
+      touch,
+      removal: (id) => removal(id),
+    } satisfies Record<string, (id: SessionId) => SessionWrite>
 
     it.each([
-      // The first did not arrive, which the version tells, and the second did.
       ['update', 'before the request', done, 2],
-      // Whose the next version is, this change's or that of another with the same content, nothing tells.
-      ['update', 'before the reply', lost, 2],
-      ['rotate', 'before the request', done, [undefined, 2]],
-      ['rotate', 'before the reply', done, [undefined, 2]],
+      ['update', 'before the reply', done, 2],
+      ['rotation', 'before the request', done, 2],
+      ['rotation', 'before the reply', done, 2],
       ['touch', 'before the request', done, 1],
       ['touch', 'before the reply', done, 1],
-      ['remove', 'before the request', done, undefined],
-      // It may have been this, or another that ended or rotated it.
-      ['remove', 'before the reply', 'gone', undefined],
-    ] as const)('(%s, %s) is settled by a look', async (kind, moment, result, state) => {
+      ['removal', 'before the request', done, undefined],
+      // It may have been this, or another that ended it.
+      ['removal', 'before the reply', 'gone', undefined],
+    ] as const)('(%s, %s) is sent again and settled', async (kind, moment, result, version) => {
       const store = openStore(proxy.url)
-      const key = await stored(store)
-      const [writeOf, stateOf] = kinds[kind]
-      const cut = proxy.cutAround(Buffer.from(key, 'hex'), moment)
-      expect(await store.write([writeOf(key)])).toEqual([result])
+      const id = await stored(store)
+      const cut = proxy.cutAround(Buffer.from(id, 'base64url'), moment)
+      const write = kinds[kind](id)
+      expect(await store.write([write])).toEqual([result])
       await cut
-      const [record, moved] = await openStore(url).find([key, newOne])
-      expect(stateOf(record, moved)).toEqual(state)
+      expect((await openStore(url).find([id]))[0]?.version).toBe(version)
     })
 
     it.each([
@@ -224,37 +210,38 @@ onEachServer('connections of MySQLStore', ({ server: shared, start }) => {
     ] as const)('(insert, %s) is settled by a look', async (moment, result, version) => {
       const store = openStore(proxy.url)
       await stored(store)
-      const key = newKey()
-      const cut = proxy.cutAround(Buffer.from(key, 'hex'), moment)
-      expect(await store.write([insert(key)])).toEqual([result])
+      const id = newId()
+      const cut = proxy.cutAround(Buffer.from(id, 'base64url'), moment)
+      expect(await store.write([insert(id)])).toEqual([result])
       await cut
-      expect((await openStore(url).find([key]))[0]?.version).toBe(version)
+      expect((await openStore(url).find([id]))[0]?.version).toBe(version)
     })
 
     it('is settled together with those that it shared the statement with, each by itself', async () => {
       const store = openStore(proxy.url)
-      const keys = await storedMany(store, 6)
-      await store.write([update(keys[1]!, 1), { type: 'remove', key: keys[2]! }])
-      const writes = keys.map((key) => update(key, 1))
-      const cut = proxy.cutAround(Buffer.from(keys[0]!, 'hex'), 'before the request')
+      const ids = await storedMany(store, 6)
+      await store.write([update(ids[1]!, 1), removal(ids[2]!)])
+      const writes = ids.map((id) => update(id, 1))
+      const cut = proxy.cutAround(Buffer.from(ids[0]!, 'base64url'), 'before the request')
       expect(await store.write(writes)).toEqual([done, 'stale', 'gone', done, done, done])
       await cut
     })
 
-    it('is a change of another where the version was replaced with other content', async () => {
+    it('is not done where another has replaced the version', async () => {
       const store = openStore(proxy.url)
-      const key = await stored(store)
-      await openStore(url).write([update(key, 1)])
-      const cut = proxy.cutAround(Buffer.from(key, 'hex'), 'before the request')
-      expect(await store.write([update(key, 1)])).toEqual(['stale'])
+      const id = await stored(store)
+      const theirs = update(id, 1)
+      await openStore(url).write([theirs])
+      const cut = proxy.cutAround(Buffer.from(id, 'base64url'), 'before the request')
+      expect(await store.write([{ ...update(id, 1), data: theirs.data }])).toEqual(['stale'])
       await cut
     })
 
     it('fails if the database stays away', async () => {
       const store = hastyStore()
-      const key = await stored(store)
+      const id = await stored(store)
       proxy.blackhole()
-      const [result] = await store.write([update(key, 1)])
+      const [result] = await store.write([update(id, 1)])
       expect(result).toMatchObject(timedOut)
     })
   })
@@ -263,9 +250,9 @@ onEachServer('connections of MySQLStore', ({ server: shared, start }) => {
     it('is waited for within a limit, and gets back whatever it gives later', async () => {
       const pool = openPool(url, { connectionLimit: 1 })
       const store = openStore(pool, { statementTimeout: '2s' })
-      const key = await stored(store)
+      const id = await stored(store)
       const taken = await pool.getConnection()
-      const asked = await Promise.allSettled(Array.from({ length: 20 }, () => store.find([key])))
+      const asked = await Promise.allSettled(Array.from({ length: 20 }, () => store.find([id])))
       expect(asked).toMatchObject(Array(20).fill({ status: 'rejected', reason: timedOut }))
       expect((asked[0] as PromiseRejectedResult).reason.message).toMatch(
         /no connection was free.*connectionLimit/,
@@ -273,7 +260,7 @@ onEachServer('connections of MySQLStore', ({ server: shared, start }) => {
       taken.release()
       const again = await pool.getConnection()
       again.release()
-      expect(await store.find([key])).toMatchObject([{ key }])
+      expect(await store.find([id])).toMatchObject([{ id }])
     })
   })
 
@@ -289,16 +276,16 @@ onEachServer('connections of MySQLStore', ({ server: shared, start }) => {
       await owner.query(`CREATE USER app@'127.0.0.1' IDENTIFIED BY '${app.password}'`)
       await owner.query(`GRANT ALL ON ${app.pathname.slice(1)}.* TO app@'127.0.0.1'`)
       const store = openStore(app.href)
-      const key = await stored(store)
+      const id = await stored(store)
       await owner.query('SET GLOBAL read_only = 1')
-      expect(await store.find([key])).toMatchObject([{ key }])
-      const [result] = await store.write([update(key, 1)])
+      expect(await store.find([id])).toMatchObject([{ id }])
+      const [result] = await store.write([update(id, 1)])
       expect(result).toMatchObject({
         ...unavailable,
         message: expect.stringMatching(/read_only.*primary/) as string,
       })
       await owner.query('SET GLOBAL read_only = 0')
-      expect(await store.write([update(key, 1)])).toEqual(['done'])
+      expect(await store.write([update(id, 1)])).toEqual(['done'])
     })
   })
 
@@ -307,7 +294,7 @@ onEachServer('connections of MySQLStore', ({ server: shared, start }) => {
       const pool = createPool({ uri: url })
       onTestFinished(() => pool.promise().end())
       const store = openStore(pool)
-      const key = await stored(store)
+      const id = await stored(store)
       const asked = new Set<PoolConnection>()
       pool.on('acquire', (connection: PoolConnection) => {
         if (asked.size === 3 || asked.has(connection)) return
@@ -318,7 +305,7 @@ onEachServer('connections of MySQLStore', ({ server: shared, start }) => {
             done(Object.assign(new Error('WSREP has not yet prepared node for application use'), notReady)),
         })
       })
-      expect(await store.write([update(key, 1)])).toEqual(['done'])
+      expect(await store.write([update(id, 1)])).toEqual(['done'])
       expect(asked.size).toBe(3)
     })
   })
@@ -348,8 +335,8 @@ onEachServer('connections of MySQLStore', ({ server: shared, start }) => {
 
     it('may be as long as a timer waits, also for statements that have longer than that', async () => {
       const store = openStore(url, { statementTimeout: 2 ** 31 - 1 })
-      const key = await stored(store)
-      expect(await store.find([key])).toHaveLength(1)
+      const id = await stored(store)
+      expect(await store.find([id])).toHaveLength(1)
     })
 
     it.each([0, -1, '5', 'soon', 2 ** 31])('is refused as %j', (statementTimeout) => {

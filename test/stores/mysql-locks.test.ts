@@ -1,4 +1,4 @@
-import type { SessionKey } from 'coatcheck'
+import type { SessionId } from 'coatcheck'
 import { createPool, type Pool, type PoolConnection, type QueryOptions, type RowDataPacket } from 'mysql2'
 import { createConnection, type Connection } from 'mysql2/promise'
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest'
@@ -12,6 +12,11 @@ const isLockedNow = new Set<unknown>([lockWaitTooLong, 3572])
 /** MySQL makes 1 second of it. */
 const shortestWait = 'SET innodb_lock_wait_timeout = 0'
 const changedSinceRead = 1020
+
+/** The order of rows in the table, in which a statement locks them. */
+function inTable(one: SessionId, other: SessionId): number {
+  return Buffer.compare(Buffer.from(one, 'base64url'), Buffer.from(other, 'base64url'))
+}
 
 onEachServer('locks of rows', ({ server }) => {
   let url: string
@@ -55,46 +60,46 @@ onEachServer('locks of rows', ({ server }) => {
     return connection
   }
 
-  function lock(connection: Connection, key: SessionKey, how = ''): Promise<unknown> {
-    return connection.query(`SELECT * FROM coatcheck_sessions WHERE session_key = ? FOR UPDATE ${how}`, [
-      Buffer.from(key, 'hex'),
+  function lock(connection: Connection, id: SessionId, how = ''): Promise<unknown> {
+    return connection.query(`SELECT * FROM coatcheck_sessions WHERE id = ? FOR UPDATE ${how}`, [
+      Buffer.from(id, 'base64url'),
     ])
   }
 
-  async function versions(keys: SessionKey[]): Promise<unknown[]> {
-    return (await openStore(url).find(keys)).map((record) => record?.version)
+  async function versions(ids: SessionId[]): Promise<unknown[]> {
+    return (await openStore(url).find(ids)).map((record) => record?.version)
   }
 
   describe('a change that the server undid', () => {
     it('because somebody kept its row locked for too long is sent again, and is done once', async () => {
-      const [key] = await storedMany(openStore(url), 1)
+      const [id] = await storedMany(openStore(url), 1)
       const other = await otherTransaction()
-      await lock(other, key!)
+      await lock(other, id!)
       const store = openStore(watchedPool(() => other.rollback(), shortestWait))
-      expect(await store.write([update(key!, 1)])).toEqual(['done'])
+      expect(await store.write([update(id!, 1)])).toEqual(['done'])
       expect(refusals).toEqual([lockWaitTooLong])
-      expect(await versions([key!])).toEqual([2])
+      expect(await versions([id!])).toEqual([2])
     })
 
     it('to end a deadlock is sent again, and is done once', async () => {
-      const keys = (await storedMany(openStore(url), 2)).toSorted()
-      const [first, second] = keys as [SessionKey, SessionKey]
+      const ids = (await storedMany(openStore(url), 2)).toSorted(inTable)
+      const [first, second] = ids as [SessionId, SessionId]
       const other = await otherTransaction()
       // Of two in a circle the server picks the one that has done less.
       await other.query('CREATE TEMPORARY TABLE much (n INT) ENGINE=InnoDB')
       await other.query('INSERT INTO much VALUES ?', [Array.from({ length: 1_000 }, (_, n) => [n])])
       await lock(other, second)
       const store = openStore(watchedPool(() => circle.then(() => other.rollback())))
-      const writing = store.write(keys.map((key) => update(key, 1)))
+      const writing = store.write(ids.map((id) => update(id, 1)))
       await isLocked(first)
       const circle = lock(other, first)
       expect(await writing).toEqual(['done', 'done'])
       expect(refusals).toEqual([deadlock])
-      expect(await versions(keys)).toEqual([2, 2])
+      expect(await versions(ids)).toEqual([2, 2])
     })
 
     it('because its row was changed after it was read is sent again', async () => {
-      const [key] = await storedMany(openStore(url), 1)
+      const [id] = await storedMany(openStore(url), 1)
       const pool = createPool({ uri: url })
       onTestFinished(() => pool.promise().end())
       const store = openStore(pool, { createTable: false })
@@ -110,15 +115,15 @@ onEachServer('locks of rows', ({ server }) => {
           },
         })
       })
-      expect(await store.write([update(key!, 1)])).toEqual(['done'])
+      expect(await store.write([update(id!, 1)])).toEqual(['done'])
       expect(refusals).toEqual([changedSinceRead])
     })
 
     it('is given up after five tries', async () => {
-      const [key] = await storedMany(openStore(url), 1)
-      await lock(await otherTransaction(), key!)
+      const [id] = await storedMany(openStore(url), 1)
+      await lock(await otherTransaction(), id!)
       const store = openStore(watchedPool(() => Promise.resolve(), shortestWait))
-      expect(await store.write([update(key!, 1)])).toMatchObject([
+      expect(await store.write([update(id!, 1)])).toMatchObject([
         { code: 'ERR_SESSION_STORE_BUSY', status: 503 },
       ])
       expect(refusals).toEqual(Array(5).fill(lockWaitTooLong))
@@ -140,7 +145,7 @@ onEachServer('locks of rows', ({ server }) => {
     ] as [string, [state: string, number?: number][], number][])(
       'because %s, is sent as often as it may be',
       async (_why, answers, times) => {
-        const [key] = await storedMany(openStore(url), 1)
+        const [id] = await storedMany(openStore(url), 1)
         const pool = createPool({ uri: url, connectionLimit: 1 })
         onTestFinished(() => pool.promise().end())
         const store = openStore(pool, { createTable: false })
@@ -153,8 +158,8 @@ onEachServer('locks of rows', ({ server }) => {
                IF @sent = 1 THEN SIGNAL SQLSTATE '${state}' SET MYSQL_ERRNO = ${number}; END IF; END`,
           )
           await query('SET @sent = 0')
-          const [record] = await store.find([key!])
-          const [result] = await store.write([update(key!, record!.version)])
+          const [record] = await store.find([id!])
+          const [result] = await store.write([update(id!, record!.version)])
           const [[row]] = await query('SELECT @sent AS sent')
           expect({ state, number, sent: Number(row!['sent']), done: result === 'done' }).toEqual({
             state,
@@ -168,10 +173,10 @@ onEachServer('locks of rows', ({ server }) => {
   })
 
   /** Resolves when a statement of another has locked this row. */
-  async function isLocked(key: SessionKey): Promise<void> {
+  async function isLocked(id: SessionId): Promise<void> {
     const connection = await createConnection(url)
     onTestFinished(() => connection.destroy())
-    const asked = (): Promise<unknown> => lock(connection, key, 'NOWAIT').then(() => undefined, numberOf)
+    const asked = (): Promise<unknown> => lock(connection, id, 'NOWAIT').then(() => undefined, numberOf)
     while (!isLockedNow.has(await asked()));
   }
 

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { SessionKey } from 'coatcheck'
+import type { SessionId } from 'coatcheck'
 import { MySQLStore, type MySQLStoreOptions } from 'coatcheck/mysql'
 import { storeSuite } from 'coatcheck/testing'
 import { createPoolCluster as createCallbackCluster } from 'mysql2'
@@ -15,7 +15,17 @@ import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vites
 import { differences, startCopy } from '../command/run-copy.ts'
 import { freshDatabase, onEachServer } from '../servers/databases.ts'
 import type { DatabaseServer } from '../servers/server-process.ts'
-import { insert, newKey, openPool, openStore, stored, update, urlOfUser } from './mysql-subject.ts'
+import {
+  insert,
+  newId,
+  openPool,
+  openStore,
+  removal,
+  stored,
+  storedMany,
+  update,
+  urlOfUser,
+} from './mysql-subject.ts'
 
 // Servers and databases as people set them up.
 
@@ -41,7 +51,7 @@ onEachServer('settings', ({ name, server, start }) => {
         ...keyedBy,
         open: async () => {
           const url = await freshDatabase(server)
-          await openStore(url, options).find([newKey()]) // makes the table
+          await openStore(url, options).find([newId()]) // makes the table
           const pool = createPool(await urlOfUser(url, 'SELECT, INSERT, UPDATE, DELETE'))
           pool.on(
             'connection',
@@ -58,19 +68,19 @@ onEachServer('settings', ({ name, server, start }) => {
         name === 'MySQL'
           ? ['utf8mb4_0900_ai_ci', 'utf8mb3_general_ci']
           : ['utf8mb4_general_ci', 'utf8mb3_general_ci', 'latin1_swedish_ci'],
-      )('keys and users are what they are to the letter (%s)', async (collation) => {
+      )('ids and users are what they are to the letter (%s)', async (collation) => {
         const url = await freshDatabase(server)
         await openPool(url).query(`ALTER DATABASE ${new URL(url).pathname.slice(1)} COLLATE ${collation}`)
         const store = openStore(url, options)
-        const keys = options.layout ? (['key', 'KEY', 'kéy'] as SessionKey[]) : [newKey(), newKey(), newKey()]
+        const ids = options.layout ? (['key', 'KEY', 'kéy'] as SessionId[]) : [newId(), newId(), newId()]
         const users = ['ada', 'ADA', 'áda']
-        const sessions = keys.map((key, index) => ({ ...insert(key), userId: users[index] }))
+        const sessions = ids.map((id, index) => ({ ...insert(id), userId: users[index] }))
         expect(await store.write(sessions)).toEqual(['done', 'done', 'done'])
-        expect((await store.find(keys)).map((record) => record?.userId)).toEqual(users)
-        const { items } = await store.list({ userId: 'ADA', limit: 10 })
-        expect(items.map(({ key }) => key)).toEqual([keys[1]])
+        expect((await store.find(ids)).map((record) => record?.userId)).toEqual(users)
+        const { items } = await store.list({ userId: 'ADA', limit: 10, data: false })
+        expect(items.map(({ id }) => id)).toEqual([ids[1]])
         expect(await store.removeByUser('ADA')).toBe(1)
-        expect((await store.find(keys)).map((record) => record?.userId)).toEqual(['ada', undefined, 'áda'])
+        expect((await store.find(ids)).map((record) => record?.userId)).toEqual(['ada', undefined, 'áda'])
       })
     })
   }
@@ -83,13 +93,20 @@ onEachServer('settings', ({ name, server, start }) => {
         connection.query("SET sql_mode = 'EMPTY_STRING_IS_NULL'", () => undefined)
       })
       const store = new MySQLStore(pool, options)
-      const key = await stored(store)
-      const [record] = await store.find([key])
-      const data = Buffer.from('{"cookie":{}}')
-      expect(await store.write([{ ...update(key, record!.version), data, userId: 'ada' }])).toEqual(['done'])
+      const ids = await storedMany(store, 3)
+      const records = await store.find(ids)
+      const change = { data: Buffer.from('{"cookie":{}}'), userId: 'ada' }
+      const changes = records.map((record) => ({ ...update(record!.id, record!.version), ...change }))
+      expect(await store.write(changes)).toEqual(['done', 'done', 'done'])
+      const [first] = await store.find(ids)
       await expect(store.removeByUser('')).rejects.toMatchObject({ code: 'ERR_SESSION_USER_ID' })
+      expect(await store.removeByUser('ada', first!.publicId ?? first!.id)).toBe(2)
+      expect(await store.removeByUser('ada', 'none')).toBe(1)
+      await store.write([{ ...insert(newId()), ...change }])
+      expect(await store.removeByUser('ada', '')).toBe(1)
+      await store.write([{ ...insert(newId()), ...change }])
       expect(await store.removeByUser('ada')).toBe(1)
-      expect(await store.find([key])).toEqual([undefined])
+      expect(await store.list({ limit: 1, data: false })).toEqual({ items: [], next: undefined })
     },
   )
 
@@ -102,20 +119,17 @@ onEachServer('settings', ({ name, server, start }) => {
         `CREATE TABLE sessions (session_id ${text('varchar(128)')} PRIMARY KEY, expires int unsigned NOT NULL, data ${text('mediumtext')})`,
       )
       const store = openStore(url, { layout: 'express-mysql-session' })
-      const key = 'Schlüssel' as SessionKey
+      const id = 'Schlüssel' as SessionId
       const data = Buffer.from('{"cookie":{},"name":"Åse"}')
-      expect(await store.write([{ ...insert(key), data }])).toEqual(['done'])
-      const others = ['schlüssel', 'Schlussel'] as SessionKey[]
-      const [record, ...none] = await store.find([key, ...others])
+      expect(await store.write([{ ...insert(id), data }])).toEqual(['done'])
+      const others = ['schlüssel', 'Schlussel'] as SessionId[]
+      const [record, ...none] = await store.find([id, ...others])
       expect(none).toEqual([undefined, undefined])
       expect(record!.data).toEqual(data)
-      const changes = [key, ...others].map((each) => ({ ...update(each, record!.version), data }))
+      const changes = [id, ...others].map((each) => ({ ...update(each, record!.version), data }))
       expect(await store.write(changes)).toEqual(['done', 'gone', 'gone'])
-      expect(await store.write(others.map((other) => ({ type: 'remove', key: other })))).toEqual([
-        'gone',
-        'gone',
-      ])
-      expect(await store.find([key])).toMatchObject([{ key }])
+      expect(await store.write(others.map((other) => removal(other)))).toEqual(['gone', 'gone'])
+      expect(await store.find([id])).toMatchObject([{ id }])
     },
   )
 
@@ -125,12 +139,12 @@ onEachServer('settings', ({ name, server, start }) => {
     await openPool(url).query(`CREATE TABLE sessions (${columns})`)
     return openStore(url, { layout: 'express-mysql-session' })
   }
-  const aSession = (key: string) => ({ ...insert(key as SessionKey), data: Buffer.from('{"cookie":{}}') })
+  const aSession = (id: string) => ({ ...insert(id as SessionId), data: Buffer.from('{"cookie":{}}') })
 
   it('finds the sessions of a user in an old table whose data is JSON, which MySQL writes its own way', async () => {
     const store = await oldTable('COLLATE utf8mb4_bin', 'int unsigned', 'json')
     const users = ['ada', 'ädä "the \\ first"', 'ada']
-    const sessions = users.map((userId, index) => ({ ...aSession(`key ${index}`), userId }))
+    const sessions = users.map((userId, index) => ({ ...aSession(`id ${index}`), userId }))
     await store.write([
       ...sessions,
       { ...aSession('another'), data: Buffer.from('{"cookie":{},"is":"ada"}') },
@@ -140,10 +154,10 @@ onEachServer('settings', ({ name, server, start }) => {
       [users[1], 1],
     ] as const) {
       // prettier-ignore
-      expect((await store.list({ userId: user, limit: 10 })).items).toHaveLength(count)
+      expect((await store.list({ userId: user, limit: 10, data: false })).items).toHaveLength(count)
       expect(await store.removeByUser(user!)).toBe(count)
     }
-    expect((await store.list({ limit: 10 })).items.map(({ key }) => key)).toEqual(['another'])
+    expect((await store.list({ limit: 10, data: false })).items.map(({ id }) => id)).toEqual(['another'])
   })
 
   it.each(
@@ -152,18 +166,18 @@ onEachServer('settings', ({ name, server, start }) => {
       : ['utf8mb4_general_ci', 'latin1_swedish_ci'],
   )('lists each session of an old table once, whose ids are in the order of %s', async (collation) => {
     const store = await oldTable(`COLLATE ${collation}`, 'int unsigned', 'mediumtext')
-    expect(await store.list({ limit: 3 })).toEqual({ items: [], next: undefined })
-    const keys = ['a1', 'B2', 'c3', 'D4', 'e5', 'F6', 'g7', 'H8', '_9', 'Z0']
-    await store.write(keys.map((key) => ({ ...aSession(key), userId: 'ada' })))
+    expect(await store.list({ limit: 3, data: false })).toEqual({ items: [], next: undefined })
+    const ids = ['a1', 'B2', 'c3', 'D4', 'e5', 'F6', 'g7', 'H8', '_9', 'Z0']
+    await store.write(ids.map((id) => ({ ...aSession(id), userId: 'ada' })))
     for (const userId of ['ada', undefined]) {
       const listed: string[] = []
       let after: string | undefined
       do {
-        const page = await store.list({ userId, after, limit: 3 })
-        listed.push(...page.items.map(({ key }) => key))
+        const page = await store.list({ userId, after, limit: 3, data: false })
+        listed.push(...page.items.map(({ id }) => id))
         after = page.next
       } while (after !== undefined)
-      expect(listed).toEqual(keys.toSorted())
+      expect(listed).toEqual(ids.toSorted())
     }
   })
 
@@ -171,18 +185,18 @@ onEachServer('settings', ({ name, server, start }) => {
     'writes over nothing in a batch on an old table whose expires is %s',
     async (type) => {
       const store = await oldTable('COLLATE utf8mb4_bin', type, 'mediumtext')
-      const keys = ['one', 'two'] as SessionKey[]
-      await store.write(keys.map(aSession))
-      const [one, two] = await store.find(keys)
-      const change = (key: SessionKey, version: number, n: number) => ({
-        ...update(key, version),
+      const ids = ['one', 'two'] as SessionId[]
+      await store.write(ids.map(aSession))
+      const [one, two] = await store.find(ids)
+      const change = (id: SessionId, version: number, n: number) => ({
+        ...update(id, version),
         data: Buffer.from(`{"cookie":{},"n":${n}}`),
       })
-      await store.write([change(keys[1]!, two!.version, 1)])
-      expect(
-        await store.write([change(keys[0]!, one!.version, 2), change(keys[1]!, two!.version, 2)]),
-      ).toEqual(['done', 'stale'])
-      const found = await store.find(keys)
+      await store.write([change(ids[1]!, two!.version, 1)])
+      expect(await store.write([change(ids[0]!, one!.version, 2), change(ids[1]!, two!.version, 2)])).toEqual(
+        ['done', 'stale'],
+      )
+      const found = await store.find(ids)
       expect(
         found.map((record) => JSON.parse(Buffer.from(record!.data).toString()) as unknown),
       ).toMatchObject([{ n: 2 }, { n: 1 }])
@@ -200,25 +214,25 @@ onEachServer('settings', ({ name, server, start }) => {
     })
     cluster.add('one', await freshDatabase(server))
     const store = openStore(cluster.of('*') as unknown as Pool)
-    const key = await stored(store)
-    expect(await store.find([key])).toMatchObject([{ key }])
+    const id = await stored(store)
+    expect(await store.find([id])).toMatchObject([{ id }])
   })
 
   describe('for a user of the app', () => {
     it.each(layouts)('who may create tables as well, makes the table: %s', async (_, options) => {
       const url = await freshDatabase(server)
       const store = openStore(await urlOfUser(url, 'SELECT, INSERT, UPDATE, DELETE, CREATE'), options)
-      const key = await stored(store)
-      expect(await store.find([key])).toMatchObject([{ key }])
+      const id = await stored(store)
+      expect(await store.find([id])).toMatchObject([{ id }])
     })
 
     it('who may do no more on each table than the copy has to, can copy', async () => {
       const url = await freshDatabase(server)
       const old = openStore(url, { layout: 'express-mysql-session' })
-      await openStore(url).find([newKey()]) // makes the table
+      await openStore(url).find([newId()]) // makes the table
       const session = (text: string) => Buffer.from(JSON.stringify({ cookie: {}, text }))
-      const [kept, ended] = [newKey(), newKey()]
-      await old.write([kept, ended].map((key) => ({ ...insert(key), data: session('begun') })))
+      const [kept, ended] = [newId(), newId()]
+      await old.write([kept, ended].map((id) => ({ ...insert(id), data: session('begun') })))
 
       const app = await urlOfUser(url, 'SELECT', '', 'sessions')
       const admin = openPool(url)
@@ -238,10 +252,7 @@ onEachServer('settings', ({ name, server, start }) => {
       expect(await copy()).toMatchObject({ code: 0, stdout: expect.stringMatching(/copied +2$/m) as string })
 
       const [record] = await old.find([kept])
-      await old.write([
-        { ...update(kept, record!.version), data: session('changed') },
-        { type: 'remove', key: ended },
-      ])
+      await old.write([{ ...update(kept, record!.version), data: session('changed') }, removal(ended)])
       expect(await copy()).toMatchObject({ code: 0 })
       const [rows] = await admin.query<RowDataPacket[]>(differences)
       expect(Object.values(rows[0]!).map(Number)).toEqual([0, 0, 0, 0])
@@ -262,14 +273,14 @@ onEachServer('settings', ({ name, server, start }) => {
     it.runIf(name === 'MySQL')('who must come by TLS, which MariaDB has only once it is set up', async () => {
       const url = await freshDatabase(server)
       const app = await urlOfUser(url, 'ALL', 'REQUIRE SSL')
-      await expect(openStore(app).find([newKey()])).rejects.toMatchObject({
+      await expect(openStore(app).find([newId()])).rejects.toMatchObject({
         code: 'ERR_SESSION_STORE_CONFIGURATION',
       })
       const [[row]] = await openPool(url).query<RowDataPacket[]>('SELECT @@datadir AS folder')
       const ca = await readFile(join(row!['folder'] as string, 'ca.pem'), 'utf8')
       const pool = openPool(app, { ssl: { ca }, connectionLimit: 1 })
-      const key = await stored(openStore(pool))
-      expect(await openStore(pool).find([key])).toMatchObject([{ key }])
+      const id = await stored(openStore(pool))
+      expect(await openStore(pool).find([id])).toMatchObject([{ id }])
       const [rows] = await pool.query<RowDataPacket[]>("SHOW STATUS LIKE 'Ssl_cipher'")
       expect(rows[0]!['Value']).toMatch(/TLS/)
     })
@@ -294,17 +305,17 @@ onEachServer('settings', ({ name, server, start }) => {
         openStore(url, { ...options, table: 'Shop' }),
         openStore(url, { ...options, table: 'shop' }),
       ]
-      const key = await stored(one)
-      expect(await other.find([key])).toMatchObject([{ key }])
+      const id = await stored(one)
+      expect(await other.find([id])).toMatchObject([{ id }])
       expect(await other.removeExpired(10)).toBe(0)
     })
 
     it('the copy moves what lives, and nothing twice', async () => {
       const url = await freshDatabase(own.url)
       const old = openStore(url, { layout: 'express-mysql-session' })
-      const keys = ['one', 'two', 'Three'] as SessionKey[]
+      const ids = ['one', 'two', 'Three'] as SessionId[]
       await old.write(
-        keys.map((key) => ({ ...insert(key), data: Buffer.from('{"cookie":{},"text":"é 🧥 \\\\"}') })),
+        ids.map((id) => ({ ...insert(id), data: Buffer.from('{"cookie":{},"text":"é 🧥 \\\\"}') })),
       )
       for (const copied of [3, 0]) {
         const { code, stderr, stdout } = await startCopy(url, '--from', 'sessions').ended

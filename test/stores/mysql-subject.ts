@@ -1,5 +1,5 @@
 import { hash, randomBytes } from 'node:crypto'
-import type { SessionKey, SessionStore } from 'coatcheck'
+import type { SessionId, SessionStore } from 'coatcheck'
 import { MySQLStore, type MySQLTarget } from 'coatcheck/mysql'
 import { createPool, type Pool, type PoolOptions } from 'mysql2/promise'
 import { afterEach, expect } from 'vitest'
@@ -47,34 +47,64 @@ export function lockNameIn(url: string, purpose: 'migrate' | 'sweep'): string {
   return `coatcheck.${purpose}.${hash('sha1', `${database}.coatcheck_sessions`)}`
 }
 
-export function newKey(): SessionKey {
-  return randomBytes(24).toString('hex') as SessionKey
+export function newId(): SessionId {
+  return randomBytes(12).toString('base64url') as SessionId
 }
 
-export function insert(key: SessionKey) {
-  const publicId = randomBytes(12).toString('base64url')
+/** The hash that a session of this id has, as long as nothing gives it another. It is that of a token that is the id itself. */
+export function hashFor(id: SessionId): Buffer {
+  return hash('sha256', id, 'buffer')
+}
+
+export function insert(id: SessionId) {
   return {
     type: 'insert',
-    key,
-    publicId,
+    id,
+    publicId: randomBytes(12).toString('base64url'),
+    hash: hashFor(id),
     userId: undefined,
     signedIn: false,
     data: Buffer.from('{}'),
+    format: 1,
+    mark: randomBytes(8),
     lifetime,
   } as const
 }
 
-export function update(key: SessionKey, version: number) {
-  return { type: 'update', key, version, userId: undefined, data: randomBytes(20), lifetime } as const
+export function update(id: SessionId, version: number) {
+  return {
+    type: 'update',
+    id,
+    version,
+    userId: undefined,
+    data: randomBytes(20),
+    format: 1,
+    mark: randomBytes(8),
+    lifetime,
+  } as const
 }
 
-export async function stored(store: SessionStore): Promise<SessionKey> {
-  const [key] = await storedMany(store, 1)
-  return key!
+/** An update that gives a session another token. */
+export function rotation(id: SessionId, version: number, grace = 0) {
+  const token = newId()
+  return { ...update(id, version), secret: { hash: hashFor(token), signedIn: false, grace, token } } as const
 }
 
-export async function storedMany(store: SessionStore, count: number): Promise<SessionKey[]> {
-  const keys = Array.from({ length: count }, newKey)
-  expect(await store.write(keys.map(insert))).toEqual(keys.map(() => 'done'))
-  return keys
+export function touch(id: SessionId) {
+  return { type: 'touch', id, hash: hashFor(id), data: Buffer.from('{}'), lifetime } as const
+}
+
+export function removal(id: SessionId, userId?: string) {
+  return { type: 'remove', id, userId } as const
+}
+
+export async function stored(store: SessionStore): Promise<SessionId> {
+  const [id] = await storedMany(store, 1)
+  return id!
+}
+
+export async function storedMany(store: SessionStore, count: number): Promise<SessionId[]> {
+  const ids = Array.from({ length: count }, newId)
+  expect(await store.write(ids.map(insert))).toEqual(ids.map(() => 'done'))
+  return ids
 }

@@ -8,7 +8,7 @@ import { startCopy } from '../command/run-copy.ts'
 import { type Authority, newAuthority } from '../servers/certificates.ts'
 import { freshDatabase, onEachServer } from '../servers/databases.ts'
 import type { DatabaseServer } from '../servers/server-process.ts'
-import { newKey, openStore } from './mysql-subject.ts'
+import { newId, openStore } from './mysql-subject.ts'
 
 /** What the message has to say, whichever way the server was not verified. */
 const cures = {
@@ -54,7 +54,7 @@ onEachServer('a connection that asks for TLS', ({ name, start }) => {
   /** @returns `works`, or what the error says */
   async function outcome(target: string | PoolOptions): Promise<unknown> {
     const store = openStore(target)
-    return store.find([newKey()]).then(
+    return store.find([newId()]).then(
       () => 'works',
       (error: Error) => error,
     )
@@ -150,7 +150,7 @@ onEachServer('a connection that asks for TLS', ({ name, start }) => {
   })
 })
 
-/** Turns away what goes by in the clear: whoever is answered from now on came by TLS. */
+/** SerialQueue away what goes by in the clear: whoever is answered from now on came by TLS. */
 async function requireTLS(server: DatabaseServer): Promise<void> {
   const connection = await createConnection(server.url)
   await connection.query("ALTER USER coatcheck@'127.0.0.1' REQUIRE SSL")

@@ -9,7 +9,7 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { makeNextVersion } from '../faults/next-version.ts'
 import { freshDatabase, onEachServer } from '../servers/databases.ts'
 import { freePort } from '../servers/ports.ts'
-import { newKey, openPool, openStore, stored, urlOfUser } from './mysql-subject.ts'
+import { newId, openPool, openStore, stored, urlOfUser } from './mysql-subject.ts'
 
 onEachServer('MySQLStore', ({ server }) => {
   storeSuite('MySQLStore', {
@@ -60,9 +60,9 @@ onEachServer('MySQLStore', ({ server }) => {
       }
       const promisePool = openPool(url)
       const callbackPool = openPool(url).pool
-      const key = await stored(openStore(url))
+      const id = await stored(openStore(url))
       for (const target of [options, { uri: url }, promisePool, callbackPool]) {
-        expect(await openStore(target).find([key])).toMatchObject([{ key }])
+        expect(await openStore(target).find([id])).toMatchObject([{ id }])
       }
     })
 
@@ -79,7 +79,7 @@ onEachServer('MySQLStore', ({ server }) => {
     it('refuses work after close', async () => {
       const store = openStore(await freshDatabase(server))
       await store.close()
-      await expect(store.find([newKey()])).rejects.toMatchObject({ code: 'ERR_SESSION_CLOSED' })
+      await expect(store.find([newId()])).rejects.toMatchObject({ code: 'ERR_SESSION_CLOSED' })
     })
 
     it.each([
@@ -115,8 +115,8 @@ onEachServer('MySQLStore', ({ server }) => {
 
     it('keeps tables of different names apart in one database', async () => {
       const url = await freshDatabase(server)
-      const key = await stored(openStore(url, { table: 'shop' }))
-      expect(await openStore(url, { table: 'Select' }).find([key])).toEqual([undefined])
+      const id = await stored(openStore(url, { table: 'shop' }))
+      expect(await openStore(url, { table: 'Select' }).find([id])).toEqual([undefined])
     })
   })
 
@@ -124,8 +124,8 @@ onEachServer('MySQLStore', ({ server }) => {
     it('are made by ten apps that start at once, and each version is recorded once', async () => {
       const url = await freshDatabase(server)
       const stores = Array.from({ length: 10 }, () => openStore(url))
-      const keys = await Promise.all(stores.map((store) => stored(store)))
-      expect(await stores[0]!.find(keys)).toMatchObject(keys.map((key) => ({ key })))
+      const ids = await Promise.all(stores.map((store) => stored(store)))
+      expect(await stores[0]!.find(ids)).toMatchObject(ids.map((id) => ({ id })))
       const [rows] = await openPool(url).query('SELECT table_name, version FROM coatcheck_migrations')
       expect(rows).toEqual([{ table_name: Buffer.from('coatcheck_sessions'), version: 1 }])
     })
@@ -149,12 +149,12 @@ onEachServer('MySQLStore', ({ server }) => {
       onTestFinished(() => next.remove())
       const { MySQLStore: NextStore } = (await import(next.store)) as { MySQLStore: typeof MySQLStore }
       const url = await freshDatabase(server)
-      const key = await stored(openStore(url))
+      const id = await stored(openStore(url))
       const pool = openPool(url)
       await pool.query('ALTER TABLE coatcheck_sessions ADD COLUMN made_by VARBINARY(16) NULL')
       const store = new NextStore(url)
       onTestFinished(() => store.close())
-      expect(await store.find([key])).toMatchObject([{ key }])
+      expect(await store.find([id])).toMatchObject([{ id }])
       const [recorded] = await pool.query('SELECT version FROM coatcheck_migrations ORDER BY version')
       expect(recorded).toEqual([{ version: 1 }, { version: 2 }])
     })
@@ -162,8 +162,8 @@ onEachServer('MySQLStore', ({ server }) => {
     it('need no right to create tables if they are there', async () => {
       const url = await databaseBySchema()
       const store = openStore(await urlOfUser(url, 'SELECT, INSERT, UPDATE, DELETE'))
-      const key = await stored(store)
-      expect(await store.find([key])).toMatchObject([{ key }])
+      const id = await stored(store)
+      expect(await store.find([id])).toMatchObject([{ id }])
       expect(await store.removeExpired(10)).toBe(0)
     })
 
@@ -171,8 +171,8 @@ onEachServer('MySQLStore', ({ server }) => {
       const url = await databaseBySchema()
       await openPool(url).query('DROP TABLE coatcheck_migrations')
       const store = openStore(await urlOfUser(url, 'SELECT, INSERT, UPDATE, DELETE'))
-      const key = await stored(store)
-      expect(await store.find([key])).toMatchObject([{ key }])
+      const id = await stored(store)
+      expect(await store.find([id])).toMatchObject([{ id }])
     })
 
     it.each([
@@ -180,15 +180,15 @@ onEachServer('MySQLStore', ({ server }) => {
       ['the user may not make them', 'SELECT, INSERT, UPDATE, DELETE', {}],
     ])('that are missing when %s are an error that names schema/mysql.sql', async (_, rights, options) => {
       const store = openStore(await urlOfUser(await freshDatabase(server), rights), options)
-      const error = await rejectionOf(store.find([newKey()]))
+      const error = await rejectionOf(store.find([newId()]))
       expect(error).toMatchObject({ code: 'ERR_SESSION_MISSING_TABLE' })
       expect(error.message).toContain('schema/mysql.sql')
     })
 
     it.each([
       ['sweep_at', (store: MySQLStore) => store.removeExpired(1)],
-      ['former_key', (store: MySQLStore) => store.findFormer([newKey()])],
-      ['authenticated_at', (store: MySQLStore) => store.list({ limit: 1 })],
+      ['former_hash', (store: MySQLStore) => store.find([newId()])],
+      ['authenticated_at', (store: MySQLStore) => store.list({ limit: 1, data: false })],
     ])('of an earlier build, without %s, are an error that says what to do', async (column, use) => {
       const url = await databaseBySchema()
       await openPool(url).query(`ALTER TABLE coatcheck_sessions DROP COLUMN ${column}`)
@@ -204,8 +204,8 @@ onEachServer('MySQLStore', ({ server }) => {
 
     it('of express-mysql-session, named without its layout, are an error that names the layout', async () => {
       const url = await freshDatabase(server)
-      await openStore(url, { layout: 'express-mysql-session' }).find([newKey()])
-      const error = await rejectionOf(openStore(url, { table: 'sessions' }).find([newKey()]))
+      await openStore(url, { layout: 'express-mysql-session' }).find([newId()])
+      const error = await rejectionOf(openStore(url, { table: 'sessions' }).find([newId()]))
       expect(error).toMatchObject({ code: 'ERR_SESSION_WRONG_TABLE' })
       expect(error.message).toContain("layout: 'express-mysql-session'")
     })
@@ -213,8 +213,8 @@ onEachServer('MySQLStore', ({ server }) => {
     it('with other columns than express-mysql-session makes are an error that says how to name them', async () => {
       const url = await freshDatabase(server)
       const layout = 'express-mysql-session'
-      await openStore(url, { layout, columns: { data: 'content' } }).find([newKey()])
-      const error = await rejectionOf(openStore(url, { layout }).find([newKey()]))
+      await openStore(url, { layout, columns: { data: 'content' } }).find([newId()])
+      const error = await rejectionOf(openStore(url, { layout }).find([newId()]))
       expect(error).toMatchObject({ code: 'ERR_SESSION_WRONG_TABLE' })
       expect(error.message).toMatch(/give them \(columns\).*'data'/)
     })
@@ -223,10 +223,10 @@ onEachServer('MySQLStore', ({ server }) => {
       const url = await freshDatabase(server)
       const user = await urlOfUser(url, 'SELECT, INSERT, UPDATE, DELETE')
       const store = openStore(user)
-      await expect(store.find([newKey()])).rejects.toMatchObject({ code: 'ERR_SESSION_MISSING_TABLE' })
+      await expect(store.find([newId()])).rejects.toMatchObject({ code: 'ERR_SESSION_MISSING_TABLE' })
       await runSchema(url)
-      const key = await stored(store)
-      expect(await store.find([key])).toMatchObject([{ key }])
+      const id = await stored(store)
+      expect(await store.find([id])).toMatchObject([{ id }])
     })
   })
 
@@ -235,7 +235,7 @@ onEachServer('MySQLStore', ({ server }) => {
       ['is not there', async () => `mysql://app:hunter2@127.0.0.1:${await freePort()}/shop`],
       ['is not there under its name', async () => `mysql://app:hunter2@localhost:${await freePort()}/shop`],
     ])('and %s is a 503 that says why and never tells the password', async (_, url) => {
-      const error = await rejectionOf(openStore(await url()).find([newKey()]))
+      const error = await rejectionOf(openStore(await url()).find([newId()]))
       expect(error).toMatchObject({ code: 'ERR_SESSION_STORE_UNAVAILABLE', status: 503 })
       expect(error.message).toMatch(/ECONNREFUSED/)
       expect(error.message).not.toMatch(/127\.0\.0\.1|localhost/)
@@ -246,15 +246,15 @@ onEachServer('MySQLStore', ({ server }) => {
     it('is asked again on the next use: the store heals when a connection is cut', async () => {
       const url = await freshDatabase(server)
       const store = openStore({ uri: url, connectionLimit: 1 })
-      const key = await stored(store)
+      const id = await stored(store)
       const pool = openPool(url)
       const [rows] = await pool.query<RowDataPacket[]>(
         'SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID()',
       )
       for (const row of rows) await pool.query(`KILL ${Number(row['id'])}`)
       await expect
-        .poll(() => store.find([key]).catch((error: SessionError) => error.status), { interval: 1 })
-        .toMatchObject([{ key }])
+        .poll(() => store.find([id]).catch((error: SessionError) => error.status), { interval: 1 })
+        .toMatchObject([{ id }])
     })
   })
 

@@ -8,15 +8,19 @@ import { promisify } from 'node:util'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { SQLiteStore } from 'coatcheck/sqlite'
 import { storeSuite } from 'coatcheck/testing'
-import { migrations, statements } from '../../dist/stores/sqlite-schema.js'
+import { migrations } from '../../dist/stores/sqlite/schema.js'
+import { statements } from '../../dist/stores/sqlite/statements.js'
 import {
   bytes,
   expired,
   find,
   inserted,
   insertOf,
-  newKey,
+  newId,
   present,
+  removalOf,
+  rotationOf,
+  updateOf,
   write,
 } from '../../dist/testing/store/subject.js'
 
@@ -49,13 +53,6 @@ function storeAt(...parameters: ConstructorParameters<typeof SQLiteStore>): SQLi
 const connections: Record<string, (file: string) => DatabaseSync> = {
   'a connection': (file) => new DatabaseSync(file),
   'a connection that reads bigints': (file) => new DatabaseSync(file, { readBigInts: true }),
-}
-
-/** The schema as it was before there was `column`: without it, and without what indexes it. */
-function withoutColumn(sql: string, column: string): string {
-  return sql
-    .replace(new RegExp(`^ *${column} .*\n`, 'm'), '')
-    .replace(new RegExp(`^CREATE INDEX .*_${column}".*\n`, 'm'), '')
 }
 
 storeSuite('SQLiteStore on a file', {
@@ -97,7 +94,7 @@ for (const [what, connect] of Object.entries(connections)) {
 function bound(store: SQLiteStore) {
   return {
     find: store.find.bind(store),
-    findFormer: store.findFormer.bind(store),
+    alive: store.alive.bind(store),
     write: store.write.bind(store),
     list: store.list.bind(store),
     removeByUser: store.removeByUser.bind(store),
@@ -109,14 +106,14 @@ describe('several processes on one file', () => {
   it('lose no increment, and see no lock', async () => {
     const file = await newFile()
     const store = storeAt(file)
-    const { key } = await inserted(store, { data: bytes('0') })
+    const { id } = await inserted(store, { data: bytes('0') })
     await Promise.all(
       [1, 2, 3].map(async () => {
-        const { stderr } = await run(process.execPath, [incrementer, file, key, '200'])
+        const { stderr } = await run(process.execPath, [incrementer, file, id, '200'])
         expect(stderr).toBe('')
       }),
     )
-    const record = await present(store, key)
+    const record = await present(store, id)
     expect(Buffer.from(record.data).toString()).toBe('600')
     expect(record.version).toBe(601)
   })
@@ -126,7 +123,7 @@ describe('several processes on one file', () => {
     const stores = Array.from({ length: 5 }, () => storeAt(file))
     const results = await Promise.all(stores.map((store) => write(store, insertOf())))
     expect(results).toEqual(['done', 'done', 'done', 'done', 'done'])
-    expect((await storeAt(file).list({ limit: 10 })).items).toHaveLength(5)
+    expect((await storeAt(file).list({ limit: 10, data: false })).items).toHaveLength(5)
   })
 
   it('are told where their Node has no node:sqlite', async () => {
@@ -139,7 +136,7 @@ describe('several processes on one file', () => {
     const first = storeAt(file)
     const record = await inserted(first)
     await first.close()
-    expect((await present(storeAt(file), record.key)).createdAt).toBe(record.createdAt)
+    expect((await present(storeAt(file), record.id)).createdAt).toBe(record.createdAt)
   })
 })
 
@@ -158,7 +155,7 @@ describe('a file that another connection has locked', () => {
   it('leaves the event loop free, and the write is done once the lock is gone', async () => {
     const { store, record, unlock } = await locked(60_000)
     let answered = false
-    const removal = write(store, { type: 'remove', key: record.key }).finally(() => (answered = true))
+    const removal = write(store, removalOf(record)).finally(() => (answered = true))
     for (let turns = 0; turns < 100; turns++) await turn()
     expect(answered).toBe(false)
     unlock()
@@ -167,20 +164,20 @@ describe('a file that another connection has locked', () => {
 
   it('can still be read', async () => {
     const { store, record } = await locked(60_000)
-    await present(store, record.key)
-    expect((await store.list({ limit: 10 })).items).toHaveLength(1)
+    await present(store, record.id)
+    expect((await store.list({ limit: 10, data: false })).items).toHaveLength(1)
   })
 
   it('fails a write as busy after busyTimeout, and the store works on when the lock is gone', async () => {
     const { store, record, unlock } = await locked(30)
-    await expect(write(store, { type: 'remove', key: record.key })).rejects.toMatchObject({
+    await expect(write(store, removalOf(record))).rejects.toMatchObject({
       code: 'ERR_SESSION_STORE_BUSY',
       status: 503,
     })
     await expect(store.removeByUser('ada')).rejects.toMatchObject({ code: 'ERR_SESSION_STORE_BUSY' })
     unlock()
-    await present(store, record.key)
-    expect(await write(store, { type: 'remove', key: record.key })).toBe('done')
+    await present(store, record.id)
+    expect(await write(store, removalOf(record))).toBe('done')
   })
 
   it('is not swept now', async () => {
@@ -230,13 +227,13 @@ describe('a connection that was passed in', () => {
     async (_what, connect) => {
       const database = connect(':memory:')
       const store = storeAt(database, { busyTimeout: 60_000 })
-      const { key } = await inserted(store)
+      const record = await inserted(store)
       database.exec('BEGIN')
-      const removal = write(store, { type: 'remove', key })
+      const removal = write(store, removalOf(record))
       await turn()
       database.exec('ROLLBACK')
       expect(await removal).toBe('done')
-      expect(await find(store, key)).toBeUndefined()
+      expect(await find(store, record.id)).toBeUndefined()
       database.close()
     },
   )
@@ -252,36 +249,16 @@ describe('the table of SQLiteStore', () => {
 
   it('is the same whether made on first use or by schema/sqlite.sql', async () => {
     const byStore = new DatabaseSync(':memory:')
-    await storeAt(byStore).list({ limit: 1 })
+    await storeAt(byStore).list({ limit: 1, data: false })
     const byFile = new DatabaseSync(':memory:')
     byFile.exec(await readFile(schema, 'utf8'))
     expect(layout(byFile)).toEqual(layout(byStore))
-    expect(layout(byStore).objects).toHaveLength(5)
+    expect(layout(byStore).objects).toHaveLength(4)
     expect(layout(byStore).migrations).toHaveLength(migrations('coatcheck_sessions').length)
-    await storeAt(byFile).list({ limit: 1 })
+    await storeAt(byFile).list({ limit: 1, data: false })
     byFile.exec(await readFile(schema, 'utf8'))
     expect(layout(byFile)).toEqual(layout(byStore))
   })
-
-  it.each([{}, { createTable: false }])(
-    'of an earlier build, where names were texts, is an error that says what to do (%o)',
-    async (options) => {
-      const database = new DatabaseSync(':memory:')
-      for (const statement of migrations('coatcheck_sessions')[0]!) {
-        database.exec(statement.replace(/(public|user)_id BLOB/g, '$1_id TEXT'))
-      }
-      const store = storeAt(database, options)
-      const uses = [
-        () => store.find([newKey()]),
-        () => store.findFormer([newKey()]),
-        () => store.write([insertOf()]),
-        () => store.list({ userId: 'ada', limit: 1 }),
-        () => store.removeByUser('ada'),
-        () => store.removeExpired(1),
-      ]
-      for (const use of uses) await expect(use()).rejects.toMatchObject({ code: 'ERR_SESSION_WRONG_TABLE' })
-    },
-  )
 
   it('may have another name, also in schema/sqlite.sql, and two tables stay apart', async () => {
     const file = await newFile()
@@ -290,18 +267,18 @@ describe('the table of SQLiteStore', () => {
     database.exec((await readFile(schema, 'utf8')).replaceAll('coatcheck_sessions', 'visits'))
     const visits = storeAt(file, { table: 'visits', createTable: false })
     const others = storeAt(file)
-    const { key } = await inserted(visits)
-    expect(await find(others, key)).toBeUndefined()
-    await present(visits, key)
+    const { id } = await inserted(visits)
+    expect(await find(others, id)).toBeUndefined()
+    await present(visits, id)
     expect(layout(database).migrations.map(({ table_name }) => table_name)).toContain('visits')
   })
 
   it('is missed by name, with the cure, when createTable is false', async () => {
     const store = storeAt(':memory:', { createTable: false })
     const answers = [
-      store.find([newKey()]),
+      store.find([newId()]),
       store.write([insertOf()]),
-      store.list({ limit: 1 }),
+      store.list({ limit: 1, data: false }),
       store.removeByUser('ada'),
       store.removeExpired(1),
     ]
@@ -313,56 +290,62 @@ describe('the table of SQLiteStore', () => {
     }
   })
 
-  it.each([
-    ['authenticated_at', { createTable: true }],
-    ['authenticated_at', { createTable: false }],
-    ['former_key', { createTable: true }],
-    ['former_key', { createTable: false }],
-  ])('of an earlier build, without %s, is an error that says what to do (%o)', async (column, options) => {
-    for (const connect of Object.values(connections)) {
-      const file = await newFile()
-      const made = new DatabaseSync(file)
-      made.exec(withoutColumn(await readFile(schema, 'utf8'), column))
-      made.close()
-      const database = connect(file)
-      leftovers.push(async () => database.close())
-      const store = storeAt(database, options)
-      const uses =
-        column === 'former_key'
-          ? [store.findFormer([newKey()])]
-          : [store.find([newKey()]), store.write([insertOf()]), store.list({ limit: 1 })]
-      for (const use of uses) {
-        await expect(use).rejects.toMatchObject({
-          code: 'ERR_SESSION_WRONG_TABLE',
-          message: expect.stringMatching(
-            new RegExp(`"coatcheck_sessions" lacks a column.* drop it.* schema/sqlite.sql.*${column}`),
-          ),
-        })
+  it.each(['about', 'former_hash'].flatMap((column) => [true, false].map((make) => [column, make] as const)))(
+    'of an earlier build, without %s, is an error that says what to do (createTable: %s)',
+    async (column, createTable) => {
+      for (const connect of Object.values(connections)) {
+        const file = await newFile()
+        const made = new DatabaseSync(file)
+        made.exec((await readFile(schema, 'utf8')).replace(new RegExp(`^ *${column} .*\n`, 'm'), ''))
+        made.close()
+        const database = connect(file)
+        leftovers.push(async () => database.close())
+        const store = storeAt(database, { createTable })
+        const record = { id: newId(), version: 1, userId: undefined }
+        const uses = [
+          store.find([newId()]),
+          store.write([updateOf(record)]),
+          store.write([rotationOf(record, { grace: 1 })]),
+          ...(column === 'about' ? [store.write([insertOf()]), store.list({ limit: 1, data: false })] : []),
+        ]
+        for (const use of uses) {
+          await expect(use).rejects.toMatchObject({
+            code: 'ERR_SESSION_WRONG_TABLE',
+            message: expect.stringMatching(
+              new RegExp(`"coatcheck_sessions" lacks a column.* drop it.* schema/sqlite.sql.*${column}`),
+            ),
+          })
+        }
       }
-    }
-  })
+    },
+  )
 
   it('answers each question from an index', async () => {
     const database = new DatabaseSync(':memory:')
-    await storeAt(database).list({ limit: 1 })
+    await storeAt(database).list({ limit: 1, data: false })
     const sql = statements('coatcheck_sessions')
-    const plans = [
-      [sql.find(2), 'SEARCH coatcheck_sessions USING PRIMARY KEY (session_key=?)'],
-      [
-        sql.listByUser,
-        'SEARCH coatcheck_sessions USING INDEX coatcheck_sessions_user_id (user_id=? AND session_key>?)',
-      ],
-      [sql.removeByUser, 'SEARCH coatcheck_sessions USING INDEX coatcheck_sessions_user_id (user_id=?)'],
+    const byId = 'SEARCH session USING PRIMARY KEY (id=?)'
+    const root = 'SEARCH root USING PRIMARY KEY (id=?)'
+    const byUser = 'USING INDEX coatcheck_sessions_user_id (user_id=?)'
+    const plans: [statement: string, steps: string[], sorts?: boolean][] = [
+      [sql.find(2), [byId, root]],
+      [sql.alive(2), [byId, root]],
+      [sql.list(true), ['SEARCH session USING PRIMARY KEY (id<?)', root]],
+      // By the moment of their last use: an index of that would move with each.
+      [sql.listByUser(false), [`SEARCH session ${byUser}`, root], true],
+      [sql.replaceSecret(true), ['SEARCH coatcheck_sessions USING PRIMARY KEY (id=?)']],
+      [sql.removeByUser, [`SEARCH coatcheck_sessions ${byUser}`]],
       [
         sql.removeExpired,
-        'SEARCH coatcheck_sessions USING COVERING INDEX coatcheck_sessions_expires_at (expires_at<?)',
+        ['SEARCH coatcheck_sessions USING COVERING INDEX coatcheck_sessions_expires_at (expires_at<?)'],
       ],
-    ] as const
-    for (const [statement, step] of plans) {
-      const steps = database.prepare(`EXPLAIN QUERY PLAN ${statement}`).all() as { detail: string }[]
-      const details = steps.map(({ detail }) => detail)
-      expect(details).toContain(step)
-      expect(details.filter((detail) => /SCAN|TEMP B-TREE/.test(detail))).toEqual([])
+    ]
+    for (const [statement, steps, sorts = false] of plans) {
+      const plan = database.prepare(`EXPLAIN QUERY PLAN ${statement}`).all() as { detail: string }[]
+      const details = plan.map(({ detail }) => detail)
+      expect(details).toEqual(expect.arrayContaining(steps))
+      expect(details.filter((detail) => /SCAN/.test(detail))).toEqual([])
+      expect(details.some((detail) => /TEMP B-TREE/.test(detail))).toBe(sorts)
     }
   })
 })
@@ -379,7 +362,7 @@ describe('a file that cannot be used', () => {
     const file = await newFile()
     const content = 'Dear diary, today I was taken for a database. '.repeat(40)
     await writeFile(file, content)
-    await expect(storeAt(file).find([newKey()])).rejects.toMatchObject({
+    await expect(storeAt(file).find([newId()])).rejects.toMatchObject({
       code: 'ERR_SESSION_STORE_CONFIGURATION',
       message: expect.stringContaining('SQLITE_NOTADB'),
     })
@@ -405,7 +388,7 @@ describe('a file that cannot be used', () => {
     await expect(store.write([insertOf(), big])).rejects.toMatchObject({
       code: 'ERR_SESSION_STORE_UNAVAILABLE',
     })
-    expect((await store.list({ limit: 10 })).items.map(({ key }) => key)).toEqual([record.key])
+    expect((await store.list({ limit: 10, data: false })).items.map(({ id }) => id)).toEqual([record.id])
     expect(await write(store, insertOf())).toBe('done')
   })
 })
@@ -431,7 +414,7 @@ describe('the options of SQLiteStore', () => {
   it('a closed store says so', async () => {
     const store = storeAt(':memory:')
     await store.close()
-    await expect(store.find([newKey()])).rejects.toMatchObject({ code: 'ERR_SESSION_CLOSED' })
+    await expect(store.find([newId()])).rejects.toMatchObject({ code: 'ERR_SESSION_CLOSED' })
     expect(await store.find([])).toEqual([])
   })
 })

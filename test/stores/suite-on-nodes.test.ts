@@ -28,6 +28,6 @@ describe.each(versions)('on Node %s', (version) => {
     )
     expect(passed).toBe(tests)
     // A file that declares nothing passes as well.
-    expect(passed).toBeGreaterThan(isLowest ? 350 : 180)
+    expect(passed).toBeGreaterThan(isLowest ? 400 : 220)
   })
 })

@@ -1,19 +1,24 @@
 import assert from 'node:assert/strict'
 import {
-  anHour,
   assertVersion,
   content,
   expired,
   find,
+  hour,
+  idAfter,
   inserted,
   insertOf,
-  newKey,
+  newId,
   present,
+  removalOf,
+  rotationOf,
+  sameBytes,
   textOf,
+  touchOf,
+  updateOf,
   write,
 } from './subject.js'
 import type { StoresUnderTest, Test } from './subject.js'
-import { rotationOf, updateOf } from './writes.js'
 
 /** Twenty calls at the same time, by both stores in turn. */
 function atOnce<Result>(
@@ -35,74 +40,79 @@ export function concurrencyTests(test: Test): void {
       write(store, updateOf(record, content(`${index}`))),
     )
     oneDoneAndTheRest(results, 'stale')
-    const after = await present(stores.store, record.key)
+    const after = await present(stores.store, record.id)
     assertVersion(stores, after, 2)
     assert.equal(textOf(after), `${results.indexOf('done')}`)
   })
 
-  test('of parallel inserts of one key exactly one is done, the rest find that it exists', async (stores) => {
-    const key = newKey()
+  test('of parallel inserts of one id exactly one is done, the rest find that it exists', async (stores) => {
+    const id = newId()
     const results = await atOnce(stores, (store, index) =>
-      write(store, insertOf({ key, data: content(`${index}`) })),
+      write(store, insertOf({ id, data: content(`${index}`) })),
     )
     oneDoneAndTheRest(results, 'exists')
-    assert.equal(textOf(await present(stores.store, key)), `${results.indexOf('done')}`)
+    assert.equal(textOf(await present(stores.store, id)), `${results.indexOf('done')}`)
   })
 
-  test("of parallel inserts onto an expired record's key exactly one is done, the rest find that it exists", async (stores) => {
-    const { key } = await expired(stores.store)
+  test("of parallel inserts onto an expired record's id exactly one is done, the rest find that it exists", async (stores) => {
+    const { id } = await expired(stores.store)
     const results = await atOnce(stores, (store, index) =>
-      write(store, insertOf({ key, data: content(`${index}`) })),
+      write(store, insertOf({ id, data: content(`${index}`) })),
     )
     oneDoneAndTheRest(results, 'exists')
-    assert.equal(textOf(await present(stores.store, key)), `${results.indexOf('done')}`)
+    assert.equal(textOf(await present(stores.store, id)), `${results.indexOf('done')}`)
     assert.equal(await stores.store.removeExpired(10), 0)
   })
 
-  test('of parallel rotations of one version exactly one is done, the rest are gone', async (stores) => {
-    const record = await inserted(stores.store, { userId: 'ada' })
-    const keys = Array.from({ length: 20 }, () => newKey())
-    const results = await atOnce(stores, (store, index) => write(store, rotationOf(record, keys[index])))
-    oneDoneAndTheRest(results, 'gone')
-    const found = await stores.store.find(keys)
-    assert.deepEqual(
-      found.map((moved) => moved !== undefined),
-      results.map((result) => result === 'done'),
-    )
-    assert.equal((await stores.store.list({ userId: 'ada', limit: 10 })).items.length, 1)
+  test('of parallel rotations of one version exactly one is done, the rest change nothing', async (subject) => {
+    const { store, keyedBy } = subject
+    const record = await inserted(store, { userId: 'ada' })
+    const rotations = Array.from({ length: 20 }, () => rotationOf(record, { grace: hour }))
+    const results = await atOnce(subject, (oneOfThem, index) => write(oneOfThem, rotations[index]!))
+    oneDoneAndTheRest(results, keyedBy === 'token' ? 'gone' : 'stale')
+    const winner = rotations[results.indexOf('done')]!
+    const found = await present(store, idAfter(subject, winner))
+    sameBytes(found.hash, winner.secret.hash)
+    assertVersion(subject, found, 2)
+    assert.equal((await store.list({ userId: 'ada', limit: 10, data: false })).items.length, 1)
   })
 
-  test('of parallel rotations onto one key exactly one is done, the rest find that it exists', async (stores) => {
-    const key = newKey()
-    const records = await Promise.all(Array.from({ length: 20 }, () => inserted(stores.store)))
-    const results = await atOnce(stores, (store, index) => {
-      const record = records[index]
-      assert.ok(record)
-      return write(store, rotationOf(record, key))
-    })
-    oneDoneAndTheRest(results, 'exists')
-    assert.equal((await present(stores.store, key)).publicId, records[results.indexOf('done')]?.publicId)
-    assert.equal((await stores.store.list({ limit: 50 })).items.length, 20)
+  test('of a parallel update and rotation of one version exactly one is done', async (subject) => {
+    const { store, other } = subject
+    for (let round = 0; round < 20; round++) {
+      const record = await inserted(store)
+      const rotation = rotationOf(record, { grace: hour })
+      const results = await Promise.all([write(store, rotation), write(other, updateOf(record))])
+      assert.equal(results.filter((result) => result === 'done').length, 1, results.join())
+    }
   })
 
   test('of parallel removals exactly one is done, the rest find it gone', async (stores) => {
-    const { key } = await inserted(stores.store)
-    oneDoneAndTheRest(await atOnce(stores, (store) => write(store, { type: 'remove', key })), 'gone')
+    const record = await inserted(stores.store)
+    oneDoneAndTheRest(await atOnce(stores, (store) => write(store, removalOf(record))), 'gone')
+  })
+
+  test("of a sign-in and a removal of nobody's record, at the same time, exactly one is done", async ({
+    store,
+    other,
+  }) => {
+    for (let round = 0; round < 20; round++) {
+      const record = await inserted(store)
+      const signIn = { ...updateOf(record), userId: 'ada' }
+      const [stored, removed] = await Promise.all([write(store, signIn), write(other, removalOf(record))])
+      assert.deepEqual([stored, removed], stored === 'done' ? ['done', 'moved'] : ['gone', 'done'])
+    }
   })
 
   test('a removal among parallel updates and touches is final', async (stores) => {
     const record = await inserted(stores.store)
-    const { key } = record
     const results = await atOnce(stores, (store, index) => {
-      if (index === 9) return write(store, { type: 'remove', key })
-      return write(
-        store,
-        index % 3 === 0 ? { type: 'touch', key, data: record.data, lifetime: anHour } : updateOf(record),
-      )
+      if (index === 9) return write(store, removalOf(record))
+      return write(store, index % 3 === 0 ? touchOf(record) : updateOf(record))
     })
     assert.equal(results[9], 'done')
-    assert.equal(await find(stores.store, key), undefined)
-    assert.equal(await find(stores.other, key), undefined)
+    assert.equal(await find(stores.store, record.id), undefined)
+    assert.equal(await find(stores.other, record.id), undefined)
   })
 
   test('parallel batches over the same records, in opposite order, are all answered', async (stores) => {
@@ -113,7 +123,7 @@ export function concurrencyTests(test: Test): void {
     })
     assert.equal(answers.flat().filter((result) => result === 'done').length, 10)
     assert.equal(answers.flat().filter((result) => result === 'stale').length, 190)
-    const found = await stores.store.find(records.map(({ key }) => key))
+    const found = await stores.store.find(records.map(({ id }) => id))
     for (const record of found) {
       assert.ok(record)
       assertVersion(stores, record, 2)
@@ -122,37 +132,23 @@ export function concurrencyTests(test: Test): void {
   })
 
   test('increments by many callers, each trying again when stale, are all there', async (stores) => {
-    const { key } = await inserted(stores.store, { data: content('0') })
+    const { id } = await inserted(stores.store, { data: content('0') })
     await atOnce(stores, async (store) => {
       for (let done = 0; done < 5;) {
-        const record = await present(store, key)
+        const record = await present(store, id)
         const next = content(String(Number(textOf(record)) + 1))
         if ((await write(store, updateOf(record, next))) === 'done') done++
       }
     })
-    const record = await present(stores.store, key)
+    const record = await present(stores.store, id)
     assert.equal(textOf(record), '100')
     assertVersion(stores, record, 101)
   })
 
-  test('a reader never finds a rotating record at both keys, nor at neither', async ({ store, other }) => {
-    let record = await inserted(store)
-    for (let round = 0; round < 50; round++) {
-      const rotation = rotationOf(record)
-      const [result, found] = await Promise.all([
-        write(store, rotation),
-        other.find([record.key, rotation.newKey]),
-      ])
-      assert.equal(result, 'done')
-      assert.equal(found.filter((moved) => moved !== undefined).length, 1)
-      record = await present(store, rotation.newKey)
-    }
-  })
-
   test('a store may be closed twice, and the other goes on', async ({ store, other }) => {
-    const { key } = await inserted(store)
+    const { id } = await inserted(store)
     await store.close()
     await store.close()
-    await present(other, key)
+    await present(other, id)
   })
 }

@@ -1,104 +1,98 @@
 import assert from 'node:assert/strict'
 import {
   aMoment,
-  anHour,
   assertMoment,
   assertVersion,
   content,
   expired,
   find,
-  findFormer,
   hour,
+  idAfter,
   inserted,
+  laterThan,
   insertOf,
   minute,
-  newKey,
+  newId,
   present,
+  removalOf,
+  rotated,
+  rotationOf,
+  sameBytes,
   textOf,
+  touchOf,
   until,
+  updateOf,
   write,
 } from './subject.js'
 import type { Test } from './subject.js'
-import { rotationOf, updateOf } from './writes.js'
 
 /** Idle and absolute limits, by the store's clock. */
 export function expiryTests(test: Test): void {
   test('an expired record is absent for every method', async ({ store }) => {
-    const insert = await expired(store, { userId: 'ada' })
-    const record = { ...(await inserted(store)), key: insert.key }
-    const rotation = rotationOf(record)
-    assert.equal(await find(store, insert.key), undefined)
-    assert.deepEqual((await store.list({ userId: 'ada', limit: 10 })).items, [])
-    assert.equal((await store.list({ limit: 10 })).items.length, 1)
-    assert.equal(await write(store, updateOf(record)), 'gone')
-    assert.equal(await write(store, { ...updateOf(record), version: 7 }), 'gone')
-    assert.equal(
-      await write(store, { type: 'touch', key: insert.key, data: insert.data, lifetime: anHour }),
-      'gone',
-    )
-    assert.equal(await write(store, rotation), 'gone')
-    assert.equal(await find(store, rotation.newKey), undefined)
-    assert.equal(await write(store, insertOf({ key: insert.key })), 'done')
-    await present(store, insert.key)
+    const { id } = await expired(store, { userId: 'ada' })
+    const record = { ...(await inserted(store, { userId: 'ada' })), id }
+    const rotation = rotationOf(record, { grace: hour })
+    assert.equal(await find(store, id), undefined)
+    assert.deepEqual(await store.alive([id]), [undefined])
+    for (const query of [{ userId: 'ada' }, {}]) {
+      assert.equal((await store.list({ ...query, limit: 10, data: false })).items.length, 1)
+    }
+    const writes = [
+      updateOf(record),
+      { ...updateOf(record), version: 7 },
+      touchOf(record),
+      rotation,
+      removalOf(record),
+      { ...removalOf(record), userId: undefined },
+    ]
+    for (const change of writes) assert.equal(await write(store, change), 'gone')
+    assert.deepEqual(await store.find([id, rotation.secret.token]), [undefined, undefined])
+    assert.equal(await write(store, insertOf({ id })), 'done')
+    await present(store, id)
   })
 
   test('an insert takes the place of an expired record, of which nothing is left', async (subject) => {
     const { store, other } = subject
-    const before = await inserted(store, { userId: 'ada' })
-    const rotation = { ...rotationOf(before), signedIn: true, grace: hour, lifetime: aMoment }
+    const before = await inserted(store, { userId: 'ada', about: 'a device' })
+    const rotation = { ...rotationOf(before, { signedIn: true, grace: hour }), lifetime: aMoment }
     assert.equal(await write(store, rotation), 'done')
-    await until('the record expires', async () => (await find(store, rotation.newKey)) === undefined)
+    const id = idAfter(subject, rotation)
+    await until('the record expires', async () => (await find(store, id)) === undefined)
 
-    const insert = insertOf({ key: rotation.newKey, userId: 'bob', signedIn: true, data: content('new') })
+    const insert = insertOf({ id, userId: 'bob', signedIn: true, data: content('new') })
     assert.equal(await write(other, insert), 'done')
-    const record = await present(store, insert.key)
+    const record = await present(store, id)
     assert.deepEqual(
-      [record.publicId, record.userId, record.authenticatedAt, textOf(record)],
-      [insert.publicId, 'bob', record.createdAt, 'new'],
+      [record.userId, record.authenticatedAt, record.about, record.former, textOf(record)],
+      ['bob', record.createdAt, undefined, undefined, 'new'],
     )
+    sameBytes(record.hash, insert.hash)
+    if (record.marks) sameBytes(record.marks, insert.mark)
     assertVersion(subject, record, 1)
     assert.ok(record.createdAt > before.createdAt, 'it begins anew')
     assert.equal(record.seenAt, record.createdAt)
     assertMoment(subject, record.expiresAt, record.createdAt + hour)
-    assert.equal(await findFormer(store, before.key), undefined)
-    assert.deepEqual((await store.list({ userId: 'ada', limit: 10 })).items, [])
-    assert.equal((await store.list({ limit: 10 })).items.length, 1)
+    assert.deepEqual((await store.list({ userId: 'ada', limit: 10, data: false })).items, [])
+    assert.equal((await store.list({ limit: 10, data: false })).items.length, 1)
 
-    assert.equal(await write(store, insertOf({ key: insert.key })), 'exists')
+    assert.equal(await write(store, insertOf({ id })), 'exists')
     assert.equal(await store.removeExpired(10), 0)
-    assert.equal((await present(store, insert.key)).publicId, insert.publicId)
+    assert.equal((await present(store, id)).userId, 'bob')
   })
 
-  test('in a batch of inserts only those find that their key exists where a live record has it', async ({
+  test('in a batch of inserts only those find that their id exists where a live record has it', async ({
     store,
   }) => {
     const live = await inserted(store, { userId: 'ada' })
     const gone = [await expired(store), await expired(store, { userId: 'ada' })]
-    const keys = [newKey(), gone[0]!.key, live.key, gone[1]!.key, newKey()]
-    const inserts = keys.map((key) => insertOf({ key, data: content('new') }))
+    const ids = [newId(), gone[0]!.id, live.id, gone[1]!.id, newId()]
+    const inserts = ids.map((id) => insertOf({ id, data: content('new') }))
     assert.deepEqual(await store.write(inserts), ['done', 'done', 'exists', 'done', 'done'])
     assert.deepEqual(
-      (await store.find(keys)).map((record) => record && textOf(record)),
+      (await store.find(ids)).map((record) => record && textOf(record)),
       ['new', 'new', '', 'new', 'new'],
     )
-    assert.equal((await present(store, live.key)).publicId, live.publicId)
-  })
-
-  test('removing an expired record finds none', async ({ store }) => {
-    const { key } = await expired(store)
-    assert.equal(await write(store, { type: 'remove', key }), 'gone')
-  })
-
-  test('a rotation onto the key of an expired record moves the record there, or finds that it exists', async ({
-    store,
-  }) => {
-    const { key } = await expired(store)
-    const record = await inserted(store)
-    const result = await write(store, rotationOf(record, key))
-    assert.ok(result === 'done' || result === 'exists', result)
-    const [here, there] = result === 'exists' ? [record.key, key] : [key, record.key]
-    assert.equal((await present(store, here)).publicId, record.publicId)
-    assert.equal(await find(store, there), undefined)
+    assert.equal((await present(store, live.id)).userId, 'ada')
   })
 
   test('the shorter of the two limits holds for a new record', async (subject) => {
@@ -121,11 +115,8 @@ export function expiryTests(test: Test): void {
     const before = await inserted(store, { lifetime: { idle: minute, absolute: undefined } })
     let after = before
     await until('a touch is seen at a later moment', async () => {
-      assert.equal(
-        await write(store, { type: 'touch', key: before.key, data: before.data, lifetime: anHour }),
-        'done',
-      )
-      after = await present(store, before.key)
+      assert.equal(await write(store, touchOf(before)), 'done')
+      after = await present(store, before.id)
       return after.seenAt > before.seenAt
     })
     assertMoment(subject, after.expiresAt, after.seenAt + hour)
@@ -136,16 +127,11 @@ export function expiryTests(test: Test): void {
     const { store, keyedBy } = subject
     const before = await inserted(store)
     await until('a touch is seen at a later moment', async () => {
-      await write(store, {
-        type: 'touch',
-        key: before.key,
-        data: before.data,
-        lifetime: { idle: minute, absolute: minute },
-      })
+      await write(store, touchOf(before, { idle: minute, absolute: minute }))
       // A store keyed by token tells the one from the other: where the end stays, so does seenAt.
-      return keyedBy === 'token' || (await present(store, before.key)).seenAt > before.seenAt
+      return keyedBy === 'token' || (await present(store, before.id)).seenAt > before.seenAt
     })
-    assert.equal((await present(store, before.key)).expiresAt, before.expiresAt)
+    assert.equal((await present(store, before.id)).expiresAt, before.expiresAt)
   })
 
   test('an update moves seenAt and the end', async (subject) => {
@@ -154,13 +140,13 @@ export function expiryTests(test: Test): void {
     let after = before
     await until('an update is seen at a later moment', async () => {
       assert.equal(await write(store, updateOf(after)), 'done')
-      after = await present(store, before.key)
+      after = await present(store, before.id)
       return after.seenAt > before.seenAt
     })
     assertMoment(subject, after.expiresAt, after.seenAt + hour)
     const lifetime = { idle: minute, absolute: undefined }
     assert.equal(await write(store, { ...updateOf(after, content('x', minute)), lifetime }), 'done')
-    after = await present(store, before.key)
+    after = await present(store, before.id)
     assertMoment(subject, after.expiresAt, after.seenAt + minute)
   })
 
@@ -169,27 +155,25 @@ export function expiryTests(test: Test): void {
     const lifetime = { idle: hour, absolute: 2 * minute }
     const first = await inserted(store, { lifetime: { idle: minute, absolute: 2 * minute } })
     const end = first.createdAt + 2 * minute
-    await until(
-      'some time has passed',
-      async () => (await present(store, first.key)).readAt > first.createdAt,
-    )
-
-    assert.equal(await write(store, { type: 'touch', key: first.key, data: first.data, lifetime }), 'done')
-    assertMoment(subject, (await present(store, first.key)).expiresAt, end)
+    await laterThan(store, first)
+    assert.equal(await write(store, touchOf(first, lifetime)), 'done')
+    assertMoment(subject, (await present(store, first.id)).expiresAt, end)
     assert.equal(await write(store, { ...updateOf(first), lifetime }), 'done')
-    const second = await present(store, first.key)
+    const second = await present(store, first.id)
     assertMoment(subject, second.expiresAt, end)
-    const rotation = { ...rotationOf(second), lifetime }
-    assert.equal(await write(store, rotation), 'done')
-    assertMoment(subject, (await present(store, rotation.newKey)).expiresAt, end)
+    assertMoment(subject, (await rotated(subject, { ...rotationOf(second), lifetime })).expiresAt, end)
   })
 
-  test('a rotated record expires at its new key', async ({ store }) => {
+  test('a rotated record expires, and is swept once', async (subject) => {
+    const { store } = subject
     const record = await inserted(store)
-    const rotation = { ...rotationOf(record), lifetime: aMoment }
+    const rotation = { ...rotationOf(record, { grace: hour }), lifetime: aMoment }
     assert.equal(await write(store, rotation), 'done')
-    await until('the record expires', async () => (await find(store, rotation.newKey)) === undefined)
-    assert.equal(await find(store, record.key), undefined)
+    await until(
+      'the record expires',
+      async () => (await find(store, idAfter(subject, rotation))) === undefined,
+    )
+    assert.equal(await find(store, record.id), undefined)
     assert.equal(await store.removeExpired(10), 1)
   })
 
@@ -199,31 +183,28 @@ export function expiryTests(test: Test): void {
     const live = await inserted(store)
     const inserts = Array.from({ length: 7 }, () => insertOf({ lifetime: aMoment }))
     await store.write(inserts)
-    const keys = inserts.map(({ key }) => key)
+    const ids = inserts.map(({ id }) => id)
     await until('all have expired', async () =>
-      (await store.find(keys)).every((record) => record === undefined),
+      (await store.find(ids)).every((record) => record === undefined),
     )
     assert.equal(await store.removeExpired(3), 3)
     assert.equal(await store.removeExpired(3), 3)
     assert.equal(await store.removeExpired(3), 1)
     assert.equal(await store.removeExpired(3), 0)
-    await present(store, live.key)
+    await present(store, live.id)
     assert.deepEqual(
-      await store.write(keys.map((key) => insertOf({ key }))),
-      keys.map(() => 'done'),
+      await store.write(ids.map((id) => insertOf({ id }))),
+      ids.map(() => 'done'),
     )
   })
 
   test('a sweep spares a record that was touched in time', async ({ store }) => {
     const insert = insertOf({ lifetime: { idle: minute, absolute: undefined } })
-    const shortLived = insertOf({ key: newKey(), lifetime: aMoment })
+    const shortLived = insertOf({ lifetime: aMoment })
     await store.write([insert, shortLived])
-    assert.equal(
-      await write(store, { type: 'touch', key: insert.key, data: insert.data, lifetime: anHour }),
-      'done',
-    )
-    await until('the other has expired', async () => (await find(store, shortLived.key)) === undefined)
+    assert.equal(await write(store, touchOf(insert)), 'done')
+    await until('the other has expired', async () => (await find(store, shortLived.id)) === undefined)
     assert.equal(await store.removeExpired(10), 1)
-    await present(store, insert.key)
+    await present(store, insert.id)
   })
 }

@@ -1,37 +1,42 @@
 import assert from 'node:assert/strict'
 import {
-  anHour,
   assertMoment,
   assertVersion,
   bytes,
+  comparable,
   content,
   find,
   hour,
   inserted,
   insertOf,
-  newKey,
+  newId,
   present,
+  removalOf,
+  rotated,
+  rotationOf,
   sameBytes,
   textOf,
+  touchOf,
+  updateOf,
   write,
 } from './subject.js'
-import type { SessionKey } from '../../core/record.js'
+import { recordFormat, type SessionId } from '../../core/store/record.js'
 import type { Test } from './subject.js'
-import { rotationOf, updateOf } from './writes.js'
 
 /** What is read is what was written. */
 export function findTests(test: Test, keyedBy: 'token' | undefined): void {
-  // Only a store keyed by token gets its keys from outside, and only it must read what it stores as JSON.
+  // Only a store keyed by token gets its ids from outside, and only it must read what it stores as JSON.
   if (keyedBy === 'token') tokenTests(test)
-  else byteTests(test)
+  else idTests(test)
 
   test('a record that was never written is absent', async ({ store }) => {
-    assert.equal(await find(store, newKey()), undefined)
+    assert.equal(await find(store, newId()), undefined)
+    assert.deepEqual(await store.alive([newId()]), [undefined])
   })
 
   test('empty batches are answered with empty batches', async ({ store }) => {
     assert.deepEqual(await store.find([]), [])
-    assert.deepEqual(await store.findFormer([]), [])
+    assert.deepEqual(await store.alive([]), [])
     assert.deepEqual(await store.write([]), [])
   })
 
@@ -39,11 +44,14 @@ export function findTests(test: Test, keyedBy: 'token' | undefined): void {
     const { store } = subject
     const insert = insertOf({ userId: 'ada', data: content('cart') })
     assert.equal(await write(store, insert), 'done')
-    const record = await present(store, insert.key)
-    assert.equal(record.key, insert.key)
-    assert.equal(record.publicId, insert.publicId)
+    const record = await present(store, insert.id)
+    assert.equal(record.id, insert.id)
+    assert.equal(record.publicId, keyedBy === 'token' ? insert.publicId : undefined)
+    sameBytes(record.hash, insert.hash)
     assert.equal(record.userId, 'ada')
     sameBytes(record.data, insert.data)
+    assert.equal(record.format, recordFormat)
+    assert.deepEqual([record.rootId, record.former], [undefined, undefined])
     assertVersion(subject, record, 1)
     assert.equal(record.seenAt, record.createdAt)
     assertMoment(subject, record.expiresAt, record.createdAt + hour)
@@ -55,8 +63,8 @@ export function findTests(test: Test, keyedBy: 'token' | undefined): void {
 
   test('a record that one store wrote, the other finds at once', async ({ store, other }) => {
     for (let round = 0; round < 20; round++) {
-      const { key } = await inserted(round % 2 === 0 ? store : other)
-      await present(round % 2 === 0 ? other : store, key)
+      const { id } = await inserted(round % 2 === 0 ? store : other)
+      await present(round % 2 === 0 ? other : store, id)
     }
   })
 
@@ -64,10 +72,15 @@ export function findTests(test: Test, keyedBy: 'token' | undefined): void {
     const one = await inserted(store)
     const two = await inserted(store)
     const three = await inserted(store)
-    const found = await store.find([three.key, newKey(), one.key, two.key, newKey()])
+    const ids = [three.id, newId(), one.id, two.id, newId()]
+    const expected = [three.id, undefined, one.id, two.id, undefined]
     assert.deepEqual(
-      found.map((record) => record?.key),
-      [three.key, undefined, one.key, two.key, undefined],
+      (await store.find(ids)).map((record) => record?.id),
+      expected,
+    )
+    assert.deepEqual(
+      (await store.alive(ids)).map((record) => record?.id),
+      expected,
     )
   })
 
@@ -77,71 +90,87 @@ export function findTests(test: Test, keyedBy: 'token' | undefined): void {
       await store.write(inserts),
       inserts.map(() => 'done'),
     )
-    const keys = inserts.map(({ key }) => key).reverse()
-    const found = await store.find(keys)
+    const found = await store.find(inserts.map(({ id }) => id).reverse())
     assert.deepEqual(
-      found.map((record) => record && [record.key, textOf(record)]),
-      inserts.map(({ key }, index) => [key, `${index}`]).reverse(),
+      found.map((record) => record && [record.id, textOf(record)]),
+      inserts.map(({ id }, index) => [id, `${index}`]).reverse(),
     )
   })
 
   for (const size of [3, 5, 63, 65, 300]) {
-    test(`a batch of ${size} keys finds each`, async ({ store }) => {
+    test(`a batch of ${size} ids finds each that has a record`, async ({ store }) => {
       const inserts = Array.from({ length: size }, () => insertOf())
-      await store.write(inserts)
-      const keys = inserts.map(({ key }) => key)
-      assert.deepEqual(
-        (await store.find(keys)).map((record) => record?.key),
-        keys,
-      )
+      await store.write(inserts.filter((_, index) => index % 5 !== 2))
+      const ids = inserts.map(({ id }) => id)
+      const expected = ids.map((id, index) => (index % 5 === 2 ? undefined : id))
+      for (const found of [await store.find(ids), await store.alive(ids)]) {
+        assert.deepEqual(
+          found.map((record) => record?.id),
+          expected,
+        )
+      }
     })
   }
 
+  test('what tells whether a record lives is its id, its user and its hash, as they are now', async (subject) => {
+    const { store, other } = subject
+    const before = await inserted(store)
+    const alive = async ({ id, userId, hash }: typeof before) => {
+      const [record] = await other.alive([id])
+      assert.deepEqual(record && comparable(record), comparable({ id, userId, hash }))
+    }
+    await alive(before)
+    const after = await rotated(subject, { ...rotationOf(before), userId: 'ada' })
+    assert.equal(after.userId, 'ada')
+    await alive(after)
+    assert.equal(await write(store, removalOf(after)), 'done')
+    assert.deepEqual(await other.alive([after.id]), [undefined])
+  })
+
   const texts = ['', ' \u0000\n"\\\u2028', 'é 用户 🧥', '\ud800', 'x'.repeat(70_000)]
-  test('any JSON comes back as it was, from insert, update and rotate', async ({ store }) => {
+  test('any JSON comes back as it was, from an insert, an update and a rotation', async (subject) => {
+    const { store } = subject
     for (const text of texts) {
       const data = content(text)
       const record = await inserted(store, { data })
       sameBytes(record.data, data)
-      const other = content(`${text}!`)
-      assert.equal(await write(store, updateOf(record, other)), 'done')
-      const updated = await present(store, record.key)
-      sameBytes(updated.data, other)
-      const rotation = { ...rotationOf(updated), data }
-      assert.equal(await write(store, rotation), 'done')
-      sameBytes((await present(store, rotation.newKey)).data, data)
+      const changed = content(`${text}!`)
+      assert.equal(await write(store, updateOf(record, changed)), 'done')
+      const updated = await present(store, record.id)
+      sameBytes(updated.data, changed)
+      sameBytes((await rotated(subject, { ...rotationOf(updated), data })).data, data)
     }
   })
 
   test('a record of nobody has no user id, and can get and lose one', async ({ store }) => {
-    const { key, userId, data, version } = await inserted(store)
-    assert.equal(userId, undefined)
-    await write(store, { type: 'update', key, version, userId: 'ada', data, lifetime: anHour })
-    const signedIn = await present(store, key)
+    const record = await inserted(store)
+    assert.equal(record.userId, undefined)
+    await write(store, { ...updateOf(record), userId: 'ada' })
+    const signedIn = await present(store, record.id)
     assert.equal(signedIn.userId, 'ada')
-    assert.equal((await store.list({ userId: 'ada', limit: 10 })).items.length, 1)
-    await write(store, { ...signedIn, type: 'update', userId: undefined, lifetime: anHour })
-    assert.equal((await present(store, key)).userId, undefined)
-    assert.deepEqual((await store.list({ userId: 'ada', limit: 10 })).items, [])
+    assert.equal((await store.list({ userId: 'ada', limit: 10, data: false })).items.length, 1)
+    await write(store, { ...updateOf(signedIn), userId: undefined })
+    assert.equal((await present(store, record.id)).userId, undefined)
+    assert.deepEqual((await store.list({ userId: 'ada', limit: 10, data: false })).items, [])
   })
 
   test('what the caller does to its buffers afterwards does not reach the record', async ({ store }) => {
     const data = content('before')
-    const { key, version } = await inserted(store, { data })
+    const record = await inserted(store, { data })
     data.fill(0)
-    const first = await present(store, key)
+    const first = await present(store, record.id)
     sameBytes(first.data, content('before'))
     first.data.fill(0)
-    sameBytes((await present(store, key)).data, content('before'))
+    sameBytes((await present(store, record.id)).data, content('before'))
 
     const update = content('update')
-    await write(store, { type: 'update', key, version, userId: undefined, data: update, lifetime: anHour })
+    await write(store, updateOf(record, update))
     update.fill(0)
-    sameBytes((await present(store, key)).data, content('update'))
+    sameBytes((await present(store, record.id)).data, content('update'))
   })
 }
 
-function byteTests(test: Test): void {
+function idTests(test: Test): void {
   const contents: [string, Uint8Array][] = [
     ['no bytes at all', new Uint8Array(0)],
     ['all 256 values of a byte', Uint8Array.from({ length: 256 }, (_, index) => index)],
@@ -150,50 +179,104 @@ function byteTests(test: Test): void {
     ['64 KiB', Uint8Array.from({ length: 65_536 }, (_, index) => (index * 31) % 251)],
   ]
   for (const [what, data] of contents) {
-    test(`data of ${what} comes back as it was, from insert, update and rotate`, async ({ store }) => {
-      const { key } = await inserted(store, { data })
-      sameBytes((await present(store, key)).data, data)
-      await write(store, {
-        type: 'update',
-        key,
-        version: 1,
-        userId: undefined,
-        data: bytes('x'),
-        lifetime: anHour,
-      })
-      await write(store, { type: 'update', key, version: 2, userId: undefined, data, lifetime: anHour })
-      sameBytes((await present(store, key)).data, data)
-      const moved = newKey()
-      const lifetime = anHour
-      await write(store, {
-        type: 'rotate',
-        key,
-        newKey: moved,
-        version: 3,
-        userId: undefined,
-        signedIn: false,
-        grace: 0,
-        data,
-        lifetime,
-      })
-      sameBytes((await present(store, moved)).data, data)
+    test(`data of ${what} comes back as it was, from an insert, an update and a rotation`, async (subject) => {
+      const { store } = subject
+      const record = await inserted(store, { data })
+      sameBytes(record.data, data)
+      await write(store, updateOf(record, bytes('x')))
+      await write(store, { ...updateOf(record, data), version: 2 })
+      const updated = await present(store, record.id)
+      sameBytes(updated.data, data)
+      const after = await rotated(subject, { ...rotationOf(updated, { grace: hour }), data })
+      sameBytes(after.data, data)
+      sameBytes(after.former?.data, data)
     })
   }
+
+  test('what a record is about comes back as it was, and stays when an update leaves it out', async ({
+    store,
+  }) => {
+    const texts = [
+      'Firefox on Linux',
+      ' Ünï "\\\' 用户 🧥\n',
+      'a\0b',
+      '',
+      'x'.repeat(1_000),
+      '🧥'.repeat(250),
+    ]
+    const record = await inserted(store)
+    assert.equal(record.about, undefined)
+    for (const [index, about] of texts.entries()) {
+      assert.equal((await inserted(store, { about })).about, about)
+      const update = { ...updateOf(record), version: 1 + 2 * index }
+      assert.equal(await write(store, { ...update, about }), 'done')
+      assert.equal(await write(store, { ...update, version: update.version + 1 }), 'done')
+      assert.equal((await present(store, record.id)).about, about)
+    }
+    const rotation = { ...rotationOf(await present(store, record.id)), about: 'another' }
+    assert.equal(await write(store, rotation), 'done')
+    assert.equal((await present(store, record.id)).about, 'another')
+    const again = rotationOf(await present(store, record.id))
+    assert.equal(await write(store, again), 'done')
+    assert.equal((await present(store, record.id)).about, 'another')
+  })
+
+  test('the format of a record is what its last write said', async ({ store }) => {
+    const record = await inserted(store, { format: 7 })
+    assert.equal(record.format, 7)
+    await write(store, { ...updateOf(record), format: 8 })
+    await write(store, touchOf(record))
+    assert.equal((await present(store, record.id)).format, 8)
+  })
+
+  test('ids are taken for no other, however alike their texts are', async ({ store }) => {
+    const id = 'AbCdEfGh-_-_AbCd' as SessionId
+    const record = await inserted(store, { id })
+    const others = [
+      'abcdefgh-_-_abcd',
+      'AbCdEfGh+/+/AbCd',
+      'AbCdEfGh-_-_AbCd=',
+      'AbCdEfGh-_-_AbCd ',
+      'AbCdEfGh-_-_AbCd\0',
+      'AbCdEfGh-_-_AbC',
+      'AbCdEfGh-_-_AbCdA',
+      '',
+    ] as SessionId[]
+    assert.deepEqual(
+      await store.find(others),
+      others.map(() => undefined),
+    )
+    assert.deepEqual(
+      await store.alive(others),
+      others.map(() => undefined),
+    )
+    for (const alias of others) {
+      const like = { ...record, id: alias }
+      const writes = [updateOf(like), touchOf(like), removalOf(like)]
+      for (const change of writes) assert.equal(await write(store, change), 'gone', JSON.stringify(alias))
+    }
+    assert.equal((await present(store, id)).version, 1)
+  })
 }
 
 function tokenTests(test: Test): void {
-  test('any text is a key that is found, or is not', async ({ store }) => {
+  test('any text is a token that is found, or is not', async ({ store }) => {
     for (const text of ['ü🧥', ' ', "'", '`', '\\', '%', '_', '\u0000', '\ud800', 'x '.repeat(500)]) {
-      const key = text as SessionKey
-      const record = { ...(await inserted(store)), key }
-      assert.equal(await find(store, key), undefined)
-      assert.equal(await write(store, updateOf(record)), 'gone')
-      assert.equal(await write(store, { type: 'touch', key, data: record.data, lifetime: anHour }), 'gone')
-      assert.equal(await write(store, rotationOf(record)), 'gone')
-      assert.equal(await write(store, { type: 'remove', key }), 'gone')
+      const record = { ...(await inserted(store)), id: text as SessionId }
+      assert.equal(await find(store, record.id), undefined)
+      assert.deepEqual(await store.alive([record.id]), [undefined])
+      for (const change of [updateOf(record), touchOf(record), rotationOf(record), removalOf(record)]) {
+        assert.equal(await write(store, change), 'gone')
+      }
     }
     for (const text of ['ü🧥', "'", '`', '\\', '%', 'A', 'a', 'á', '_-.~']) {
-      assert.equal((await inserted(store, { key: text as SessionKey })).key, text)
+      assert.equal((await inserted(store, { id: text as SessionId })).id, text)
     }
+  })
+
+  test('a record by its token has no marks', async ({ store }) => {
+    const record = await inserted(store)
+    assert.equal(await write(store, updateOf(record)), 'done')
+    assert.equal((await present(store, record.id)).marks, undefined)
   })
 }

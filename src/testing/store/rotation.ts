@@ -1,253 +1,253 @@
 import assert from 'node:assert/strict'
-import type { SessionRecord } from '../../core/record.js'
-import type { RotateWrite, SessionStore } from '../../core/store.js'
+import type { SessionId, SessionRecord } from '../../core/store/record.js'
+import type { NewSecret, SessionStore } from '../../core/store/session-store.js'
 import {
-  anHour,
+  aMoment,
+  assertVersion,
+  comparable,
   content,
   find,
-  findFormer,
   hour,
   inserted,
   insertOf,
-  newKey,
+  laterThan,
+  newId,
   present,
+  rotated,
+  rotationOf,
+  type Rotation,
   sameBytes,
   textOf,
+  touchOf,
   until,
+  updateOf,
   write,
 } from './subject.js'
 import type { Test } from './subject.js'
-import { rotationOf, updateOf } from './writes.js'
+import { tokenRotationTests } from './token-rotation.js'
 
-/** Rotates `record` to a sign-in of Ada, with an hour of grace unless `fields` says otherwise. */
-async function rotated(
-  store: SessionStore,
+/** A sign-in of Ada on `record`, with an hour of grace. */
+function signInOf(
   record: SessionRecord,
-  fields: Partial<RotateWrite> = {},
-): Promise<RotateWrite> {
-  const data = content('after')
-  const rotation = { ...rotationOf(record), userId: 'ada', signedIn: true, grace: hour, data, ...fields }
-  assert.equal(await write(store, rotation), 'done')
-  return rotation
+  secret: Partial<Pick<NewSecret, 'grace' | 'signedIn'>> = {},
+): Rotation {
+  const rotation = rotationOf(record, { grace: hour, signedIn: true, ...secret })
+  return { ...rotation, userId: 'ada', data: content('after') }
 }
 
-/** The key from before a rotation, and the moment of a sign-in. */
+/** Writes that take the token from a record and put another there, and when its user signed in. */
 export function rotationTests(test: Test, keyedBy: 'token' | undefined): void {
-  test('a sign-in is dated by the store, at once with what it stores; nothing else moves that', async ({
-    store,
-  }) => {
-    const insert = insertOf({ userId: 'ada', signedIn: true })
-    assert.equal(await write(store, insert), 'done')
-    const first = await present(store, insert.key)
+  test('a sign-in is dated by the store, at once with what it stores; nothing else moves that', async (subject) => {
+    const { store } = subject
+    const first = await inserted(store, { userId: 'ada', signedIn: true })
     assert.equal(first.authenticatedAt, first.createdAt)
+    await laterThan(store, first)
     assert.equal(await write(store, updateOf(first)), 'done')
-    await write(store, { type: 'touch', key: first.key, data: first.data, lifetime: anHour })
-    const changed = await present(store, first.key)
+    assert.equal(await write(store, touchOf(first)), 'done')
+    const changed = await present(store, first.id)
     assert.equal(changed.authenticatedAt, first.authenticatedAt)
-    const quiet = { ...rotationOf(changed), signedIn: false }
-    assert.equal(await write(store, quiet), 'done')
-    const moved = await present(store, quiet.newKey)
-    assert.equal(moved.authenticatedAt, first.authenticatedAt)
-    await until(
-      'the store has another time',
-      async () => (await present(store, moved.key)).readAt > first.readAt,
-    )
-    const again = { ...rotationOf(moved), signedIn: true }
-    assert.equal(await write(store, again), 'done')
-    const { authenticatedAt, readAt } = await present(store, again.newKey)
+    const quiet = await rotated(subject, rotationOf(changed))
+    assert.equal(quiet.authenticatedAt, first.authenticatedAt)
+    const { authenticatedAt, readAt } = await rotated(subject, rotationOf(quiet, { signedIn: true }))
     assert.ok(authenticatedAt! > first.authenticatedAt! && authenticatedAt! <= readAt, `${authenticatedAt}`)
   })
 
-  test('while nobody is signed in there is no such moment', async ({ store }) => {
+  test('while nobody is signed in there is no such moment', async (subject) => {
+    const { store } = subject
     const record = await inserted(store)
     assert.equal(record.authenticatedAt, undefined)
-    const { newKey: key } = await rotated(store, record)
-    const { version } = await present(store, key)
-    await write(store, {
-      type: 'update',
-      key,
-      version,
-      userId: undefined,
-      data: content(''),
-      lifetime: anHour,
-    })
-    assert.equal((await present(store, key)).authenticatedAt, undefined)
+    const signedIn = await rotated(subject, signInOf(record))
+    await write(store, { ...updateOf(signedIn), userId: undefined })
+    assert.equal((await present(store, signedIn.id)).authenticatedAt, undefined)
   })
 
-  test('without grace, the key from before a rotation finds nothing', async ({ store }) => {
+  test('a rotation gives the record another hash, and its content, in one step', async (subject) => {
+    const { store, other } = subject
     const before = await inserted(store)
-    await rotated(store, before, { grace: 0 })
-    assert.equal(await find(store, before.key), undefined)
-    assert.equal(await findFormer(store, before.key), undefined)
+    const rotation = signInOf(before)
+    const after = await rotated(subject, rotation)
+    sameBytes(after.hash, rotation.secret.hash)
+    sameBytes(after.data, rotation.data)
+    assert.deepEqual(
+      [after.userId, after.publicId, after.createdAt],
+      ['ada', before.publicId, before.createdAt],
+    )
+    assertVersion(subject, after, 2)
+    assert.deepEqual(
+      (await other.list({ userId: 'ada', limit: 10, data: false })).items.map(({ id }) => id),
+      [after.id],
+    )
+    assert.equal((await other.list({ limit: 10, data: false })).items.length, 1)
   })
 
-  if (keyedBy === 'token') {
-    test('a token from before a rotation finds nothing, whatever its grace', async ({ store }) => {
-      const before = await inserted(store)
-      await rotated(store, before)
-      assert.deepEqual(await store.find([before.key, newKey()]), [undefined, undefined])
-      assert.deepEqual(await store.findFormer([before.key, newKey()]), [undefined, undefined])
-    })
-    return
-  }
+  if (keyedBy === 'token') tokenRotationTests(test)
+  else formerTests(test)
+}
 
-  test('for its grace, the key from before a rotation finds the record, and what it held before', async ({
-    store,
-    other,
-  }) => {
+/** Where the id stays, the record keeps for its grace what it held before. */
+function formerTests(test: Test): void {
+  test('for its grace a record holds the hash and the content from before, found in the same call', async (subject) => {
+    const { store, other } = subject
     const before = await inserted(store, { data: content('before') })
-    const { newKey: key, data } = await rotated(store, before)
+    assert.equal(before.former, undefined)
+    const rotation = signInOf(before)
+    await rotated(subject, rotation)
     for (const [name, reader] of Object.entries({ store, other })) {
-      const [byOld, unknown] = await reader.findFormer([before.key, newKey()])
-      assert.deepEqual([byOld?.key, unknown], [key, undefined], name)
-      assert.deepEqual(
-        [byOld?.userId, byOld?.publicId, byOld?.version, byOld?.createdAt],
-        ['ada', before.publicId, 2, before.createdAt],
-      )
-      sameBytes(byOld!.data, data)
-      assert.deepEqual([byOld!.former?.userId, byOld!.former?.authenticatedAt], [undefined, undefined])
-      sameBytes(byOld!.former!.data, before.data)
+      const [after, unknown] = await reader.find([before.id, newId()])
+      assert.ok(after?.former, name)
+      assert.equal(unknown, undefined)
+      assert.deepEqual([after.id, after.userId, textOf(after)], [before.id, 'ada', 'after'])
+      sameBytes(after.hash, rotation.secret.hash)
+      sameBytes(after.former.hash, before.hash)
+      sameBytes(after.former.data, before.data)
+      assert.deepEqual([after.former.userId, after.former.authenticatedAt], [undefined, undefined])
     }
   })
 
-  test('what it held before is who was signed in, and since when, as well', async ({ store }) => {
-    const insert = insertOf({ userId: 'ada', signedIn: true })
-    await write(store, insert)
-    const before = await present(store, insert.key)
-    await rotated(store, before)
-    const found = await findFormer(store, before.key)
-    assert.deepEqual([found?.former?.userId, found?.former?.authenticatedAt], ['ada', before.authenticatedAt])
+  test('what it held before is who was signed in, and since when, as well', async (subject) => {
+    const { store } = subject
+    const before = await inserted(store, { userId: 'bob', signedIn: true })
+    await laterThan(store, before)
+    const { former } = await rotated(subject, signInOf(before))
+    assert.deepEqual([former?.userId, former?.authenticatedAt], ['bob', before.authenticatedAt])
   })
 
-  test('when the grace is over the old key finds nothing, and the new one what it found', async ({
-    store,
-  }) => {
+  test('when the grace is over, nothing is told of what was before, and an update keeps it so', async (subject) => {
+    const { store } = subject
     const before = await inserted(store)
-    const rotation = await rotated(store, before, { grace: 1 })
-    await until('the grace is over', async () => (await findFormer(store, before.key)) === undefined)
-    await present(store, rotation.newKey)
+    const rotation = signInOf(before, { grace: 1 })
+    assert.equal(await write(store, rotation), 'done')
+    const isOver = async () => (await present(store, before.id)).former === undefined
+    await until('the grace is over', isOver)
+    const after = await present(store, before.id)
+    sameBytes(after.hash, rotation.secret.hash)
+    assert.equal(await write(store, updateOf(after)), 'done')
+    assert.ok(await isOver())
   })
 
-  test('changes of the record leave alone what it held before the rotation', async ({ store }) => {
-    const before = await inserted(store, { data: content('before') })
-    const { newKey: key } = await rotated(store, before)
-    const update = updateOf(await present(store, key), content('later'))
-    assert.deepEqual(await store.write([update]), ['done'])
+  test('without a grace nothing is kept of before, nor what was kept until then', async (subject) => {
+    const { store } = subject
+    const before = await inserted(store)
+    const withoutGrace = await rotated(subject, signInOf(before, { grace: 0 }))
+    assert.equal(withoutGrace.former, undefined)
+    const withGrace = await rotated(subject, rotationOf(withoutGrace, { grace: hour }))
+    assert.ok(withGrace.former)
+    assert.equal((await rotated(subject, rotationOf(withGrace))).former, undefined)
+  })
+
+  test('of two new secrets only the last counts: what was kept is what was before that', async (subject) => {
+    const { store } = subject
+    const before = await inserted(store, { data: content('first') })
+    const one = await rotated(subject, { ...signInOf(before), data: content('second') })
+    const two = await rotated(subject, { ...rotationOf(one, { grace: hour }), data: content('third') })
+    sameBytes(two.former?.hash, one.hash)
+    assert.deepEqual([two.former?.userId, two.former?.authenticatedAt], ['ada', one.authenticatedAt])
+    assert.deepEqual([textOf(two.former!), textOf(two)], ['second', 'third'])
+  })
+
+  test('what comes after leaves alone what it held before', async (subject) => {
+    const { store } = subject
+    const before = await inserted(store, { data: content('before'), userId: 'bob', signedIn: true })
+    const after = await rotated(subject, signInOf(before))
+    const former = comparable(after.former!)
+    assert.equal(await write(store, { ...updateOf(after, content('later')), userId: 'eve' }), 'done')
+    assert.equal(await write(store, touchOf(after)), 'done')
+    const later = await present(store, before.id)
     const others = await Promise.all([inserted(store), inserted(store)])
-    const batch = [
-      updateOf(await present(store, key), content('latest')),
-      ...others.map((record) => updateOf(record)),
-    ]
+    const batch = [later, ...others].map((record) => updateOf(record, content('latest')))
     assert.deepEqual(await store.write(batch), ['done', 'done', 'done'])
-    const found = await findFormer(store, before.key)
-    assert.equal(textOf(found!), 'latest')
-    sameBytes(found!.former!.data, before.data)
+    const latest = await present(store, before.id)
+    assert.equal(textOf(latest), 'latest')
+    assert.deepEqual(comparable(latest.former!), former)
+    sameBytes(latest.hash, after.hash)
   })
 
-  test('an update after the grace keeps nothing of it that anybody could find', async ({ store }) => {
-    const before = await inserted(store)
-    const { newKey: key } = await rotated(store, before, { grace: 1 })
-    await until('the grace is over', async () => (await findFormer(store, before.key)) === undefined)
-    assert.equal(await write(store, updateOf(await present(store, key))), 'done')
-    assert.equal(await findFormer(store, before.key), undefined)
-    await present(store, key)
+  test('an id is for life: a record is written to by it after a rotation as before', async (subject) => {
+    const { store, other } = subject
+    let record = await inserted(store, { userId: 'ada' })
+    const { id } = record
+    for (let round = 0; round < 3; round++) {
+      record = await rotated(subject, rotationOf(record, { grace: hour }))
+      assert.equal(record.id, id)
+      assert.equal(await write(other, insertOf({ id })), 'exists')
+      assert.equal(await write(other, updateOf(record)), 'done')
+      assert.equal(await write(other, touchOf(record)), 'done')
+      record = await present(store, id)
+    }
+    assertVersion(subject, record, 7)
+    // As its user found it before all of that.
+    assert.equal(await write(other, { type: 'remove', id, userId: 'ada' }), 'done')
+    assert.equal(await find(store, id), undefined)
   })
 
-  test('to all but findFormer, the record is not there under its old key', async ({ store }) => {
-    const before = await inserted(store)
-    const { newKey: key } = await rotated(store, before)
-    assert.equal(await find(store, before.key), undefined)
-    const { version, former } = await present(store, key)
-    assert.equal(former, undefined)
-    assert.equal(await write(store, { ...updateOf(before), version }), 'gone')
-    assert.equal(
-      await write(store, { type: 'touch', key: before.key, data: before.data, lifetime: anHour }),
-      'gone',
-    )
-    assert.equal(await write(store, { ...rotationOf(before), version }), 'gone')
-    assert.equal(await write(store, { type: 'remove', key: before.key }), 'gone')
-    const { items } = await store.list({ limit: 10 })
-    assert.deepEqual(
-      items.map((record) => record.key),
-      [key],
-    )
-    assert.equal((await findFormer(store, before.key))?.key, key)
-  })
-
-  test('findFormer finds no record by the key that it has', async ({ store }) => {
-    const record = await inserted(store)
-    const { newKey: key } = await rotated(store, await inserted(store))
-    assert.deepEqual(await store.findFormer([record.key, key]), [undefined, undefined])
-  })
-
-  test('a new record under the old key is what that finds', async ({ store }) => {
-    const before = await inserted(store)
-    await rotated(store, before)
-    assert.equal(await write(store, insertOf({ key: before.key, userId: 'bob' })), 'done')
-    const found = await present(store, before.key)
-    assert.deepEqual([found.userId, found.former], ['bob', undefined])
-  })
-
-  test('of two rotations, only the key from before the last finds it', async ({ store }) => {
-    const first = await inserted(store)
-    const one = await rotated(store, first)
-    const two = await rotated(store, await present(store, one.newKey), { data: content('second') })
-    assert.equal(await findFormer(store, first.key), undefined)
-    const found = await findFormer(store, one.newKey)
-    assert.deepEqual([found?.key, found?.former?.userId], [two.newKey, 'ada'])
-  })
-
-  test('a record that ended is found by neither key', async ({ store, other }) => {
-    const ends = {
-      removed: async (key: SessionRecord['key']) => void (await write(other, { type: 'remove', key })),
-      'of a user': async () => void (await other.removeByUser('ada')),
-      expired: async (key: SessionRecord['key']) => {
-        const update = { ...updateOf(await present(store, key)), userId: 'ada' }
-        await write(store, { ...update, lifetime: { idle: 1, absolute: undefined } })
-        await until('it expires', async () => (await find(store, key)) === undefined)
-      },
+  test('a record that ended leaves nothing of what it held before', async (subject) => {
+    const { store, other } = subject
+    const ends: Record<string, (id: SessionId) => Promise<unknown>> = {
+      removed: (id) => write(other, { type: 'remove', id, userId: 'ada' }),
+      'of a user': () => other.removeByUser('ada'),
+      expired: (id) => expire(store, id),
     }
     for (const [how, end] of Object.entries(ends)) {
-      const before = await inserted(store)
-      const { newKey: key } = await rotated(store, before)
-      await end(key)
-      assert.equal(await find(store, key), undefined, how)
-      assert.equal(await findFormer(store, before.key), undefined, how)
+      const { id } = await rotated(subject, signInOf(await inserted(store)))
+      await end(id)
+      assert.equal(await find(store, id), undefined, how)
+      assert.equal(await write(store, insertOf({ id, userId: 'bob' })), 'done', how)
+      const { userId, former } = await present(store, id)
+      assert.deepEqual([userId, former], ['bob', undefined], how)
     }
   })
 
-  test('of parallel rotations with grace exactly one is done, and the old key leads to that', async ({
-    store,
-    other,
-  }) => {
-    const before = await inserted(store)
-    const rotations = Array.from({ length: 10 }, () => ({
-      ...rotationOf(before),
-      grace: hour,
-      newKey: newKey(),
-    }))
+  test('of parallel rotations the one that is done keeps what was before all of them', async (subject) => {
+    const { store, other } = subject
+    const before = await inserted(store, { data: content('before') })
+    const rotations = Array.from({ length: 10 }, () => signInOf(before))
     const results = await Promise.all(
       rotations.map((rotation, index) => write(index % 2 === 0 ? store : other, rotation)),
     )
     assert.deepEqual(
       results.toSorted(),
-      results.map((_, index) => (index === 0 ? 'done' : 'gone')),
+      results.map((_, index) => (index === 0 ? 'done' : 'stale')),
     )
-    const winner = rotations[results.indexOf('done')]!
-    assert.equal((await findFormer(store, before.key))?.key, winner.newKey)
+    const after = await present(store, before.id)
+    sameBytes(after.hash, rotations[results.indexOf('done')]!.secret.hash)
+    sameBytes(after.former?.hash, before.hash)
+    assert.equal(textOf(after.former!), 'before')
+  })
+
+  test('a reader sees a rotating record as it was or as it is, and never a part of each', async ({
+    store,
+    other,
+  }) => {
+    let record = await inserted(store, { data: content('0') })
+    for (let round = 1; round <= 50; round++) {
+      const rotation = { ...rotationOf(record, { grace: hour }), data: content(`${round}`) }
+      const [result, [found]] = await Promise.all([write(store, rotation), other.find([record.id])])
+      assert.equal(result, 'done')
+      assert.ok(found)
+      const isNew = found.version === round + 1
+      sameBytes(found.hash, isNew ? rotation.secret.hash : record.hash)
+      assert.equal(textOf(found), `${isNew ? round : round - 1}`)
+      if (isNew) assert.equal(textOf(found.former!), `${round - 1}`)
+      record = await present(store, record.id)
+    }
   })
 
   for (const size of [3, 65]) {
-    test(`a batch of ${size} former keys finds each, in the order asked for, with gaps where there is none`, async ({
-      store,
-    }) => {
-      const before = await Promise.all(Array.from({ length: size }, () => inserted(store)))
-      const after = await Promise.all(before.map((record) => rotated(store, record)))
-      const found = await store.findFormer([newKey(), ...before.map(({ key }) => key), newKey()])
+    test(`a batch of ${size} ids finds of each what it held before`, async ({ store }) => {
+      const before = await Promise.all(
+        Array.from({ length: size }, (_, index) => inserted(store, { data: content(`${index}`) })),
+      )
+      await store.write(before.map((record) => signInOf(record)))
+      const found = await store.find([newId(), ...before.map(({ id }) => id), newId()])
       assert.deepEqual(
-        found.map((record) => record?.key),
-        [undefined, ...after.map(({ newKey: key }) => key), undefined],
+        found.map((record) => record?.former && textOf(record.former)),
+        [undefined, ...before.map((_, index) => `${index}`), undefined],
       )
     })
   }
+}
+
+async function expire(store: SessionStore, id: SessionId): Promise<void> {
+  await write(store, { ...updateOf(await present(store, id)), lifetime: aMoment })
+  await until('it expires', async () => (await find(store, id)) === undefined)
 }

@@ -1,8 +1,19 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import type { SessionKey, SessionRecord } from '../../core/record.js'
+import { markLength, recordFormat, type SessionId, type SessionRecord } from '../../core/store/record.js'
 import { wait } from '../../core/scheduling.js'
-import type { InsertWrite, Lifetime, SessionStore, SessionWrite, WriteResult } from '../../core/store.js'
+import type {
+  InsertWrite,
+  Lifetime,
+  NewSecret,
+  RemoveWrite,
+  SessionStore,
+  SessionWrite,
+  TouchWrite,
+  UpdateWrite,
+  WriteResult,
+} from '../../core/store/session-store.js'
+import { createId, hashOf } from '../../core/token.js'
 
 /** Two stores on one database that was empty. */
 export interface StoresUnderTest {
@@ -31,8 +42,13 @@ export const anHour: Lifetime = { idle: hour, absolute: undefined }
 /** Over at the store's next tick. */
 export const aMoment: Lifetime = { idle: 1, absolute: undefined }
 
-export function newKey(): SessionKey {
-  return randomBytes(24).toString('hex') as SessionKey
+/** An id that no record has. It does for a token as well, where a store is keyed by these. */
+export function newId(): SessionId {
+  return createId()
+}
+
+export function newMark(): Uint8Array {
+  return randomBytes(markLength)
 }
 
 export function bytes(text: string): Uint8Array {
@@ -49,22 +65,82 @@ export function content(text: string, idle = hour): Uint8Array {
 }
 
 /** The text that `content` was made with. */
-export function textOf({ data }: SessionRecord): unknown {
+export function textOf({ data }: { readonly data: Uint8Array }): unknown {
   return (JSON.parse(Buffer.from(data).toString()) as { text?: unknown }).text
 }
 
 /** An insert of a session like any other, but for what `fields` says. */
 export function insertOf(fields: Partial<Omit<InsertWrite, 'type'>> = {}): InsertWrite {
+  const id = fields.id ?? newId()
   return {
     type: 'insert',
-    key: newKey(),
-    publicId: randomBytes(12).toString('base64url'),
+    id,
+    publicId: createId(),
+    hash: hashOf(id),
     userId: undefined,
     signedIn: false,
     data: content(''),
+    format: recordFormat,
+    mark: newMark(),
     lifetime: anHour,
     ...fields,
   }
+}
+
+/** An insert of a note, which the engine keeps beside the sessions. */
+export function noteOf({ keyedBy }: Subject, fields: Partial<Omit<InsertWrite, 'type'>> = {}): InsertWrite {
+  const id = (keyedBy === 'token' ? `note.${newId()}` : newId()) as SessionId
+  return insertOf({ id, hash: undefined, ...fields })
+}
+
+/** An update of `record` as it was read. */
+export function updateOf(
+  { id, version, userId }: Pick<SessionRecord, 'id' | 'version' | 'userId'>,
+  data: Uint8Array = content('changed'),
+): UpdateWrite {
+  return {
+    type: 'update',
+    id,
+    version,
+    userId,
+    data,
+    format: recordFormat,
+    mark: newMark(),
+    lifetime: anHour,
+  }
+}
+
+/** An update that changes the token. */
+export interface Rotation extends UpdateWrite {
+  readonly secret: NewSecret & { readonly token: SessionId }
+}
+
+/** A rotation of `record` as it was read. Only a store that is keyed by token heeds the token itself. */
+export function rotationOf(
+  record: Pick<SessionRecord, 'id' | 'version' | 'userId'>,
+  secret: Partial<Pick<NewSecret, 'signedIn' | 'grace'>> & { readonly token?: SessionId } = {},
+): Rotation {
+  const token = secret.token ?? newId()
+  return { ...updateOf(record), secret: { signedIn: false, grace: 0, ...secret, token, hash: hashOf(token) } }
+}
+
+/** The id under which a record lies after a rotation. */
+export function idAfter({ keyedBy }: Subject, { id, secret }: Rotation): SessionId {
+  return keyedBy === 'token' ? secret.token : id
+}
+
+/** A touch of `record` as it was read. */
+export function touchOf(
+  { id, hash, data }: Pick<SessionRecord, 'id' | 'hash' | 'data'>,
+  lifetime = anHour,
+): TouchWrite {
+  assert.ok(hash, 'a session has a hash')
+  return { type: 'touch', id, hash, data, lifetime }
+}
+
+/** A removal of `record` as it was read. */
+export function removalOf({ id, userId }: Pick<SessionRecord, 'id' | 'userId'>): RemoveWrite {
+  return { type: 'remove', id, userId }
 }
 
 /** Inserts a record and reads it back. */
@@ -74,7 +150,13 @@ export async function inserted(
 ): Promise<SessionRecord> {
   const insert = insertOf(fields)
   assert.equal(await write(store, insert), 'done')
-  return present(store, insert.key)
+  return present(store, insert.id)
+}
+
+/** Rotates a record and reads it back. */
+export async function rotated(subject: Subject, rotation: Rotation): Promise<SessionRecord> {
+  assert.equal(await write(subject.store, rotation), 'done')
+  return present(subject.store, idAfter(subject, rotation))
 }
 
 /** Inserts a record and waits until it has expired. */
@@ -84,24 +166,18 @@ export async function expired(
 ): Promise<InsertWrite> {
   const insert = insertOf({ ...fields, lifetime: aMoment })
   assert.equal(await write(store, insert), 'done')
-  await until('the record expires', async () => (await find(store, insert.key)) === undefined)
+  await until('the record expires', async () => (await find(store, insert.id)) === undefined)
   return insert
 }
 
-export async function find(store: SessionStore, key: SessionKey): Promise<SessionRecord | undefined> {
-  const records = await store.find([key])
+export async function find(store: SessionStore, id: SessionId): Promise<SessionRecord | undefined> {
+  const records = await store.find([id])
   assert.equal(records.length, 1)
   return records[0]
 }
 
-export async function findFormer(store: SessionStore, key: SessionKey): Promise<SessionRecord | undefined> {
-  const records = await store.findFormer([key])
-  assert.equal(records.length, 1)
-  return records[0]
-}
-
-export async function present(store: SessionStore, key: SessionKey): Promise<SessionRecord> {
-  const record = await find(store, key)
+export async function present(store: SessionStore, id: SessionId): Promise<SessionRecord> {
+  const record = await find(store, id)
   assert.ok(record, 'the record is found')
   return record
 }
@@ -124,6 +200,11 @@ export async function until(condition: string, holds: () => Promise<boolean>): P
   assert.fail(`Waited in vain until ${condition}.`)
 }
 
+/** Waits until the store's clock shows a later moment than when `record` was read. */
+export async function laterThan(store: SessionStore, { id, readAt }: SessionRecord): Promise<void> {
+  await until('the store has a later time', async () => (await present(store, id)).readAt > readAt)
+}
+
 /**
  * Holds a record to the version that it has after so many changes. A store that is keyed by token has no place for a
  * count: there it is any number that changes with the content, which updates that must be `stale` show.
@@ -140,14 +221,24 @@ export function assertMoment({ keyedBy }: Subject, actual: number, expected: num
 }
 
 /** Compares bytes, whichever class of the platform holds them. */
-export function sameBytes(actual: Uint8Array, expected: Uint8Array): void {
-  assert.ok(actual instanceof Uint8Array, 'data is a Uint8Array')
-  assert.equal(Buffer.from(actual).toString('hex'), Buffer.from(expected).toString('hex'))
+export function sameBytes(actual: Uint8Array | undefined, expected: Uint8Array | undefined): void {
+  assert.ok(actual instanceof Uint8Array, 'it is a Uint8Array')
+  assert.equal(hex(actual), expected && hex(expected))
 }
 
-/** What of a record does not depend on when it is read. */
-export function withoutReadAt(record: SessionRecord): object {
-  const { readAt, data, ...rest } = record
-  assert.equal(typeof readAt, 'number')
-  return { ...rest, data: Buffer.from(data).toString('hex') }
+/** A record without the moment of its reading and what it has none of, with bytes as texts, so that two can be compared. */
+export function comparable(record: object): object {
+  const fields = Object.entries(record).filter(
+    ([name, value]) => name !== 'readAt' && value !== undefined,
+  ) as [string, unknown][]
+  return Object.fromEntries(
+    fields.map(([name, value]) => [
+      name,
+      value instanceof Uint8Array ? hex(value) : name === 'former' ? comparable(value as object) : value,
+    ]),
+  )
+}
+
+function hex(value: Uint8Array): string {
+  return Buffer.from(value).toString('hex')
 }

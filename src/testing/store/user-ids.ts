@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict'
-import type { SessionRecord } from '../../core/record.js'
-import type { SessionStore } from '../../core/store.js'
-import { find, findFormer, hour, inserted, insertOf, present, write } from './subject.js'
+import { publicIdOf, type SessionId, type SessionRecord } from '../../core/store/record.js'
+import type { SessionStore } from '../../core/store/session-store.js'
+import { find, hour, inserted, present, removalOf, rotated, rotationOf, updateOf, write } from './subject.js'
 import type { Test } from './subject.js'
-import { rotationOf, updateOf } from './writes.js'
 
 /**
  * Ids that engines, drivers, collations or patterns take for one another. Each is another user.
@@ -72,13 +71,13 @@ const unusualIds = [
   `${'x'.repeat(255)}d`,
 ]
 
-/** User ids are compared byte by byte: in what is read, listed and removed, and in what a former key finds. */
+/** User ids are compared byte by byte: in what is read, listed and removed, and in what a record held before a rotation. */
 export function userIdTests(test: Test, keyedBy: 'token' | undefined): void {
   test('user ids come back as they were, and none is taken for another', async ({ store, other }) => {
     const records = await oneOfEach(store)
-    for (const [userId, { key }] of records) {
-      assert.equal((await present(other, key)).userId, userId)
-      assert.deepEqual(await listed(other, userId), [[userId, key]], JSON.stringify(userId))
+    for (const [userId, { id }] of records) {
+      assert.equal((await present(other, id)).userId, userId)
+      assert.deepEqual(await listed(other, userId), [[userId, id]], JSON.stringify(userId))
     }
   })
 
@@ -93,43 +92,65 @@ export function userIdTests(test: Test, keyedBy: 'token' | undefined): void {
       assert.deepEqual((await unlessRefused(() => listed(store, userId))) ?? [], [], JSON.stringify(userId))
       assert.equal((await unlessRefused(() => store.removeByUser(userId))) ?? 0, 0, JSON.stringify(userId))
     }
-    for (const { key } of records) await present(store, key)
+    for (const { id } of records) await present(store, id)
   })
 
   test("removing a user's records removes those of no other user", async ({ store, other }) => {
     const records = await oneOfEach(store)
-    for (const [userId, { key }] of records) {
+    for (const [userId, { id }] of records) {
       assert.equal(await other.removeByUser(userId), 1, JSON.stringify(userId))
-      assert.equal(await find(store, key), undefined, JSON.stringify(userId))
+      assert.equal(await find(store, id), undefined, JSON.stringify(userId))
+    }
+  })
+
+  test('a record is removed only by the very id of its user', async ({ store }) => {
+    const records = await oneOfEach(store)
+    for (const [index, record] of [...records.values()].entries()) {
+      const other = [...records.values()].at(index - 1)!
+      const removal = { ...removalOf(record), userId: other.userId }
+      assert.equal(await write(store, removal), 'moved', JSON.stringify([record.userId, other.userId]))
+      assert.equal(await write(store, { ...removal, userId: undefined }), 'moved')
+    }
+    for (const [userId, record] of records) {
+      assert.equal(await write(store, removalOf(record)), 'done', JSON.stringify(userId))
     }
   })
 
   test('the record that is spared is named byte by byte', async ({ store }) => {
-    const record = await inserted(store, { userId: 'ada', publicId: 'abc' })
-    for (const except of ['abc\0', 'ABC', 'abc ', 'ab']) {
+    const name = 'AbCdEfGh-_-_AbCd'
+    const fields = { id: name as SessionId, userId: 'ada', publicId: name }
+    const others = [
+      `${name}\0`,
+      `${name} `,
+      `${name}=`,
+      name.toUpperCase(),
+      name.slice(0, 15),
+      'AbCdEfGh+/+/AbCd',
+      '',
+    ]
+    for (const except of others) {
+      const record = await inserted(store, fields)
+      assert.equal(publicIdOf(record), name)
       await inserted(store, { userId: 'ada' })
-      const { key } = await inserted(store, { userId: 'ada', publicId: 'abc' })
-      assert.equal(await unlessRefused(() => store.removeByUser('ada', except)), 3, JSON.stringify(except))
-      assert.equal(await find(store, key), undefined)
-      await store.write([insertOf({ key: record.key, userId: 'ada', publicId: 'abc' })])
+      assert.equal(await store.removeByUser('ada', except), 2, JSON.stringify(except))
+      assert.equal(await find(store, record.id), undefined)
     }
-    await present(store, record.key)
+    const record = await inserted(store, fields)
+    assert.equal(await store.removeByUser('ada', name), 0)
+    await present(store, record.id)
   })
 
-  test('an update and a rotation change the user to just the one that they name', async ({ store }) => {
+  test('an update and a rotation change the user to just the one that they name', async (subject) => {
+    const { store } = subject
     let record = await inserted(store, { userId: 'ada' })
     for (const userId of [...userIds, ...unusualIds]) {
       const update = { ...updateOf(record), userId }
       if ((await unlessRefused(() => write(store, update))) === undefined) continue
-      record = await present(store, record.key)
+      record = await present(store, record.id)
       assert.equal(record.userId, userId)
-      const rotation = { ...rotationOf(record), userId: undefined, grace: hour }
-      assert.equal(await write(store, rotation), 'done')
-      if (keyedBy === undefined) {
-        assert.equal((await findFormer(store, record.key))?.former?.userId, userId)
-      }
-      record = await present(store, rotation.newKey)
+      record = await rotated(subject, { ...rotationOf(record, { grace: hour }), userId: undefined })
       assert.equal(record.userId, undefined)
+      if (keyedBy === undefined) assert.equal(record.former?.userId, userId)
     }
   })
 }
@@ -145,9 +166,9 @@ async function oneOfEach(store: SessionStore): Promise<Map<string, SessionRecord
   return records
 }
 
-async function listed(store: SessionStore, userId: string): Promise<[userId: unknown, key: string][]> {
-  const { items } = await store.list({ userId, limit: 10 })
-  return items.map((record) => [record.userId, record.key])
+async function listed(store: SessionStore, userId: string): Promise<[userId: unknown, id: string][]> {
+  const { items } = await store.list({ userId, limit: 10, data: false })
+  return items.map((record) => [record.userId, record.id])
 }
 
 /** `undefined` if the store refuses the id as no name of a user. Any other failure is one. */

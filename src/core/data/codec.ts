@@ -1,0 +1,184 @@
+import { types } from 'node:util'
+import { SessionError } from '../errors.js'
+import { deepest } from './depth.js'
+
+/**
+ * Turns a session's data into bytes and back. Replace it (`createSessions({ codec })`) to keep types
+ * that JSON has no word for. All apps that share a store must use the same one.
+ *
+ * @example
+ * import { deserialize, serialize } from 'node:v8'
+ * const codec: Codec = { encode: serialize, decode: deserialize }   // keeps Date, Map, Set, BigInt
+ */
+export interface Codec {
+  /** Called with a plain object. May throw: the commit then fails with the error and stores nothing. */
+  encode(data: Record<string, unknown>): Uint8Array
+  /** Called with what `encode` made, or with whatever else lies in the database: throws if it is not an object. */
+  decode(bytes: Uint8Array): Record<string, unknown>
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true })
+
+/**
+ * The default codec. What JSON writes and reads back is stored: a Date becomes its ISO text, an object
+ * with `toJSON` what that gives. What JSON would lose without a word (BigInt, Map, Set, a cycle,
+ * NaN, a function, bytes, …) is an error that names where it stands.
+ */
+export const jsonCodec: Codec = {
+  encode(data) {
+    let loss: Loss | undefined
+    try {
+      // Before JSON.stringify, which on some versions of Node goes around in a cycle for 30 ms.
+      loss = findLoss(data, [])
+      if (!loss) return Buffer.from(JSON.stringify(data))
+    } catch (error) {
+      throw describe(data, error)
+    }
+    throw lossError(loss)
+  },
+  decode(bytes) {
+    const data: unknown = JSON.parse(utf8.decode(bytes))
+    // Its holder is better signed out than unable to have anything stored.
+    if (!isEncodable(data, deepest)) throw new TypeError('it holds what is never stored')
+    return data as Record<string, unknown>
+  },
+}
+
+/** The same bytes, not copied, as what Node gives: codecs are written for that. */
+export function bufferOf(bytes: Uint8Array): Buffer {
+  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+}
+
+/** Whether `encode` takes parsed JSON: that may be nested deeper, and hold 1e999, which is read as Infinity. */
+function isEncodable(value: unknown, levels: number): boolean {
+  if (typeof value === 'number') return Number.isFinite(value)
+  if (typeof value !== 'object' || value === null) return true
+  if (levels < 0) return false
+  // Each session that is opened goes through here: no closure, and no copy of what it holds.
+  for (const name in value) {
+    if (!isEncodable((value as Record<string, unknown>)[name], levels - 1)) return false
+  }
+  return true
+}
+
+interface Loss {
+  /** Grows from its end, on the way back to where the walk began: where nothing is lost, no path is ever made. */
+  path: string
+  readonly what: string
+  /** What the app's own code threw there. */
+  readonly cause?: unknown
+}
+
+function lossError({ path, what, ...thrown }: Loss, cause = thrown.cause): SessionError {
+  return new SessionError(
+    'ERR_SESSION_DATA',
+    `req.session${path} holds ${what}, which JSON cannot store. Store a text, number, plain object or array instead, or give createSessions a codec that keeps it.`,
+    { cause },
+  )
+}
+
+/** Finds what failed in JSON.stringify, after the walk; or it is the session's own toJSON. */
+function describe(data: object, cause: unknown): SessionError {
+  try {
+    return lossError(findLoss(data, []) ?? failing(), cause)
+  } catch {
+    return lossError(failing(), cause)
+  }
+}
+
+function failing(cause?: unknown): Loss {
+  return { path: '', what: 'a value whose toJSON or getter fails', cause }
+}
+
+/** Walks what JSON would write. */
+function findLoss(value: unknown, ancestors: object[]): Loss | undefined {
+  switch (typeof value) {
+    case 'bigint':
+      return { path: '', what: 'a BigInt' }
+    case 'function':
+      return { path: '', what: 'a function' }
+    case 'symbol':
+      return { path: '', what: 'a symbol' }
+    case 'number':
+      return Number.isFinite(value) ? undefined : { path: '', what: String(value) }
+    case 'object':
+      return value === null ? undefined : findLossWithin(value, ancestors)
+    default:
+      return undefined
+  }
+}
+
+function findLossWithin(value: object, ancestors: object[]): Loss | undefined {
+  if (ancestors.includes(value)) {
+    return { path: '', what: 'a reference to an object that contains it (a cycle)' }
+  }
+  if (ancestors.length > deepest) return { path: '', what: 'too deep a nesting' }
+  const exotic = exoticName(value)
+  if (exotic) return { path: '', what: exotic }
+  const toJSON = toJSONOf(value)
+  if (toJSON) {
+    const given: unknown = toJSON.call(value, '')
+    // JSON.stringify calls no second one: of a Date that the first gave it writes {}. In an array it makes undefined null.
+    if (given === undefined || toJSONOf(given)) {
+      return { path: '', what: 'a value whose toJSON gives undefined, or another one with a toJSON' }
+    }
+    return findLoss(given, [...ancestors, value])
+  }
+  ancestors.push(value)
+  const loss = Array.isArray(value) ? findLossInArray(value, ancestors) : findLossInObject(value, ancestors)
+  ancestors.pop()
+  return loss
+}
+
+function toJSONOf(value: unknown): ((name: string) => unknown) | undefined {
+  const { toJSON } = (value ?? {}) as { toJSON?: unknown }
+  return typeof toJSON === 'function' ? (toJSON as (name: string) => unknown) : undefined
+}
+
+function findLossInArray(items: readonly unknown[], ancestors: object[]): Loss | undefined {
+  // By index: a hole has no key.
+  for (let index = 0; index < items.length; index++) {
+    const loss = findLossAt(items, index, ancestors)
+    if (loss) return beneath(`[${index}]`, loss)
+  }
+  return undefined
+}
+
+function findLossInObject(value: object, ancestors: object[]): Loss | undefined {
+  for (const key of Object.keys(value)) {
+    const loss = findLossAt(value, key, ancestors)
+    if (loss) return beneath(`.${key}`, loss)
+  }
+  return undefined
+}
+
+function findLossAt(holder: object, name: string | number, ancestors: object[]): Loss | undefined {
+  try {
+    const value = (holder as Record<string | number, unknown>)[name]
+    if (value === undefined && Array.isArray(holder)) return { path: '', what: 'undefined in an array' }
+    return findLoss(value, ancestors)
+  } catch (cause) {
+    return failing(cause)
+  }
+}
+
+function beneath(step: string, loss: Loss): Loss {
+  loss.path = step + loss.path
+  return loss
+}
+
+function exoticName(value: object): string | undefined {
+  const prototype: unknown = Object.getPrototypeOf(value)
+  if (prototype === Object.prototype || prototype === Array.prototype || prototype === null) return undefined
+  if (types.isMap(value)) return 'a Map'
+  if (types.isSet(value)) return 'a Set'
+  if (types.isWeakMap(value) || types.isWeakSet(value)) return 'a WeakMap or WeakSet'
+  if (types.isRegExp(value)) return 'a regular expression'
+  if (types.isPromise(value)) return 'a promise (was an await forgotten?)'
+  if (types.isNativeError(value)) return 'an Error'
+  if (types.isAnyArrayBuffer(value) || ArrayBuffer.isView(value)) return 'bytes (a Buffer or typed array)'
+  // JSON.stringify writes what is in it.
+  if (types.isBoxedPrimitive(value)) return findLoss(value.valueOf(), [])?.what
+  if (types.isDate(value) && Number.isNaN(value.getTime())) return 'an invalid Date'
+  return undefined
+}

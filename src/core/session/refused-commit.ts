@@ -1,0 +1,49 @@
+import type { InHand, Reading } from './in-hand.js'
+import type { Session } from './session.js'
+import type { Intent, State } from './state.js'
+
+/** How a session stood when a commit failed: as long as all of it is as it was, there is nothing new to store. */
+export interface RefusedCommit {
+  readonly inHand: InHand
+  readonly state: State
+  readonly intent: Intent
+  /** What it held: encoded; name by name where that cannot be done as a whole. */
+  readonly held: readonly unknown[]
+}
+
+export function refusedCommit(reading: Reading, inHand: InHand): RefusedCommit {
+  const { state, intent, session } = inHand
+  return { inHand, state, intent, held: session ? partsOf(reading, session) : [] }
+}
+
+export function isAsRefused(reading: Reading, inHand: InHand, before: RefusedCommit): boolean {
+  if (inHand !== before.inHand || inHand.state !== before.state || inHand.intent !== before.intent)
+    return false
+  const { held } = refusedCommit(reading, inHand)
+  return held.length === before.held.length && held.every((part, index) => isSame(part, before.held[index]))
+}
+
+function partsOf({ context, form }: Reading, session: Session): readonly unknown[] {
+  let data: Record<string, unknown>
+  try {
+    data = form.dataOf(session)
+  } catch {
+    // A getter fails: that is like nothing else.
+    return [Symbol('unreadable')]
+  }
+  const encoded = (part: Record<string, unknown>, otherwise: unknown): unknown => {
+    try {
+      return context.encode(part)
+    } catch {
+      return otherwise
+    }
+  }
+  const whole = encoded(data, undefined)
+  if (whole) return [whole]
+  return Object.entries(data).flatMap(([name, value]) => [name, encoded({ [name]: value }, value)])
+}
+
+function isSame(one: unknown, other: unknown): boolean {
+  if (one instanceof Uint8Array && other instanceof Uint8Array) return Buffer.compare(one, other) === 0
+  return Object.is(one, other)
+}

@@ -1,0 +1,82 @@
+import { hash, randomBytes } from 'node:crypto'
+import type { WorkContext } from '../session/work-context.js'
+import { markLength, recordFormat, type SessionId, type SessionRecord } from '../store/record.js'
+import type { Lifetime } from '../store/session-store.js'
+import { hashedId, notePrefix } from '../token.js'
+
+/*
+ * What is remembered of users, across all apps, lies in the store as records of their own: without a hash, so no token leads
+ * to them, and of no user, so no listing shows them. Every store can keep them as it is.
+ */
+
+/** What a note is about: a kind, and whatever tells one of the kind from another. */
+export interface Subject {
+  readonly kind: string
+  readonly of: string
+}
+
+/** What a note says, and the record that it was read from. */
+export interface Note {
+  readonly text: string
+  /** Milliseconds, by the store's clock. */
+  readonly before: number | undefined
+  readonly record: SessionRecord
+}
+
+/** Reads a note; `undefined` if there is none. */
+export async function readNote(context: WorkContext, subject: Subject): Promise<Note | undefined> {
+  const record = await context.find(idOf(context, subject))
+  if (!record) return undefined
+  const { subject: about, text, before } = contentOf(record)
+  // Ids are short enough that another subject with the same one could be found by trying.
+  if (about !== hashOf(subject)) return undefined
+  return {
+    text: typeof text === 'string' ? text : '',
+    before: typeof before === 'number' ? before : undefined,
+    record,
+  }
+}
+
+/**
+ * Writes a note in place of the one that was read, or of none.
+ * @returns false if another was faster
+ */
+export async function writeNote(
+  context: WorkContext,
+  subject: Subject,
+  before: Note | undefined,
+  content: { readonly text: string; readonly before?: number | undefined },
+  lifetime: Lifetime,
+): Promise<boolean> {
+  // With a cookie, as stores that keep sessions like older libraries do read times from it.
+  const cookie = { originalMaxAge: lifetime.idle, expires: new Date(Date.now() + lifetime.idle) }
+  const data = Buffer.from(JSON.stringify({ cookie, subject: hashOf(subject), ...content }))
+  const write = { userId: undefined, data, format: recordFormat, mark: randomBytes(markLength), lifetime }
+  const id = idOf(context, subject)
+  const result = await context.write(
+    before
+      ? { type: 'update', id, version: before.record.version, ...write }
+      : { type: 'insert', id, publicId: 'note', hash: undefined, signedIn: false, ...write },
+  )
+  return result === 'done'
+}
+
+function idOf({ tokensAreKeys }: WorkContext, subject: Subject): SessionId {
+  return tokensAreKeys
+    ? (`${notePrefix}${subject.kind}.${hash('sha256', subject.of, 'base64url')}` as SessionId)
+    : hashedId(`coatcheck note ${subject.kind} ${subject.of}`)
+}
+
+function hashOf({ kind, of }: Subject): string {
+  return hash('sha256', `${kind} ${of}`, 'base64url')
+}
+
+/** What lies there; nothing, if it is no note. */
+function contentOf({ data, hash }: SessionRecord): Readonly<Record<string, unknown>> {
+  try {
+    const content: unknown = hash === undefined && JSON.parse(Buffer.from(data).toString())
+    return typeof content === 'object' && content !== null ? (content as Record<string, unknown>) : {}
+  } catch {
+    return {}
+  }
+}

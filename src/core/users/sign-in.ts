@@ -1,0 +1,129 @@
+import { mostAttempts } from '../attempts.js'
+import { changedTooOften, type SessionError, signInRevoked, tooManySessions } from '../errors.js'
+import type { EndReason } from '../events.js'
+import { performance } from '../scheduling.js'
+import type { SignIn, WorkContext } from '../session/work-context.js'
+import { type ListedRecord, publicIdOf } from '../store/record.js'
+import { readNote, type Subject, writeNote } from './notes.js'
+
+/** How many sessions one user may have at once. */
+export interface UserLimit {
+  readonly most: number
+  readonly whenFull: 'endOldest' | 'refuse'
+  /** How long no session can outlive, in milliseconds: so long is remembered who was let in. */
+  readonly longestLife: number
+}
+
+/** One user's sessions, as far as a sign-in goes. */
+interface SessionsOfUser {
+  records(): Promise<readonly ListedRecord[]>
+  end(publicId: string, reason: EndReason): Promise<boolean>
+}
+
+/** What the checks of a sign-in go by. */
+export interface SignInRules {
+  readonly limit: UserLimit | undefined
+  /** Milliseconds by which the store's times may be off, as those are that are kept in seconds. */
+  readonly precision: number
+}
+
+/** A sign-in that takes longer than this, from the beginning of its request, is not reached by what was revoked meanwhile. */
+const longestSignIn = 86_400_000 // milliseconds: a day
+
+function revocationOf(userId: string): Subject {
+  return { kind: 'revoked', of: userId }
+}
+
+/** Remembers that all sessions of a user end now, but for the one of the publicId `except`. Call it before they are removed. */
+export async function rememberRevocation(
+  context: WorkContext,
+  userId: string,
+  except: string | undefined,
+): Promise<void> {
+  const lifetime = { idle: longestSignIn, absolute: undefined }
+  const subject = revocationOf(userId)
+  for (let attempt = 1; attempt <= mostAttempts; attempt++) {
+    const note = await readNote(context, subject)
+    // Who is spared now may have been among those that were ended before.
+    const before = note && (note.text === except ? note.before : note.record.seenAt)
+    if (await writeNote(context, subject, note, { text: except ?? '', before }, lifetime)) return
+  }
+  throw changedTooOften(mostAttempts)
+}
+
+/**
+ * Why a sign-in that was just stored may not stay.
+ *
+ * A revocation is remembered first, and then the sessions that are stored are removed. A sign-in is stored first, and
+ * then asks what is remembered. So whichever comes first, one of the two finds the other.
+ */
+export async function signInRefusal(
+  context: WorkContext,
+  signIn: SignIn,
+  user: SessionsOfUser,
+  { limit, precision }: SignInRules,
+): Promise<SessionError | undefined> {
+  if (await wasRevoked(context, signIn, precision)) return signInRevoked()
+  if (limit?.whenFull === 'endOldest') await endOldest(user, limit)
+  if (limit?.whenFull !== 'refuse' || signIn.wasTheirs) return undefined
+  if (!(await takesPlace(context, signIn, user, limit))) return tooManySessions(limit.most)
+  return undefined
+}
+
+async function wasRevoked(
+  context: WorkContext,
+  { userId, publicId, readAt, begunAt }: SignIn,
+  precision: number,
+): Promise<boolean> {
+  const note = await readNote(context, revocationOf(userId))
+  if (!note) return false
+  const revokedAt = note.text === publicId ? note.before : note.record.seenAt
+  // Taken after the answer, so that the way there and back makes the request older and not younger.
+  const began = readAt ?? note.record.readAt - (performance.now() - begunAt)
+  // The store's moments are cut off to whole milliseconds.
+  return revokedAt !== undefined && began < revokedAt + 1 + precision
+}
+
+/**
+ * Everyone who signs in ends those that are too many among the sessions that they see, the order being the same for all:
+ * whoever looks last sees all, and the newest are among the newest of any part of them.
+ */
+async function endOldest(user: SessionsOfUser, { most }: UserLimit): Promise<void> {
+  const records = await user.records()
+  if (records.length <= most) return
+  const newestFirst = records.toSorted(
+    (one, other) => signedInAt(other) - signedInAt(one) || (publicIdOf(one) < publicIdOf(other) ? -1 : 1),
+  )
+  for (const record of newestFirst.slice(most)) await user.end(publicIdOf(record), 'limit')
+}
+
+/**
+ * There are as many places as there may be sessions, and a place goes to one session, by a write that fails if another
+ * was faster. The places are read before the sessions: whoever holds one was stored before that, so it is listed if it lives.
+ */
+async function takesPlace(
+  context: WorkContext,
+  { userId, publicId }: SignIn,
+  user: SessionsOfUser,
+  { most, longestLife }: UserLimit,
+): Promise<boolean> {
+  const subjects = Array.from({ length: most }, (_, place) => ({ kind: `place${place}`, of: userId }))
+  const lifetime = { idle: longestLife, absolute: undefined }
+  for (let attempt = 1; attempt <= mostAttempts; attempt++) {
+    const places = await Promise.all(subjects.map((subject) => readNote(context, subject)))
+    const live = new Set((await user.records()).map(publicIdOf))
+    if (places.some((place) => place?.text === publicId)) return true
+    const free = subjects.flatMap((subject, index) => {
+      const place = places[index]
+      return place && live.has(place.text) ? [] : [{ subject, place }]
+    })
+    if (free.length === 0) return false
+    const { subject, place } = free[Math.floor(Math.random() * free.length)]!
+    if (await writeNote(context, subject, place, { text: publicId }, lifetime)) return true
+  }
+  throw changedTooOften(mostAttempts)
+}
+
+function signedInAt({ authenticatedAt, createdAt }: ListedRecord): number {
+  return authenticatedAt ?? createdAt
+}

@@ -1,0 +1,63 @@
+import { SessionError } from '../errors.js'
+
+/**
+ * How an app names a user: a text of 1 to 255 bytes of UTF-8 without NUL, or a number, which is kept as its decimal text.
+ * Ids are compared byte by byte: another case, a space at the end or another Unicode form is another user.
+ */
+export type UserId = string | number | bigint
+
+/** @throws ERR_SESSION_USER_ID */
+export function userIdText(userId: UserId): string {
+  const fault = faultOf(userId)
+  if (fault === undefined) return String(userId)
+  throw new SessionError(
+    'ERR_SESSION_USER_ID',
+    `The id that was given for a user is ${fault}. Give the user's own: a text of 1 to 255 bytes, or a whole number.`,
+  )
+}
+
+/**
+ * The bytes of a user id, as a database keeps and compares them.
+ *
+ * @throws ERR_SESSION_USER_ID for what would become another user's id on its way: half of a surrogate pair turns into U+FFFD,
+ *   a column that is too short may cut off the end, and with MariaDB's EMPTY_STRING_IS_NULL an empty text is nobody
+ */
+export function userIdBytes(userId: string): Buffer {
+  const bytes = Buffer.from(userId)
+  const fault = faultOfBytes(userId, bytes)
+  if (fault === undefined) return bytes
+  throw new SessionError('ERR_SESSION_USER_ID', `A user id is ${fault}. Give a text of 1 to 255 bytes.`)
+}
+
+/** Why it names nobody, in words that do not show the id itself: that may be an e-mail address. */
+function faultOf(userId: unknown): string | undefined {
+  switch (typeof userId) {
+    case 'bigint':
+      return faultOfText(String(userId))
+    case 'number':
+      // NaN would be one user for all whose id could not be read.
+      return Number.isSafeInteger(userId) ? undefined : `${userId}, which is no whole number that is exact`
+    case 'string':
+      return faultOfText(userId)
+    case 'undefined':
+      return missing('undefined')
+    default:
+      return userId === null ? missing('null') : `of the type ${typeof userId}`
+  }
+}
+
+function faultOfText(text: string): string | undefined {
+  // Some databases and drivers read a text up to its first NUL.
+  if (text.includes('\0')) return 'a text with a NUL character in it'
+  return faultOfBytes(text, Buffer.from(text))
+}
+
+function faultOfBytes(text: string, bytes: Buffer): string | undefined {
+  if (text === '') return missing('empty')
+  if (bytes.toString() !== text) return 'not well-formed: it holds half of a surrogate pair'
+  return bytes.length > 255 ? `${bytes.length} bytes long` : undefined
+}
+
+function missing(what: string): string {
+  return `${what}: perhaps nobody was found, or nobody is signed in, so check that first`
+}

@@ -1,0 +1,43 @@
+import { optionError, shown } from '../errors.js'
+import type { SessionData } from '../session/session.js'
+import { type UserId, userIdText } from './user-id.js'
+
+/**
+ * Says of a session's data who is signed in: a path of names, such as `'passport.user'`, or a function of the data that gives the
+ * user's id, or nothing while nobody is signed in. It is called often, so it only looks.
+ */
+export type UserOf = string | ((data: Readonly<Partial<SessionData>>) => UserId | null | undefined)
+
+/** The rule of an app: whose a session with this data is. Throws ERR_SESSION_USER_ID for what is no user id. */
+export type UserRule = (data: Record<string, unknown>) => string | undefined
+
+/** @throws ERR_SESSION_OPTION */
+export function resolveUserOf(userOf: UserOf | undefined): UserRule | undefined {
+  if (userOf === undefined) return undefined
+  const look = lookFor(userOf)
+  return (data) => {
+    const user = look(data)
+    return user === undefined || user === null ? undefined : userIdText(user as UserId)
+  }
+}
+
+function lookFor(userOf: unknown): (data: Record<string, unknown>) => unknown {
+  if (typeof userOf === 'function') return userOf as (data: object) => unknown
+  const path = typeof userOf === 'string' ? userOf.split('.') : ['']
+  if (path.includes('')) {
+    throw optionError(
+      `userOf must be names with dots between, such as 'passport.user', or a function of the session's data, not ${shown(userOf)}.`,
+    )
+  }
+  return (data) => valueAt(data, path)
+}
+
+/** What the names lead to, from the outside in. */
+export function valueAt(value: unknown, path: readonly string[]): unknown {
+  let found = value
+  for (const name of path) {
+    if (typeof found !== 'object' || found === null || !Object.hasOwn(found, name)) return undefined
+    found = (found as Record<string, unknown>)[name]
+  }
+  return found
+}

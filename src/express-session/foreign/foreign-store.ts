@@ -1,0 +1,309 @@
+import type { Callback } from '../../core/callback.js'
+import { SessionError } from '../../core/errors.js'
+import type { EmbeddedMetadata } from '../../core/data/embedded-metadata.js'
+import {
+  type AliveRecord,
+  aliveOf,
+  type ListedRecord,
+  type SessionId,
+  type SessionRecord,
+} from '../../core/store/record.js'
+import type {
+  InsertWrite,
+  ListQuery,
+  Page,
+  RemoveWrite,
+  SessionStore,
+  SessionWrite,
+  TokenKeyedStore,
+  TouchWrite,
+  UpdateWrite,
+  WriteResult,
+} from '../../core/store/session-store.js'
+import { idOf } from '../../core/token.js'
+import { type FailureKind, failureOf } from '../../core/store/store-failure.js'
+import { KeyedSerialQueues } from '../../core/serial-queue.js'
+import {
+  type ForeignRecord,
+  readForeign,
+  touchedForeign,
+  unreadableForeign,
+  writeForeign,
+} from './foreign-session.js'
+import { withoutToken } from './without-token.js'
+
+/** Where a store of express-session's kind says which store of ours it is on the outside of. */
+export const nativeStore = Symbol('coatcheck store')
+
+/** A store of ours, and how sessions live there. */
+export interface NativeStore {
+  readonly store: SessionStore
+  /** How long a session lives whose cookie has no `maxAge`, in milliseconds. */
+  readonly idle: number
+  /** Whether reading a session moves its expiry. */
+  readonly touches: boolean
+}
+
+/** What express-session asks of a store, and all that is asked here. */
+export interface ExpressSessionStore {
+  readonly [nativeStore]?: NativeStore | undefined
+  get(token: string, callback: Callback): unknown
+  set(token: string, session: object, callback: Callback): unknown
+  destroy(token: string, callback: Callback): unknown
+  touch?(token: string, session: object, callback: Callback): unknown
+  all?(callback: Callback): unknown
+  on?(event: 'connect' | 'disconnect', listener: () => void): unknown
+}
+
+/** By the app's store, so that two middlewares on one store take turns with each other too. */
+const turnsByStore = new WeakMap<ExpressSessionStore, KeyedSerialQueues>()
+
+/**
+ * Presents a store that was written for express-session as one of ours.
+ *
+ * Within this process no update is lost: what is compared and what is then stored happens in turn for each session.
+ * Between processes it can be, in the moment between a `get` and the `set` that follows, and a session that another
+ * process ends in that moment comes back: such a store has no compare-and-set to offer. Apps that share sessions are
+ * better off with a store of coatcheck's.
+ *
+ * Sessions are kept as express-session keeps them, under the token as it is, so that apps which use express-session on
+ * the same store find them. A session that somebody signed in on by `signIn`, or that was rotated, has besides a
+ * `coatcheck` object of its userId, publicId and createdAt, because the store has no place for these.
+ * Data is read as JSON has it: what a serializer of the store's own keeps beyond that, such as a Date, arrives as text.
+ *
+ * The store's methods are looked up at each call, because apps replace them. The store decides what is expired, and
+ * removes it; its connections are the app's to close.
+ */
+export class ForeignStore implements TokenKeyedStore {
+  readonly keyedBy = 'token'
+  readonly #store: ExpressSessionStore
+  readonly #turns: KeyedSerialQueues
+  readonly #kindOf: (error: unknown) => FailureKind | undefined
+  #connected = true
+
+  /** @param kindOf what an error of a driver is that the store may use, where SQLSTATE and Node's codes do not tell: the engine goes by those */
+  constructor(
+    store: ExpressSessionStore,
+    kindOf: (error: unknown) => FailureKind | undefined = () => undefined,
+  ) {
+    this.#store = store
+    this.#kindOf = kindOf
+    this.#turns = turnsByStore.get(store) ?? new KeyedSerialQueues()
+    turnsByStore.set(store, this.#turns)
+    store.on?.('connect', () => (this.#connected = true))
+    store.on?.('disconnect', () => (this.#connected = false))
+  }
+
+  /** Whether the store can move an expiry without storing the session. */
+  get canTouch(): boolean {
+    return typeof this.#store.touch === 'function'
+  }
+
+  /** False from the store's event `disconnect` until its next `connect`. */
+  get connected(): boolean {
+    return this.#connected
+  }
+
+  find(ids: readonly SessionId[]): Promise<(SessionRecord | undefined)[]> {
+    return this.#typed('reading sessions', () => Promise.all(ids.map((id) => this.#read(id))))
+  }
+
+  /** Such a store can read nothing less. */
+  async alive(ids: readonly SessionId[]): Promise<(AliveRecord | undefined)[]> {
+    return (await this.find(ids)).map((record) => record && aliveOf(record))
+  }
+
+  write(writes: readonly SessionWrite[]): Promise<WriteResult[]> {
+    const carryOut = (write: SessionWrite) => this.#turns.take(write.id, () => this.#carryOut(write))
+    return this.#typed('writing sessions', () => Promise.all(writes.map(carryOut)))
+  }
+
+  /** Ends a session that was never stored. It is not read before: see `#insert`. */
+  endUnstored(token: string): Promise<void> {
+    const id = token as SessionId
+    return this.#typed('ending a session', () => this.#turns.take(id, () => this.#destroy(id)))
+  }
+
+  /** @throws (by the promise) ERR_SESSION_STORE_LISTING, if the store cannot list sessions with their ids */
+  async list({ userId, after, limit, data }: ListQuery): Promise<Page<ListedRecord>> {
+    const records = (await this.#all())
+      .filter((record) => record.hash && (userId === undefined || record.userId === userId))
+      .filter((record) => after === undefined || record.id > after)
+      .sort((one, other) => (one.id < other.id ? -1 : 1))
+    const items = records.slice(0, limit)
+    return {
+      items: data ? items : items.map((record) => ({ ...record, data: undefined })),
+      next: records.length > limit ? items.at(-1)?.id : undefined,
+    }
+  }
+
+  /** @throws (by the promise) ERR_SESSION_STORE_LISTING, if the store cannot list sessions with their ids */
+  async removeByUser(userId: string, except?: string): Promise<number> {
+    const records = (await this.#all()).filter(
+      (record) => record.userId === userId && record.publicId !== except,
+    )
+    const results = await this.write(records.map(({ id }) => ({ type: 'remove', id, userId })))
+    return results.filter((result) => result === 'done').length
+  }
+
+  /** Nothing: the store removes what is expired by itself. */
+  async removeExpired(): Promise<number> {
+    return 0
+  }
+
+  /** Nothing: the store is the app's own. */
+  async close(): Promise<void> {}
+
+  #carryOut(write: SessionWrite): Promise<WriteResult> {
+    switch (write.type) {
+      case 'insert':
+        return this.#insert(write)
+      case 'update':
+        return this.#update(write)
+      case 'touch':
+        return this.#touch(write)
+      case 'remove':
+        return this.#remove(write)
+    }
+  }
+
+  /** Not read before, as under express-session: some such stores try for long, or fail, where there is nothing. */
+  async #insert(write: InsertWrite): Promise<WriteResult> {
+    const { id, userId, publicId = idOf(id) } = write
+    const metadata = userId === undefined ? undefined : { userId, publicId, createdAt: Date.now() }
+    await this.#set(id, write.data, metadata)
+    return 'done'
+  }
+
+  /**
+   * Should the process end between the two steps of a new token, both tokens lead to the session, until the old one expires. The other
+   * way round, neither would.
+   */
+  async #update({ id, userId, data, version, secret }: UpdateWrite): Promise<WriteResult> {
+    const found = await this.#read(id)
+    if (!found) return 'gone'
+    if (found.version !== version) return 'stale'
+    const { publicId, createdAt, kept } = found
+    const authenticatedAt = secret?.signedIn ? Date.now() : found.authenticatedAt
+    const metadata = { userId, publicId, authenticatedAt, createdAt }
+    await this.#set(secret?.token ?? id, data, kept || userId !== undefined || secret ? metadata : undefined)
+    if (secret?.token !== undefined) await this.#destroy(id)
+    return 'done'
+  }
+
+  /**
+   * Hands the store the session as it lies there: some put what they are handed in place of what they have, and what this request
+   * has read may be long out of date. One that cannot touch is left alone: there, only storing moves the expiry.
+   */
+  async #touch({ id, data }: TouchWrite): Promise<WriteResult> {
+    const found = await this.#read(id)
+    const session = found && touchedForeign(found, data)
+    if (!session) return 'gone'
+    const store = this.#store
+    if (!store.touch) return 'done'
+    try {
+      await this.#ask(id, (callback) => store.touch!(id, session, callback))
+      return 'done'
+    } catch (error) {
+      if (isNotFound(error)) return 'gone'
+      throw error
+    }
+  }
+
+  async #remove({ id, userId }: RemoveWrite): Promise<WriteResult> {
+    const found = await this.#read(id)
+    if (!found) return 'gone'
+    if (found.userId !== userId) return 'moved'
+    await this.#destroy(id)
+    return 'done'
+  }
+
+  async #read(id: SessionId): Promise<ForeignRecord | undefined> {
+    try {
+      const session = await this.#ask(id, (callback) => this.#store.get(id, callback))
+      return session ? readable(id, session) : undefined
+    } catch (error) {
+      if (isNotFound(error)) return undefined
+      // JSON.parse, of a damaged row. To its holder that must be a lost session, not an error on each request.
+      if (error instanceof SyntaxError) return unreadableForeign(id)
+      throw error
+    }
+  }
+
+  async #set(id: SessionId, data: Uint8Array, metadata: EmbeddedMetadata | undefined): Promise<void> {
+    const session = writeForeign(data, metadata)
+    await this.#ask(id, (callback) => this.#store.set(id, session, callback))
+  }
+
+  async #destroy(id: SessionId): Promise<void> {
+    await this.#ask(id, (callback) => this.#store.destroy(id, callback))
+  }
+
+  /** Asks the store about one session. What it says of a failure may go to logs and to other visitors, so it must not name the token. */
+  async #ask(id: SessionId, ask: (callback: Callback) => unknown): Promise<unknown> {
+    try {
+      return await answerOf(ask)
+    } catch (error) {
+      throw withoutToken(error, id)
+    }
+  }
+
+  async #all(): Promise<ForeignRecord[]> {
+    const store = this.#store
+    if (!store.all) throw cannotList()
+    const all = () => answerOf((callback) => store.all!(callback))
+    const sessions = (await this.#typed('listing sessions', all)) ?? []
+    return entriesOf(sessions).map(([token, session]) => readable(token as SessionId, session))
+  }
+
+  /** What a database refuses of one session must be no outage here either. */
+  async #typed<Answer>(doing: string, ask: () => Promise<Answer>): Promise<Answer> {
+    try {
+      return await ask()
+    } catch (error) {
+      const kind = this.#kindOf(error)
+      throw kind === undefined ? error : failureOf(doing, error, kind)
+    }
+  }
+}
+
+/**
+ * What a store answers by callback. Where its method returns a promise besides, only a rejection of it is heard: an
+ * `async` method around older code resolves before that code has its answer. What comes after the first answer is dropped.
+ */
+function answerOf(ask: (callback: Callback) => unknown): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    const returned = ask((error, value) => (error ? reject(error as Error) : resolve(value)))
+    Promise.resolve(returned).catch(reject)
+  })
+}
+
+/** The record; of a session that is nested too deep for JSON.stringify, one that the engine takes for corrupt. */
+function readable(id: SessionId, session: unknown): ForeignRecord {
+  try {
+    return readForeign(id, session)
+  } catch (error) {
+    if (error instanceof RangeError) return unreadableForeign(id)
+    throw error
+  }
+}
+
+function isNotFound(error: unknown): boolean {
+  return (error as { code?: unknown } | null)?.code === 'ENOENT'
+}
+
+/** Token and session of each. Some stores list them by token, some in an array where each has its token as its `id`. */
+function entriesOf(sessions: object): [token: string, session: unknown][] {
+  if (!Array.isArray(sessions)) return Object.entries(sessions)
+  return (sessions as Record<string, unknown>[]).map(({ id, ...session }) => {
+    if (typeof id !== 'string') throw cannotList()
+    return [id, session]
+  })
+}
+
+function cannotList(): SessionError {
+  return new SessionError(
+    'ERR_SESSION_STORE_LISTING',
+    'This store, written for express-session, cannot list its sessions with their ids, so they cannot be found by user. Use one that can, such as MySQLStore of coatcheck/mysql.',
+  )
+}

@@ -1,0 +1,84 @@
+import { type CipherKey, createSecretKey, KeyObject } from 'node:crypto'
+import { isAnyArrayBuffer } from 'node:util/types'
+import { optionError, type SessionError } from '../../core/errors.js'
+import { shortestSecret, Signer } from '../../core/token.js'
+import { warnOnce } from './warn-once.js'
+
+/** What a secret may be in express-session's form: whatever `createHmac` takes. */
+export type HmacKey = CipherKey | ArrayBuffer
+
+/**
+ * What signs the cookies of a request: `undefined` if there is neither a secret nor a `req.secret`.
+ * @throws TypeError with express-session's own words, or ERR_SESSION_OPTION
+ */
+export function resolveSecrets(options: {
+  readonly secret?: HmacKey | readonly HmacKey[] | undefined
+}): (request: object) => Signer | undefined {
+  const { secret } = options
+  if (Array.isArray(secret) && secret.length === 0) {
+    throw new TypeError('secret option array must contain one or more strings')
+  }
+  if (Array.isArray(secret)) return rotating(secret as readonly HmacKey[])
+  if (secret) {
+    const signer = signerOf(secret as HmacKey)
+    return () => signer
+  }
+  if ('secret' in options) {
+    throw optionError(
+      'secret option required for sessions: it was given, but is empty. Is its environment variable set?',
+    )
+  }
+  const signers = new Map<unknown, Signer>()
+  return (request) => {
+    const own = (request as { secret?: HmacKey }).secret
+    if (!own) return undefined
+    let signer = signers.get(own)
+    if (signer) return signer
+    if (signers.size >= 100) signers.clear()
+    signers.set(own, (signer = signerOf(own)))
+    return signer
+  }
+}
+
+/** Follows later changes of the list, as express-session does: apps rotate secrets by changing it. */
+function rotating(secrets: readonly HmacKey[]): () => Signer {
+  let used = [...secrets]
+  let signer = signerOf(used)
+  return () => {
+    if (secrets.length !== used.length || secrets.some((secret, index) => secret !== used[index])) {
+      used = [...secrets]
+      signer = signerOf(used)
+    }
+    return signer
+  }
+}
+
+function signerOf(secrets: HmacKey | readonly HmacKey[]): Signer {
+  const keys = (Array.isArray(secrets) ? secrets : [secrets]).filter(Boolean) as HmacKey[]
+  return new Signer(keys.map(keyFrom))
+}
+
+function keyFrom(secret: HmacKey): KeyObject {
+  if (secret instanceof KeyObject) return secret
+  const bytes = bytesOf(secret)
+  if (bytes.length < shortestSecret) {
+    warnOnce(
+      'COATCHECK_SHORT_SECRET',
+      'The session secret is shorter than 16 bytes: whoever holds one cookie could find it by trying. Put 32 random bytes first in the list, such as `openssl rand -base64 32` prints, and keep this one behind it until its cookies have expired.',
+    )
+  }
+  return createSecretKey(bytes)
+}
+
+function bytesOf(secret: Exclude<HmacKey, KeyObject>): Buffer {
+  if (typeof secret === 'string') return Buffer.from(secret)
+  if (ArrayBuffer.isView(secret)) return Buffer.from(secret.buffer, secret.byteOffset, secret.byteLength)
+  if (isAnyArrayBuffer(secret)) return Buffer.from(secret)
+  // `Buffer.from` takes a list of texts for bytes of zero, which everybody can guess.
+  throw optionError('secret must be a text, bytes, a KeyObject, or a list of those.')
+}
+
+/** There is nothing to sign cookies with. */
+export function missingSecret(): SessionError {
+  return optionError('secret option required for sessions')
+}

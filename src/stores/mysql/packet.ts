@@ -1,0 +1,30 @@
+import { SessionError } from '../../core/errors.js'
+import { select } from './pool.js'
+import type { MySQLClient } from './pool.js'
+
+/**
+ * Bytes of data that several sessions have in one statement: with all that they have besides, at most 2 KiB each, below the 1 MiB that
+ * is the lowest `max_allowed_packet` any server comes with. What is larger goes alone.
+ */
+export const mostBytes = 896 * 1024
+/** Bytes of one session's data that go without a question about the server's own limit: more than sessions have. */
+const unasked = 64 * 1024
+/** What a statement on one session has besides its data. */
+const besides = 4 * 1024
+
+/**
+ * Holds data back that is more than the server takes in one statement: it would drop the connection, and the pool may hand
+ * that to others before it notices. The server is asked only about what is large.
+ *
+ * @throws (by the promise) ERR_SESSION_TOO_LARGE
+ */
+export async function assertTaken(client: MySQLClient, data: Uint8Array): Promise<void> {
+  if (data.length <= unasked) return
+  const [row] = await select(client, 'SELECT @@max_allowed_packet AS most')
+  const most = Number(row?.['most']) - besides
+  if (data.length <= most) return
+  throw new SessionError(
+    'ERR_SESSION_TOO_LARGE',
+    `The session's data takes ${data.length} bytes, and the database takes ${most} in one statement. Keep large things in a table of yours and only their id in the session, or raise max_allowed_packet of the server.`,
+  )
+}
