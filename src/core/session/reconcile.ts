@@ -29,7 +29,7 @@ export type Finding =
 /**
  * The state of a session after its row was read. Pure: the same for the same arguments.
  *
- * @param row what was found under its id; of a new session, under the id that it was to be stored under, or of the one that it carries on
+ * @param row what was found under its id. For a new session: under the id of its lost insert, or else of the session that it copies
  * @param repeatsInserts whether an insert may be sent again: in a store that keeps no marks
  */
 export function reconcile(

@@ -12,8 +12,8 @@ import type { AliveRecord, ListedRecord, SessionId, SessionRecord } from './reco
  *   `expiresAt` and `readAt` all come from it. Callers hand in durations, never moments.
  * - **Expired is absent.** A record whose `expiresAt` is not later than the store's clock is not
  *   found, not listed and not written to, whether or not it was swept yet. An insert takes its place.
- * - **A child lives by its root.** A record with a `rootId` is found, alive and listed only while the record of that id is live and of
- *   the same user, or of nobody as it is itself. Both are read in one statement. Writes do not look at the root.
+ * - **A child lives by its root.** A record with a `rootId` is found, alive and listed only while the record of that id lives. Both must
+ *   be the same user's, or both nobody's. Both are read in one statement. Writes do not look at the root.
  * - **User ids are compared byte by byte.** Case, spaces at the end, NUL and Unicode forms tell users apart. A store that cannot
  *   keep an id apart from every other rejects it with `ERR_SESSION_USER_ID`.
  * - **A write says what it found.** It names the version, the hash or the user that its caller has read, and changes nothing if that is

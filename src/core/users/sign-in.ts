@@ -85,8 +85,8 @@ async function wasRevoked(
 }
 
 /**
- * Everyone who signs in ends those that are too many among the sessions that they see, the order being the same for all:
- * whoever looks last sees all, and the newest are among the newest of any part of them.
+ * Ends the oldest of a user's sessions, beyond the limit. Of parallel sign-ins each does so with the sessions that it sees. All go by one
+ * order, so none of them ends a session that is to stay. The last one to look sees them all.
  */
 async function endOldest(user: SessionsOfUser, { most }: UserLimit): Promise<void> {
   const records = await user.records()
