@@ -2,6 +2,8 @@ import { createPrivateKey, createSecretKey, generateKeyPairSync, randomBytes } f
 import { deserialize, serialize } from 'node:v8'
 import {
   type Codec,
+  type ListedRecord,
+  type ListQuery,
   MemoryStore,
   type SessionError,
   type SessionRecord,
@@ -30,6 +32,15 @@ class TamperedStore extends MemoryStore {
   override async find(...parameters: Parameters<MemoryStore['find']>) {
     const records = await super.find(...parameters)
     return records.map((record) => record && (this.changes.get(record.id)?.(record) ?? record))
+  }
+
+  override async list(query: ListQuery) {
+    const page = await super.list(query)
+    const items = page.items.map((item) => {
+      const change = this.changes.get(item.id) as ((item: ListedRecord) => ListedRecord) | undefined
+      return change?.(item) ?? item
+    })
+    return { ...page, items }
   }
 
   override write(writes: readonly SessionWrite[]) {
@@ -285,6 +296,17 @@ describe('somebody who can write to the database', () => {
     const row = await rowOf(store, victim)
     store.changes.set(idOf(own), ({ id, hash }) => ({ ...row, id, hash }))
     expect(await found(sessions, own, told)).toEqual(signedOut)
+  })
+
+  test('shows nothing in a listing by copying a whole row under another id', async () => {
+    const { store, sessions, told } = encrypted()
+    const victim = await storedSession(sessions, { canary }, 'ada')
+    const own = await storedSession(sessions, { n: 1 }, 'ada')
+    const row = await rowOf(store, victim)
+    store.changes.set(idOf(own), ({ id }) => ({ ...row, id }))
+    const listed = await sessions.user('ada').list()
+    expect(listed.map(({ data }) => JSON.stringify(data)).toSorted()).toEqual([JSON.stringify({ canary }), '{}'])
+    expect(told).toMatchObject([{ code: 'ERR_SESSION_CORRUPT' }])
   })
 
   test('signs nobody in with an old token by setting its hash back', async () => {

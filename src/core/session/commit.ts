@@ -14,14 +14,13 @@ import {
   type Intent,
   isOpen,
   liveState,
-  newState,
   noIntent,
   type Open,
   openPart,
   type Unanswered,
   recordAfter,
 } from './state.js'
-import { becomeUnconfirmed, fallBehind, adoptStored } from './stored.js'
+import { adoptStored, becomeUnconfirmed } from './stored.js'
 import { type Change, factsOf, nextToken, type ReadRow, tokenFor, type Work } from './work.js'
 
 /** Stores what the session in hand holds. */
@@ -105,12 +104,10 @@ async function attempt(run: Run): Promise<'done' | 'gone' | 'again'> {
 /** Where the data says whose the session is: a user who was not there before has just signed in. */
 function planNewOwner(reading: Reading, inHand: InHand, { owner }: Facts): void {
   const { state, intent } = inHand
-  if (!reading.form.userOf || owner === undefined || (state.kind !== 'live' && state.kind !== 'former'))
-    return
+  // A former token's session gives way to one of its own, once the row was read.
+  if (!reading.form.userOf || owner === undefined || state.kind !== 'live') return
   if (owner === state.base.owner || intent.token !== undefined) return
-  // As in `signIn`: a session of its own.
-  if (state.kind === 'former') inHand.state = { ...newState('begun'), copiedFrom: state.base }
-  else inHand.intent = { ...intent, token: nextToken(reading, state.base.record) }
+  inHand.intent = { ...intent, token: nextToken(reading, state.base.record) }
 }
 
 /**
@@ -254,7 +251,6 @@ async function takeAsStored(
   const { intent } = inHand
   const record = isNewest ? row.record : recordAfter(attempt.write, baseOf(inHand.state)?.record)
   await adoptStored(work, inHand, attempt, record)
-  if (!isNewest) fallBehind(inHand)
   // Somebody has given it another token since, and that is what the browser gets.
   if (!isSameHash(row.record.hash, hashOf(attempt.token))) becomeUnconfirmed(inHand)
   const { signIn, token } = attempt.intent

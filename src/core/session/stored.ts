@@ -10,6 +10,7 @@ import {
   formerState,
   liveState,
   noIntent,
+  type Open,
   openPart,
 } from './state.js'
 import { becomeEmpty, type Work } from './work.js'
@@ -28,31 +29,24 @@ export async function adoptStored(
   const state = openPart(inHand.state)
   const secret = write.type === 'insert' ? write : write.secret
   if (secret?.signedIn) await assertMayStay(work, inHand, record)
-  const owner = work.form.userOf ? baseOfRow(work, record).owner : record.userId
-  let base: Base = { record, owner }
-  if (state?.kind === 'former' && !secret) {
-    // What a request with a former token stored is not for it to see: only what it made of what it saw.
-    const own = { ...state.base.record, data: seen }
-    base = { record: own, owner: work.form.userOf ? baseOfRow(work, own).owner : state.base.owner }
-    inHand.state = after(inHand.state, { ...formerState(state.token, base), isSaved: true })
-  } else {
-    const isIssued = secret !== undefined || (state?.kind === 'live' && state.isIssued)
-    inHand.state = after(inHand.state, { ...liveState(token, base), isSaved: true, isIssued })
-  }
+  // What a request with a former token stored is not for it to see: only what it made of what it saw.
+  const staysFormer = state?.kind === 'former' && !secret
+  const visible = staysFormer ? { ...state.base.record, data: seen } : record
+  const owner = work.form.userOf ? baseOfRow(work, visible).owner : visible.userId
+  const taken = bringInLine(work, inHand, visible.data, held, source)
+  // Where the object did not take everything, what it took is the baseline, and the next write reads the row first.
+  const base: Base = { record: { ...visible, data: taken }, owner }
+  const next: Open = staysFormer
+    ? { ...formerState(state.token, base), isSaved: true }
+    : {
+        ...liveState(token, base),
+        isSaved: true,
+        isIssued: secret !== undefined || (state?.kind === 'live' && state.isIssued),
+        isBehind: taken !== visible.data,
+      }
+  inHand.state = after(inHand.state, next)
   inHand.intent = noIntent
   announce(work, write, record)
-  const taken = bringInLine(work, inHand, base.record.data, held, source)
-  // The object did not take everything: what it took is the baseline, and the next write reads first.
-  if (taken !== base.record.data) fallBehind(inHand, taken)
-}
-
-/** The next write reads the row first. A former state does so anyway. */
-export function fallBehind(inHand: InHand, data?: Uint8Array): void {
-  const state = openPart(inHand.state)
-  if (!state || state.kind === 'new') return
-  const { record } = state.base
-  const base = { ...state.base, record: { ...record, data: data ?? record.data } }
-  inHand.state = after(inHand.state, { ...state, base, ...(state.kind === 'live' && { isBehind: true }) })
 }
 
 /** No response hands out its token any more. */

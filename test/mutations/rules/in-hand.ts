@@ -27,7 +27,7 @@ export const inHandRules: readonly Mutation[] = [
     file: commit,
     at: 'write',
     find: '    result = await work.context.write(write, hash)\n',
-    replace: `    await stored(work, inHand, sent, recordAfter(write, before), source)
+    replace: `    await adoptStored(work, inHand, sent, recordAfter(write, before), source)
     result = await work.context.write(write, hash)
 `,
     tests: ['test/core/store-failure.test.ts', ...lostAnswers],
@@ -44,8 +44,8 @@ export const inHandRules: readonly Mutation[] = [
     name: 'a session that takes no changes counts as one that took them',
     file: stored,
     at: 'adoptStored',
-    find: '  if (taken !== base.record.data) fallBehind(inHand, taken)\n',
-    replace: '',
+    find: 'isBehind: taken !== visible.data',
+    replace: 'isBehind: false',
     tests: commitCases,
   },
   {

@@ -184,7 +184,7 @@ export const userRules: readonly Mutation[] = [
     name: 'a user whom the data names keeps the token',
     file: 'src/core/session/commit.ts',
     at: 'planNewOwner',
-    find: '  else inHand.intent = { ...intent, token: nextToken(reading, state.base.record) }\n',
+    find: '  inHand.intent = { ...intent, token: nextToken(reading, state.base.record) }\n',
     replace: '',
     tests: userOf,
   },
