@@ -1,6 +1,6 @@
-import { hash, randomBytes } from 'node:crypto'
+import { hash } from 'node:crypto'
 import type { RowDataPacket } from 'mysql2'
-import { markLength } from '../core/store/record.js'
+import { createMark } from '../core/store/record.js'
 import { largestBatch, partsByPowersOfTwo, parts } from '../stores/sql/batch-size.js'
 import type { MySQLValue } from '../stores/mysql/pool.js'
 import { byBytes } from '../stores/mysql/writer.js'
@@ -347,7 +347,7 @@ function sessionValues(difference: Difference, withData: boolean): MySQLValue[] 
     userId === undefined ? null : Buffer.from(userId),
     authenticatedAt ?? null,
     withData ? (session?.data ?? data) : Buffer.alloc(0),
-    randomBytes(markLength),
+    createMark(),
     createdAt,
     seenAt,
     expires * 1000,

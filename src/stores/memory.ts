@@ -167,7 +167,7 @@ export class MemoryStore implements SessionStore {
       sequence: ++this.#lastSequence,
       id: write.id,
       rootId: write.rootId,
-      hash: write.hash,
+      hash: write.hash && new Uint8Array(write.hash),
       userId: undefined,
       authenticatedAt: write.signedIn ? now : undefined,
       data: new Uint8Array(write.data),
@@ -196,7 +196,7 @@ export class MemoryStore implements SessionStore {
         secret.grace > 0 && hash
           ? { hash, userId, authenticatedAt, data, until: now + secret.grace }
           : undefined
-      entry.hash = secret.hash
+      entry.hash = new Uint8Array(secret.hash)
       if (secret.signedIn) entry.authenticatedAt = now
     } else if (entry.former && entry.former.until <= now) entry.former = undefined
     entry.data = new Uint8Array(write.data)

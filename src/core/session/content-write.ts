@@ -1,7 +1,6 @@
-import { randomBytes } from 'node:crypto'
 import type { Data } from '../data/merge.js'
 import type { SessionErrorCode } from '../errors.js'
-import { markLength, recordFormat, type SessionId, type SessionRecord } from '../store/record.js'
+import { createMark, recordFormat, type SessionId, type SessionRecord } from '../store/record.js'
 import type { NewSecret, UpdateWrite } from '../store/session-store.js'
 import { hashOf, idOf, isSameHash } from '../token.js'
 import { type InHand, ownerOf } from './in-hand.js'
@@ -61,7 +60,7 @@ function contentWrite(
     userId: owner,
     data,
     format: recordFormat,
-    mark: randomBytes(markLength),
+    mark: createMark(),
     lifetime: form.lifetime(tree ?? source),
   }
   if (!before) {

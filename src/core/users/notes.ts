@@ -1,6 +1,6 @@
-import { hash, randomBytes } from 'node:crypto'
+import { hash } from 'node:crypto'
 import type { WorkContext } from '../session/work-context.js'
-import { markLength, recordFormat, type SessionId, type SessionRecord } from '../store/record.js'
+import { createMark, recordFormat, type SessionId, type SessionRecord } from '../store/record.js'
 import type { Lifetime } from '../store/session-store.js'
 import { hashedId, notePrefix } from '../token.js'
 
@@ -51,7 +51,7 @@ export async function writeNote(
   // With a cookie, as stores that keep sessions like older libraries do read times from it.
   const cookie = { originalMaxAge: lifetime.idle, expires: new Date(Date.now() + lifetime.idle) }
   const data = Buffer.from(JSON.stringify({ cookie, subject: hashOf(subject), ...content }))
-  const write = { userId: undefined, data, format: recordFormat, mark: randomBytes(markLength), lifetime }
+  const write = { userId: undefined, data, format: recordFormat, mark: createMark(), lifetime }
   const id = idOf(context, subject)
   const result = await context.write(
     before

@@ -37,8 +37,8 @@ export const secrecyRules: readonly Mutation[] = [
     name: 'the hash is of the secret only',
     file: token,
     at: 'hashOf',
-    find: "hash('sha256', token, 'buffer')",
-    replace: "hash('sha256', token.slice(-32), 'buffer')",
+    find: "hash('sha256', token, 'binary')",
+    replace: "hash('sha256', token.slice(-32), 'binary')",
     tests: ['test/core/token.test.ts'],
   },
   {
