@@ -68,8 +68,7 @@ export function mysqlStatements(table: string) {
    */
   const updateMany = (size: number) =>
     `UPDATE ${sessions} SET user_id = ${byId(size, 'user_id')}, data = ${byId(size, 'data')}, ` +
-    `about = COALESCE(${byId(size, 'about')}, about), format = ${byId(size, 'format')}, ` +
-    `marks = ${withMark(byId(size, 'marks'))}, ` +
+    `format = ?, marks = ${withMark(byId(size, 'marks'))}, ` +
     `version = IF(version = ${byId(size, '0')}, version + 1, version + 18446744073709551615), ` +
     `seen_at = ${now}, ${moveExpiry}, ${forgetFormer} WHERE ${among(size)} AND ${live}`
   const content =

@@ -11,7 +11,7 @@ import type {
 } from '../../core/store/session-store.js'
 import { isSameHash } from '../../core/token.js'
 import { userIdBytes } from '../../core/users/user-id.js'
-import { largestBatch, nextPowerOfTwo, padded, parts, partsByPowersOfTwo } from '../sql/batch-size.js'
+import { largestBatch, padded, parts, partsByPowersOfTwo } from '../sql/batch-size.js'
 import { insertOne } from './insert.js'
 import { assertTaken, mostBytes } from './packet.js'
 import { carryOut, type Results, singly } from './parts.js'
@@ -43,19 +43,12 @@ export class MySQLWriter {
     const sorted = writes.toSorted((one, other) => (one.id < other.id ? -1 : 1))
     const ofType = <Type extends SessionWrite['type']>(type: Type) =>
       sorted.filter((write): write is Extract<SessionWrite, { type: Type }> => write.type === type)
-    const updates = ofType('update')
+    const updates = Object.groupBy(ofType('update'), (write) => (isPlain(write) ? 'plain' : 'other'))
     await Promise.all([
       this.#insertAll(ofType('insert'), results),
-      this.#updateAll(
-        updates.filter(({ secret }) => !secret),
-        results,
-      ),
+      this.#updateAll(updates.plain ?? [], results),
       this.#touchAll(ofType('touch'), results),
-      this.#singly(
-        updates.filter(({ secret }) => secret),
-        results,
-        (write) => this.#update(write),
-      ),
+      this.#singly(updates.other ?? [], results, (write) => this.#update(write)),
       this.#singly(ofType('remove'), results, (write) => this.#remove(write)),
     ])
     return writes.map(({ id }) => results.get(id)!)
@@ -88,7 +81,7 @@ export class MySQLWriter {
   }
 
   #updateAll(writes: readonly UpdateWrite[], results: Results): Promise<void> {
-    const portions = byLifetime(writes)
+    const portions = inGroups(writes, ({ format, lifetime }) => `${format},${keyOfLifetime(lifetime)}`)
       .flatMap(byBytes)
       .flatMap((portion) => parts(portion, largestBatch))
     return carryOut(portions.values(), results, (part) => this.#updatePart(part, results))
@@ -119,17 +112,20 @@ export class MySQLWriter {
 
   /** @returns how many were updated, or `'none'` because at least one of them has another version */
   async #updateMany(writes: readonly UpdateWrite[]): Promise<number | 'none'> {
-    const size = nextPowerOfTwo(writes.length)
+    const ids = idValues(writes)
+    const [{ format, lifetime }] = writes as readonly [UpdateWrite, ...UpdateWrite[]]
     const contents = writes.map(contentValues)
-    const byId = (value: (write: UpdateWrite, index: number) => MySQLValue) => valuesById(writes, size, value)
     const values = [
-      ...[0, 1, 2, 3, 4].flatMap((column) => byId((_, index) => contents[index]![column]!)),
-      ...byId(({ version }) => version),
-      ...moveValues(writes[0]!.lifetime),
-      ...idValues(writes),
+      ...valuesById(ids, contents, ([userId]) => userId),
+      ...valuesById(ids, contents, ([, data]) => data!),
+      format,
+      ...valuesById(ids, writes, ({ mark }) => bound(mark)),
+      ...valuesById(ids, writes, ({ version }) => version),
+      ...moveValues(lifetime),
+      ...ids,
     ]
     try {
-      return await change(this.#client, this.#sql.updateMany(size), values)
+      return await change(this.#client, this.#sql.updateMany(ids.length), values)
     } catch (error) {
       if (numberOf(error) === errorNumber.outOfRange) return 'none'
       throw error
@@ -161,7 +157,7 @@ export class MySQLWriter {
 
   async #touchPart(writes: readonly TouchWrite[], results: Results): Promise<void> {
     const ids = idValues(writes)
-    const hashes = valuesById(writes, ids.length, ({ hash }) => bound(hash))
+    const hashes = valuesById(ids, writes, ({ hash }) => bound(hash))
     const values = [...lifetimeValues(writes[0]!.lifetime), ...ids, ...hashes]
     const touched = await change(this.#client, this.#sql.touch(ids.length), values)
     // A second touch in one millisecond changes nothing, and a pool without FOUND_ROWS does not count it.
@@ -201,6 +197,11 @@ export class MySQLWriter {
   }
 }
 
+/** Whether an update can be stored together with others: it changes nothing that most of them leave. */
+function isPlain({ secret, about }: UpdateWrite): boolean {
+  return secret === undefined && about === undefined
+}
+
 function insertValues(write: InsertWrite): MySQLValue[] {
   const [userId, ...content] = contentValues(write)
   return [
@@ -223,16 +224,13 @@ function idValues(writes: readonly SessionWrite[]): Buffer[] {
   return padded(writes).map(({ id }) => bytesOfId(id))
 }
 
-/** For a `CASE id WHEN … THEN …` of so many. The first WHEN that matches wins, so what fills the list up needs no value. */
-function valuesById<Write extends SessionWrite>(
-  writes: readonly Write[],
-  size: number,
-  value: (write: Write, index: number) => MySQLValue,
+/** For a `CASE id WHEN … THEN …` of all `ids`. The first WHEN that matches wins, so what fills the list up needs no value. */
+function valuesById<Each>(
+  ids: readonly Buffer[],
+  each: readonly Each[],
+  value: (each: Each) => MySQLValue,
 ): MySQLValue[] {
-  return Array.from({ length: size }, (_, index): MySQLValue[] => {
-    const write = writes[Math.min(index, writes.length - 1)]!
-    return [bytesOfId(write.id), index < writes.length ? value(write, index) : null]
-  }).flat()
+  return ids.flatMap((id, index) => [id, index < each.length ? value(each[index]!) : null])
 }
 
 export function lifetimeValues({ idle, absolute }: Lifetime): [idle: number, absolute: number] {
@@ -249,14 +247,15 @@ function moveValues(lifetime: Lifetime): number[] {
 export function byLifetime<Write extends { readonly lifetime: Lifetime }>(
   writes: readonly Write[],
 ): Write[][] {
-  const groups = new Map<string, Write[]>()
-  for (const write of writes) {
-    const lifetime = lifetimeValues(write.lifetime).join()
-    const group = groups.get(lifetime)
-    if (group) group.push(write)
-    else groups.set(lifetime, [write])
-  }
-  return [...groups.values()]
+  return inGroups(writes, ({ lifetime }) => keyOfLifetime(lifetime))
+}
+
+function inGroups<Write>(writes: readonly Write[], keyOf: (write: Write) => string): Write[][] {
+  return [...Map.groupBy(writes, keyOf).values()]
+}
+
+function keyOfLifetime(lifetime: Lifetime): string {
+  return lifetimeValues(lifetime).join()
 }
 
 /** Portions of at most `mostBytes` of data; a write that is larger goes alone. */
