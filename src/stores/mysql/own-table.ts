@@ -11,7 +11,7 @@ import { type TableLock, underLock } from './lock.js'
 import { errorNumber } from './error-codes.js'
 import { change, numberOf, select } from './pool.js'
 import type { MySQLClient } from './pool.js'
-import { aliveOf, bytesOfId, idOfRow, listedOf, nextAfter, recordOf, valuesAfter } from './record.js'
+import { aliveOf, bytesOfId, listedOf, nextAfter, recordOf, valuesAfter } from './record.js'
 import { migrationsTable, mysqlMigrations } from './statements.js'
 import type { MySQLStatements } from './statements.js'
 import { sweepOwnTable } from './own-sweep.js'
@@ -51,7 +51,7 @@ export class OwnTable implements MySQLLayout {
     return this.#read(ids, this.#sql.alive, aliveOf)
   }
 
-  async #read<Read>(
+  async #read<Read extends Pick<SessionRecord, 'id'>>(
     ids: readonly SessionId[],
     sql: (size: number) => string,
     read: (row: RowDataPacket) => Read,
@@ -59,8 +59,10 @@ export class OwnTable implements MySQLLayout {
     const found = new Map<SessionId, Read>()
     for (const part of parts(ids, largestBatch)) {
       const values = padded(part).map(bytesOfId)
-      for (const row of await select(this.#client, sql(values.length), values))
-        found.set(idOfRow(row), read(row))
+      for (const row of await select(this.#client, sql(values.length), values)) {
+        const record = read(row)
+        found.set(record.id, record)
+      }
     }
     return ids.map((id) => found.get(id))
   }
