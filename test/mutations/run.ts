@@ -28,6 +28,7 @@ interface Copy {
 
 interface Found {
   readonly mutation: Mutation
+  /** The tests that failed. Of a mutation that does not compile: none, for it tries nothing. */
   readonly failed: readonly string[]
 }
 
@@ -68,9 +69,14 @@ process.exit()
 
 async function playAll(copy: Copy, left: Iterable<[number, Mutation]>, found: Found[]): Promise<void> {
   for (const [index, mutation] of left) {
-    const failed = await failuresWith(copy, mutation)
-    found[index] = { mutation, failed }
-    console.log(`${failed.length > 0 ? 'caught  ' : 'SURVIVES'}  ${mutation.name}: ${seenBy(failed)}`)
+    try {
+      const failed = await failuresWith(copy, mutation)
+      found[index] = { mutation, failed }
+      console.log(`${failed.length > 0 ? 'caught  ' : 'SURVIVES'}  ${mutation.name}: ${seenBy(failed)}`)
+    } catch (error) {
+      found[index] = { mutation, failed: [] }
+      console.log(`BROKEN    ${mutation.name}: ${(error as { stdout?: string }).stdout ?? String(error)}`)
+    }
   }
 }
 
@@ -126,14 +132,11 @@ function failuresIn(module: TestModule, folder: string): string[] {
   return failed.length === 0 && module.state() === 'failed' ? [relative(folder, module.moduleId)] : failed
 }
 
+/** The shortest name tells most. */
 function seenBy(failed: readonly string[]): string {
-  const [first, second, ...more] = failed
+  const [first, ...more] = failed.toSorted((one, other) => one.length - other.length)
   if (first === undefined) return 'nothing'
-  return [
-    first,
-    ...(second === undefined ? [] : [second]),
-    ...(more.length > 0 ? [`${more.length} more`] : []),
-  ].join('; ')
+  return more.length === 0 ? first : `${first}; and ${more.length} more`
 }
 
 function page(found: readonly Found[]): string {

@@ -40,7 +40,8 @@ export const jsonCodec: Codec = {
     const data: unknown = JSON.parse(utf8.decode(bytes))
     // Parsed JSON may be nested deeper than encode takes, and hold 1e999, which is read as Infinity. Its holder is better signed out than
     // unable to have anything stored.
-    if (!isPlainJSON(data, deepest) && findLoss(data, [])) throw new TypeError('it holds what is never stored')
+    if (!isPlainJSON(data, deepest) && findLoss(data, []))
+      throw new TypeError('it holds what is never stored')
     return data as Record<string, unknown>
   },
 }

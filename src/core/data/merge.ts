@@ -1,4 +1,4 @@
-import { isDeepStrictEqual } from 'node:util'
+import { isSame } from './compare.js'
 
 export type Data = Record<string, unknown>
 
@@ -45,14 +45,14 @@ function mergedValue([before, ours, now]: Three, resolve: Merge | undefined, pla
     // Not compared as a whole before: done at each level, that would take the square of the depth.
     return merge(isPlainObject(before) ? before : {}, ours, now, resolve, place)
   }
-  if (isDeepStrictEqual(now, before)) return ours
+  if (isSame(now, before)) return ours
   if (now === nothing && isPlainObject(ours) && isPlainObject(before)) {
     // They dropped it whole: what I added to it stays, what I had from the base goes.
     const added = merge(before, ours, {}, resolve, place)
     return Object.keys(added).length === 0 ? nothing : added
   }
-  if (isDeepStrictEqual(ours, before)) return now
-  if (!resolve || isDeepStrictEqual(ours, now)) return ours
+  if (isSame(ours, before)) return now
+  if (!resolve || isSame(ours, now)) return ours
   const [base, mine, theirs] = [before, ours, now].map((value) => (value === nothing ? undefined : value))
   const resolved = resolve({ path: pathTo(place), base, mine, theirs })
   return resolved === undefined ? nothing : resolved

@@ -1,4 +1,5 @@
-import { isDeepStrictEqual, types } from 'node:util'
+import { types } from 'node:util'
+import { isSame } from './compare.js'
 import { type Data, isPlainObject } from './merge.js'
 
 /**
@@ -20,7 +21,7 @@ export function patch(held: Data, from: Data, to: Data, source: Data = to): void
     const value = Object.hasOwn(source, key) ? source[key] : wanted
     if (isPlainObject(present) && isPlainObject(before) && isPlainObject(wanted)) {
       patch(present, before, wanted, isPlainObject(value) ? value : wanted)
-    } else if (Object.hasOwn(from, key) && isDeepStrictEqual(before, wanted)) continue
+    } else if (Object.hasOwn(from, key) && isSame(before, wanted)) continue
     else if (!refilled(present, before, wanted, value)) held[key] = value
   }
   putInOrder(held, Object.keys(to))
@@ -30,11 +31,7 @@ export function patch(held: Data, from: Data, to: Data, source: Data = to): void
 export function replace(held: Data, from: Data, to: Data): void {
   for (const key of new Set([...Object.keys(from), ...Object.keys(to)])) {
     const isWanted = Object.hasOwn(to, key)
-    if (
-      key === '__proto__' ||
-      (isWanted && Object.hasOwn(from, key) && isDeepStrictEqual(from[key], to[key]))
-    )
-      continue
+    if (key === '__proto__' || (isWanted && Object.hasOwn(from, key) && isSame(from[key], to[key]))) continue
     try {
       if (isWanted) held[key] = to[key]
       else delete held[key]
@@ -91,11 +88,10 @@ function refilled(held: unknown, from: unknown, to: unknown, source: unknown): b
 
 /** Whether two arrays or Maps have the same at this place. */
 function isSameAt(place: unknown, from: unknown, to: unknown): boolean {
-  if (types.isMap(from) && types.isMap(to))
-    return from.has(place) && isDeepStrictEqual(from.get(place), to.get(place))
+  if (types.isMap(from) && types.isMap(to)) return from.has(place) && isSame(from.get(place), to.get(place))
   if (!Array.isArray(from) || !Array.isArray(to)) return false
   const index = place as number
-  return index in from && isDeepStrictEqual(from[index], to[index])
+  return index in from && isSame(from[index], to[index])
 }
 
 /** A copy whose plain objects, arrays, Maps, Sets and dates are its own. What is none of these, such as an instance of a class, is shared. */

@@ -1,7 +1,7 @@
 import { assertWalkable } from '../data/depth.js'
 import { merge, type Data, type Merge } from '../data/merge.js'
 import { patch, replace } from '../data/patch.js'
-import { isDeepStrictEqual } from 'node:util'
+import { isSame } from '../data/compare.js'
 import type { SessionRecord } from '../store/record.js'
 import type { Session } from './session.js'
 import type { SessionForm } from './session-form.js'
@@ -158,9 +158,9 @@ export function bringInLine(
   const bag = session as unknown as Data
   try {
     const [then, now, next] = [context.readBack(held), holding(), context.readBack(stored)]
-    const isAsItWas = isDeepStrictEqual(form.visible(now), form.visible(then))
+    const isAsItWas = isSame(form.visible(now), form.visible(then))
     const wanted = isAsItWas ? next : mergedTrees(form, [then, now, next])
-    const isInLine = (data: Data): boolean => isDeepStrictEqual(form.visible(data), form.visible(wanted))
+    const isInLine = (data: Data): boolean => isSame(form.visible(data), form.visible(wanted))
     attempt(() => patch(bag, form.visible(now), form.visible(wanted), isAsItWas ? source : undefined))
     attempt(() => form.patchRest?.(session, now, wanted))
     if (isInLine(holding())) return stored
