@@ -29,7 +29,7 @@ export const jsonCodec: Codec = {
     let loss: Loss | undefined
     try {
       // Before JSON.stringify, which on some versions of Node goes around in a cycle for 30 ms.
-      if (!isPlainJSON(data, deepest)) loss = findLoss(data, [])
+      if (!isKept(data, deepest)) loss = findLoss(data, [], deepest)
       if (!loss) return Buffer.from(JSON.stringify(data))
     } catch (error) {
       throw describe(data, error)
@@ -40,8 +40,7 @@ export const jsonCodec: Codec = {
     const data: unknown = JSON.parse(utf8.decode(bytes))
     // Parsed JSON may be nested deeper than encode takes, and hold 1e999, which is read as Infinity. Its holder is better signed out than
     // unable to have anything stored.
-    if (!isPlainJSON(data, deepest) && findLoss(data, []))
-      throw new TypeError('it holds what is never stored')
+    if (!isKept(data, deepest)) throw new TypeError('it holds what is never stored')
     return data as Record<string, unknown>
   },
 }
@@ -52,10 +51,10 @@ export function bufferOf(bytes: Uint8Array): Buffer {
 }
 
 /**
- * Whether a value is as parsed JSON is, so that nothing is lost. `false`: `findLoss` has to look. Each session that is opened or stored goes
- * through here: no closure, no list of names, and arrays by index, which takes a quarter of the time.
+ * Whether JSON keeps a value, with at most so many levels. Each session that is opened or stored goes through here: no closure, no path, and
+ * arrays by index, which takes a quarter of the time. What is not as parsed JSON is, `findLoss` looks at.
  */
-function isPlainJSON(value: unknown, levels: number): boolean {
+function isKept(value: unknown, levels: number): boolean {
   switch (typeof value) {
     case 'string':
     case 'boolean':
@@ -63,24 +62,25 @@ function isPlainJSON(value: unknown, levels: number): boolean {
     case 'number':
       return Number.isFinite(value)
     case 'object':
-      return value === null || (levels >= 0 && isPlainJSONWithin(value, levels - 1))
+      return value === null || (levels >= 0 && isObjectKept(value, levels))
     default:
       return false
   }
 }
 
-function isPlainJSONWithin(value: object, levels: number): boolean {
-  if (toJSONOf(value)) return false
+function isObjectKept(value: object, levels: number): boolean {
   const prototype: unknown = Object.getPrototypeOf(value)
-  if (Array.isArray(value)) {
-    if (prototype !== Array.prototype) return false
-    for (let index = 0; index < value.length; index++) if (!isPlainJSON(value[index], levels)) return false
-    return true
-  }
-  if (prototype !== Object.prototype && prototype !== null) return false
-  for (const name in value) {
-    const each = (value as Record<string, unknown>)[name]
-    if (each !== undefined && !isPlainJSON(each, levels)) return false
+  const isPlain = prototype === Object.prototype || prototype === Array.prototype || prototype === null
+  if (!isPlain || toJSONOf(value)) return findLossWithin(value, [], levels) === undefined
+  if (!Array.isArray(value)) return areKept(value, Object.keys(value), levels - 1)
+  for (let index = 0; index < value.length; index++) if (!isKept(value[index], levels - 1)) return false
+  return true
+}
+
+function areKept(holder: object, names: readonly string[], levels: number): boolean {
+  for (const name of names) {
+    const value = (holder as Record<string, unknown>)[name]
+    if (value !== undefined && !isKept(value, levels)) return false
   }
   return true
 }
@@ -104,7 +104,7 @@ function lossError({ path, what, ...thrown }: Loss, cause = thrown.cause): Sessi
 /** Finds what failed in JSON.stringify, after the walk; or it is the session's own toJSON. */
 function describe(data: object, cause: unknown): SessionError {
   try {
-    return lossError(findLoss(data, []) ?? failing(), cause)
+    return lossError(findLoss(data, [], deepest) ?? failing(), cause)
   } catch {
     return lossError(failing(), cause)
   }
@@ -114,8 +114,8 @@ function failing(cause?: unknown): Loss {
   return { path: '', what: 'a value whose toJSON or getter fails', cause }
 }
 
-/** Walks what JSON would write. */
-function findLoss(value: unknown, ancestors: object[]): Loss | undefined {
+/** Walks what JSON would write, with at most so many levels. */
+function findLoss(value: unknown, ancestors: object[], levels: number): Loss | undefined {
   switch (typeof value) {
     case 'bigint':
       return { path: '', what: 'a BigInt' }
@@ -126,17 +126,17 @@ function findLoss(value: unknown, ancestors: object[]): Loss | undefined {
     case 'number':
       return Number.isFinite(value) ? undefined : { path: '', what: String(value) }
     case 'object':
-      return value === null ? undefined : findLossWithin(value, ancestors)
+      return value === null ? undefined : findLossWithin(value, ancestors, levels)
     default:
       return undefined
   }
 }
 
-function findLossWithin(value: object, ancestors: object[]): Loss | undefined {
+function findLossWithin(value: object, ancestors: object[], levels: number): Loss | undefined {
   if (ancestors.includes(value)) {
     return { path: '', what: 'a reference to an object that contains it (a cycle)' }
   }
-  if (ancestors.length > deepest) return { path: '', what: 'too deep a nesting' }
+  if (levels < 0) return { path: '', what: 'too deep a nesting' }
   const exotic = exoticName(value)
   if (exotic) return { path: '', what: exotic }
   const toJSON = toJSONOf(value)
@@ -146,10 +146,11 @@ function findLossWithin(value: object, ancestors: object[]): Loss | undefined {
     if (given === undefined || toJSONOf(given)) {
       return { path: '', what: 'a value whose toJSON gives undefined, or another one with a toJSON' }
     }
-    return findLoss(given, [...ancestors, value])
+    return findLoss(given, [...ancestors, value], levels - 1)
   }
   ancestors.push(value)
-  const loss = Array.isArray(value) ? findLossInArray(value, ancestors) : findLossInObject(value, ancestors)
+  const find = Array.isArray(value) ? findLossInArray : findLossInObject
+  const loss = find(value as object & unknown[], ancestors, levels - 1)
   ancestors.pop()
   return loss
 }
@@ -159,28 +160,33 @@ function toJSONOf(value: unknown): ((name: string) => unknown) | undefined {
   return typeof toJSON === 'function' ? (toJSON as (name: string) => unknown) : undefined
 }
 
-function findLossInArray(items: readonly unknown[], ancestors: object[]): Loss | undefined {
+function findLossInArray(items: readonly unknown[], ancestors: object[], levels: number): Loss | undefined {
   // By index: a hole has no key.
   for (let index = 0; index < items.length; index++) {
-    const loss = findLossAt(items, index, ancestors)
+    const loss = findLossAt(items, index, ancestors, levels)
     if (loss) return beneath(`[${index}]`, loss)
   }
   return undefined
 }
 
-function findLossInObject(value: object, ancestors: object[]): Loss | undefined {
+function findLossInObject(value: object, ancestors: object[], levels: number): Loss | undefined {
   for (const key of Object.keys(value)) {
-    const loss = findLossAt(value, key, ancestors)
+    const loss = findLossAt(value, key, ancestors, levels)
     if (loss) return beneath(`.${key}`, loss)
   }
   return undefined
 }
 
-function findLossAt(holder: object, name: string | number, ancestors: object[]): Loss | undefined {
+function findLossAt(
+  holder: object,
+  name: string | number,
+  ancestors: object[],
+  levels: number,
+): Loss | undefined {
   try {
     const value = (holder as Record<string | number, unknown>)[name]
     if (value === undefined && Array.isArray(holder)) return { path: '', what: 'undefined in an array' }
-    return findLoss(value, ancestors)
+    return findLoss(value, ancestors, levels)
   } catch (cause) {
     return failing(cause)
   }
@@ -202,7 +208,7 @@ function exoticName(value: object): string | undefined {
   if (types.isNativeError(value)) return 'an Error'
   if (types.isAnyArrayBuffer(value) || ArrayBuffer.isView(value)) return 'bytes (a Buffer or typed array)'
   // JSON.stringify writes what is in it.
-  if (types.isBoxedPrimitive(value)) return findLoss(value.valueOf(), [])?.what
+  if (types.isBoxedPrimitive(value)) return findLoss(value.valueOf(), [], deepest)?.what
   if (types.isDate(value) && Number.isNaN(value.getTime())) return 'an invalid Date'
   return undefined
 }
