@@ -9,7 +9,7 @@ import {
   type Unanswered,
   tokenPlaceOf,
 } from '../../dist/core/session/state.js'
-import type { SessionRecord } from '../../dist/core/store/record.js'
+import type { SessionId, SessionRecord } from '../../dist/core/store/record.js'
 import {
   attempt, base, behind, bytesOf, carrying, data, former, insertWrite, live, markOf, newly, noIntent, record, updateWrite,
 } from './states.ts' // prettier-ignore
@@ -33,6 +33,8 @@ describe('the place of a hash', () => {
 describe('the fate of a write', () => {
   const [update, insert] = [updateWrite(), insertWrite()]
   const noMarks = { marks: undefined }
+  const secret = { hash: bytesOf('u'), signedIn: false, grace: 0, token: 'new' as SessionId }
+  const rekeyed = updateWrite({ secret })
   test.each<[string, ContentWrite, SessionRecord | undefined, string]>([
     ['whose mark is the newest: it was carried out last', update, record({ version: 4, marks: marks('m321') }), 'newest'],
     ['whose mark is the second: others wrote since', update, record({ version: 5, marks: marks('xm32') }), 'earlier'],
@@ -51,6 +53,10 @@ describe('the fate of a write', () => {
     ['by contents, at its version: it may still come', update, record(noMarks), 'not yet'],
     ['by contents, at another version and with others: never', update, record({ ...noMarks, version: 77 }), 'never'],
     ["by contents, under another's name: never", update, record({ ...noMarks, version: 77, data: update.data, userId: 'bob' }), 'never'],
+    ['with a token that is a key, under it: carried out, though its content is as before', rekeyed, record({ ...noMarks, id: 'new' as SessionId, data: rekeyed.data }), 'newest'],
+    ['with a token that is a key, under it, and with others: carried out', rekeyed, record({ ...noMarks, id: 'new' as SessionId, version: 77 }), 'earlier'],
+    ['with a token that is a key, under the one before: it may still come', rekeyed, record(noMarks), 'not yet'],
+    ['with a token that is a key, under the one before, which others changed: never', rekeyed, record({ ...noMarks, version: 77, data: rekeyed.data }), 'never'],
     ['by contents, an insert: carried out', insert, record({ ...noMarks, data: insert.data }), 'newest'],
     ['by contents, an insert, and others are there: unknown', insert, record(noMarks), 'unknown'],
   ])('%s', (_name, write, row, expected) => expect(fateOf(write, row)).toBe(expected)) // prettier-ignore

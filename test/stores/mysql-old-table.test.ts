@@ -1,8 +1,10 @@
+import { createSessions } from 'coatcheck'
 import { MySQLStore } from 'coatcheck/mysql'
 import { storeSuite } from 'coatcheck/testing'
 import { createPool } from 'mysql2'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { inserted } from '../../dist/testing/store/subject.js'
+import { bag } from '../core/works.ts'
 import { freshDatabase, onEachServer } from '../servers/databases.ts'
 
 const layout = 'express-mysql-session'
@@ -17,6 +19,26 @@ onEachServer('an old table', ({ server }) => {
       const [store, other] = [new MySQLStore(url, { layout }), new MySQLStore(url, { layout })]
       return { store, other, cleanUp: () => Promise.resolve() }
     },
+  })
+
+  it('a rotation without an answer, which changed no data, is found under its token and told to the browser', async () => {
+    const store = new MySQLStore(await freshDatabase(server), { layout })
+    const sessions = createSessions({ store, secret: 'a secret of the tests, and of no app' })
+    onTestFinished(() => sessions.close())
+    const first = await sessions.load()
+    bag(first).cart = 1
+    await first.commit()
+    const work = await sessions.load(first.id)
+    await work.session!.rotate()
+    const write = store.write.bind(store)
+    vi.spyOn(store, 'write').mockImplementationOnce(async (writes) => {
+      await write(writes)
+      throw new Error('the answer was lost')
+    })
+    await expect(work.commit()).rejects.toThrow()
+    await work.commit()
+    expect(work.outcome).toEqual({ action: 'issue', token: work.id })
+    expect(bag(await sessions.load(work.id)).cart).toBe(1)
   })
 
   // express-mysql-session takes any table, and an app may have turned the strict mode off: then the server stores '?' without a word.

@@ -215,7 +215,11 @@ export type Fate = 'newest' | 'earlier' | 'never' | 'not yet' | 'gone' | 'unknow
 function fateByContent(write: ContentWrite, record: SessionRecord): Fate {
   const isSame = record.userId === write.userId && Buffer.compare(record.data, write.data) === 0
   if (write.type === 'insert') return isSame ? 'newest' : 'unknown'
+  const { token } = write.secret ?? {}
+  // Nobody else knows a token that is new. The version is made of the content, and stays what it was where only the token is new.
+  if (record.id === token) return isSame ? 'newest' : 'earlier'
   if (record.version === write.version) return 'not yet'
+  if (token !== undefined) return 'never'
   return isSame ? 'newest' : 'never'
 }
 
