@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import type { frameworks } from './apps/frameworks.ts'
 import type { Places } from './apps/session-kinds.ts'
+import { mainShape, type ShapeName } from './apps/shapes.ts'
 import { cores } from './cores.ts'
 
 /** What a process has used since it began. */
@@ -20,6 +21,8 @@ interface App {
 }
 
 interface AppOptions {
+  /** What its sessions hold: the main shape, if left out. */
+  readonly shape?: ShapeName
   /** For Node itself, such as `--cpu-prof`. */
   readonly nodeOptions?: readonly string[]
   /** On the app's core, as measuring needs it. That is the default; it takes Linux and two cores. */
@@ -40,10 +43,10 @@ export class AppProcess {
   static async start(
     { framework, kind }: App,
     places: Places,
-    { nodeOptions = [], pinned = true }: AppOptions = {},
+    { shape = mainShape, nodeOptions = [], pinned = true }: AppOptions = {},
   ): Promise<AppProcess> {
     const file = join(import.meta.dirname, 'apps/app.ts')
-    const node = [process.execPath, ...nodeOptions, file, framework, kind] as const
+    const node = [process.execPath, ...nodeOptions, file, framework, kind, shape] as const
     const [program, ...rest] = pinned ? (['taskset', '--cpu-list', cores.app, ...node] as const) : node
     const child = spawn(program, rest, {
       env: { ...process.env, NODE_ENV: 'production', PLACES: JSON.stringify(places) },
