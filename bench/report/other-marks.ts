@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Results as Scale } from '../scale/report.ts'
+import { layoutRatios, type Results as Scale } from '../scale/report.ts'
 import { mark, type Mark } from './marks.ts'
 
 /** What `npm run bench -- memory` measured. */
@@ -31,6 +31,15 @@ export async function otherMarks(): Promise<Mark[]> {
       mark('Lookup of 32 keys at once at 10^7 rows, of that at 10^4, warm', ['at most', 1.25], {
         asleep: warmBatchRatio,
       }),
+    )
+  }
+  if (scale?.layouts?.rows === 1_000_000) {
+    const { perSecond, size } = layoutRatios(scale.layouts)
+    marks.push(
+      mark('Insert of 10^6 rows: rows/s, of the first edition’s layout', ['at least', 1.15], {
+        asleep: perSecond,
+      }),
+      mark('… size on disk, of the first edition’s layout', ['at most', 0.85], { asleep: size }),
     )
   }
   if (scale?.sweep) {
