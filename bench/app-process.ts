@@ -31,11 +31,14 @@ interface AppOptions {
 
 /** A contender's app in a process of its own. */
 export class AppProcess {
+  /** For messages. */
+  readonly name: string
   readonly port: number
   readonly #child: ChildProcess
 
-  private constructor(child: ChildProcess, port: number) {
+  private constructor(child: ChildProcess, name: string, port: number) {
     this.#child = child
+    this.name = name
     this.port = port
   }
 
@@ -58,7 +61,7 @@ export class AppProcess {
         throw new Error(`The app ${framework}/${kind} ended before it listened.`)
       }),
     ])) as [{ listening: number }]
-    return new AppProcess(child, message.listening)
+    return new AppProcess(child, `${framework}/${kind}`, message.listening)
   }
 
   async usage(): Promise<Usage> {

@@ -42,9 +42,11 @@ export async function measureSlice(app: AppProcess, servers: Servers, load: Load
   const { stdout } = await run('taskset', command)
   const after = await counters(app, servers)
   const done = JSON.parse(stdout.trim().split('\n').at(-1)!) as Done
-  if (done.failed > 0 || done.requests === 0) {
-    throw new Error(`Of ${done.requests} requests ${done.failed} failed.`)
-  }
+  if (done.failed > 0) throw new Error(`Of ${done.requests} requests to ${app.name} ${done.failed} failed.`)
+  if (done.requests === 0)
+    throw new Error(
+      `${app.name} answered nothing in ${load.seconds} s: is something else using this machine?`,
+    )
   const appCPU = after.app - before.app
   const databaseCPU = after.databases - before.databases
   return {

@@ -53,7 +53,7 @@ async function measure(input: string, store: string, places: Places): Promise<St
   const file = join(import.meta.dirname, 'stalls/one.ts')
   const node = [process.execPath, '--expose-gc', file, input, store, `${rounds}`]
   const child = spawn('taskset', ['--cpu-list', cores.app, ...node], {
-    env: { ...process.env, NODE_ENV: 'production', PLACES: JSON.stringify(places) },
+    env: { ...process.env, PLACES: JSON.stringify(places) },
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
   })
   const exited = once(child, 'exit')

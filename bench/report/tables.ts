@@ -37,7 +37,7 @@ export function summaryTable(measured: Measured, cores: Sleep): string {
   )
 }
 
-const coresTitles: Readonly<Record<Sleep, string>> = {
+export const coresTitles: Readonly<Record<Sleep, string>> = {
   asleep: 'cores that sleep when idle',
   awake: 'cores kept awake',
 }

@@ -1,10 +1,11 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { mainShape, shapes } from '../apps/shapes.ts'
 import { type Mark, marksOf } from './marks.ts'
 import type { Measured } from './measured.ts'
 import { putInto } from './page.ts'
 import { plot } from './plot.ts'
-import { fullTables, marksTable, summaryTable } from './tables.ts'
+import { coresTitles, fullTables, marksTable, summaryTable } from './tables.ts'
 
 const root = join(import.meta.dirname, '../..')
 const results = join(root, 'bench/results/bench.json')
@@ -20,7 +21,8 @@ export async function writeReport(measured: Measured, more: readonly Mark[]): Pr
   await writeFile(results, `${JSON.stringify(measured, rounded)}\n`)
   await writeFile(picture, await plot(measured, shown))
   const where = `${measured.on}. Medians of ${measured.rounds} rounds of ${measured.seconds} s, ${measured.at.slice(0, 10)}.`
-  await putInto(readme, command, `${summaryTable(measured, shown)}\n\n${where}`)
+  const how = `64 connections, sessions with ${shapes[mainShape].title}, ${coresTitles[shown]}.`
+  await putInto(readme, command, `${summaryTable(measured, shown)}\n\n${where} ${how}`)
   const marks = marksTable([...marksOf(measured), ...more])
   await putInto(page, command, `${where}\n\n## The marks\n\n${marks}\n\n${fullTables(measured)}`)
 }

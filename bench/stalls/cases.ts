@@ -30,7 +30,7 @@ export const cases: readonly StallCase[] = [
   mergeWithReplacedImports('900 levels deep', deep(900, 55_000)),
 
   ...shapesOf(1_200_000).map(([shape, data]) => ({
-    input: `a session of 1.2 MB refused, ${shape}`,
+    input: `a session of 1.2 MB, ${shape}: refused`,
     stores: anyStore,
     prepare: async (place: Place) => async () => {
       const token = await place.stored({ before: 1 })
@@ -38,7 +38,7 @@ export const cases: readonly StallCase[] = [
     },
   })),
   {
-    input: 'a session of 1.2 MB, many keys, imports of express-session replaced',
+    input: 'a session of 1.2 MB, many keys, with imports of express-session replaced',
     stores: anyStore,
     prepare: async () => {
       const app = await ReplacedImports.serve()
@@ -48,10 +48,10 @@ export const cases: readonly StallCase[] = [
   },
 
   ...shapesOf(full).flatMap(([shape, data]): StallCase[] => [
-    reads(`a session of 64 kB read, ${shape}`, (place) => place.stored({ data }), 1),
-    reads(`… by 64 requests at once, ${shape}`, (place) => place.stored({ data }), 64),
+    reads(`a session of 64 kB, ${shape}: read`, (place) => place.stored({ data }), 1),
+    reads(`a session of 64 kB, ${shape}: read by 64 requests at once`, (place) => place.stored({ data }), 64),
     {
-      input: `… and changed, ${shape}`,
+      input: `a session of 64 kB, ${shape}: changed`,
       stores: anyStore,
       prepare: async (place) => async () => {
         const token = await place.stored({ data })
@@ -61,11 +61,11 @@ export const cases: readonly StallCase[] = [
   ]),
 
   ...rows().flatMap(([row, bytes]): StallCase[] => [
-    reads(`a stored row of ${row}, read`, (place) => place.planted(bytes), 1),
-    reads(`… by 64 requests at once, ${row}`, (place) => place.planted(bytes), 64),
+    reads(`a stored row of ${row}: read`, (place) => place.planted(bytes), 1),
+    reads(`a stored row of ${row}: read by 64 requests at once`, (place) => place.planted(bytes), 64),
   ]),
   {
-    input: 'a stored row of 10^5 keys, changed',
+    input: 'a stored row of 10^5 keys: changed',
     stores: anyStore,
     prepare: async (place) => async () => {
       const token = await place.planted(Buffer.from(JSON.stringify(manyKeys())))
@@ -116,7 +116,7 @@ type Draft = { draft: Record<string, unknown> }
 
 function merge(shape: string, draft: Record<string, unknown>): StallCase {
   return {
-    input: `two changes of 55 kB at once, merged, ${shape}`,
+    input: `two changes of 55 kB at once, ${shape}: merged`,
     stores: anyStore,
     prepare: async (place) => async () => {
       const token = await place.stored({ draft })
@@ -129,7 +129,7 @@ function merge(shape: string, draft: Record<string, unknown>): StallCase {
 
 function mergeWithReplacedImports(shape: string, draft: Record<string, unknown>): StallCase {
   return {
-    input: `two changes of 55 kB at once, merged, ${shape}, imports of express-session replaced`,
+    input: `two changes of 55 kB at once, ${shape}: merged, with imports of express-session replaced`,
     stores: anyStore,
     prepare: async () => {
       const app = await ReplacedImports.serve()
