@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import type { frameworks } from './apps/frameworks.ts'
 import type { Places } from './apps/session-kinds.ts'
 import { mainShape, type ShapeName } from './apps/shapes.ts'
-import { cores } from './cores.ts'
+import { onAppCore } from './cores.ts'
 
 /** What a process has used since it began. */
 export interface Usage {
@@ -50,7 +50,7 @@ export class AppProcess {
   ): Promise<AppProcess> {
     const file = join(import.meta.dirname, 'apps/app.ts')
     const node = [process.execPath, ...nodeOptions, file, framework, kind, shape] as const
-    const [program, ...rest] = pinned ? (['taskset', '--cpu-list', cores.app, ...node] as const) : node
+    const [program, ...rest] = pinned ? onAppCore(node) : node
     const child = spawn(program, rest, {
       env: { ...process.env, NODE_ENV: 'production', PLACES: JSON.stringify(places) },
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],

@@ -6,6 +6,11 @@ import { promisify } from 'node:util'
 /** Which core does what, as taskset names them: the app has one to itself. */
 export const cores = { app: '0', loadAndDatabases: '1' } as const
 
+/** A command with its arguments, to run on the core of the app. */
+export function onAppCore(command: readonly [string, ...string[]]): [string, ...string[]] {
+  return ['taskset', '--cpu-list', cores.app, ...command]
+}
+
 /** Moves a running process, with all its threads, to the core of the load and the databases. */
 export async function moveAside(pid: number): Promise<void> {
   await promisify(execFile)('taskset', [

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import type { Places } from './apps/session-kinds.ts'
-import { cores } from './cores.ts'
+import { onAppCore } from './cores.ts'
 import { machine } from './report/measured.ts'
 import { putInto } from './report/page.ts'
 import { table } from './report/table.ts'
@@ -51,8 +51,8 @@ try {
 /** In a process of its own: what one leaves in memory does not slow the next. On the app's core, as all that is measured. */
 async function measure(input: string, store: string, places: Places): Promise<Stalled> {
   const file = join(import.meta.dirname, 'stalls/one.ts')
-  const node = [process.execPath, '--expose-gc', file, input, store, `${rounds}`]
-  const child = spawn('taskset', ['--cpu-list', cores.app, ...node], {
+  const [program, ...rest] = onAppCore([process.execPath, '--expose-gc', file, input, store, `${rounds}`])
+  const child = spawn(program, rest, {
     env: { ...process.env, PLACES: JSON.stringify(places) },
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
   })

@@ -4,13 +4,13 @@ import { type ShapeName, shapes, type Shape } from './shapes.ts'
 /** What the bench asks of an app, whatever its framework. */
 export interface Routes {
   /** `GET /read`: what most requests do. */
-  read(request: SessionRequest): object
+  readonly read: (request: SessionRequest) => object
   /** `POST /change` */
-  change(request: SessionRequest): Promise<object>
+  readonly change: (request: SessionRequest) => Promise<object>
   /** `POST /login`: begins a session. */
-  logIn(request: SessionRequest): Promise<object>
+  readonly logIn: (request: SessionRequest) => Promise<object>
   /** `POST /logout` */
-  logOut(request: SessionRequest): Promise<object>
+  readonly logOut: (request: SessionRequest) => Promise<object>
 }
 
 /** The routes of an app with one kind of session, all of one shape. */

@@ -23,11 +23,11 @@ interface Preferences {
 export interface Shape {
   /** For titles of tables. */
   readonly title: string
-  begin(): SessionContents
+  readonly begin: () => SessionContents
   /** What a page shows. A session may have none of it: that of a visitor who is not signed in. */
-  read(session: SessionContents): object
+  readonly read: (session: SessionContents) => object
   /** Changes something small. Never the same twice in a row, and it does not grow. */
-  change(session: SessionContents): void
+  readonly change: (session: SessionContents) => void
 }
 
 const user = { id: 4711, name: 'Ada Byron', email: 'ada@example.com', role: 'customer' }

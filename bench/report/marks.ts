@@ -19,7 +19,7 @@ interface Aim {
   /** Left out: both. */
   readonly cores?: Sleep
   /** NaN where it was not measured. */
-  of(measured: Pick<Measured, 'scenarios'>, cores: Sleep): number
+  readonly of: (measured: Pick<Measured, 'scenarios'>, cores: Sleep) => number
 }
 
 const ours = 'express/coatcheck-mysql'

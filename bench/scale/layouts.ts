@@ -12,8 +12,8 @@ const portion = 6_400
 interface Layout {
   readonly table: string
   readonly create: string
-  readonly columns: readonly string[]
-  row(session: NewSession): readonly unknown[]
+  /** A row's values by their columns. */
+  readonly row: (session: NewSession) => Readonly<Record<string, unknown>>
 }
 
 interface NewSession {
@@ -64,7 +64,8 @@ export async function compareLayouts(
 
 /** @returns the seconds that it took */
 async function fill(connections: readonly Connection[], layout: Layout, rows: number): Promise<number> {
-  const { table, columns, row } = layout
+  const { table, row } = layout
+  const columns = Object.keys(row(newSession(0)))
   const sql = `INSERT INTO ${table} (${columns.join(', ')}) VALUES ?`
   const from = performance.now()
   let left = rows
@@ -73,7 +74,9 @@ async function fill(connections: readonly Connection[], layout: Layout, rows: nu
       while (left > 0) {
         const size = Math.min(batchSize, left)
         left -= size
-        await connection.query(sql, [Array.from({ length: size }, (_, at) => row(newSession(at)))])
+        await connection.query(sql, [
+          Array.from({ length: size }, (_, at) => Object.values(row(newSession(at)))),
+        ])
       }
     }),
   )
@@ -100,14 +103,20 @@ async function todaysLayout(): Promise<Layout> {
   return {
     table: 'layout_of_today',
     create: create.replace('coatcheck_sessions', 'layout_of_today'),
-    columns: [
-      ...['id', 'secret_hash', 'user_id', 'authenticated_at', 'data', 'format', 'version', 'marks'],
-      ...['created_at', 'seen_at', 'expires_at', 'sweep_at'],
-    ],
-    row: ({ now, expires, userId, data }) => [
-      ...[timedKey(12, now), randomBytes(32), userId, userId && now, data, 1, 1, randomBytes(8)],
-      ...[now, now, expires, expires],
-    ],
+    row: ({ now, expires, userId, data }) => ({
+      id: timedKey(12, now),
+      secret_hash: randomBytes(32),
+      user_id: userId,
+      authenticated_at: userId && now,
+      data,
+      format: 1,
+      version: 1,
+      marks: randomBytes(8),
+      created_at: now,
+      seen_at: now,
+      expires_at: expires,
+      sweep_at: expires,
+    }),
   }
 }
 
@@ -134,12 +143,16 @@ const firstLayout: Layout = {
     KEY sweep_at (sweep_at),
     KEY former_key (former_key)
   ) ENGINE=InnoDB`,
-  columns: [
-    ...['session_key', 'public_id', 'user_id', 'authenticated_at', 'data', 'version'],
-    ...['created_at', 'seen_at', 'expires_at', 'sweep_at'],
-  ],
-  row: ({ now, expires, userId, data }) => [
-    ...[timedKey(24, now), randomBytes(12).toString('base64url'), userId, userId && now, data, 1],
-    ...[now, now, expires, expires],
-  ],
+  row: ({ now, expires, userId, data }) => ({
+    session_key: timedKey(24, now),
+    public_id: randomBytes(12).toString('base64url'),
+    user_id: userId,
+    authenticated_at: userId && now,
+    data,
+    version: 1,
+    created_at: now,
+    seen_at: now,
+    expires_at: expires,
+    sweep_at: expires,
+  }),
 }
