@@ -3,7 +3,8 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import type { frameworks } from './apps/frameworks.ts'
 import type { Places } from './apps/session-kinds.ts'
-import { cores } from './cores.ts'
+import { mainShape, type ShapeName } from './apps/shapes.ts'
+import { onAppCore } from './cores.ts'
 
 /** What a process has used since it began. */
 export interface Usage {
@@ -20,6 +21,8 @@ interface App {
 }
 
 interface AppOptions {
+  /** What its sessions hold: the main shape, if left out. */
+  readonly shape?: ShapeName
   /** For Node itself, such as `--cpu-prof`. */
   readonly nodeOptions?: readonly string[]
   /** On the app's core, as measuring needs it. That is the default; it takes Linux and two cores. */
@@ -28,11 +31,14 @@ interface AppOptions {
 
 /** A contender's app in a process of its own. */
 export class AppProcess {
+  /** For messages. */
+  readonly name: string
   readonly port: number
   readonly #child: ChildProcess
 
-  private constructor(child: ChildProcess, port: number) {
+  private constructor(child: ChildProcess, name: string, port: number) {
     this.#child = child
+    this.name = name
     this.port = port
   }
 
@@ -40,11 +46,11 @@ export class AppProcess {
   static async start(
     { framework, kind }: App,
     places: Places,
-    { nodeOptions = [], pinned = true }: AppOptions = {},
+    { shape = mainShape, nodeOptions = [], pinned = true }: AppOptions = {},
   ): Promise<AppProcess> {
     const file = join(import.meta.dirname, 'apps/app.ts')
-    const node = [process.execPath, ...nodeOptions, file, framework, kind] as const
-    const [program, ...rest] = pinned ? (['taskset', '--cpu-list', cores.app, ...node] as const) : node
+    const node = [process.execPath, ...nodeOptions, file, framework, kind, shape] as const
+    const [program, ...rest] = pinned ? onAppCore(node) : node
     const child = spawn(program, rest, {
       env: { ...process.env, NODE_ENV: 'production', PLACES: JSON.stringify(places) },
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
@@ -55,7 +61,7 @@ export class AppProcess {
         throw new Error(`The app ${framework}/${kind} ended before it listened.`)
       }),
     ])) as [{ listening: number }]
-    return new AppProcess(child, message.listening)
+    return new AppProcess(child, `${framework}/${kind}`, message.listening)
   }
 
   async usage(): Promise<Usage> {

@@ -6,6 +6,11 @@ import { promisify } from 'node:util'
 /** Which core does what, as taskset names them: the app has one to itself. */
 export const cores = { app: '0', loadAndDatabases: '1' } as const
 
+/** A command with its arguments, to run on the core of the app. */
+export function onAppCore(command: readonly [string, ...string[]]): [string, ...string[]] {
+  return ['taskset', '--cpu-list', cores.app, ...command]
+}
+
 /** Moves a running process, with all its threads, to the core of the load and the databases. */
 export async function moveAside(pid: number): Promise<void> {
   await promisify(execFile)('taskset', [
@@ -26,18 +31,19 @@ export async function cpuOf(pid: number): Promise<number> {
 }
 
 /**
- * Asks the kernel not to let idle cores sleep (its PM QoS interface), as long as this process runs. On a virtual machine
- * waking a sleeping core costs the one that wakes it about 20 µs, so that each answer sent to an idle load generator
- * would be charged to the app: more to a slow one, whose load generator sleeps more.
- * @returns whether it could be asked for: only root may
+ * Asks the kernel not to let idle cores sleep (its PM QoS interface), until that is taken back or this process ends. On a
+ * virtual machine waking a sleeping core costs the one that wakes it about 20 µs, so that each answer sent to an idle load
+ * generator is charged to the app: more to a slow one, whose load generator sleeps more.
+ * @returns what lets them sleep again; `undefined` if it could not be asked for: only root may
  */
-export function keepCoresAwake(): boolean {
+export function keepCoresAwake(): (() => void) | undefined {
+  let file: number
   try {
-    const file = openSync('/dev/cpu_dma_latency', 'r+')
+    file = openSync('/dev/cpu_dma_latency', 'r+')
     writeSync(file, new Uint8Array(4)) // microseconds that waking may take, as an integer: none
-    process.once('exit', () => closeSync(file))
-    return true
   } catch {
-    return false
+    return undefined
   }
+  // The request holds while the file is open, so the end of the process takes it back too.
+  return () => closeSync(file)
 }

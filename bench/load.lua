@@ -8,10 +8,11 @@ local profiles = {
   change = { change = 100, login = 0 },
   login = { change = 0, login = 100 },
   mixed = { change = 9, login = 1 },
+  dead = { change = 0, login = 0 },
 }
 
 function init(arguments)
-  local profile, bytes = profiles[arguments[2]], arguments[3]
+  local profile = profiles[arguments[2]]
   local cookies = {}
   for line in io.lines(arguments[1]) do cookies[#cookies + 1] = line end
   for index = 1, math.max(#cookies, 100) do
@@ -19,7 +20,7 @@ function init(arguments)
     -- 37 has no divisor in common with 100, so changes do not come in a bunch.
     local place = index * 37 % 100
     if place < profile.login then
-      requests[index] = wrk.format('POST', '/login?bytes=' .. bytes)
+      requests[index] = wrk.format('POST', '/login')
     elseif place < profile.login + profile.change then
       requests[index] = wrk.format('POST', '/change', cookie)
     else

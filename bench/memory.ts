@@ -20,8 +20,8 @@ try {
   const places = await servers.placesFor('memory')
   const app = await AppProcess.start(contender, places)
   const cookies = join(places.folder, 'cookies')
-  await writeFile(cookies, (await visitorsOf(app.port, 2_000, 300)).join('\n') + '\n')
-  const load = { profile: 'mixed', connections: 64, bytes: 300, seconds: 2, cookies } as const
+  await writeFile(cookies, (await visitorsOf(app.port, 2_000)).join('\n') + '\n')
+  const load = { profile: 'mixed', connections: 64, seconds: 2, cookies } as const
   const samples: { readonly requests: number; readonly resident: number }[] = []
   for (let requests = 0; requests < enough;) {
     requests += (await measureSlice(app, servers, load)).perSecond * load.seconds

@@ -2,34 +2,41 @@ import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { AppProcess } from './app-process.ts'
-import { keepCoresAwake } from './cores.ts'
+import { mainShape, shapeNamed, shapes } from './apps/shapes.ts'
 import { contenders } from './contenders.ts'
+import { keepCoresAwake } from './cores.ts'
+import type { Profile } from './load.ts'
 import { startServers } from './servers.ts'
-import { measureSlice, type Profile } from './slice.ts'
+import { measureSlice } from './slice.ts'
 import { visitorsOf } from './visitors.ts'
 
 /**
  * Says where an app's time goes: `npm run bench -- profile express/coatcheck-mysql`. Prints the functions that took
  * the most, by V8's sampling profiler, in microseconds a request. With `--against express/none`, what it takes more than
- * that one, by the module that takes it.
+ * that one, by the module that takes it. For a read and for a change, on sessions of the main shape.
  */
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,
   options: {
-    profile: { type: 'string', default: 'read' },
+    profile: { type: 'string', multiple: true, default: ['read', 'change'] },
     connections: { type: 'string', default: '64' },
-    bytes: { type: 'string', default: '300' },
+    shape: { type: 'string', default: mainShape },
+    /** Let idle cores sleep. */
+    asleep: { type: 'boolean', default: false },
     seconds: { type: 'string', default: '4' },
     most: { type: 'string', default: '45' },
     against: { type: 'string' },
   },
 })
+const shape = shapeNamed(options.shape)
 
-keepCoresAwake()
+if (!options.asleep) keepCoresAwake()
 const servers = await startServers()
 try {
-  const baseline = options.against === undefined ? undefined : await profile(options.against)
-  for (const name of positionals) print(await profile(name), baseline)
+  for (const doing of options.profile as Profile[]) {
+    const baseline = options.against === undefined ? undefined : await profile(options.against, doing)
+    for (const name of positionals) print(await profile(name, doing), baseline)
+  }
 } finally {
   await servers.stop()
 }
@@ -40,20 +47,20 @@ interface Profiled {
   readonly rows: readonly { readonly place: string; readonly time: number }[]
 }
 
-async function profile(name: string): Promise<Profiled> {
+async function profile(name: string, doing: Profile): Promise<Profiled> {
   const contender = contenders.find((candidate) => candidate.name === name)
   if (!contender)
     throw new Error(`There is no "${name}". Name one of: ${contenders.map((one) => one.name).join(', ')}`)
-  const places = await servers.placesFor(`profile_${name}`)
+  const places = await servers.placesFor(`${doing}_${name}`)
   const app = await AppProcess.start(contender, places, {
+    shape,
     nodeOptions: ['--cpu-prof', `--cpu-prof-dir=${places.folder}`],
   })
   const cookies = join(places.folder, 'cookies')
-  await writeFile(cookies, (await visitorsOf(app.port, 2_000, Number(options.bytes))).join('\n') + '\n')
+  await writeFile(cookies, (await visitorsOf(app.port, 2_000)).join('\n') + '\n')
   const load = {
-    profile: options.profile as Profile,
+    profile: doing,
     connections: Number(options.connections),
-    bytes: Number(options.bytes),
     seconds: Number(options.seconds),
     cookies,
   }
@@ -67,7 +74,7 @@ async function profile(name: string): Promise<Profiled> {
   )
   const requests = slice.perSecond * load.seconds
   return {
-    title: `${name}: ${slice.perSecond.toFixed(0)} requests/s, ${slice.appCPU.toFixed(1)} µs of CPU each`,
+    title: `${name}, ${doing}, ${shapes[shape].title}: ${slice.perSecond.toFixed(0)} requests/s, ${slice.appCPU.toFixed(1)} µs of CPU each`,
     rows: rows.map(({ place, time }) => ({ place, time: time / requests })),
   }
 }

@@ -1,17 +1,19 @@
 // Measures MySQLStore on tables of 10 thousand to 10 million rows, on a private MariaDB with its default settings.
 // `npm run bench -- scale --quick` takes under a minute and keeps no results; `--rows 6` stops at 10^6 rows;
-// `--only sizes`, `keys` or `sweep` measures one part. 10^7 rows take 7 GB of a temporary folder, removed at the end.
+// `--only sizes`, `keys`, `layouts` or `sweep` measures one part. 10^7 rows take 7 GB of a temporary folder, removed at the end.
 import { parseArgs } from 'node:util'
 import { type Connection, createConnection } from 'mysql2/promise'
 import { startMariaDB } from '../test/servers/mariadb.ts'
 import { measureChanges, measureIds } from './scale/changes.ts'
 import { measureSweepEffect } from './scale/foreground.ts'
+import { compareLayouts } from './scale/layouts.ts'
 import { measureLookups } from './scale/lookups.ts'
 import { asMarkdown, machine, type Results, save, type SizeResult } from './scale/report.ts'
 import { type FilledTable, type Filling, fillTable, megabytesOf, settle } from './scale/table.ts'
 
 const longest = 30 * 60_000 // ms, for all of it
 const day = 86_400_000 // ms
+const partNames: readonly string[] = ['sizes', 'keys', 'layouts', 'sweep']
 
 const { quick, exponent, parts } = readOptions()
 const began = performance.now()
@@ -37,6 +39,7 @@ try {
     const results: Results = {}
     if (parts.has('sizes')) results.sizes = { ...measured(), tables: await measureSizes(connection) }
     if (parts.has('keys')) results.keys = { ...measured(), ...(await compareKeys(connection)) }
+    if (parts.has('layouts')) results.layouts = { ...measured(), ...(await insertIntoLayouts(connection)) }
     if (parts.has('sweep')) results.sweep = { ...measured(), ...(await sweepBesideRequests(connection)) }
     console.log(`\n${quick ? asMarkdown(results) : save(results)}`)
   } finally {
@@ -77,6 +80,17 @@ async function compareKeys(connection: Connection) {
   return { rows, ...rates }
 }
 
+async function insertIntoLayouts(connection: Connection) {
+  const other = await createConnection(server.url + '/scale')
+  try {
+    const comparison = await compareLayouts([connection, other], quick ? 64_000 : 1_000_000)
+    say('inserted into both layouts')
+    return comparison
+  } finally {
+    await other.end()
+  }
+}
+
 async function sweepBesideRequests(connection: Connection) {
   const half = quick ? 20_000 : 1_000_000
   const table = await filled(connection, 'half_expired', { rows: 2 * half, idle: 3.5 * day })
@@ -109,13 +123,13 @@ function readOptions() {
     options: {
       quick: { type: 'boolean', default: false },
       rows: { type: 'string' },
-      only: { type: 'string', multiple: true, default: ['sizes', 'keys', 'sweep'] },
+      only: { type: 'string', multiple: true, default: [...partNames] },
     },
   })
   const exponent = Number(values.rows ?? (values.quick ? 5 : 7))
   if (![4, 5, 6, 7].includes(exponent))
     throw new Error('--rows is the power of ten to stop at: 4, 5, 6 or 7.')
-  const wrong = values.only.find((part) => !['sizes', 'keys', 'sweep'].includes(part))
-  if (wrong !== undefined) throw new Error(`--only is sizes, keys or sweep, not ${wrong}.`)
+  const wrong = values.only.find((part) => !partNames.includes(part))
+  if (wrong !== undefined) throw new Error(`--only is one of ${partNames.join(', ')}, not ${wrong}.`)
   return { quick: values.quick, exponent, parts: new Set(values.only) }
 }

@@ -4,40 +4,10 @@ import { promisify } from 'node:util'
 import { findProgram, installDebianPackages } from '../test/servers/programs.ts'
 import type { AppProcess } from './app-process.ts'
 import { cores, cpuOf } from './cores.ts'
+import type { Load, Slice } from './load.ts'
 import type { Servers } from './servers.ts'
 
 const run = promisify(execFile)
-
-export type Profile = 'read' | 'change' | 'login' | 'mixed'
-
-/** How an app is loaded for a moment. */
-export interface Load {
-  readonly profile: Profile
-  readonly connections: number
-  /** Bytes in a session. */
-  readonly bytes: number
-  readonly seconds: number
-  /** A file with the Cookie header's value of a visitor a line. */
-  readonly cookies: string
-}
-
-/** What one slice of load gave. Times are in microseconds. */
-export interface Slice {
-  readonly perSecond: number
-  readonly p50: number
-  readonly p99: number
-  /** CPU of the app for each request. */
-  readonly appCPU: number
-  /** CPU of all databases for each request. */
-  readonly databaseCPU: number
-  /** MySQL statements for each 1,000 requests. */
-  readonly statements: number
-  /** How busy the app's core was with it, and the other core with the load and the databases: 0 to 1. */
-  readonly appBusy: number
-  readonly otherBusy: number
-  /** Of which the load generator alone. */
-  readonly loadBusy: number
-}
 
 interface Done {
   readonly requests: number
@@ -67,14 +37,16 @@ export async function measureSlice(app: AppProcess, servers: Servers, load: Load
   const script = join(import.meta.dirname, 'load.lua')
   const options = ['-t1', `-c${load.connections}`, `-d${load.seconds}s`, '--timeout', '10s', '-s', script]
   const url = `http://127.0.0.1:${app.port}`
-  const rest = ['--', load.cookies, load.profile, `${load.bytes}`]
+  const rest = ['--', load.cookies, load.profile]
   const command = ['--cpu-list', cores.loadAndDatabases, wrk, ...options, url, ...rest]
   const { stdout } = await run('taskset', command)
   const after = await counters(app, servers)
   const done = JSON.parse(stdout.trim().split('\n').at(-1)!) as Done
-  if (done.failed > 0 || done.requests === 0) {
-    throw new Error(`Of ${done.requests} requests ${done.failed} failed.`)
-  }
+  if (done.failed > 0) throw new Error(`Of ${done.requests} requests to ${app.name} ${done.failed} failed.`)
+  if (done.requests === 0)
+    throw new Error(
+      `${app.name} answered nothing in ${load.seconds} s: is something else using this machine?`,
+    )
   const appCPU = after.app - before.app
   const databaseCPU = after.databases - before.databases
   return {

@@ -6,6 +6,7 @@ const benches: Readonly<Record<string, () => Promise<unknown>>> = {
   profile: () => import('./profile.ts'),
   race: () => import('./race.ts'),
   scale: () => import('./scale.ts'),
+  stalls: () => import('./stalls.ts'),
 }
 
 const isNamed = process.argv[2] !== undefined && !process.argv[2].startsWith('-')

@@ -4,29 +4,32 @@ import fastifySession from '@fastify/session'
 import express from 'express'
 import Fastify from 'fastify'
 import { raceApp } from '../race/app.ts'
-import { change, logIn, read } from './routes.ts'
-import type { Middleware, SessionKind, SessionRequest } from './session-kinds.ts'
+import type { Routes } from './routes.ts'
+import type { Middleware, SessionRequest } from './session-kinds.ts'
 
 /** Makes a server with the routes of the bench. */
-export type Framework = (kind: SessionKind, middleware: Middleware) => Server | Promise<Server>
+export type Framework = (routes: Routes, middleware: Middleware) => Server | Promise<Server>
 
 export const frameworks = {
-  express(kind, middleware) {
+  express({ read, change, logIn, logOut }, middleware) {
     const app = express()
     app.use(middleware as unknown as express.RequestHandler)
     app.get('/read', (request, response) => {
       response.json(read(request as SessionRequest))
     })
     app.post('/change', async (request, response) => {
-      response.json(await change(kind, request as SessionRequest))
+      response.json(await change(request as SessionRequest))
     })
     app.post('/login', async (request, response) => {
-      response.json(await logIn(kind, request as SessionRequest))
+      response.json(await logIn(request as SessionRequest))
+    })
+    app.post('/logout', async (request, response) => {
+      response.json(await logOut(request as SessionRequest))
     })
     return createServer(app)
   },
 
-  http(kind, middleware) {
+  http({ read, change, logIn }, middleware) {
     return createServer((plain, response) => {
       const request = plain as typeof plain & SessionRequest
       const send = (body: object): void => {
@@ -41,19 +44,19 @@ export const frameworks = {
         if (error) return fail(error)
         if (request.url === '/read') return send(read(request))
         const act = request.url === '/change' ? change : logIn
-        act(kind, request).then(send, fail)
+        act(request).then(send, fail)
       })
     })
   },
 
-  fastify: (kind) => fastifyApp(kind, false),
-  fastifyWithSession: (kind) => fastifyApp(kind, true),
+  fastify: (routes) => fastifyApp(routes, false),
+  fastifyWithSession: (routes) => fastifyApp(routes, true),
 
-  // Express, with the routes of `npm run race`.
+  // Express, with more routes, for `npm run race`.
   race: raceApp,
 } satisfies Record<string, Framework>
 
-async function fastifyApp(kind: SessionKind, withSession: boolean): Promise<Server> {
+async function fastifyApp({ read, change, logIn }: Routes, withSession: boolean): Promise<Server> {
   const app = Fastify()
   if (withSession) {
     await app.register(fastifyCookie)
@@ -65,8 +68,8 @@ async function fastifyApp(kind: SessionKind, withSession: boolean): Promise<Serv
     })
   }
   app.get('/read', (request, reply) => reply.send(read(request as unknown as SessionRequest)))
-  app.post('/change', (request) => change(kind, request as unknown as SessionRequest))
-  app.post('/login', (request) => logIn(kind, request as unknown as SessionRequest))
+  app.post('/change', (request) => change(request as unknown as SessionRequest))
+  app.post('/login', (request) => logIn(request as unknown as SessionRequest))
   await app.ready()
   return app.server
 }

@@ -1,23 +1,37 @@
 import type { SessionKind, SessionRequest } from './session-kinds.ts'
+import { type ShapeName, shapes, type Shape } from './shapes.ts'
 
-/** `GET /read`: what most requests do. */
-export function read({ session }: SessionRequest): object {
-  return { hello: session.name ?? 'nobody' }
+/** What the bench asks of an app, whatever its framework. */
+export interface Routes {
+  /** `GET /read`: what most requests do. */
+  readonly read: (request: SessionRequest) => object
+  /** `POST /change` */
+  readonly change: (request: SessionRequest) => Promise<object>
+  /** `POST /login`: begins a session. */
+  readonly logIn: (request: SessionRequest) => Promise<object>
+  /** `POST /logout` */
+  readonly logOut: (request: SessionRequest) => Promise<object>
 }
 
-/** `POST /change` */
-export async function change(kind: SessionKind, request: SessionRequest): Promise<object> {
-  request.session.visits = (request.session.visits ?? 0) + 1
-  await kind.save?.(request)
-  return { hello: request.session.name ?? 'nobody' }
-}
-
-/** `POST /login?bytes=300`: begins a session of about that size. */
-export async function logIn(kind: SessionKind, request: SessionRequest): Promise<object> {
-  const bytes = Number(/bytes=(\d+)/.exec(request.url ?? '')?.[1] ?? 300)
-  await kind.signIn(request)
-  request.session.name = 'Ada'
-  request.session.cart = 'x'.repeat(Math.max(0, bytes - 60))
-  await kind.save?.(request)
-  return { hello: 'Ada' }
+/** The routes of an app with one kind of session, all of one shape. */
+export function routesOf(kind: SessionKind, shapeName: ShapeName): Routes {
+  const shape: Shape = shapes[shapeName]
+  return {
+    read: ({ session }) => shape.read(session),
+    async change(request) {
+      shape.change(request.session)
+      await kind.save?.(request)
+      return shape.read(request.session)
+    },
+    async logIn(request) {
+      await kind.signIn(request)
+      Object.assign(request.session, shape.begin())
+      await kind.save?.(request)
+      return shape.read(request.session)
+    },
+    async logOut(request) {
+      await kind.signOut?.(request)
+      return {}
+    },
+  }
 }

@@ -10,6 +10,7 @@ import expressMySQLSession from 'express-mysql-session'
 import expressSession from 'express-session'
 import { getIronSession } from 'iron-session'
 import { createClient } from 'redis'
+import type { SessionContents } from './shapes.ts'
 
 /** Where the servers are that the bench started. */
 export interface Places {
@@ -21,11 +22,7 @@ export interface Places {
 }
 
 /** What the apps keep in a session, and what the kinds of session offer of their own. */
-export interface BenchSession {
-  user?: string
-  name?: string
-  visits?: number
-  cart?: string
+export interface BenchSession extends SessionContents {
   signIn?(user: string): Promise<void>
   signOut?(): Promise<void>
   update?(change: (session: BenchSession) => void): Promise<void>
@@ -49,7 +46,7 @@ export type Middleware = (
 /** One way to have sessions, used as its own documentation advises. */
 export interface SessionKind {
   open(places: Places): Middleware | Promise<Middleware>
-  /** Puts the user into the session, under a new id where it has one. */
+  /** Gives the session a new id, where it has one, and names its user, where sessions have users. */
   signIn(request: SessionRequest): Promise<void> | void
   /** Ends the session, for the kinds that are raced. */
   signOut?(request: SessionRequest): Promise<void>
@@ -99,7 +96,7 @@ export const sessionKinds = {
       request.session = await getIronSession(request, response, { password: secret, cookieName: 'iron' })
       next()
     },
-    signIn: ({ session }) => void (session.user = user),
+    signIn: () => undefined,
     save: async ({ session }) => void (await session.save!()),
   },
 } satisfies Record<string, SessionKind>
@@ -125,11 +122,10 @@ function expressSessionOn(
 }
 
 /** As express-session advises at a login. */
-async function regenerate(request: SessionRequest): Promise<void> {
-  await new Promise<void>((resolve, reject) => {
-    request.session.regenerate!((error) => (error ? reject(error as Error) : resolve()))
+function regenerate({ session }: SessionRequest): Promise<void> {
+  return new Promise((resolve, reject) => {
+    session.regenerate!((error) => (error ? reject(error as Error) : resolve()))
   })
-  request.session.user = user
 }
 
 /** As express-session advises at a logout. */

@@ -1,8 +1,8 @@
 import { createServer, type Server } from 'node:http'
 import { setImmediate } from 'node:timers/promises'
 import express from 'express'
-import { logIn } from '../apps/routes.ts'
-import type { BenchSession, Middleware, SessionKind, SessionRequest } from '../apps/session-kinds.ts'
+import type { Routes } from '../apps/routes.ts'
+import type { BenchSession, Middleware, SessionRequest } from '../apps/session-kinds.ts'
 
 /** Where a request waits in its handler until another one lets it go on. */
 class Gate {
@@ -15,7 +15,7 @@ class Gate {
  * that is in it, `POST /keys/KEY/VALUE` puts something into it, `POST /count` counts one up, `POST /slow/GATE` does so and waits at a gate of that name:
  * `GET /gates/GATE` is answered once it is there, `POST /gates/GATE` lets it go on.
  */
-export function raceApp(kind: SessionKind, middleware: Middleware): Server {
+export function raceApp({ logIn, logOut }: Routes, middleware: Middleware): Server {
   const app = express()
   const gates = new Map<string, Gate>()
   const gateOf = (name: string): Gate => {
@@ -38,11 +38,10 @@ export function raceApp(kind: SessionKind, middleware: Middleware): Server {
     response.json((request as SessionRequest).session)
   })
   app.post('/login', async (request, response) => {
-    response.json(await logIn(kind, request as SessionRequest))
+    response.json(await logIn(request as SessionRequest))
   })
   app.post('/logout', async (request, response) => {
-    await kind.signOut!(request as SessionRequest)
-    response.json({})
+    response.json(await logOut(request as SessionRequest))
   })
   app.post('/keys/:key/:value', async (request, response) => {
     await put(request as SessionRequest, request.params.key, request.params.value)

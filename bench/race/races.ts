@@ -86,7 +86,7 @@ async function signedIn(origin: string): Promise<Browser> {
 /** Whether anything is left of what a login or a slow request put into the session. */
 async function isThere(visitor: Browser, origin: string): Promise<boolean> {
   const { body } = done(await visitor.clone().get(origin, '/session'), 'Reading the session')
-  return 'name' in body || 'slow' in body
+  return 'user' in body || 'slow' in body
 }
 
 /** @throws Error if it was not */

@@ -1,6 +1,7 @@
 import { cpus, totalmem } from 'node:os'
+import { mainShape } from '../apps/shapes.ts'
+import type { Sleep, Slice } from '../load.ts'
 import type { Scenario } from '../scenarios.ts'
-import type { Slice } from '../slice.ts'
 import { median } from '../statistics.ts'
 
 /** What one run of the bench measured, as it is kept in results/bench.json. */
@@ -10,12 +11,12 @@ export interface Measured {
   readonly at: string
   readonly rounds: number
   readonly seconds: number
-  /** Whether idle cores were kept awake. */
-  readonly awake: boolean
   readonly scenarios: readonly MeasuredScenario[]
 }
 
-export type MeasuredScenario = Pick<Scenario, 'profile' | 'connections' | 'bytes'> & {
+export type MeasuredScenario = Pick<Scenario, 'profile' | 'connections' | 'shape'> & {
+  /** Whether idle cores were kept awake meanwhile. */
+  readonly cores: Sleep
   /** The slices of each contender, by its name, in the order of the rounds. */
   readonly slices: Readonly<Record<string, readonly Slice[]>>
 }
@@ -27,32 +28,51 @@ export function machine(servers: string): string {
   return `${cpus().length} × ${cpu?.model.trim()}, ${memory} GB, Node ${process.versions.node}, ${servers}`
 }
 
-/** @throws Error if it was not measured */
+/** `undefined` if it was not measured. What is left out is as in the main scenario: reading, 64 connections, the main shape. */
 export function scenarioOf(
-  { scenarios }: Measured,
-  { profile = 'read', connections = 64, bytes = 300 }: Partial<MeasuredScenario> = {},
-): MeasuredScenario {
-  const found = scenarios.find(
-    (one) => one.profile === profile && one.connections === connections && one.bytes === bytes,
+  { scenarios }: Pick<Measured, 'scenarios'>,
+  cores: Sleep,
+  { profile = 'read', connections = 64, shape = mainShape }: Partial<MeasuredScenario> = {},
+): MeasuredScenario | undefined {
+  return scenarios.find(
+    (one) =>
+      one.cores === cores &&
+      one.profile === profile &&
+      one.connections === connections &&
+      one.shape === shape,
   )
-  if (!found)
-    throw new Error(`There is no measurement of ${profile}, ${connections} connections, ${bytes} bytes.`)
-  return found
 }
 
-/** The median over the rounds. */
-export function middle({ slices }: MeasuredScenario, name: string, of: (slice: Slice) => number): number {
-  return median((slices[name] ?? []).map(of))
+/** The median over the rounds; NaN where it was not measured. */
+export function middle(
+  scenario: MeasuredScenario | undefined,
+  name: string,
+  of: (slice: Slice) => number,
+): number {
+  return median((scenario?.slices[name] ?? []).map(of))
 }
 
 /** The median of one contender's ratios to another, each of the same round: what slows the machine slows both. */
 export function ratio(
-  { slices }: MeasuredScenario,
+  scenario: MeasuredScenario | undefined,
   name: string,
   other: string,
   of: (slice: Slice) => number = ({ perSecond }) => perSecond,
 ): number {
-  const others = slices[other]
+  const others = scenario?.slices[other]
   if (!others) return Number.NaN
-  return median((slices[name] ?? []).map((slice, round) => of(slice) / of(others[round]!)))
+  return median((scenario.slices[name] ?? []).map((slice, round) => of(slice) / of(others[round]!)))
+}
+
+/** The same of the app's CPU above that of an app without sessions in the same round. */
+export function ratioAbove(
+  scenario: MeasuredScenario | undefined,
+  name: string,
+  other: string,
+  nothing: string,
+): number {
+  const [ones = [], others, nothings] = [name, other, nothing].map((key) => scenario?.slices[key])
+  if (!others || !nothings) return Number.NaN
+  const above = (slice: Slice, round: number) => slice.appCPU - nothings[round]!.appCPU
+  return median(ones.map((slice, round) => above(slice, round) / above(others[round]!, round)))
 }

@@ -1,14 +1,15 @@
 import { parse, View } from 'vega'
 import { compile, type TopLevelSpec } from 'vega-lite'
 import { contenders } from '../contenders.ts'
+import type { Sleep } from '../load.ts'
 import { type Measured, middle, scenarioOf } from './measured.ts'
 
 const what = { read: 'each request reads its session', change: 'each request changes its session' }
 
 /** Requests/s of every kind of session on Express, reading and changing, as an SVG picture. */
-export async function plot(measured: Measured): Promise<string> {
+export async function plot(measured: Measured, cores: Sleep): Promise<string> {
   const values = (['read', 'change'] as const).flatMap((profile) => {
-    const scenario = scenarioOf(measured, { profile })
+    const scenario = scenarioOf(measured, cores, { profile })
     return contenders
       .filter(({ framework }) => framework === 'express')
       .map(({ name, title }) => ({
@@ -23,7 +24,8 @@ export async function plot(measured: Measured): Promise<string> {
     data: { values },
     title: {
       text: 'Requests a second on one core',
-      subtitle: 'Express, 64 connections, sessions of 0.3 kB; MySQL is a MariaDB with its default settings',
+      subtitle:
+        'Express, 64 connections, sessions with a user and a cart of five items; MySQL is a MariaDB with its default settings',
       anchor: 'start',
       fontSize: 16,
       subtitleColor: '#555',

@@ -1,4 +1,6 @@
 import { contenders, onSixtyFour } from '../contenders.ts'
+import { shapes } from '../apps/shapes.ts'
+import { type Sleep, sleeps } from '../load.ts'
 import type { Mark } from './marks.ts'
 import { type Measured, type MeasuredScenario, middle, ratio, scenarioOf } from './measured.ts'
 import { table } from './table.ts'
@@ -6,11 +8,11 @@ import { table } from './table.ts'
 const number = new Intl.NumberFormat('en-US', { maximumFractionDigits: 0 })
 const titles = new Map([...contenders, onSixtyFour].map(({ name, title }) => [name, title]))
 
-/** The few lines for README: what most apps would see. */
-export function summaryTable(measured: Measured): string {
-  const read = scenarioOf(measured)
-  const change = scenarioOf(measured, { profile: 'change' })
-  const rows = Object.keys(read.slices).filter((name) => name.startsWith('express/'))
+/** The few lines for README. */
+export function summaryTable(measured: Measured, cores: Sleep): string {
+  const read = scenarioOf(measured, cores)
+  const change = scenarioOf(measured, cores, { profile: 'change' })
+  const rows = Object.keys(read?.slices ?? {}).filter((name) => name.startsWith('express/'))
   return table(
     [
       'on Express',
@@ -35,10 +37,21 @@ export function summaryTable(measured: Measured): string {
   )
 }
 
+export const coresTitles: Readonly<Record<Sleep, string>> = {
+  asleep: 'cores that sleep when idle',
+  awake: 'cores kept awake',
+}
+
 /** Everything that one run measured. */
-export function fullTables(measured: Measured): string {
-  return measured.scenarios
-    .map((scenario) => `### ${titleOf(scenario)}\n\n${scenarioTable(scenario)}`)
+export function fullTables({ scenarios }: Measured): string {
+  const parts = sleeps
+    .map((cores) => [cores, scenarios.filter((scenario) => scenario.cores === cores)] as const)
+    .filter(([, measured]) => measured.length > 0)
+  return parts
+    .flatMap(([cores, measured]) => [
+      `## All figures, ${coresTitles[cores]}`,
+      ...measured.map((scenario) => `### ${titleOf(scenario)}\n\n${scenarioTable(scenario)}`),
+    ])
     .join('\n\n')
 }
 
@@ -74,30 +87,37 @@ export function scenarioTable(scenario: MeasuredScenario): string {
   )
 }
 
-export function titleOf({ profile, connections, bytes }: MeasuredScenario): string {
+/** The headings of one page differ, so that each can be linked to. */
+export function titleOf({ profile, connections, shape, cores }: MeasuredScenario): string {
   const what = {
     read: 'Reading',
     change: 'Changing',
     login: 'Logging in',
     mixed: '90 read, 9 change, 1 logs in',
+    dead: 'Reading with dead tokens',
   }
-  return `${what[profile]}, ${connections} connection${connections === 1 ? '' : 's'}, ${bytes / 1_000} kB a session`
+  return `${what[profile]}, ${connections} connection${connections === 1 ? '' : 's'}, ${shapes[shape].title}, ${coresTitles[cores]}`
 }
 
 export function marksTable(marks: readonly Mark[]): string {
   return table(
-    ['mark', 'wanted', 'measured', ''],
-    marks.map(({ what, wanted, got, met }) => [what, wanted, got, met ? 'met' : '**missed**']),
+    ['mark', 'wanted', ...sleeps.map((cores) => `cores ${cores}`), ''],
+    marks.map(({ what, wanted, got, met }) => [
+      what,
+      wanted,
+      ...sleeps.map((cores) => got[cores] ?? ''),
+      met ? 'held' : '**not held**',
+    ]),
   )
 }
 
-function ofNothing(scenario: MeasuredScenario, name: string): string {
+function ofNothing(scenario: MeasuredScenario | undefined, name: string): string {
   const share = ratio(scenario, name, `${name.split('/')[0]}/none`)
   // Nothing may have been left out of a run.
   return Number.isNaN(share) ? '' : share.toFixed(2)
 }
 
-function perSecond(scenario: MeasuredScenario, name: string): string {
+function perSecond(scenario: MeasuredScenario | undefined, name: string): string {
   return number.format(middle(scenario, name, (slice) => slice.perSecond))
 }
 

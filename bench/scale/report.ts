@@ -2,6 +2,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { cpus, totalmem } from 'node:os'
 import type { ChangeRates } from './changes.ts'
 import type { SweepEffect } from './foreground.ts'
+import type { LayoutComparison, LayoutResult } from './layouts.ts'
 import type { LookupTimes } from './lookups.ts'
 
 /** What one size of the table gave. */
@@ -17,6 +18,7 @@ export interface SizeResult {
 export interface Results {
   sizes?: Measured<{ readonly tables: readonly SizeResult[] }>
   keys?: Measured<{ readonly rows: number; readonly timed: number; readonly random: number }>
+  layouts?: Measured<LayoutComparison>
   sweep?: Measured<SweepEffect & { readonly live: number; readonly expired: number }>
 }
 
@@ -51,7 +53,7 @@ function earlier(): Results {
   }
 }
 
-export function asMarkdown({ sizes, keys, sweep }: Results): string {
+export function asMarkdown({ sizes, keys, layouts, sweep }: Results): string {
   const sections = [
     '# MySQLStore at scale',
     'Written by `npm run bench -- scale`. Sessions have 0.3 kB of data.',
@@ -65,6 +67,7 @@ export function asMarkdown({ sizes, keys, sweep }: Results): string {
       measuredOn(keys),
     )
   }
+  if (layouts) sections.push(...layoutsSection(layouts))
   if (sweep) sections.push(...sweepSection(sweep))
   return `${sections.join('\n\n')}\n`
 }
@@ -88,6 +91,29 @@ function sizesSection({ tables, ...measured }: NonNullable<Results['sizes']>): s
     'Warm: sessions of a set of 1,000, drawn at random from all, each read just before. In brackets: against the smallest ' +
       'table, as the median of the ratios within rounds. Inserts and touches go in batches of 64, two at a time.',
     measuredOn(measured),
+  ]
+}
+
+/** How fast today's layout takes rows in, and how large it is, of the first one. */
+export function layoutRatios({ today, first }: LayoutComparison): { perSecond: number; size: number } {
+  const size = ({ megabytes }: LayoutResult) => megabytes.data + megabytes.indexes
+  return { perSecond: today.perSecond / first.perSecond, size: size(today) / size(first) }
+}
+
+function layoutsSection(layouts: NonNullable<Results['layouts']>): string[] {
+  const { rows, today, first } = layouts
+  const ratios = layoutRatios(layouts)
+  const sizes = ({ megabytes: { data, indexes } }: LayoutResult) => `${count(data)}, ${count(indexes)}`
+  return [
+    '## The layout of the table',
+    table([
+      ['', 'first edition', 'today', 'ratio'],
+      ['rows inserted a second', count(first.perSecond), count(today.perSecond), ratios.perSecond.toFixed(2)],
+      ['rows, indexes (MB)', sizes(first), sizes(today), ratios.size.toFixed(2)],
+    ]),
+    `${count(rows)} rows into each of two empty tables, in turns, by the same client, in statements of 64 rows, two at a time. ` +
+      'The layout of the first edition had keys of 24 bytes, a name beside them, and an index on former keys.',
+    measuredOn(layouts),
   ]
 }
 

@@ -100,7 +100,7 @@ export function newId(timed = true): SessionId {
   return timed ? createId() : (randomBytes(12).toString('base64url') as SessionId)
 }
 
-export async function megabytesOf(connection: Connection, table: FilledTable) {
+export async function megabytesOf(connection: Connection, table: Pick<FilledTable, 'name'>) {
   await connection.query(`ANALYZE TABLE ${table.name}`)
   const [rows] = await connection.query(
     `SELECT data_length AS data, index_length AS indexes FROM information_schema.tables
