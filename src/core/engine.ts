@@ -3,7 +3,7 @@ import { type BatchSettings, Batcher, defaultBatching } from './store/batcher.js
 import { bufferOf, type Codec } from './data/codec.js'
 import { byDeadline } from './store/deadline.js'
 import type { Encryption } from './data/encryption.js'
-import { SessionError, warnOfError } from './errors.js'
+import { dataTooLarge, SessionError, warnOfError } from './errors.js'
 import type { EndReason, SessionEvents } from './events.js'
 import { isPlainObject, type Merge } from './data/merge.js'
 import { publicIdOf, recordFormat, type SessionId, type SessionRecord } from './store/record.js'
@@ -253,7 +253,16 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
 
   /** @internal */
   encode(data: Record<string, unknown>): Uint8Array {
-    const bytes = this.#settings.codec.encode(data)
+    return this.#plain(this.#settings.codec.encode(data))
+  }
+
+  /** @internal */
+  encodeFitting(data: Record<string, unknown>, stored?: Uint8Array): Uint8Array {
+    const { codec, sizeLimit } = this.#settings
+    return this.#plain(codec.encode(data, Math.max(sizeLimit, stored?.length ?? 0)))
+  }
+
+  #plain(bytes: Uint8Array): Uint8Array {
     const { encryption } = this.#settings
     return encryption ? encryption.plain(bytes) : bytes
   }
@@ -267,10 +276,7 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
   assertFits(encoded: Uint8Array): void {
     const { codec, sizeLimit } = this.#settings
     if (encoded.length <= sizeLimit) return
-    throw new SessionError(
-      'ERR_SESSION_TOO_LARGE',
-      `The session's data takes ${encoded.length} bytes, over the limit of ${sizeLimit}; most of it is in "${this.#largestName(codec.decode(encoded))}". Keep large things in a table of yours and only their id in the session, or raise sizeLimit.`,
-    )
+    throw dataTooLarge(sizeLimit, this.#largestName(codec.decode(bufferOf(encoded))))
   }
 
   /** @internal */
@@ -326,10 +332,11 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
     warnOfError(error)
   }
 
+  /** Of the first thousand top-level names: each is encoded by itself for it. */
   #largestName(data: Record<string, unknown>): string {
-    const sizes = Object.entries(data).map(
-      ([name, value]) => [name, this.#settings.codec.encode({ [name]: value }).length] as const,
-    )
+    const sizes = Object.entries(data)
+      .slice(0, 1_000)
+      .map(([name, value]) => [name, this.#settings.codec.encode({ [name]: value }).length] as const)
     return sizes.reduce((largest, next) => (next[1] > largest[1] ? next : largest), ['', 0] as const)[0]
   }
 

@@ -49,6 +49,14 @@ export class SessionError extends Error {
   }
 }
 
+/** @param largest the top-level name that takes most of it */
+export function dataTooLarge(limit: number, largest: string): SessionError {
+  return new SessionError(
+    'ERR_SESSION_TOO_LARGE',
+    `The session's data is over the limit of ${limit} bytes; most of it is in "${largest}". Keep large things in a table of yours and only their id in the session, or raise sizeLimit.`,
+  )
+}
+
 /** A configuration that cannot work or is unsafe, found at start-up. */
 export function optionError(message: string): SessionError {
   return new SessionError('ERR_SESSION_OPTION', message)

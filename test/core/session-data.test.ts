@@ -436,7 +436,7 @@ describe('data over the size limit', () => {
     await expect(work.commit()).rejects.toMatchObject({
       code: 'ERR_SESSION_TOO_LARGE',
       status: 500,
-      message: expect.stringMatching(/limit of 1000; most of it is in "history"/) as string,
+      message: expect.stringMatching(/limit of 1000 bytes; most of it is in "history"/) as string,
     })
     expect(store.writes).toEqual([])
     expect(work.outcome.action).toBe('keep')

@@ -1,6 +1,6 @@
 import { types } from 'node:util'
-import { SessionError } from '../errors.js'
-import { deepest } from './depth.js'
+import { dataTooLarge, SessionError } from '../errors.js'
+import { deepest, isTooMuch, mostNames } from './limits.js'
 
 /**
  * Turns a session's data into bytes and back. Replace it (`createSessions({ codec })`) to keep types
@@ -11,38 +11,91 @@ import { deepest } from './depth.js'
  * const codec: Codec = { encode: serialize, decode: deserialize }   // keeps Date, Map, Set, BigInt
  */
 export interface Codec {
-  /** Called with a plain object. May throw: the commit then fails with the error and stores nothing. */
-  encode(data: Record<string, unknown>): Uint8Array
+  /**
+   * Called with a plain object. May throw: the commit then fails with the error and stores nothing.
+   * @param mostBytes what comes out longer is refused anyway, so an encoder may throw before it has made it
+   */
+  encode(data: Record<string, unknown>, mostBytes?: number): Uint8Array
   /** Called with what `encode` made, or with whatever else lies in the database: throws if it is not an object. */
   decode(bytes: Uint8Array): Record<string, unknown>
 }
 
+/** How an error tells of too many names. */
+const many = 'more than 10,000 names of properties'
+/** Bytes. What is shorter is parsed in a few milliseconds, whatever it is. */
+const longText = 65_536
 const utf8 = new TextDecoder('utf-8', { fatal: true })
 
 /**
  * The default codec. What JSON writes and reads back is stored: a Date becomes its ISO text, an object
  * with `toJSON` what that gives. What JSON would lose without a word (BigInt, Map, Set, a cycle,
- * NaN, a function, bytes, …) is an error that names where it stands.
+ * NaN, a function, bytes, …) is an error that names where it stands. So are more than 1,000 levels and more than 10,000 names of
+ * properties: to read, compare and merge them would hold up all other requests.
  */
 export const jsonCodec: Codec = {
-  encode(data) {
+  encode(data, mostBytes = Infinity) {
     let loss: Loss | undefined
     try {
       // Before JSON.stringify, which on some versions of Node goes around in a cycle for 30 ms.
-      if (!isKept(data, deepest)) loss = findLoss(data, [], deepest)
+      if (!isKept(data, deepest, new Room(mostBytes))) loss = findLoss(data, [], deepest)
       if (!loss) return Buffer.from(JSON.stringify(data))
     } catch (error) {
-      throw describe(data, error)
+      if (error === tooLarge) throw dataTooLarge(mostBytes, largestPart(data, mostBytes))
+      throw error === tooManyNames ? lossError({ path: '', what: many }) : describe(data, error)
     }
     throw lossError(loss)
   },
   decode(bytes) {
+    if (bytes.length > longText && isTooMuch(bytes)) throw new TypeError('it holds what is never stored: too many levels or names')
     const data: unknown = JSON.parse(utf8.decode(bytes))
     // Parsed JSON may be nested deeper than encode takes, and hold 1e999, which is read as Infinity. Its holder is better signed out than
     // unable to have anything stored.
-    if (!isKept(data, deepest)) throw new TypeError('it holds what is never stored')
+    if (!isKept(data, deepest, new Room(Infinity))) throw new TypeError('it holds what is never stored')
     return data as Record<string, unknown>
   },
+}
+
+/** What a walk may still come by. */
+class Room {
+  /** As many as JSON takes at least. */
+  bytes: number
+  #names = mostNames
+
+  constructor(bytes: number) {
+    this.bytes = bytes
+  }
+
+  take(bytes: number): void {
+    this.bytes -= bytes
+    if (this.bytes < 0) throw tooLarge
+  }
+
+  takeNames(count: number): void {
+    this.#names -= count
+    if (this.#names < 0) throw tooManyNames
+  }
+}
+
+// Thrown by a walk that has come by more than there is room for.
+const tooLarge = new RangeError('it is too large')
+const tooManyNames = new RangeError(`it holds more than ${mostNames} names`)
+
+/** The top-level name with most in it, of those up to where it was clear that the whole is too large. */
+function largestPart(data: Record<string, unknown>, mostBytes: number): string {
+  let [largest, most, total] = ['', -1, 0]
+  for (const name of Object.keys(data)) {
+    const room = new Room(mostBytes)
+    try {
+      isKept(data[name], deepest, room)
+    } catch {
+      // It is as large as may be, or fails: the commit has an error already.
+    }
+    const size = mostBytes - room.bytes
+    if (size > most) [largest, most] = [name, size]
+    total += size
+    if (total > 2 * mostBytes) break
+  }
+  return largest
 }
 
 /** The same bytes, not copied, as what Node gives: codecs are written for that. */
@@ -54,33 +107,40 @@ export function bufferOf(bytes: Uint8Array): Buffer {
  * Whether JSON keeps a value, with at most so many levels. Each session that is opened or stored goes through here: no closure, no path, and
  * arrays by index, which takes a quarter of the time. What is not as parsed JSON is, `findLoss` looks at.
  */
-function isKept(value: unknown, levels: number): boolean {
+function isKept(value: unknown, levels: number, room: Room): boolean {
   switch (typeof value) {
     case 'string':
+      room.take(value.length + 2)
+      return true
     case 'boolean':
       return true
     case 'number':
+      room.take(1)
       return Number.isFinite(value)
     case 'object':
-      return value === null || (levels >= 0 && isObjectKept(value, levels))
+      return value === null || (levels >= 0 && isObjectKept(value, levels, room))
     default:
       return false
   }
 }
 
-function isObjectKept(value: object, levels: number): boolean {
+function isObjectKept(value: object, levels: number, room: Room): boolean {
   const prototype: unknown = Object.getPrototypeOf(value)
   const isPlain = prototype === Object.prototype || prototype === Array.prototype || prototype === null
   if (!isPlain || toJSONOf(value)) return findLossWithin(value, [], levels) === undefined
-  if (!Array.isArray(value)) return areKept(value, Object.keys(value), levels - 1)
-  for (let index = 0; index < value.length; index++) if (!isKept(value[index], levels - 1)) return false
+  if (!Array.isArray(value)) return areKept(value, Object.keys(value), levels - 1, room)
+  room.take(value.length)
+  for (let index = 0; index < value.length; index++) if (!isKept(value[index], levels - 1, room)) return false
   return true
 }
 
-function areKept(holder: object, names: readonly string[], levels: number): boolean {
+function areKept(holder: object, names: readonly string[], levels: number, room: Room): boolean {
+  room.takeNames(names.length)
   for (const name of names) {
     const value = (holder as Record<string, unknown>)[name]
-    if (value !== undefined && !isKept(value, levels)) return false
+    if (value === undefined) continue
+    room.take(name.length + 3) // with its quotes and its colon
+    if (!isKept(value, levels, room)) return false
   }
   return true
 }

@@ -1,4 +1,4 @@
-import { assertWalkable } from '../data/depth.js'
+import { assertWalkable } from '../data/limits.js'
 import { copied, detached } from '../data/patch.js'
 import { SessionError } from '../errors.js'
 import { carryOut } from './commit.js'

@@ -1,4 +1,4 @@
-import { assertWalkable } from '../data/depth.js'
+import { assertWalkable } from '../data/limits.js'
 import { merge, type Data, type Merge } from '../data/merge.js'
 import { patch, replace } from '../data/patch.js'
 import { isSame } from '../data/compare.js'

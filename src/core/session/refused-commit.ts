@@ -33,14 +33,22 @@ function partsOf({ context, form }: Reading, session: Session): readonly unknown
   }
   const encoded = (part: Record<string, unknown>, otherwise: unknown): unknown => {
     try {
-      return context.encode(part)
+      return context.encodeFitting(part)
     } catch {
       return otherwise
     }
   }
   const whole = encoded(data, undefined)
   if (whole) return [whole]
-  return Object.entries(data).flatMap(([name, value]) => [name, encoded({ [name]: value }, value)])
+  const entries = Object.entries(data)
+  // Many are taken as they are: to encode each takes long.
+  if (entries.length > 1_000) return entries.flat()
+  return entries.flatMap(([name, value]) => [name, encoded({ [name]: value }, value), sizeOf(value)])
+}
+
+/** What shows a change in place of a value that is too large to be encoded. */
+function sizeOf(value: unknown): number | undefined {
+  return typeof value === 'object' && value !== null ? Object.keys(value).length : undefined
 }
 
 function isSame(one: unknown, other: unknown): boolean {

@@ -48,6 +48,11 @@ export interface WorkContext {
   assertFits(encoded: Uint8Array): void
   /** Throws ERR_SESSION_DATA. */
   encode(data: Record<string, unknown>): Uint8Array
+  /**
+   * As `encode`, but throws ERR_SESSION_TOO_LARGE, before all is encoded, for what is over the limit. What was `stored` before the limit was
+   * lowered still fits.
+   */
+  encodeFitting(data: Record<string, unknown>, stored?: Uint8Array): Uint8Array
   /** What `encode` made, as it is read back. */
   readBack(encoded: Uint8Array): Record<string, unknown>
   /** The record with its data as `encode` gives it; `undefined`, and an event, for one that cannot be decrypted. */

@@ -36,7 +36,7 @@ export function factsOf(work: Work, inHand: InHand, session = inHand.session): F
   const { state } = inHand
   const base = baseOf(state)
   const data = session && form.dataOf(session)
-  const held = data ? context.encode(data) : heldUnopened(work, state)
+  const held = data ? context.encodeFitting(data, base?.record.data) : heldUnopened(work, state)
   const owner = form.userOf && data ? ownerOf(work, base, data) : ownerNow(work, inHand)
   const isOwnersRecord = base === undefined || state.kind === 'former' || base.owner === base.record.userId
   return {

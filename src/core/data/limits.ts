@@ -4,6 +4,8 @@ import { isPlainObject } from './merge.js'
 
 /** Levels beneath the session itself: it keeps the walks of its data, and those of whoever reads it later, off the stack's end. */
 export const deepest = 1_000
+/** Names of properties in a whole session: more take too long to read, to compare and to merge. */
+export const mostNames = 10_000
 
 /**
  * Merges, drafts and comparisons walk what a session holds; a codec of the app's may read more levels than the stack has room for.
@@ -28,4 +30,24 @@ function itemsOf(value: unknown): readonly unknown[] | undefined {
   if (types.isMap(value)) return [...value.keys(), ...value.values()]
   if (types.isSet(value)) return [...value]
   return isPlainObject(value) ? Object.values(value) : undefined
+}
+
+const [quote, backslash, colon, opening, closing, openingArray, closingArray] = Buffer.from(
+  '"\\:{}[]',
+) as unknown as number[]
+
+/** Whether JSON is nested too deep, or holds too many names: told by its bytes, before it is parsed. */
+export function isTooMuch(json: Uint8Array, most = mostNames): boolean {
+  let [levels, names, inText] = [0, 0, false]
+  for (let at = 0; at < json.length; at++) {
+    const byte = json[at]
+    if (byte === quote) inText = !inText
+    else if (byte === backslash) at++
+    else if (inText) continue
+    else if (byte === opening || byte === openingArray) levels++
+    else if (byte === closing || byte === closingArray) levels--
+    else if (byte === colon) names++
+    if (levels > deepest + 1 || names > most) return true
+  }
+  return false
 }
