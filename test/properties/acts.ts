@@ -67,7 +67,7 @@ export async function begin(
       })
       const login = user === undefined ? undefined : history.login(`start${browser}`, user, timing.now)
       if (login) {
-        await bag(work).signIn(login.user)
+        await bag(work).signIn(login.user, { keep: true })
         bag(work).login = login.id
         login.started = login.acknowledged = timing.now
       }

@@ -4,11 +4,13 @@ import {
   fateOf,
   type Former,
   formerState,
+  isAfterSignIn,
   type Intent,
   type Live,
   newState,
   type New,
   type Open,
+  type TokenPlace,
   type Unanswered,
   tokenPlaceOf,
 } from './state.js'
@@ -43,14 +45,11 @@ export function reconcile(
   if (done) return { is: 'settled', row: row!, ...done }
   const place = row && tokenPlaceOf(state.base.record.hash, row.record)
   const isOwn = row !== undefined && row.owner === state.base.owner
-  // A sign-in or a claim by the row's own user goes over a parallel rotation.
-  // A later proof of who they are is not a former token's to take: whoever holds that may be somebody else.
-  const isSameProof = place === 'current' || row?.record.authenticatedAt === state.base.record.authenticatedAt
-  const mayClaim =
-    isOwn &&
-    row.owner !== undefined &&
-    (row.owner === intent.signIn?.userId || (intent.forcesToken && isSameProof))
-  if (!mayClaim && !place) return intent.signIn ? startAnew(state, undefined) : { is: 'gone' }
+  const isProved = intent.forcesToken || row?.owner === intent.signIn?.userId
+  const mayClaim = isOwn && row.owner !== undefined && isProved && mayGoOver(state, row, place)
+  // No new token by a former one: a sign-in there begins a session that holds nothing of this one.
+  const isByFormer = state.kind === 'former' && (intent.signIn !== undefined || intent.forcesToken)
+  if (isByFormer || (!mayClaim && !place)) return intent.signIn ? startAnew(state, undefined) : { is: 'gone' }
   if (isUnknown) return { is: 'unknown' }
   if (mayClaim) return { is: 'writable', state: { ...state, unanswered }, onto: row }
   // A parallel response brings the browser a new token already: a third one could arrive after it and lead nowhere. So a session of its own
@@ -58,7 +57,7 @@ export function reconcile(
   if (intent.signIn && (place !== 'current' || !isOwn)) return startAnew(state, row)
   if (intent.signIn) return { is: 'writable', state: { ...state, unanswered }, onto: row }
   // Nothing that began before a sign-in writes into what came of it, be it the same user's.
-  if (!isOwn || (place === 'former' && isAfterSignIn(row))) return { is: 'gone' }
+  if (!isOwn || (place === 'former' && isAfterSignIn(row.record))) return { is: 'gone' }
   const next = place === 'current' ? { ...state, unanswered } : becomeFormer(state, unanswered)
   return { is: 'writable', state: next, onto: row }
 }
@@ -87,9 +86,13 @@ function becomeFormer(state: Live | Former, unanswered: Unanswered | undefined):
   return { ...formerState(state.token, state.base), isSaved: state.isSaved, unanswered }
 }
 
-/** Whether the last rotation of a record was a sign-in. */
-function isAfterSignIn({ record: { authenticatedAt, former } }: Base): boolean {
-  return authenticatedAt !== undefined && authenticatedAt !== former?.authenticatedAt
+/**
+ * Whether a sign-in or a claim by the row's own user goes over what others made of the row: over rotations, but not over a later proof of who
+ * the user is. A claim leaves no former part: whoever comes after one may be whom it was to shut out.
+ */
+function mayGoOver({ base }: Live | Former, { record }: Base, place: TokenPlace | undefined): boolean {
+  if (place === 'current') return true
+  return record.former !== undefined && record.authenticatedAt === base.record.authenticatedAt
 }
 
 /** What became of the writes whose answers were lost: the last that was carried out, or else those that still may be. */
