@@ -121,9 +121,9 @@ describe('for a sign-in, a stored session', () => {
     ['of the same user is proved afresh on', liveOfAda, signIn('ada'), base(adas), { kind: 'live', onto: base(adas) }],
     ['of the same user wins over a rotation', liveOfAda, signIn('ada'), rotated(adas, adas), { kind: 'live', onto: rotated(adas, adas) }],
     ['of the same user wins over several rotations', liveOfAda, signIn('ada'), rotatedOften(adas), { kind: 'live', onto: rotatedOften(adas) }],
-    ['of the same user is begun anew once no grace tells a rotation from a claim', liveOfAda, signIn('ada'), lostTrack(adas), startsAnew()],
+    ['of the same user is carried on by one of its own once no grace tells a rotation from a claim', liveOfAda, signIn('ada'), lostTrack(adas), startsAnew(lostTrack(adas))],
     ['of the same user, proved afresh by another since, is carried on by one of its own', liveOfAda, signIn('ada'), rotated(adasLater, adas), startsAnew(rotated(adasLater, adas))],
-    ['of the same user, proved afresh and rotated since, begins anew', liveOfAda, signIn('ada'), rotatedOften(adasLater), startsAnew()],
+    ['of the same user, proved afresh and rotated since, is carried on by one of its own', liveOfAda, signIn('ada'), rotatedOften(adasLater), startsAnew(rotatedOften(adasLater))],
     ['found by a former token gives nothing', former, signIn('ada'), rotated(), startsAnew()],
     ['found by a former token, that somebody signed in on, gives nothing', former, signIn('ada'), rotated(adas), startsAnew()],
     ['of the same user, found by a former token, gives nothing', formerOfAda, signIn('ada'), rotated(adas, adas), startsAnew()],
@@ -215,6 +215,14 @@ describe('a session that is new', () => {
       (reconcile(carrying, signIn('ada'), row, false) as { onto?: Base }).onto
     expect([onto(base()), onto(rotated()), onto(lostTrack()), onto(undefined)]).toEqual([
       base(), rotated(), undefined, undefined,
+    ]) // prettier-ignore
+  })
+
+  test('is carried on from a session of the same user, whatever its token is by now', () => {
+    const onto = (userId: string, row: Base) =>
+      (reconcile({ ...carrying, copiedFrom: base(adas) }, signIn(userId), row, false) as { onto?: Base }).onto
+    expect([onto('ada', lostTrack(adas)), onto('bob', lostTrack(adas)), onto('ada', lostTrack())]).toEqual([
+      lostTrack(adas), undefined, undefined,
     ]) // prettier-ignore
   })
 })

@@ -40,16 +40,19 @@ export function reconcile(
   row: Base | undefined,
   repeatsInserts: boolean,
 ): Finding {
-  if (state.kind === 'new') return reconcileNew(state, row, repeatsInserts)
+  if (state.kind === 'new') return reconcileNew(state, intent, row, repeatsInserts)
   const { unanswered, done, isUnknown } = fatesOf(state.unanswered, row)
   if (done) return { is: 'settled', row: row!, ...done }
   const place = row && tokenPlaceOf(state.base.record.hash, row.record)
   const isOwn = row !== undefined && row.owner === state.base.owner
-  const isProved = intent.forcesToken || row?.owner === intent.signIn?.userId
-  const mayClaim = isOwn && row.owner !== undefined && isProved && mayGoOver(state, row, place)
   // No new token by a former one: a sign-in there begins a session that holds nothing of this one.
-  const isByFormer = state.kind === 'former' && (intent.signIn !== undefined || intent.forcesToken)
-  if (isByFormer || (!mayClaim && !place)) return intent.signIn ? startAnew(state, undefined) : { is: 'gone' }
+  if (state.kind === 'former' && (intent.signIn || intent.forcesToken))
+    return intent.signIn ? startAnew(state, undefined) : { is: 'gone' }
+  const isProved = row !== undefined && isProvedOwner(state.base, intent, row)
+  const mayClaim =
+    (isProved || (isOwn && intent.forcesToken && row.owner !== undefined)) && mayGoOver(state, row, place)
+  if (!mayClaim && !place)
+    return intent.signIn ? startAnew(state, isProved ? row : undefined) : { is: 'gone' }
   if (isUnknown) return { is: 'unknown' }
   if (mayClaim) return { is: 'writable', state: { ...state, unanswered }, onto: row }
   // A parallel response brings the browser a new token already: a third one could arrive after it and lead nowhere. So a session of its own
@@ -62,10 +65,14 @@ export function reconcile(
   return { is: 'writable', state: next, onto: row }
 }
 
-function reconcileNew(state: New, row: Base | undefined, repeatsInserts: boolean): Finding {
+function reconcileNew(state: New, intent: Intent, row: Base | undefined, repeatsInserts: boolean): Finding {
   if (!state.unanswered) {
-    // The session that was copied from is there as long as one of its tokens still leads to it.
-    const isThere = row && state.copiedFrom && tokenPlaceOf(state.copiedFrom.record.hash, row.record)
+    const { copiedFrom } = state
+    // The session that was copied from is there as long as one of its tokens still leads to it, or as it is the user's who signs in.
+    const isThere =
+      row &&
+      copiedFrom &&
+      (tokenPlaceOf(copiedFrom.record.hash, row.record) || isProvedOwner(copiedFrom, intent, row))
     return { is: 'writable', state, onto: isThere ? row : undefined }
   }
   const { done } = fatesOf(state.unanswered, row)
@@ -84,6 +91,11 @@ function startAnew({ base }: Live | Former, row: Base | undefined): Finding {
 
 function becomeFormer(state: Live | Former, unanswered: Unanswered | undefined): Former {
   return { ...formerState(state.token, state.base), isSaved: state.isSaved, unanswered }
+}
+
+/** Whether a session still is the user's who signs in, and was when the request read it. */
+function isProvedOwner({ owner }: Base, { signIn }: Intent, row: Base): boolean {
+  return signIn !== undefined && row.owner === signIn.userId && owner === signIn.userId
 }
 
 /**

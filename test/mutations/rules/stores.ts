@@ -176,7 +176,7 @@ export const storeRules: readonly Mutation[] = [
     name: 'a rotation leaves the token as it was',
     ...withProperties,
     at: 'MemoryStore.#update',
-    find: '      entry.hash = secret.hash\n',
+    find: '      entry.hash = new Uint8Array(secret.hash)\n',
     replace: '',
   },
   {
