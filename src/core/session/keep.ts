@@ -11,14 +11,12 @@ export function resolveKeep(options: SignInOptions): Keep {
   refuseUnknownOptions('signIn', options, ['keep'])
   const { keep = [] } = options as { readonly keep?: unknown }
   if (keep === true) return true
-  const isList = Array.isArray(keep)
-  const wrong: unknown = isList ? keep.find((name) => typeof name !== 'string') : keep
-  if (!isList || keep.some((name) => typeof name !== 'string')) {
-    throw optionError(
-      `keep of signIn must be a list of names, such as { keep: ['cart'] }, or true for everything, not ${isList ? 'a list with ' : ''}${shown(wrong)}.`,
-    )
-  }
-  return Object.freeze([...(keep as readonly string[])])
+  const names: readonly unknown[] = Array.isArray(keep) ? [...(keep as unknown[])] : []
+  if (Array.isArray(keep) && names.every((name) => typeof name === 'string'))
+    return names as readonly string[]
+  throw optionError(
+    `keep of signIn must be a list of names, such as { keep: ['cart'] }, or true for everything, not ${shown(keep)}${Array.isArray(keep) ? ' with something else in it' : ''}.`,
+  )
 }
 
 /** Of a visitor's data, what stays at a sign-in: what is named, and what is the form's own. */

@@ -9,7 +9,7 @@ import { settleUnanswered, storeHeld } from './commit.js'
 import { storeChange } from './change.js'
 import { type EndedSession, removeStored } from './ending.js'
 import { decrypt, foundState, InHand, ownerNow, readData } from './in-hand.js'
-import { kept, resolveKeep } from './keep.js'
+import { type Keep, kept, resolveKeep } from './keep.js'
 import { isAsRefused, type RefusedCommit, refusedCommit } from './refused-commit.js'
 import { plan } from './plan.js'
 import type { RequestSession, Session, SessionWork, SignInOptions } from './session.js'
@@ -341,18 +341,22 @@ export class UnitOfWork implements SessionWork {
       if (isFormer && this.form.userOf) throw tokenReplaced()
       if (isAnothers && !isFormer) await this.#remove({ inHand, reason: 'signOut' })
       if (isAnothers || isFormer || !isOpen(inHand.state)) becomeEmpty(this, inHand)
-      // What is the user's own already stays; of what a sign-in in this request did not keep there is nothing left to keep.
-      const keep = owner === text ? (inHand.intent.signIn?.keep ?? true) : named
+      // What is the user's already stays. For what a sign-in that is not stored yet did not keep, that one's word stands.
+      const isTheirs = owner === text
+      const keep = isTheirs ? (inHand.intent.signIn?.keep ?? true) : named
+      if (!isTheirs) this.#drop(inHand, keep)
       this.#intendSignIn(inHand, { userId: text, keep })
     })
   }
 
+  /** What is not kept is not in hand any more from now on, whether or not the handler has looked at it. */
+  #drop(inHand: InHand, keep: Keep): void {
+    if (keep === true) return
+    inHand.session ??= this.form.open(this, readData(this, inHand))
+    this.form.refill(inHand.session, kept(this.form, this.form.dataOf(inHand.session), keep))
+  }
+
   #intendSignIn(inHand: InHand, signIn: SignInIntent): void {
-    // What is not kept is not in hand any more from now on, whether or not the handler has looked at it.
-    if (signIn.keep !== true) {
-      inHand.session ??= this.form.open(this, readData(this, inHand))
-      this.form.refill(inHand.session, kept(this.form, this.form.dataOf(inHand.session), signIn.keep))
-    }
     const { state, intent } = inHand
     if (state.kind === 'new' && state.origin === 'chosen')
       inHand.state = { ...state, origin: 'regenerated', token: undefined }

@@ -165,10 +165,11 @@ export class UserSessions {
       const found = await context.find(id)
       const record = found && context.open(found)
       if (record?.hash === undefined || record.userId !== this.#userId) return
-      const { userId, hash, data, format, version, expiresAt, readAt } = record
-      // The same secret anew, without a grace: that is what stores drop the former one by. It lives no longer for it.
+      const { userId, hash, data, format, version } = record
+      // The same secret anew, without a grace: that is what stores drop the former one by. The expiry stays where it is.
       const secret = { hash, signedIn: false, grace: 0 }
-      const lifetime = { idle: expiresAt - readAt, absolute: undefined }
+      const life = record.expiresAt - record.createdAt
+      const lifetime = { idle: life, absolute: life }
       const write = { userId, data, format, version, mark: createMark(), secret, lifetime }
       if ((await context.write({ type: 'update', id, ...write }, hash)) !== 'stale') return
     }
