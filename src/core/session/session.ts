@@ -105,8 +105,8 @@ export interface Session {
    * signed in. The session that it was made on ends with that, as it does where a limit refuses it.
    *
    * @param userId your id of the user; a number is kept as its decimal text, at most 255 bytes
-   * @throws ERR_SESSION_USER_ID if it is empty or too long; ERR_SESSION_OPTION for an unknown option, or a `keep` that is no list of names; by the commit, ERR_SESSION_REVOKED (401), and
-   *   ERR_SESSION_LIMIT (403) where `sessionsPerUser` refuses
+   * @throws ERR_SESSION_USER_ID if it is empty or too long; ERR_SESSION_OPTION for an unknown option, or a `keep` that is no list of names;
+   *   by the commit, ERR_SESSION_REVOKED (401), and ERR_SESSION_LIMIT (403) where `sessionsPerUser` refuses
    */
   signIn(userId: UserId, options?: SignInOptions): Promise<void>
 
