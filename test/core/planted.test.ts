@@ -110,7 +110,7 @@ describe('a sign-in of the same user', () => {
     bag(work).own = 1
     await bag(work).signIn('ada', { keep: true })
     const planter = await sessions.load(token)
-    bag(planter).csrf = 'known to the planter, and new'
+    Object.assign(bag(planter), { csrf: 'known to the planter, and new', more: 1 })
     await planter.commit()
     expect(await readData(sessions, await committedToken(work))).toEqual({ own: 1 })
   })
