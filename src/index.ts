@@ -11,7 +11,13 @@ export type {
   SessionId,
   SessionRecord,
 } from './core/store/record.js'
-export type { RequestSession, Session, SessionData, Synchronous } from './core/session/session.js'
+export type {
+  RequestSession,
+  Session,
+  SessionData,
+  SignInOptions,
+  Synchronous,
+} from './core/session/session.js'
 export { storeUnavailable } from './core/store/store-failure.js'
 export type {
   InsertWrite,

@@ -43,7 +43,7 @@ export interface SessionsOptions {
   /**
    * For how long the token from before a rotation still leads to the session, so that requests which the browser sent
    * before it had the new one find it. They see the session as it was before the rotation, and never more; what
-   * they change of it is stored in the session. `false`: not at all, also not after a rotation by another app. Default `'10s'`.
+   * they change of it is stored in the session. They cannot end it, and a sign-in of theirs begins an empty one. `false`: not at all, also not after a rotation by another app. Default `'10s'`.
    */
   readonly rotationGrace?: Duration | false | undefined
   /**

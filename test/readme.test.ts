@@ -68,7 +68,7 @@ test('the code in the README does what it says', async () => {
     expect(login.status).toBe(302)
     expect((await each.get(app.url, '/')).text).toBe('Hello, Member')
   }
-  expect((await browser.post(app.url, '/password')).status).toBe(204)
+  expect((await browser.post(app.url, '/password?id=7&name=Member')).status).toBe(204)
   expect((await elsewhere.get(app.url, '/')).text).toBe('Please sign in.')
   expect((await browser.get(app.url, '/')).text).toBe('Hello, Member')
   await browser.post(app.url, '/logout')

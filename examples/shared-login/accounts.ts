@@ -35,8 +35,8 @@ app.post('/sign-in', async (req, res) => {
   // Somebody else was signed in: their cart is not for this person.
   if (req.session.userId !== undefined && req.session.userId !== person.id) await req.session.signOut()
 
-  // From here on all three apps know who this is. The cart from before stays; the token is a new one.
-  await req.session.signIn(person.id)
+  // From here on all three apps know who this is, under a new token. Of what the visitor had, the cart stays, and nothing else.
+  await req.session.signIn(person.id, { keep: ['cart'] })
   req.session.device = deviceFrom(req.get('user-agent'))
   res.redirect(303, returnTo(from) === 'shop' ? origins.shop : '/')
 })

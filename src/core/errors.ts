@@ -13,6 +13,7 @@ export type SessionErrorCode =
   | 'ERR_SESSION_TOO_LARGE'
   | 'ERR_SESSION_CORRUPT'
   | 'ERR_SESSION_GONE'
+  | 'ERR_SESSION_ROTATED'
   | 'ERR_SESSION_REVOKED'
   | 'ERR_SESSION_LIMIT'
   | 'ERR_SESSION_USER_ID'
@@ -165,6 +166,15 @@ export function turnTooLate(deadline: number): SessionError {
 /** The session that was to be used has ended. Status 401: its holder may begin another. */
 export function sessionGone(message: string): SessionError {
   return new SessionError('ERR_SESSION_GONE', message, { status: 401 })
+}
+
+/** What a token from before a rotation may not do. Status 409: the browser has the new token by now, and with that it may. */
+export function tokenReplaced(): SessionError {
+  return new SessionError(
+    'ERR_SESSION_ROTATED',
+    'This request came with the token from before a rotation. That can read and change the session, but neither end it nor prove again whose it is, so nothing was done. Send the request again: the browser has the new token by now.',
+    { status: 409 },
+  )
 }
 
 /** A sign-in whose user's sessions were all ended while it was under way. Status 401: sign in again. */

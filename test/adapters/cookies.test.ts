@@ -15,7 +15,7 @@ const app: Middleware = async (request, response) => {
   if (request.url === '/unopened') return response.end('unopened')
   const { session } = request
   if (request.url === '/set') session.seen = 'yes'
-  if (request.url === '/sign-in') await session.signIn(7)
+  if (request.url === '/sign-in') await session.signIn(7, { keep: ['seen'] })
   if (request.url === '/sign-out') await session.signOut()
   if (request.url === '/destroy') await session.destroy()
   if (request.url === '/rotate') await session.rotate()

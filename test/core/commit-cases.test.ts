@@ -69,7 +69,7 @@ describe('a save that failed, and is carried out late,', () => {
     hand.n = 1
     const arrives = delaying(store)
     await expect(hand.save()).rejects.toMatchObject(unavailable)
-    await (how === 'signIn' ? hand.signIn('ada') : hand.rotate())
+    await (how === 'signIn' ? hand.signIn('ada', { keep: true }) : hand.rotate())
     await arrives()
     await work.commit()
     expect([work.outcome.action, work.userId]).toEqual(['issue', how === 'signIn' ? 'ada' : undefined])
@@ -96,7 +96,7 @@ test.each(['signOut', 'destroy'] as const)(
 )
 
 test.each(['signOut', 'destroy'] as const)(
-  '%s ends a session whose sign-in was to go on beside it',
+  '%s ends no session beside which a sign-in by its former token was to begin',
   async (how) => {
     const { sessions, token, other } = await two({ n: 0 })
     await bag(other).rotate()
@@ -104,7 +104,9 @@ test.each(['signOut', 'destroy'] as const)(
     const late = await sessions.load(token)
     await bag(late).signIn('ada')
     await bag(late)[how]()
-    expect((await sessions.load(now)).isNew).toBe(true)
+    await late.commit()
+    expect(await readData(sessions, now)).toEqual({ n: 0 })
+    expect(await sessions.user('ada').list()).toEqual([])
   },
 )
 
@@ -546,7 +548,7 @@ describe('a sign-in that keeps the cart alone', () => {
 
   test('takes nothing else over, whatever others store meanwhile and however often', async () => {
     const { store, sessions, token, work, hand } = await two({ cart: { coat: 1 }, planted: 1 })
-    await work.signIn('ada', keep)
+    await work.signIn('ada', { keep })
     expect({ ...hand }).toEqual({ cart: { coat: 1 } })
     hand.name = 'Ada'
     let count = 0
@@ -568,7 +570,7 @@ describe('a sign-in that keeps the cart alone', () => {
       bag(other).more = 1
       await bag(other)[how]()
       await other.commit()
-      await work.signIn('ada', keep)
+      await work.signIn('ada', { keep })
       hand.name = 'Ada'
       const token = await committedToken(work)
       const cart = how === 'rotate' ? { cart: { coat: 1 } } : {}
@@ -578,7 +580,7 @@ describe('a sign-in that keeps the cart alone', () => {
 
   test('takes nothing else over in an update(fn)', async () => {
     const { sessions, work, other, hand } = await two({ cart: { coat: 1 }, planted: 1 })
-    await work.signIn('ada', keep)
+    await work.signIn('ada', { keep })
     await change(other, { planted: 2, cart: { coat: 2 } })
     const seen: unknown[] = []
     await hand.update((session) => {
@@ -594,7 +596,7 @@ describe('a sign-in that keeps the cart alone', () => {
     hand.planted = 1
     const arrives = delaying(store)
     await expect(hand.save()).rejects.toMatchObject(unavailable)
-    await work.signIn('ada', keep)
+    await work.signIn('ada', { keep })
     await arrives()
     await change(await sessions.load(token), { more: 1, cart: { coat: 2 } })
     await work.commit()
@@ -603,7 +605,7 @@ describe('a sign-in that keeps the cart alone', () => {
 
   test('keeps what the handler puts under a name that it did not keep, be it the same again', async () => {
     const { sessions, work, other, hand } = await two({ cart: 1, theme: 'dark', list: { a: 1 } })
-    await work.signIn('ada', keep)
+    await work.signIn('ada', { keep })
     Object.assign(hand, { theme: 'dark', list: { a: 1, b: 2 } })
     await change(other, { cart: 2 })
     await work.commit()
@@ -612,7 +614,7 @@ describe('a sign-in that keeps the cart alone', () => {
 
   test('does not hold for what comes after it', async () => {
     const { sessions, work, hand } = await two({ cart: 1, planted: 1 })
-    await work.signIn('ada', keep)
+    await work.signIn('ada', { keep })
     const token = await committedToken(work)
     await change(await sessions.load(token), { theirs: 1 })
     hand.mine = 1

@@ -145,7 +145,7 @@ describe('requests in parallel on one session', () => {
     const token = await storedSession(sessions, { base: 1 })
     const [login, other] = [await sessions.load(token), await sessions.load(token)]
     bag(other).theirs = 1
-    await bag(login).signIn('ada')
+    await bag(login).signIn('ada', { keep: true })
     await other.commit()
     await login.commit()
     const read = await sessions.load(login.id)
@@ -156,7 +156,7 @@ describe('requests in parallel on one session', () => {
     const sessions = memorySessions()
     const token = await storedSession(sessions, { base: 1 })
     const [login, late] = [await sessions.load(token), await sessions.load(token)]
-    await bag(login).signIn('ada')
+    await bag(login).signIn('ada', { keep: true })
     await login.commit()
     bag(late).attacker = 1
     await late.commit()

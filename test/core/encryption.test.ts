@@ -184,7 +184,7 @@ describe('a request', () => {
   test('that signs in or rotates without opening its session encrypts it anew', async () => {
     const { sessions, told } = encrypted()
     const login = await sessions.load(await storedSession(sessions, { canary }))
-    await login.signIn('ada')
+    await login.signIn('ada', { keep: true })
     const work = await sessions.load(await committedToken(login))
     expect(work.userId).toBe('ada')
     await work.rotate()
@@ -197,7 +197,7 @@ describe('a request', () => {
     const { sessions, told } = encrypted()
     const token = await storedSession(sessions, { canary })
     const [login, other] = [await sessions.load(token), await sessions.load(token)]
-    await login.signIn('ada')
+    await login.signIn('ada', { keep: true })
     bag(other).other = 1
     await other.commit()
     expect(await readData(sessions, await committedToken(login))).toEqual({ canary, other: 1 })
@@ -305,7 +305,10 @@ describe('somebody who can write to the database', () => {
     const row = await rowOf(store, victim)
     store.changes.set(idOf(own), ({ id }) => ({ ...row, id }))
     const listed = await sessions.user('ada').list()
-    expect(listed.map(({ data }) => JSON.stringify(data)).toSorted()).toEqual([JSON.stringify({ canary }), '{}'])
+    expect(listed.map(({ data }) => JSON.stringify(data)).toSorted()).toEqual([
+      JSON.stringify({ canary }),
+      '{}',
+    ])
     expect(told).toMatchObject([{ code: 'ERR_SESSION_CORRUPT' }])
   })
 

@@ -25,7 +25,7 @@ describe('an answer that is lost on its way back', () => {
         ? await sessions.load(await storedSession(sessions, { cart: 1 }))
         : sessions.begin()
       bag(work).cart = 1
-      await bag(work).signIn('bob')
+      await bag(work).signIn('bob', { keep: true })
       losing(store, existing ? 'rotate' : 'insert')
       await expect(work.commit()).rejects.toMatchObject({ code: 'ERR_SESSION_STORE_UNAVAILABLE' })
       await work.commit()

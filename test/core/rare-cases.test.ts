@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import {
+  committedToken,
   bag,
   failingStore,
   kindOf,
@@ -37,7 +38,7 @@ describe('a request with a token from before a rotation', () => {
     expect(await readData(sessions, rotating.id)).toEqual({ n: 1 })
   })
 
-  test('that ended the anonymous session after a signIn ends it all the same', async () => {
+  test('that ended the session after a signIn ends its own, and leaves the other', async () => {
     const sessions = memorySessions()
     const token = await storedSession(sessions, { cart: 1 })
     const rotating = await sessions.load(token)
@@ -45,8 +46,10 @@ describe('a request with a token from before a rotation', () => {
     await rotating.commit()
     const late = await sessions.load(token)
     await bag(late).signIn('ada')
+    await bag(late).save()
     await bag(late).destroy()
-    expect((await sessions.load(rotating.id)).isNew).toBe(true)
+    expect([late.outcome.action, await sessions.user('ada').list()]).toEqual(['clear', []])
+    expect(await readData(sessions, rotating.id)).toEqual({ cart: 1 })
   })
 })
 
@@ -68,10 +71,10 @@ describe('a write whose answer is lost', () => {
     expect({ ...bag(work) }).toEqual({ a: 5, mine: true })
   })
 
-  test('of a sign-in that another has followed hands out no dead token', async () => {
+  test('of a rotation that a sign-in has followed hands out no dead token', async () => {
     const { store, sessions, token } = await failingStore()
     const [first, second] = [await sessions.load(token), await sessions.load(token)]
-    await bag(first).signIn('ada')
+    await bag(first).rotate()
     losing(store, 'rotate')
     await expect(first.commit()).rejects.toMatchObject(unavailable)
     await bag(second).signIn('ada')
@@ -81,6 +84,20 @@ describe('a write whose answer is lost', () => {
     expect(first.outcome.action).toBe('keep')
   })
 
+  test('of a sign-in that another has followed: both hand out a token that leads to the user', async () => {
+    const { store, sessions, token } = await failingStore()
+    const [first, second] = [await sessions.load(token), await sessions.load(token)]
+    await bag(first).signIn('ada')
+    losing(store, 'rotate')
+    await expect(first.commit()).rejects.toMatchObject(unavailable)
+    await bag(second).signIn('ada')
+    const two = await committedToken(second)
+    const one = await committedToken(first)
+    expect(
+      (await Promise.all([one, two].map((each) => sessions.load(each)))).map(({ userId }) => userId),
+    ).toEqual(['ada', 'ada'])
+  })
+
   test('of a sign-in beside a session that was rotated keeps what the visitor had', async () => {
     const { store, sessions } = await failingStore()
     const token = await storedSession(sessions, { cart: ['coat'] })
@@ -88,7 +105,7 @@ describe('a write whose answer is lost', () => {
     const work = await sessions.load(token)
     await bag(rotating).rotate()
     await rotating.commit()
-    await bag(work).signIn('bob')
+    await bag(work).signIn('bob', { keep: ['cart'] })
     refusing(store, 'insert')
     await expect(work.commit()).rejects.toMatchObject(unavailable)
     await work.commit()

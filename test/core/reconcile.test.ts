@@ -72,11 +72,15 @@ const rotated = (with_: Partial<SessionRecord> = {}, was: Partial<SessionRecord>
   const before = { hash: hash!, userId, authenticatedAt, data: held }
   return base({ hash: bytesOf('u'), version: 4, marks: marks('x321'), former: before, ...with_ })
 }
-/** The same once the grace is over, or after another rotation. */
+/** The same after another rotation: it is within the grace of a token that came between. */
+const rotatedOften = (with_: Partial<SessionRecord> = {}): Base =>
+  rotated({ hash: bytesOf('v'), version: 5, ...with_ }, { ...with_, authenticatedAt: 5, hash: bytesOf('u') })
+/** The same once the grace is over, or after a claim, which leaves none. */
 const lostTrack = (with_: Partial<SessionRecord> = {}): Base =>
   base({ hash: bytesOf('v'), version: 5, ...with_ })
 
 const adas = { userId: 'ada', authenticatedAt: 5 }
+const adasLater = { userId: 'ada', authenticatedAt: 9 }
 const liveOfAda: Open = { ...live, base: base(adas) }
 const formerOfAda: Open = { ...former, base: base(adas) }
 const [first, second] = [
@@ -100,7 +104,7 @@ describe('without a lost answer, a stored session', () => {
     ["that is another's by now is gone", live, noIntent, rotated(adas), 'gone'],
     ["that is another's by now is gone, under the same token too", live, noIntent, base({ userId: 'bob' }), 'gone'],
     ["of Ada's that is nobody's by now is gone", liveOfAda, noIntent, base(), 'gone'],
-    ['of Ada with a fresh proof since is gone', liveOfAda, noIntent, rotated({ userId: 'ada', authenticatedAt: 9 }, adas), 'gone'],
+    ['of Ada with a fresh proof since is gone', liveOfAda, noIntent, rotated(adasLater, adas), 'gone'],
     ['of Ada, rotated, is a former one from now on', liveOfAda, noIntent, rotated(adas, adas), { kind: 'former', onto: rotated(adas, adas) }],
     ['that was found by a former token stays former', former, noIntent, rotated(), { kind: 'former', onto: rotated() }],
     ['that was found by a former token whose grace is over is gone', former, noIntent, lostTrack(), 'gone'],
@@ -122,8 +126,14 @@ describe('for a sign-in, a stored session', () => {
     ["that is another's under the same token is carried on by one of its own", live, signIn('bob'), base(adas), startsAnew(base(adas))],
     ['of the same user is proved afresh on', liveOfAda, signIn('ada'), base(adas), { kind: 'live', onto: base(adas) }],
     ['of the same user wins over a rotation', liveOfAda, signIn('ada'), rotated(adas, adas), { kind: 'live', onto: rotated(adas, adas) }],
-    ['of the same user wins over several rotations', liveOfAda, signIn('ada'), lostTrack(adas), { kind: 'live', onto: lostTrack(adas) }],
-    ['of the same user, found by a former token, wins too', formerOfAda, signIn('ada'), rotated(adas, adas), { kind: 'former', onto: rotated(adas, adas) }],
+    ['of the same user wins over several rotations', liveOfAda, signIn('ada'), rotatedOften(adas), { kind: 'live', onto: rotatedOften(adas) }],
+    ['of the same user is carried on by one of its own once no grace tells a rotation from a claim', liveOfAda, signIn('ada'), lostTrack(adas), startsAnew(lostTrack(adas))],
+    ['of the same user, proved afresh by another since, is carried on by one of its own', liveOfAda, signIn('ada'), rotated(adasLater, adas), startsAnew(rotated(adasLater, adas))],
+    ['of the same user, proved afresh and rotated since, is carried on by one of its own', liveOfAda, signIn('ada'), rotatedOften(adasLater), startsAnew(rotatedOften(adasLater))],
+    ['found by a former token gives nothing', former, signIn('ada'), rotated(), startsAnew()],
+    ['found by a former token, that somebody signed in on, gives nothing', former, signIn('ada'), rotated(adas), startsAnew()],
+    ['of the same user, found by a former token, gives nothing', formerOfAda, signIn('ada'), rotated(adas, adas), startsAnew()],
+    ['of the same user, found by a former token whose grace is over, gives nothing', formerOfAda, signIn('ada'), lostTrack(adas), startsAnew()],
     ['of the same user, that has ended, begins anew', liveOfAda, signIn('ada'), undefined, startsAnew()],
     ["of the same user, that is another's by now, is carried on", liveOfAda, signIn('ada'), rotated({ userId: 'bob' }, adas), startsAnew(rotated({ userId: 'bob' }, adas))],
   ])('%s', check) // prettier-ignore
@@ -132,8 +142,10 @@ describe('for a sign-in, a stored session', () => {
 describe('for a claim, a stored session', () => {
   test.each<Row>([
     ['of its user wins over a rotation', liveOfAda, claim, rotated(adas, adas), { kind: 'live', onto: rotated(adas, adas) }],
-    ['of its user wins whatever its token is by now', liveOfAda, claim, lostTrack(adas), { kind: 'live', onto: lostTrack(adas) }],
-    ['of its user wins by a former token too', formerOfAda, claim, lostTrack(adas), { kind: 'former', onto: lostTrack(adas) }],
+    ['of its user wins over several rotations', liveOfAda, claim, rotatedOften(adas), { kind: 'live', onto: rotatedOften(adas) }],
+    ['of its user that somebody has claimed since is gone', liveOfAda, claim, lostTrack(adas), 'gone'],
+    ['of its user, proved afresh since, is gone', liveOfAda, claim, rotated(adasLater, adas), 'gone'],
+    ['of its user is gone by a former token', formerOfAda, claim, rotated(adas, adas), 'gone'],
     ["that is another's by now is gone", liveOfAda, claim, lostTrack({ userId: 'bob' }), 'gone'],
     ["that is nobody's by now is gone", liveOfAda, claim, lostTrack(), 'gone'],
     ['that has ended is gone', liveOfAda, claim, undefined, 'gone'],
@@ -211,13 +223,21 @@ describe('a session that is new', () => {
       base(), rotated(), undefined, undefined,
     ]) // prettier-ignore
   })
+
+  test('is carried on from a session of the same user, whatever its token is by now', () => {
+    const onto = (userId: string, row: Base) =>
+      (reconcile({ ...carrying, copiedFrom: base(adas) }, signIn(userId), row, false) as { onto?: Base }).onto
+    expect([onto('ada', lostTrack(adas)), onto('bob', lostTrack(adas)), onto('ada', lostTrack())]).toEqual([
+      lostTrack(adas), undefined, undefined,
+    ]) // prettier-ignore
+  })
 })
 
 test('whatever comes together, no finding breaks a rule', () => {
   const rows = [
     undefined, base(), base(adas), base({ userId: 'bob' }), base({ version: 8, marks: marks('vzyx') }),
     rotated(), rotated(adas), rotated(adas, adas), rotated({ userId: 'bob' }, adas), rotated({ marks: marks('p321') }),
-    lostTrack(), lostTrack(adas), lostTrack({ userId: 'bob' }), base({ hash: undefined }),
+    rotatedOften(adas), rotatedOften(adasLater), rotated(adasLater, adas), lostTrack(), lostTrack(adas), lostTrack({ userId: 'bob' }), base({ hash: undefined }),
   ] // prettier-ignore
   const open: Open[] = [live, behind, former, liveOfAda, formerOfAda]
   const intents = [noIntent, rotate, claim, signIn('ada'), signIn('bob')]
@@ -242,6 +262,9 @@ function brokenRule(
   if (finding.is === 'gone' && intent.signIn) return 'a sign-in is never dropped'
   if (finding.is !== 'writable') return undefined
   const next = finding.state
+  if (state.kind === 'former' && intent.forcesToken) return 'no claim is by a former token'
+  if (state.kind === 'former' && intent.signIn && (next.kind !== 'new' || finding.onto))
+    return 'a sign-in by a former token takes nothing along'
   if (next.kind === 'new') return intent.signIn ? undefined : 'only a sign-in begins a session'
   if (!finding.onto || finding.onto !== row) return 'a stored session goes on onto the row that was read'
   if (row.owner !== state.base.owner) return "nothing is written onto another's row"
@@ -251,6 +274,11 @@ function brokenRule(
   const place = tokenPlaceOf(state.base.record.hash, row.record)
   const isProved = intent.forcesToken || intent.signIn?.userId === row.owner
   if (!place && !(isProved && row.owner !== undefined)) return 'no token that leads nowhere is written by'
+  if (next.kind === 'live' && place !== 'current') {
+    if (!row.record.former) return 'nobody goes over a claim'
+    if (row.record.authenticatedAt !== state.base.record.authenticatedAt)
+      return 'nobody goes over a later proof'
+  }
   if (next.kind === 'live' && place !== 'current' && !isProved) return 'a token from before is not live'
   return undefined
 }

@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { createToken, idOf } from '../../dist/core/token.js'
 import { bag, committedToken, memorySessions, readData, storedSession, WatchedStore } from './works.ts'
 
@@ -132,7 +132,7 @@ describe('a request with the token from before a rotation', () => {
     const sessions = memorySessions()
     const token = await storedSession(sessions, { cart: 1 })
     const login = await sessions.load(token)
-    await bag(login).signIn('ada')
+    await bag(login).signIn('ada', { keep: true })
     bag(login).name = 'Ada'
     const after = await committedToken(login)
     const late = await sessions.load(token)
@@ -143,16 +143,38 @@ describe('a request with the token from before a rotation', () => {
     expect(await readData(sessions, after)).toEqual({ cart: 1, name: 'Ada' })
   })
 
-  test('does not take part in a later proof of who its user is', async () => {
-    const sessions = memorySessions()
-    const token = await storedSession(sessions, {}, 'ada')
-    const first = (await sessions.load(token)).authenticatedAt
-    const stepUp = await sessions.load(token)
-    await expect.poll(() => Date.now()).toBeGreaterThan(first!.getTime())
-    await bag(stepUp).signIn('ada')
-    const after = await committedToken(stepUp)
-    expect((await sessions.load(after)).authenticatedAt!.getTime()).toBeGreaterThan(first!.getTime())
-    expect((await sessions.load(token)).authenticatedAt).toEqual(first)
+  test.each(['in the same millisecond', 'later', 'later, encrypted'])(
+    'is nobody after another proof of who its user is, %s: it sees nothing of theirs, and changes nothing',
+    async (when) => {
+      vi.useFakeTimers({ toFake: ['Date'] })
+      onTestFinished(() => void vi.useRealTimers())
+      const encryption = when.endsWith('encrypted') ? { encryption: Buffer.alloc(32, 1) } : {}
+      const sessions = memorySessions(encryption)
+      const token = await storedSession(sessions, { email: 'ada@example.com' }, 'ada')
+      if (when !== 'in the same millisecond') vi.advanceTimersByTime(1)
+      const stepUp = await sessions.load(token)
+      await bag(stepUp).signIn('ada')
+      const after = await committedToken(stepUp)
+      const late = await sessions.load(token)
+      expect([late.userId, late.authenticatedAt, { ...bag(late) }]).toEqual([undefined, undefined, {}])
+      // In the same millisecond there is no grace: then it leads nowhere.
+      expect(late.isNew).toBe(when === 'in the same millisecond')
+      bag(late).planted = 1
+      await late.commit()
+      expect(late.outcome.action).toBe(when === 'in the same millisecond' ? 'issue' : 'keep')
+      expect(await readData(sessions, after)).toEqual({ email: 'ada@example.com' })
+    },
+  )
+
+  test('is nobody after a login as somebody else by the data', async () => {
+    const sessions = memorySessions({ userOf: 'user' })
+    const token = await storedSession(sessions, { user: 'ada', note: 'of Ada' })
+    const login = await sessions.load(token)
+    Object.assign(bag(login), { user: 'bob', note: 'of Bob' })
+    const after = await committedToken(login)
+    const late = await sessions.load(token)
+    expect([late.userId, { ...bag(late) }]).toEqual([undefined, {}])
+    expect(await readData(sessions, after)).toEqual({ user: 'bob', note: 'of Bob' })
   })
 
   test('changes nothing, and learns nothing, of what came of a later proof by the same user', async () => {
@@ -202,31 +224,60 @@ describe('a request with the token from before a rotation', () => {
     expect((await sessions.load(after)).userId).toBe('ada')
   })
 
-  test('that ends the session ends it', async () => {
-    for (const end of ['destroy', 'signOut', 'regenerate'] as const) {
+  describe.each(['destroy', 'signOut', 'regenerate'] as const)('that would end the session (%s)', (end) => {
+    test.each(['rotate', 'signIn'] as const)('is refused after a %s, and ends nothing', async (how) => {
+      for (const user of [undefined, 'ada']) {
+        const sessions = memorySessions()
+        const token = await storedSession(sessions, { n: 1 }, user)
+        const other = await sessions.load(token)
+        await (how === 'rotate' ? bag(other).rotate() : bag(other).signIn('ada', { keep: true }))
+        const after = await committedToken(other)
+        const late = await sessions.load(token)
+        // Where there is no grace, the old token leads nowhere, and there is nothing to be ended.
+        if (late.isNew) continue
+        await expect(bag(late)[end]()).rejects.toMatchObject({ code: 'ERR_SESSION_ROTATED', status: 409 })
+        await late.commit()
+        expect(late.outcome).toEqual({ action: 'keep', token })
+        expect(await readData(sessions, after)).toEqual({ n: 1 })
+        expect((await sessions.load(after)).isFormer).toBe(false)
+      }
+    })
+
+    test('fails by the commit where nobody waited for it; then the answer of an error handler goes out', async () => {
       const { sessions, before, after } = await raised()
-      await bag(await sessions.load(before))[end]()
-      expect((await sessions.load(after)).isNew).toBe(true)
-      expect((await sessions.load(before)).isNew).toBe(true)
-    }
+      const late = await sessions.load(before)
+      void bag(late)[end]()
+      await expect(late.commit()).rejects.toMatchObject({ code: 'ERR_SESSION_ROTATED' })
+      await late.commit()
+      expect(late.outcome.action).toBe('keep')
+      expect((await sessions.load(after)).userId).toBe('ada')
+    })
+
+    test('ends it with the new token', async () => {
+      const { sessions, before, after } = await raised()
+      await bag(await sessions.load(after))[end]()
+      expect([(await sessions.load(before)).isNew, (await sessions.load(after)).isNew]).toEqual([true, true])
+    })
   })
 
-  test('that ends an anonymous one ends it, but never one that somebody signed in to', async () => {
+  test('that would end the session with the commit is refused, once', async () => {
+    const { sessions, before, after } = await raised()
+    const late = await sessions.load(before)
+    late.end()
+    await expect(late.commit()).rejects.toMatchObject({ code: 'ERR_SESSION_ROTATED' })
+    await late.commit()
+    expect(late.outcome.action).toBe('keep')
+    expect((await sessions.load(after)).userId).toBe('ada')
+  })
+
+  test('that began with the token of now ends the session that was rotated meanwhile', async () => {
     const sessions = memorySessions()
-    const [rotates, signsIn] = [
-      await storedSession(sessions, { n: 1 }),
-      await storedSession(sessions, { n: 2 }),
-    ]
-    const one = await sessions.load(rotates)
-    await bag(one).rotate()
-    const rotated = await committedToken(one)
-    const other = await sessions.load(signsIn)
-    await bag(other).signIn('ada')
-    const signedIn = await committedToken(other)
-    await bag(await sessions.load(rotates)).destroy()
-    await bag(await sessions.load(signsIn)).destroy()
-    expect((await sessions.load(rotated)).isNew).toBe(true)
-    expect(await readData(sessions, signedIn)).toEqual({ n: 2 })
+    const token = await storedSession(sessions, { n: 1 }, 'ada')
+    const [ending, other] = [await sessions.load(token), await sessions.load(token)]
+    await bag(other).rotate()
+    const after = await committedToken(other)
+    await bag(ending).signOut()
+    expect([(await sessions.load(after)).isNew, ending.outcome.action]).toEqual([true, 'clear'])
   })
 
   test('finds nothing once the session has ended', async () => {
@@ -256,13 +307,14 @@ describe('a request with the token from before a rotation', () => {
     await bag(first).signIn('ada')
     const one = await committedToken(first)
     const second = await sessions.load(token)
-    await bag(second).signIn('ada')
+    await bag(second).signIn('ada', { keep: ['cart'] })
     const two = await committedToken(second)
-    await bag(inFlight).signIn('ada')
+    await bag(inFlight).signIn('ada', { keep: ['cart'] })
     const three = await committedToken(inFlight)
     expect(new Set([one, two, three]).size).toBe(3)
     for (const kept of [one, two, three]) expect((await sessions.load(kept)).userId).toBe('ada')
-    expect(await readData(sessions, two)).toEqual({ cart: 1 })
+    // What the one that began before it saw is its own to go on with; what the other one saw is not.
+    expect([await readData(sessions, two), await readData(sessions, three)]).toEqual([{}, { cart: 1 }])
   })
 
   test('that signs in says at once under which token', async () => {
@@ -283,7 +335,7 @@ describe('a request with the token from before a rotation', () => {
     const [work, other] = [await sessions.load(token), await sessions.load(token)]
     await bag(other).rotate()
     const rotated = await committedToken(other)
-    await bag(work).signIn('ada')
+    await bag(work).signIn('ada', { keep: ['cart'] })
     const signedIn = await committedToken(work)
     for (const [each, userId] of [
       [rotated, undefined],

@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { hashOf, idOf } from '../../dist/core/token.js'
 import { bag, committedToken, memorySessions, readData, storedSession, WatchedStore } from './works.ts'
 
@@ -10,7 +10,7 @@ describe('signing in', () => {
     store.writes.length = 0
     const work = await sessions.load(before)
     const { publicId } = work
-    await bag(work).signIn(42)
+    await bag(work).signIn(42, { keep: ['cart'] })
     bag(work).name = 'Ada'
     const after = await committedToken(work)
     expect(after).not.toBe(before)
@@ -83,7 +83,7 @@ describe('signing in', () => {
     bag(work).a = 1
     let signingIn: Promise<void> | undefined
     store.beforeWrite = async () => {
-      signingIn ??= bag(work).signIn('ada')
+      signingIn ??= bag(work).signIn('ada', { keep: true })
     }
     await bag(work).save()
     await signingIn
@@ -117,35 +117,48 @@ describe('signing in', () => {
     expect(await sessions.user('ada').list()).toHaveLength(1)
   })
 
-  test('that is sent twice keeps what the visitor had, in either answer', async () => {
-    for (const loaded of ['before the first commits', 'after it']) {
+  test('that is sent twice at once keeps what is named, in either answer', async () => {
+    for (const opens of [true, false]) {
       const sessions = memorySessions()
-      const token = await storedSession(sessions, { cart: ['coat'] })
-      const first = await sessions.load(token)
-      const early = await sessions.load(token)
-      await bag(first).signIn('ada')
-      if (loaded === 'before the first commits') await bag(early).signIn('ada')
+      const token = await storedSession(sessions, { cart: ['coat'], planted: 1 })
+      const [first, second] = [await sessions.load(token), await sessions.load(token)]
+      expect([first, second].map((work) => (opens ? bag(work).planted : 1))).toEqual([1, 1])
+      await first.signIn('ada', { keep: ['cart'] })
+      await second.signIn('ada', { keep: ['cart'] })
       await first.commit()
-      const second = loaded === 'after it' ? await sessions.load(token) : early
-      if (loaded === 'after it') await bag(second).signIn('ada')
-      bag(second).welcome = true
-      const after = await committedToken(second)
-      expect((await sessions.load(after)).userId, loaded).toBe('ada')
-      expect(await readData(sessions, after), loaded).toEqual({ cart: ['coat'], welcome: true })
+      await second.commit()
+      for (const { id } of [first, second]) {
+        const read = await sessions.load(id)
+        expect([read.userId, { ...bag(read) }]).toEqual(['ada', { cart: ['coat'] }])
+      }
     }
   })
 
-  test('by a token from before a rotation keeps what the visitor had, also if nobody opened the session', async () => {
-    const sessions = memorySessions()
-    const before = await storedSession(sessions, { cart: ['coat'] })
-    const [first, racing] = [await sessions.load(before), await sessions.load(before)]
-    await first.signIn('ada')
-    await racing.signIn('ada')
-    await first.commit()
-    const late = await sessions.load(before)
-    await late.signIn('ada')
-    for (const work of [racing, late]) {
-      expect(await readData(sessions, await committedToken(work))).toEqual({ cart: ['coat'] })
+  test('by a token from before a rotation begins a session that holds nothing of that one, whatever it names', async () => {
+    vi.useFakeTimers({ toFake: ['Date'] })
+    onTestFinished(() => void vi.useRealTimers())
+    for (const rotate of ['rotate', 'signIn'] as const) {
+      for (const user of [undefined, 'ada']) {
+        const sessions = memorySessions()
+        const before = await storedSession(sessions, { cart: ['coat'] }, user)
+        vi.advanceTimersByTime(1)
+        const rotating = await sessions.load(before)
+        await (rotate === 'rotate' ? bag(rotating).rotate() : bag(rotating).signIn('ada'))
+        const now = await committedToken(rotating)
+        for (const opens of [true, false]) {
+          const late = await sessions.load(before)
+          if (opens) bag(late).planted = 1
+          await late.signIn('ada', { keep: true })
+          expect([late.userId, late.isNew, { ...bag(late) }]).toEqual(['ada', true, {}])
+          const own = await sessions.load(await committedToken(late))
+          expect([own.userId, own.publicId === rotating.publicId, { ...bag(own) }]).toEqual([
+            'ada',
+            false,
+            {},
+          ])
+          expect((await sessions.load(now)).isFormer).toBe(false)
+        }
+      }
     }
   })
 
@@ -162,7 +175,8 @@ describe('signing in', () => {
       if (when === 'before it ends') await bag(late).signIn('ada')
       await sessions.user('ada').revoke(rotating.publicId)
       if (when === 'after it has ended') await bag(late).signIn('ada')
-      expect(await readData(sessions, await committedToken(late))).toEqual({ mine: 1 })
+      bag(late).mine = 2
+      expect(await readData(sessions, await committedToken(late))).toEqual({ mine: 2 })
     },
   )
 
@@ -223,7 +237,7 @@ describe('signing in on a session that ended meanwhile', () => {
     const work = await sessions.load(before)
     bag(work).name = 'Ada'
     bag(work).count = 2
-    await bag(work).signIn('ada')
+    await bag(work).signIn('ada', { keep: true })
     await bag(await sessions.load(before)).destroy()
     const ended = work.publicId
     const token = await committedToken(work)

@@ -93,7 +93,7 @@ function shop(store: SessionStore): express.Express {
     res.json({})
   })
   app.post('/sign-in', async (req, res) => {
-    await req.session.signIn('ada')
+    await req.session.signIn('ada', { keep: ['bought'] })
     res.json({})
   })
   app.post('/rotate', async (req, res) => {

@@ -256,7 +256,7 @@ test('listing, ending all and sweeping fail in time too on a store that never an
 test('a store that fails while it is asked what was revoked loses no session: the sign-in can be tried again', async () => {
   const { store, sessions } = await failingStore()
   const work = await sessions.load(await storedSession(sessions, { cart: 1 }))
-  await bag(work).signIn('bob')
+  await bag(work).signIn('bob', { keep: true })
   store.beforeWrite = async () => {
     store.beforeWrite = undefined
     const { find } = store

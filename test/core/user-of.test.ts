@@ -1,7 +1,15 @@
 import { createSessions, MemoryStore } from 'coatcheck'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { hashOf, idOf, isSameHash } from '../../dist/core/token.js'
-import { bag, committedToken, memorySessions, secret, storedSession, WatchedStore } from './works.ts'
+import {
+  bag,
+  committedToken,
+  memorySessions,
+  readData,
+  secret,
+  storedSession,
+  WatchedStore,
+} from './works.ts'
 
 const userOf = 'passport.user'
 
@@ -147,7 +155,7 @@ describe('with userOf, the user of a session is whom its data names', () => {
     },
   )
 
-  test('and by a former token it is a session of its own, as with signIn', async () => {
+  test('and by a former token it is a session of its own, that holds nothing of the other, as with signIn', async () => {
     const { store, sessions } = setup()
     const before = await storedSession(sessions, { cart: ['coat'] })
     const rotating = await sessions.load(before)
@@ -157,7 +165,31 @@ describe('with userOf, the user of a session is whom its data names', () => {
     bag(late).passport = { user: 'ada' }
     const token = await committedToken(late)
     expect([await bound(store, token), await bound(store, moved)]).toEqual(['ada', undefined])
-    expect(bag(await sessions.load(token)).cart).toEqual(['coat'])
+    expect(await readData(sessions, token)).toEqual({ passport: { user: 'ada' } })
+    expect({ ...bag(late) }).toEqual({ passport: { user: 'ada' } })
+  })
+
+  test('who proves afresh by signIn keeps what there is', async () => {
+    const { sessions } = setup()
+    const token = await storedSession(sessions, { passport: { user: 'ada' }, cart: ['coat'] })
+    const work = await sessions.load(token)
+    await bag(work).signIn('ada')
+    expect(await readData(sessions, await committedToken(work))).toEqual({
+      passport: { user: 'ada' },
+      cart: ['coat'],
+    })
+  })
+
+  test('is not proved afresh by a former token: the data would say it still', async () => {
+    const { sessions } = setup()
+    const token = await storedSession(sessions, { passport: { user: 'ada' }, cart: ['coat'] })
+    const rotating = await sessions.load(token)
+    await bag(rotating).rotate()
+    await rotating.commit()
+    const late = await sessions.load(token)
+    await expect(bag(late).signIn('ada')).rejects.toMatchObject({ code: 'ERR_SESSION_ROTATED', status: 409 })
+    await late.commit()
+    expect([late.outcome.action, (await sessions.load(rotating.id)).userId]).toEqual(['keep', 'ada'])
   })
 })
 

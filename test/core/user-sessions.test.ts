@@ -185,6 +185,69 @@ describe('revoking all sessions', () => {
     expect(await sessions.user('ada').revokeAll({ except: work.publicId })).toBe(1)
     expect((await sessions.load(work.id)).userId).toBe('ada')
   })
+
+  test.each(['the publicId', 'what list() gives', 'the session in hand'])(
+    'leaves no way in by the token from before a rotation of the session that it spares, by %s',
+    async (how) => {
+      for (const encryption of [undefined, Buffer.alloc(32, 1)]) {
+        const sessions = memorySessions(encryption && { encryption })
+        const before = await storedSession(sessions, { n: 1 }, 'ada')
+        const work = await sessions.load(before)
+        await bag(work).rotate()
+        const token = await committedToken(work)
+        expect((await sessions.load(before)).userId).toBe('ada')
+        const user = sessions.user('ada')
+        const [listed] = await user.list()
+        const hand = await sessions.load(token)
+        await user.revokeAll({
+          except: how === 'the publicId' ? work.publicId : how === 'what list() gives' ? listed! : bag(hand),
+        })
+        expect((await sessions.load(before)).isNew).toBe(true)
+        const now = await sessions.load(await committedToken(hand))
+        expect([now.userId, now.publicId, { ...bag(now) }]).toEqual(['ada', work.publicId, { n: 1 }])
+        const [after] = await user.list()
+        const isInHand = how === 'the session in hand'
+        expect(isInHand || after!.expiresAt.getTime()).toBe(isInHand || listed!.expiresAt.getTime())
+        expect(now.id === token).toBe(!isInHand)
+      }
+    },
+  )
+
+  test('leaves no way in by the token of a visitor on whose session its request signs in', async () => {
+    for (const order of ['signIn, then revokeAll', 'signIn and a save, then revokeAll']) {
+      const sessions = memorySessions()
+      const before = await storedSession(sessions, { n: 1 })
+      const work = await sessions.load(before)
+      await bag(work).signIn('ada', { keep: true })
+      if (order.includes('save')) await bag(work).save()
+      await sessions.user('ada').revokeAll({ except: bag(work) })
+      const token = await committedToken(work)
+      expect([order, (await sessions.load(before)).isNew]).toEqual([order, true])
+      expect((await sessions.load(token)).userId).toBe('ada')
+    }
+  })
+
+  test('does nothing to a session that is spared by its publicId, and is not the user’s', async () => {
+    const sessions = memorySessions()
+    const before = await storedSession(sessions, { n: 1 }, 'bob')
+    const work = await sessions.load(before)
+    await bag(work).rotate()
+    await work.commit()
+    await sessions.user('ada').revokeAll({ except: work.publicId })
+    expect((await sessions.load(before)).userId).toBe('bob')
+  })
+
+  test('ends the session too where the request came by the token from before a rotation: nobody knows who has the new one', async () => {
+    const sessions = memorySessions()
+    const before = await storedSession(sessions, { n: 1 }, 'ada')
+    const rotating = await sessions.load(before)
+    await bag(rotating).rotate()
+    const token = await committedToken(rotating)
+    const late = await sessions.load(before)
+    expect(await sessions.user('ada').revokeAll({ except: bag(late) })).toBe(1)
+    await late.commit()
+    expect([late.outcome.action, (await sessions.load(token)).isNew]).toEqual(['keep', true])
+  })
 })
 
 test('revokeAll looks again until no session is left: one that moves on meanwhile may be where it has looked', async () => {

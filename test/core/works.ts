@@ -40,7 +40,7 @@ export async function storedSession(
 ): Promise<string> {
   const work = sessions.begin()
   Object.assign(bag(work), data)
-  if (userId !== undefined) await bag(work).signIn(userId)
+  if (userId !== undefined) await bag(work).signIn(userId, { keep: true })
   return committedToken(work)
 }
 

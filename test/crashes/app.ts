@@ -40,7 +40,7 @@ acts.post('/count/:name', async ({ session }, res) => {
   res.json({ count: await session.update((data) => ((data as { count: number }).count += 1)) })
 })
 acts.post('/sign-in/:name', async ({ session, params: { name } }, res) => {
-  await session.signIn(name)
+  await session.signIn(name, { keep: true })
   session.canary = name
   res.json({})
 })

@@ -124,8 +124,8 @@ export const crashedRequests: readonly CrashedRequest[] = [
 ]
 
 /**
- * The old cookie never leads to the user. For the grace it leads to what it did before, and a sign-in that is tried again
- * keeps that. After it, where the sign-in was stored and its token never arrived, it leads nowhere, and signing in begins anew.
+ * The old cookie never leads to the user. For the grace it leads to what it did before. Where the sign-in was stored and its token never
+ * arrived, signing in again begins anew, within the grace and after it.
  */
 async function checkSignIn(crash: Crash): Promise<void> {
   const { acknowledged, before, grace, name } = crash
@@ -133,7 +133,7 @@ async function checkSignIn(crash: Crash): Promise<void> {
   assertOneOf(await crash.byFormerCookie(), grace ? [before] : acknowledged ? [nobody] : [before, nobody])
   if (acknowledged) await signedIn(data)
   await crash.retry()
-  await (grace || acknowledged ? signedIn(data) : signedIn(data, { canary: name }))
+  await (acknowledged ? signedIn(data) : signedIn(data, { canary: name }))
   assertOneOf(await crash.byFormerCookie(), [before, nobody])
 
   async function signedIn(...kept: readonly View[]): Promise<void> {

@@ -65,7 +65,7 @@ test('an ExpressStore finds nothing of a sign-in by the id from before it', asyn
   const before = work.id
   expect(await store.get(before)).toEqual({ cart: 1 })
   const login = await sessions.load(before)
-  await login.session!.signIn('ada')
+  await login.session!.signIn('ada', { keep: ['cart'] })
   await login.commit()
   expect(await store.get(before)).toBeUndefined()
   expect(await store.get(login.id)).toEqual({ cart: 1 })

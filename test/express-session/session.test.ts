@@ -224,7 +224,7 @@ describe('a session of coatcheck with a unit of work', () => {
 
   test('leaves all that it does to the work', async () => {
     const { session, done } = sessionWith()
-    await session.signIn('ada')
+    await session.signIn('ada', { keep: ['cart'] })
     await session.signOut()
     await session.rotate()
     for (const name of ['regenerate', 'destroy', 'reload', 'save'] as const) {
@@ -233,7 +233,13 @@ describe('a session of coatcheck with a unit of work', () => {
     }
     session.touch()
     const twice = ['regenerate', 'destroy', 'reload', 'save'].flatMap((name) => [[name], [name]])
-    expect(done).toEqual([['signIn', 'ada'], ['signOut'], ['rotate'], ...twice, ['touch']])
+    expect(done).toEqual([
+      ['signIn', 'ada', { keep: ['cart'] }],
+      ['signOut'],
+      ['rotate'],
+      ...twice,
+      ['touch'],
+    ])
     expect(session).toMatchObject({
       id: 'token',
       publicId: 'public',

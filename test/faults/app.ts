@@ -45,7 +45,7 @@ app.post('/visit/:user', (req, res) => {
   res.json({ canary: req.session.visitor })
 })
 app.post('/sign-in/:user', async (req, res) => {
-  await req.session.signIn(req.params.user)
+  await req.session.signIn(req.params.user, { keep: ['visitor'] })
   req.session.canary = req.params.user
   res.json(req.session)
 })

@@ -67,7 +67,7 @@ export async function begin(
       })
       const login = user === undefined ? undefined : history.login(`start${browser}`, user, timing.now)
       if (login) {
-        await bag(work).signIn(login.user)
+        await bag(work).signIn(login.user, { keep: true })
         bag(work).login = login.id
         login.started = login.acknowledged = timing.now
       }
@@ -127,7 +127,7 @@ export class Acts {
     const ticket = this.#jars[browser]!.at(-1)
     if (ticket?.user === undefined) return
     const { life, user } = ticket
-    life.endStarted = true
+    life.endStarts++
     const ended = await this.#engines[app]!.user(user).revoke(life.publicId)
     if (ended) life.ended ??= { at: this.#timing.now, base: user }
   }
@@ -146,7 +146,9 @@ export class Acts {
       const { code } = error as { code?: string }
       const named =
         code?.startsWith('ERR_SESSION_STORE') ||
-        ['ERR_SESSION_GONE', 'ERR_SESSION_REVOKED', 'ERR_SESSION_CONFLICT'].includes(code!)
+        ['ERR_SESSION_GONE', 'ERR_SESSION_ROTATED', 'ERR_SESSION_REVOKED', 'ERR_SESSION_CONFLICT'].includes(
+          code!,
+        )
       this.#history.check('I8', named === true, () => `${name} failed with ${String((error as Error).stack)}`)
       this.#timing.log.push(`${name} gets ${code}`)
       return undefined

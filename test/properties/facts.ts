@@ -60,8 +60,8 @@ export interface Life {
   untold: number
   /** Attempts that take the session from whoever else has rotated it: their tokens are no good at once. */
   claims: number
-  /** Somebody began to end it. */
-  endStarted: boolean
+  /** How often somebody began to end it. */
+  endStarts: number
   ended: { readonly at: number; readonly base: string | undefined } | undefined
   /** What was seen in it, and since when. */
   readonly seen: Map<string, number>
@@ -87,6 +87,8 @@ export interface Revocation {
   except: string | undefined
   /** Whether what it spares was given another token first. */
   readonly claims: boolean
+  /** Whether that may have failed, and it ended, because the request had lost its token before. */
+  readonly mayLose: boolean
   readonly started: number
   acknowledged: number | undefined
 }

@@ -113,7 +113,7 @@ export class History {
         rotated: 0,
         untold: 0,
         claims: 0,
-        endStarted: false,
+        endStarts: 0,
         ended: undefined,
         seen: new Map(),
         counted: [],
@@ -130,7 +130,8 @@ export class History {
   }
 
   revoking(begun: Pick<Revocation, 'user' | 'started'> & Partial<Revocation>): Revocation {
-    const revocation: Revocation = { except: undefined, claims: false, acknowledged: undefined, ...begun }
+    const none = { except: undefined, claims: false, mayLose: false, acknowledged: undefined }
+    const revocation: Revocation = { ...none, ...begun }
     this.revocations.push(revocation)
     return revocation
   }
@@ -140,9 +141,11 @@ export class History {
     // A session is not spared by who comes from before a sign-in on it, nor where a rotation has moved it away.
     const mayLose = !this.#store.rowsStay || life.logins.length > 0
     const revoked = this.revocations.some(
-      ({ user, except, claims }) => life.users.has(user) && (except !== life.publicId || (claims && mayLose)),
+      ({ user, except, claims, ...revocation }) =>
+        life.users.has(user) &&
+        (except !== life.publicId || (claims && (mayLose || revocation.mayLose || life.claims > 1))),
     )
-    return life.endStarted || revoked
+    return life.endStarts > 0 || revoked
   }
 
   /** Whether a token that was given when so many rotations were done may lead nowhere by now: the last one's grace is for the one before it. */
@@ -195,6 +198,9 @@ export class History {
       view.publicId === life.publicId,
       () => `a token of ${life.publicId} led to ${view.publicId}`,
     )
+    // After a later proof of who its user is, an old token is nobody's, and shows nothing.
+    const isNobodys = view.userId === undefined && Object.keys(view.data).length === 0
+    if (user !== undefined && isNobodys && life.logins.some((other) => other !== login)) return
     this.check('I4', view.userId === user && view.data['login'] === login?.id, () => {
       const [before, after] = [
         `login ${login?.id} of ${user}`,
@@ -342,6 +348,6 @@ function addTo(life: Life, theirs: Life): void {
   for (const [name, since] of theirs.seen) life.seen.set(name, since)
   life.rotations += theirs.rotations
   life.claims += theirs.claims
-  life.endStarted ||= theirs.endStarted
+  life.endStarts += theirs.endStarts
   life.ended ??= theirs.ended
 }

@@ -56,6 +56,8 @@ export class Visit {
   /** An ending that failed, and will be tried again by the commit. */
   #ending: { readonly life: Life; readonly base: string | undefined } | undefined
   #pending: Pending[] = []
+  /** Whether its session was found by a former token. */
+  #isFormer = false
   #gone = false
   #over = false
   #steps = 0
@@ -70,8 +72,9 @@ export class Visit {
     if (!ticket || work.isNew) return
     this.#life = ticket.life
     this.#claims = ticket.life.claims
+    this.#isFormer = work.isFormer
     this.#base = this.#storedUser = work.userId
-    this.#login = this.#storedLogin = ticket.login
+    this.#login = this.#storedLogin = this.#base === undefined ? undefined : ticket.login
   }
 
   /** @throws what the library throws */
@@ -176,6 +179,7 @@ export class Visit {
     this.#abandon()
     this.#base = this.#storedUser = this.#work.userId
     this.#signingIn = this.#rotating = this.#claiming = false
+    this.#isFormer = this.#work.isFormer
     this.#login = this.#storedLogin
     const { login } = session as Session & { login?: string }
     history.check('I4', login === this.#login?.id, () => `a reload led from ${this.#login?.id} into ${login}`)
@@ -189,13 +193,22 @@ export class Visit {
 
   async #signIn(session: Session & Record<string, unknown>, user: string, name: string): Promise<void> {
     const { history } = this.#stage
-    if (this.#base !== undefined && this.#base !== user) await this.#end(() => session.signIn(user))
+    const signIn = () => session.signIn(user, { keep: true })
+    if (this.#isFormer || this.#work.isFormer) {
+      // A request that has found out itself that its token was replaced may end the session of another user, or leave it.
+      if (!this.#isFormer && this.#base !== user && this.#life) this.#life.endStarts++
+      await signIn()
+      if (session.publicId !== this.#life?.publicId) {
+        this.#abandon()
+        this.#life = undefined
+      }
+    } else if (this.#base !== undefined && this.#base !== user) await this.#end(signIn)
     else {
-      await session.signIn(user)
+      await signIn()
       // By a former token, a session of its own begins.
       if (this.#gone || session.publicId !== this.#life?.publicId) this.#life = undefined
     }
-    this.#gone = false
+    this.#gone = this.#isFormer = false
     this.#base = user
     this.#login = history.login(name, user, this.#found)
     this.#signingIn = true
@@ -206,13 +219,23 @@ export class Visit {
   async #end(end: () => Promise<void>): Promise<void> {
     const [life, base] = [this.#life, this.#base]
     const stored = life !== undefined && !this.#gone
-    if (stored) life.endStarted = true
+    const pending = this.#pending
+    if (stored) life.endStarts++
     this.#abandon()
     if (stored) this.#ending = { life, base: this.#signingIn ? undefined : base }
-    await end()
+    try {
+      await end()
+    } catch (error) {
+      if ((error as { code?: string }).code === 'ERR_SESSION_ROTATED') {
+        if (stored) life.endStarts--
+        this.#ending = undefined
+        if (this.#work.session) this.#pending = pending
+      }
+      throw error
+    }
     if (this.#ending) this.#ended(this.#ending)
     this.#life = this.#base = this.#storedUser = this.#login = this.#storedLogin = undefined
-    this.#signingIn = this.#rotating = this.#claiming = this.#gone = false
+    this.#signingIn = this.#rotating = this.#claiming = this.#gone = this.#isFormer = false
   }
 
   #ended({ life, base }: { life: Life; base: string | undefined }): void {
@@ -227,8 +250,10 @@ export class Visit {
     const { history, timing, sessions } = this.#stage
     if (this.#work.userId === undefined) return
     const [life, user] = [this.#life, this.#work.userId]
-    const claims = life !== undefined && !this.#gone && this.#storedUser === user
-    const revocation = history.revoking({ user, except: session.publicId, claims, started: timing.now })
+    const claims = life !== undefined && !this.#gone && !this.#isFormer && this.#storedUser === user
+    const mayLose = this.#work.isFormer
+    const except = this.#isFormer ? undefined : session.publicId
+    const revocation = history.revoking({ user, except, claims, mayLose, started: timing.now })
     const revoke = () => sessions.user(user).revokeAll({ except: session })
     if (!claims) await revoke()
     else {
@@ -236,7 +261,7 @@ export class Visit {
       await this.#storing(revoke)
     }
     // It has another name where a sign-in found it ended, and began anew.
-    revocation.except = session.publicId
+    if (!this.#isFormer) revocation.except = session.publicId
     revocation.acknowledged = timing.now
   }
 
@@ -342,7 +367,7 @@ export class Visit {
       const revoked = history.revocations.some((revocation) => revocation.user === user)
       const refused = () => `${this.#name} was refused, and nobody revoked`
       history.check('I11', revoked, refused, user === undefined ? {} : { revoked: user })
-      if (life) life.endStarted = true
+      if (life) life.endStarts++
       this.#abandon()
       this.#life = this.#base = this.#storedUser = this.#login = this.#storedLogin = undefined
       this.#signingIn = this.#rotating = this.#claiming = this.#gone = false

@@ -7,6 +7,7 @@ import {
   type SessionInfo,
   type SessionReference,
   type Sessions,
+  type SignInOptions,
   type SitePolicy,
   type Synchronous,
   type UnitOfWork,
@@ -59,7 +60,13 @@ export const methods = () => {
     expectTypeOf(session[name]()).toEqualTypeOf<Promise<void>>()
     expectTypeOf(session[name]((error) => expectTypeOf(error).toEqualTypeOf<unknown>())).toEqualTypeOf<void>()
   }
-  expectTypeOf(session.signIn).parameters.toEqualTypeOf<[userId: string | number | bigint]>()
+  expectTypeOf(session.signIn).parameters.toEqualTypeOf<
+    [userId: string | number | bigint, options?: SignInOptions | undefined]
+  >()
+  // @ts-expect-error names are texts
+  void session.signIn(1, { keep: [1] })
+  // @ts-expect-error there is no such option
+  void session.signIn(1, { kept: ['cart'] })
   expectTypeOf(session.signOut()).toEqualTypeOf<Promise<void>>()
   expectTypeOf(session.rotate()).toEqualTypeOf<Promise<void>>()
   // @ts-expect-error a user is named by a text or a number

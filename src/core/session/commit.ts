@@ -141,11 +141,7 @@ async function read(run: Run): Promise<boolean> {
       return true
     case 'writable':
       inHand.state = after(inHand.state, finding.state)
-      if (
-        finding.state.kind === 'new' ||
-        (finding.state.kind === 'former' && !inHand.intent.signIn && !inHand.intent.forcesToken)
-      )
-        inHand.intent = { ...inHand.intent, token: undefined }
+      if (finding.state.kind !== 'live') inHand.intent = { ...inHand.intent, token: undefined }
       run.read = { row: finding.onto }
       return true
   }

@@ -73,10 +73,13 @@ function contentWrite(
   if (intent.token === undefined) return { type: 'update', id, version, ...content }
   // Others have rotated it meanwhile: their token stops working at once.
   const isTaken = intent.forcesToken || !isSameHash(before.hash, base?.record.hash)
+  // By their times the store could not tell a proof from one in the same millisecond.
+  const isTooSoon =
+    isSignIn && before.authenticatedAt !== undefined && before.authenticatedAt >= before.readAt
   const secret = {
     hash: hashOf(intent.token),
     signedIn: isSignIn,
-    grace: isTaken ? 0 : context.rotationGrace,
+    grace: isTaken || isTooSoon ? 0 : context.rotationGrace,
     token: context.tokensAreKeys ? (intent.token as SessionId) : undefined,
   }
   return { type: 'update', id, version, secret, ...content }

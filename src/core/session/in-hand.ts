@@ -3,9 +3,25 @@ import { merge, type Data, type Merge } from '../data/merge.js'
 import { patch, replace } from '../data/patch.js'
 import { isSame } from '../data/compare.js'
 import type { SessionRecord } from '../store/record.js'
+import { kept } from './keep.js'
 import type { Session } from './session.js'
 import type { SessionForm } from './session-form.js'
-import { type Base, baseOf, type Intent, newState, noIntent, type SignInIntent, type State } from './state.js'
+import {
+  asItWas,
+  type Base,
+  baseOf,
+  type Former,
+  formerState,
+  type Intent,
+  isAfterSignIn,
+  type Live,
+  liveState,
+  newState,
+  noIntent,
+  type SignInIntent,
+  type State,
+  type TokenPlace,
+} from './state.js'
 import type { WorkContext } from './work-context.js'
 
 /** One session in one request: how it stands, what the handler wants of it, and the object that the handler has. */
@@ -54,6 +70,24 @@ export function readData(reading: Reading, inHand: InHand): Data {
 export function baseOfRow({ context, form }: Reading, record: SessionRecord): Base {
   const data = form.userOf && context.decode(record)
   return { record, owner: data ? ownerIn(form, record, data) : record.userId }
+}
+
+/**
+ * The state of a session that one of its tokens led to. By the token from before a rotation it is what it was then. Was it a user's already,
+ * and was the rotation a sign-in, it is nobody's, and holds nothing: whoever has that token may be whom the new proof was to shut out.
+ */
+export function foundState(
+  reading: Reading,
+  token: string,
+  record: SessionRecord,
+  place: TokenPlace,
+): Live | Former {
+  if (place === 'current') return liveState(token, { record, owner: record.userId })
+  const was = asItWas(record, record.former!)
+  if (!isAfterSignIn(record) || baseOfRow(reading, was).owner === undefined)
+    return formerState(token, { record: was, owner: was.userId })
+  const nobodys = { userId: undefined, authenticatedAt: undefined, data: reading.context.encode({}) }
+  return formerState(token, { record: { ...was, ...nobodys }, owner: undefined })
 }
 
 /** Whose a stored session is. Where its data names a user by what is no id, it is nobody's: not this request's doing, so no reason to fail. */
@@ -118,7 +152,8 @@ export function merged(
   const keep = signIn?.keep ?? true
   // Of a session that has ended there is nothing to agree on.
   const resolve = onto && context.merge
-  return context.encode(mergedTrees(form, [kept(before, keep), mine, kept(theirs, keep)], resolve))
+  const trees = [kept(form, before, keep), mine, kept(form, theirs, keep)] as const
+  return context.encode(mergedTrees(form, trees, resolve))
 }
 
 function mergedTrees(
@@ -130,12 +165,6 @@ function mergedTrees(
     ...form.mergedRest?.(before, mine, theirs),
     ...merge(form.visible(before), form.visible(mine), form.visible(theirs), resolve),
   }
-}
-
-/** Of a visitor's data, what stays by a sign-in. */
-export function kept(data: Data, keep: SignInIntent['keep']): Data {
-  if (keep === true) return data
-  return Object.fromEntries(Object.entries(data).filter(([name]) => keep.includes(name)))
 }
 
 /**

@@ -4,11 +4,13 @@ import {
   fateOf,
   type Former,
   formerState,
+  isAfterSignIn,
   type Intent,
   type Live,
   newState,
   type New,
   type Open,
+  type TokenPlace,
   type Unanswered,
   tokenPlaceOf,
 } from './state.js'
@@ -38,19 +40,19 @@ export function reconcile(
   row: Base | undefined,
   repeatsInserts: boolean,
 ): Finding {
-  if (state.kind === 'new') return reconcileNew(state, row, repeatsInserts)
+  if (state.kind === 'new') return reconcileNew(state, intent, row, repeatsInserts)
   const { unanswered, done, isUnknown } = fatesOf(state.unanswered, row)
   if (done) return { is: 'settled', row: row!, ...done }
   const place = row && tokenPlaceOf(state.base.record.hash, row.record)
   const isOwn = row !== undefined && row.owner === state.base.owner
-  // A sign-in or a claim by the row's own user goes over a parallel rotation.
-  // A later proof of who they are is not a former token's to take: whoever holds that may be somebody else.
-  const isSameProof = place === 'current' || row?.record.authenticatedAt === state.base.record.authenticatedAt
+  // No new token by a former one: a sign-in there begins a session that holds nothing of this one.
+  if (state.kind === 'former' && (intent.signIn || intent.forcesToken))
+    return intent.signIn ? startAnew(state, undefined) : { is: 'gone' }
+  const isProved = row !== undefined && isProvedOwner(state.base, intent, row)
   const mayClaim =
-    isOwn &&
-    row.owner !== undefined &&
-    (row.owner === intent.signIn?.userId || (intent.forcesToken && isSameProof))
-  if (!mayClaim && !place) return intent.signIn ? startAnew(state, undefined) : { is: 'gone' }
+    (isProved || (isOwn && intent.forcesToken && row.owner !== undefined)) && mayGoOver(state, row, place)
+  if (!mayClaim && !place)
+    return intent.signIn ? startAnew(state, isProved ? row : undefined) : { is: 'gone' }
   if (isUnknown) return { is: 'unknown' }
   if (mayClaim) return { is: 'writable', state: { ...state, unanswered }, onto: row }
   // A parallel response brings the browser a new token already: a third one could arrive after it and lead nowhere. So a session of its own
@@ -58,15 +60,19 @@ export function reconcile(
   if (intent.signIn && (place !== 'current' || !isOwn)) return startAnew(state, row)
   if (intent.signIn) return { is: 'writable', state: { ...state, unanswered }, onto: row }
   // Nothing that began before a sign-in writes into what came of it, be it the same user's.
-  if (!isOwn || (place === 'former' && isAfterSignIn(row))) return { is: 'gone' }
+  if (!isOwn || (place === 'former' && isAfterSignIn(row.record))) return { is: 'gone' }
   const next = place === 'current' ? { ...state, unanswered } : becomeFormer(state, unanswered)
   return { is: 'writable', state: next, onto: row }
 }
 
-function reconcileNew(state: New, row: Base | undefined, repeatsInserts: boolean): Finding {
+function reconcileNew(state: New, intent: Intent, row: Base | undefined, repeatsInserts: boolean): Finding {
   if (!state.unanswered) {
-    // The session that was copied from is there as long as one of its tokens still leads to it.
-    const isThere = row && state.copiedFrom && tokenPlaceOf(state.copiedFrom.record.hash, row.record)
+    const { copiedFrom } = state
+    // The session that was copied from is there as long as one of its tokens still leads to it, or as it is the user's who signs in.
+    const isThere =
+      row &&
+      copiedFrom &&
+      (tokenPlaceOf(copiedFrom.record.hash, row.record) || isProvedOwner(copiedFrom, intent, row))
     return { is: 'writable', state, onto: isThere ? row : undefined }
   }
   const { done } = fatesOf(state.unanswered, row)
@@ -87,9 +93,18 @@ function becomeFormer(state: Live | Former, unanswered: Unanswered | undefined):
   return { ...formerState(state.token, state.base), isSaved: state.isSaved, unanswered }
 }
 
-/** Whether the last rotation of a record was a sign-in. */
-function isAfterSignIn({ record: { authenticatedAt, former } }: Base): boolean {
-  return authenticatedAt !== undefined && authenticatedAt !== former?.authenticatedAt
+/** Whether a session still is the user's who signs in, and was when the request read it. */
+function isProvedOwner({ owner }: Base, { signIn }: Intent, row: Base): boolean {
+  return signIn !== undefined && row.owner === signIn.userId && owner === signIn.userId
+}
+
+/**
+ * Whether a sign-in or a claim by the row's own user goes over what others made of the row: over rotations, but not over a later proof of who
+ * the user is. A claim leaves no former part: whoever comes after one may be whom it was to shut out.
+ */
+function mayGoOver({ base }: Live | Former, { record }: Base, place: TokenPlace | undefined): boolean {
+  if (place === 'current') return true
+  return record.former !== undefined && record.authenticatedAt === base.record.authenticatedAt
 }
 
 /** What became of the writes whose answers were lost: the last that was carried out, or else those that still may be. */

@@ -28,6 +28,8 @@ export interface SessionForm {
   dataOf(session: Session): Data
   /** Of what was stored, the app's own data: what is compared and merged. */
   visible(data: Data): Data
+  /** Names in what is stored that are not the app's: no sign-in drops them. */
+  readonly ownNames?: readonly string[]
   /** The rest of what is stored, merged: what others changed from `before` to `theirs`, unless `mine` changed it too. */
   mergedRest?(before: Data, mine: Data, theirs: Data): Data
   /** Takes into the session what differs in the rest between two forms that were stored. */

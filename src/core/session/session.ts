@@ -42,7 +42,7 @@ export interface SessionWork {
   readonly authenticatedAt: Date | undefined
   /** Throws if the work has gone on with another session. */
   assertCurrent(session: Session): void
-  signIn(userId: UserId): Promise<void>
+  signIn(userId: UserId, options?: SignInOptions): Promise<void>
   signOut(): Promise<void>
   rotate(): Promise<void>
   regenerate(): Promise<void>
@@ -56,6 +56,15 @@ export interface SessionWork {
    * @returns false if the session is not this request's any more
    */
   claim(userId: string): Promise<boolean>
+}
+
+/** What `signIn` takes besides the user. */
+export interface SignInOptions {
+  /**
+   * The names of what stays of the visitor's data; `true`: everything. Default: nothing. Name only what does no harm if somebody else has put
+   * it there, such as a cart: never a secret of forms (`csrf`) nor an address to go on to (`returnTo`).
+   */
+  readonly keep?: true | readonly string[] | undefined
 }
 
 /** By this a session in hand tells the work that it belongs to. */
@@ -82,33 +91,47 @@ export interface Session {
   readonly authenticatedAt: Date | undefined
 
   /**
-   * Binds the session to a user and gives it a new token. The data stays, unless another user was signed in: then
-   * their session ends and this one begins empty. Takes effect with the commit, in one
-   * step: the token from before never leads to a signed-in session (ASVS 5, 7.2.4).
+   * Binds the session to a user and gives it a new token. Takes effect with the commit, in one step: the token from before never leads to a
+   * signed-in session (ASVS 5, 7.2.4).
+   *
+   * What the visitor's session held is gone, but for what `keep` names: somebody else may have planted that session in the visitor's browser,
+   * with data in it. What this request put there before it called `signIn` is the visitor's too, so put things in afterwards. A user who
+   * proves again who they are (a step-up) keeps everything. If another user was signed in, their session ends and this one begins empty,
+   * whatever `keep` names.
+   *
+   * A request that came with the token from before a rotation signs in on a new session. That begins empty, whatever `keep` names.
    *
    * A sign-in does not outlive `revokeAll`: if that came after this request began, the commit fails and nothing is
    * signed in. The session that it was made on ends with that, as it does where a limit refuses it.
    *
    * @param userId your id of the user; a number is kept as its decimal text, at most 255 bytes
-   * @throws ERR_SESSION_USER_ID if it is empty or too long; by the commit, ERR_SESSION_REVOKED (401), and
-   *   ERR_SESSION_LIMIT (403) where `sessionsPerUser` refuses
+   * @throws ERR_SESSION_USER_ID if it is empty or too long; ERR_SESSION_OPTION for an unknown option, or a `keep` that is no list of names;
+   *   by the commit, ERR_SESSION_REVOKED (401), and ERR_SESSION_LIMIT (403) where `sessionsPerUser` refuses
    */
-  signIn(userId: UserId): Promise<void>
+  signIn(userId: UserId, options?: SignInOptions): Promise<void>
 
   /**
    * Ends this session, in every app, before the promise resolves. `req.session` is then a new, empty one,
    * which is stored only if you put something into it.
+   *
+   * A request that came with the token from before a rotation ends nothing, for whoever has that token may be whom the rotation was to shut
+   * out. It fails, so that no page tells a user who is still signed in that they are not; sent again, it comes with the new token.
+   *
+   * @throws (by the promise) ERR_SESSION_ROTATED (409) by a token from before a rotation
    */
   signOut(): Promise<void>
 
-  /** Gives the session a new token with the commit; data, user and publicId stay. For changes of privilege. */
+  /**
+   * Gives the session a new token with the commit; data, user and publicId stay. For changes of privilege. For `rotationGrace` the token from
+   * before still reads and changes the session, as it was. It ends nothing, signs in nowhere, and gets no new token.
+   */
   rotate(): Promise<void>
 
-  /** Ends this session and puts a new, empty one at `req.session`. */
+  /** Ends this session and puts a new, empty one at `req.session`. Rejects as `signOut`. */
   regenerate(): Promise<void>
   regenerate(callback: Callback): void
 
-  /** Ends this session in every app and takes it off `req.session`. */
+  /** Ends this session in every app and takes it off `req.session`. Rejects as `signOut`. */
   destroy(): Promise<void>
   destroy(callback: Callback): void
 
@@ -191,8 +214,8 @@ export function openSession(work: SessionWork, data: Data): Session {
 }
 
 const methods: Record<string, (this: Session, ...parameters: never[]) => unknown> = {
-  signIn(userId: UserId) {
-    return answer(() => current(this).signIn(userId))
+  signIn(userId: UserId, options?: SignInOptions) {
+    return answer(() => current(this).signIn(userId, options))
   },
   signOut() {
     return answer(() => current(this).signOut())

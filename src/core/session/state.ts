@@ -7,6 +7,7 @@ import {
 } from '../store/record.js'
 import type { InsertWrite, UpdateWrite } from '../store/session-store.js'
 import { isSameHash } from '../token.js'
+import type { Keep } from './keep.js'
 
 /** How one session stands in one request. A value: whatever happens to the session gives another one. */
 export type State = Open | Ending | Over
@@ -118,8 +119,7 @@ export interface Intent {
 /** The user has proved who they are. */
 export interface SignInIntent {
   readonly userId: string
-  /** The names of what stays of the visitor's data; `true`: all. */
-  readonly keep: true | readonly string[]
+  readonly keep: Keep
 }
 
 export const noIntent: Intent = { signIn: undefined, token: undefined, forcesToken: false, touch: false }
@@ -176,13 +176,18 @@ export function after(state: State, next: Open): State {
   return 'of' in state ? { ...state, of: next } : next
 }
 
-/** By which of a record's tokens a hash was made: the one of now, or the one from before its last rotation. */
-export function tokenPlaceOf(
-  hash: Uint8Array | undefined,
-  record: SessionRecord,
-): 'current' | 'former' | undefined {
+/** Which of a record's tokens: the one of now, or the one from before its last rotation. */
+export type TokenPlace = 'current' | 'former'
+
+/** By which of a record's tokens a hash was made. */
+export function tokenPlaceOf(hash: Uint8Array | undefined, record: SessionRecord): TokenPlace | undefined {
   if (isSameHash(record.hash, hash)) return 'current'
   return isSameHash(record.former?.hash, hash) ? 'former' : undefined
+}
+
+/** Whether the last rotation of a record was a sign-in. */
+export function isAfterSignIn({ authenticatedAt, former }: SessionRecord): boolean {
+  return authenticatedAt !== undefined && authenticatedAt !== former?.authenticatedAt
 }
 
 /** A record as it was before its last rotation. Its version is that of now. */

@@ -1,4 +1,4 @@
-import { headersSent, SessionError, sessionGone, signInByData } from '../errors.js'
+import { headersSent, SessionError, sessionGone, signInByData, tokenReplaced } from '../errors.js'
 import type { EndReason } from '../events.js'
 import { performance } from '../scheduling.js'
 import { SerialQueue } from '../serial-queue.js'
@@ -8,24 +8,21 @@ import { type UserId, userIdText } from '../users/user-id.js'
 import { settleUnanswered, storeHeld } from './commit.js'
 import { storeChange } from './change.js'
 import { type EndedSession, removeStored } from './ending.js'
-import { decrypt, InHand, kept, ownerNow, readData } from './in-hand.js'
+import { decrypt, foundState, InHand, ownerNow, readData } from './in-hand.js'
+import { type Keep, kept, resolveKeep } from './keep.js'
 import { isAsRefused, type RefusedCommit, refusedCommit } from './refused-commit.js'
 import { plan } from './plan.js'
-import type { RequestSession, Session, SessionWork } from './session.js'
+import type { RequestSession, Session, SessionWork, SignInOptions } from './session.js'
 import type { SessionForm } from './session-form.js'
 import {
   after,
-  asItWas,
   baseOf,
-  type Former,
-  formerState,
   isOpen,
-  type Live,
-  liveState,
   newState,
   noIntent,
   openPart,
   type Outcome,
+  type TokenPlace,
   tokenPlaceOf,
   type SignInIntent,
   storedTokenOf,
@@ -38,7 +35,7 @@ import type { WorkContext } from './work-context.js'
 export interface Found {
   readonly token: string
   readonly record: SessionRecord
-  readonly place: 'current' | 'former'
+  readonly place: TokenPlace
 }
 
 /** A session ends, for that reason. */
@@ -77,7 +74,9 @@ export class UnitOfWork implements SessionWork {
     this.#readAt = found?.record.readAt
     this.#begunAt = found ? 0 : performance.now()
     this.#unavailable = unavailable
-    this.#inHand = new InHand(found ? stateOf(found) : newState('begun'))
+    this.#inHand = new InHand(
+      found ? foundState(this, found.token, found.record, found.place) : newState('begun'),
+    )
   }
 
   /** The session in hand; `undefined` once it was destroyed or left. */
@@ -314,10 +313,11 @@ export class UnitOfWork implements SessionWork {
     if (this.#unavailable) throw this.#unavailable
   }
 
-  signIn(userId: UserId, keep: SignInIntent['keep'] = true): Promise<void> {
+  signIn(userId: UserId, options: SignInOptions = {}): Promise<void> {
     // In turn: a save under way would clear the intent when it is done.
     return this.#queue.take(async () => {
       const text = userIdText(userId)
+      const named = resolveKeep(options)
       const inHand = this.#inHand
       this.assertAvailable()
       // Before anything ends: what would come after it could reach nobody.
@@ -335,23 +335,30 @@ export class UnitOfWork implements SessionWork {
       const owner = openPart(inHand.state) && ownerNow(this, inHand)
       // What another user left in the session is theirs.
       const isAnothers = owner !== undefined && owner !== text
-      if (isAnothers) await this.#remove({ inHand, reason: 'signOut' })
-      if (isAnothers || !isOpen(inHand.state)) becomeEmpty(this, inHand)
+      // By a former token a session of its own begins: the one that it led to is left as it is, and gives nothing.
+      const isFormer = inHand.state.kind === 'former'
+      // There the data says who it is, and none of it may go along.
+      if (isFormer && this.form.userOf) throw tokenReplaced()
+      if (isAnothers && !isFormer) await this.#remove({ inHand, reason: 'signOut' })
+      if (isAnothers || isFormer || !isOpen(inHand.state)) becomeEmpty(this, inHand)
+      // What is the user's already stays. For what a sign-in that is not stored yet did not keep, that one's word stands.
+      const isTheirs = owner === text
+      const keep = isTheirs ? (inHand.intent.signIn?.keep ?? true) : named
+      if (!isTheirs) this.#drop(inHand, keep)
       this.#intendSignIn(inHand, { userId: text, keep })
     })
   }
 
+  /** What is not kept is not in hand any more from now on, whether or not the handler has looked at it. */
+  #drop(inHand: InHand, keep: Keep): void {
+    if (keep === true) return
+    inHand.session ??= this.form.open(this, readData(this, inHand))
+    this.form.refill(inHand.session, kept(this.form, this.form.dataOf(inHand.session), keep))
+  }
+
   #intendSignIn(inHand: InHand, signIn: SignInIntent): void {
-    // What is not kept is not in hand any more from now on, whether or not the handler has looked at it.
-    if (signIn.keep !== true) {
-      inHand.session ??= this.form.open(this, readData(this, inHand))
-      this.form.refill(inHand.session, kept(this.form.dataOf(inHand.session), signIn.keep))
-    }
     const { state, intent } = inHand
-    if (state.kind === 'former' && state.base.owner !== signIn.userId) {
-      // A session of its own: of two new tokens for that one, the browser could end up with the dead one.
-      inHand.state = { ...newState('begun'), copiedFrom: state.base }
-    } else if (state.kind === 'new' && state.origin === 'chosen')
+    if (state.kind === 'new' && state.origin === 'chosen')
       inHand.state = { ...state, origin: 'regenerated', token: undefined }
     const base = baseOf(inHand.state)
     inHand.intent = { ...intent, signIn, token: base && nextToken(this, base.record) }
@@ -384,12 +391,18 @@ export class UnitOfWork implements SessionWork {
       this.assertAvailable()
       await settleUnanswered(this, inHand)
       decrypt(this, inHand)
-      const base = baseOf(inHand.state)
-      if (!isOpen(inHand.state)) return false
-      // One that is being signed in gets a new token by that.
-      if (base?.owner !== userId) return inHand.intent.signIn?.userId === userId
+      const { state, intent } = inHand
+      const base = baseOf(state)
+      // A former token gives nobody a new one.
+      if (!isOpen(state) || state.kind === 'former') return false
+      if (base?.owner !== userId) {
+        // One that is being signed in gets a new token by that, once the others have ended: they may take all places that there are.
+        if (intent.signIn?.userId !== userId) return false
+        inHand.intent = { ...intent, forcesToken: true }
+        return true
+      }
       if (this.#headersSent) throw headersSent()
-      inHand.intent = { ...inHand.intent, token: nextToken(this, base.record), forcesToken: true }
+      inHand.intent = { ...intent, token: nextToken(this, base.record), forcesToken: true }
       return (await storeHeld(this, inHand)) === 'done'
     })
   }
@@ -423,7 +436,7 @@ export class UnitOfWork implements SessionWork {
       const record = base && (await this.context.find(base.record.id))
       const place = record && tokenPlaceOf(base.record.hash, record)
       if (!place) throw sessionGone('There is no stored session to reload: it has ended, or was never saved.')
-      const fresh = stateOf({ token: tokenOf(state)!, record, place })
+      const fresh = foundState(this, tokenOf(state)!, record, place)
       inHand.state = after(inHand.state, fresh)
       inHand.intent = noIntent
       if (inHand.session) refill(this, inHand, readData(this, inHand))
@@ -466,9 +479,27 @@ export class UnitOfWork implements SessionWork {
     if (!wasStored && token !== undefined) await this.form.endUnstored?.(token)
   }
 
+  /**
+   * Whoever has a token from before a rotation may be whom that was to shut out, so they end nothing. Nor are they told that it is done: the
+   * session would go on, and its user would think to be signed out.
+   */
+  #assertMayEnd({ inHand }: Ended): void {
+    const { state } = inHand
+    if (openPart(state)?.kind !== 'former') return
+    // Nothing of it is tried again, so that an error page can be stored.
+    if ('of' in state) inHand.state = { ...state, kind: 'left' }
+    this.#forget(inHand)
+    throw tokenReplaced()
+  }
+
+  #forget(inHand: InHand): void {
+    this.#endings = this.#endings.filter((planned) => planned.inHand !== inHand)
+  }
+
   /** @returns whether the session was stored */
   async #remove(ending: Ended): Promise<boolean> {
     const { inHand, reason } = ending
+    this.#assertMayEnd(ending)
     let result: EndedSession
     try {
       this.assertAvailable()
@@ -482,7 +513,7 @@ export class UnitOfWork implements SessionWork {
     // A save of it that is still to come stores nothing. Callers that go on with it set a new state.
     inHand.state = { kind: 'ended', token: tokenOf(inHand.state) }
     inHand.intent = noIntent
-    this.#endings = this.#endings.filter((planned) => planned.inHand !== inHand)
+    this.#forget(inHand)
     return result !== 'not stored'
   }
 
@@ -490,10 +521,4 @@ export class UnitOfWork implements SessionWork {
     if (!this.#endings.some(({ inHand }) => inHand === ending.inHand))
       this.#endings = [...this.#endings, ending]
   }
-}
-
-function stateOf({ token, record, place }: Found): Live | Former {
-  if (place === 'current') return liveState(token, { record, owner: record.userId })
-  const was = asItWas(record, record.former!)
-  return formerState(token, { record: was, owner: was.userId })
 }

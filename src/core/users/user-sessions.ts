@@ -3,7 +3,7 @@ import { changedTooOften, optionError, refuseUnknownOptions, SessionError } from
 import type { EndReason } from '../events.js'
 import { type SessionData, sessionWork, type SessionWork } from '../session/session.js'
 import type { WorkContext } from '../session/work-context.js'
-import { type ListedRecord, publicIdOf, type SessionId } from '../store/record.js'
+import { createMark, type ListedRecord, publicIdOf, type SessionId } from '../store/record.js'
 import type { SessionStore } from '../store/session-store.js'
 import { isOwnToken } from '../token.js'
 import { rememberRevocation } from './sign-in.js'
@@ -102,25 +102,25 @@ export class UserSessions {
    * whose request began before this: it may have gone by a password that is no longer good.
    *
    * A session in hand that is spared gets a new token first, so that whoever else holds its token is out as well. That has to be before the
-   * response's first byte, and stores what the session holds.
+   * response's first byte, and stores what the session holds. If the request came with a token that was replaced before, nobody can tell
+   * who holds the new one: then this session ends as well, unless the request has called `signIn` first, for a fresh proof.
+   *
+   * No session that is spared has a grace any more (`rotationGrace`): no token from before a rotation leads on.
    *
    * @param options.except the one to leave: a session in hand, or the publicId of one, which keeps its token
    * @returns how many were ended
    * @throws (by the promise) ERR_SESSION_OPTION for a token in place of a publicId, and for an option that there is not;
    *   ERR_SESSION_HEADERS_SENT
    * @example
-   * await sessions.user(user.id).revokeAll({ except: req.session })   // after a change of password
+   * // After a change of password, for which the user has given the old one again:
+   * await req.session.signIn(user.id)
+   * await sessions.user(user.id).revokeAll({ except: req.session })
    */
   async revokeAll(
     options: { readonly except?: { readonly publicId: string } | string } = {},
   ): Promise<number> {
     refuseUnknownOptions('revokeAll', options, ['except'])
     const except = await this.#spared(options.except)
-    if (except !== undefined && isOwnToken(except)) {
-      throw optionError(
-        'except is no publicId but the token of a session, which is a secret. Give req.session, or its publicId.',
-      )
-    }
     await rememberRevocation(this.#context, this.#userId, except)
     const ended = new Set<string>()
     let count = 0
@@ -141,11 +141,39 @@ export class UserSessions {
   }
 
   async #spared(except: { readonly publicId: string } | string | undefined): Promise<string | undefined> {
-    if (typeof except !== 'object') return except
-    const { [sessionWork]: work } = except as { [sessionWork]?: SessionWork }
-    const isTheirs = !work || (await work.claim(this.#userId))
+    const work =
+      typeof except === 'object' ? (except as { [sessionWork]?: SessionWork })[sessionWork] : undefined
     // One that was lost to whoever holds its token now ends like the others.
-    return isTheirs ? except.publicId : undefined
+    if (work && !(await work.claim(this.#userId))) return undefined
+    const publicId = typeof except === 'object' ? except.publicId : except
+    if (publicId !== undefined && isOwnToken(publicId)) {
+      throw optionError(
+        'except is no publicId but the token of a session, which is a secret. Give req.session, or its publicId.',
+      )
+    }
+    if (publicId !== undefined && !work) await this.#endGrace(publicId)
+    return publicId
+  }
+
+  /** Ends what the token from before its last rotation leads to, and leaves the session its token. */
+  async #endGrace(publicId: string): Promise<void> {
+    const context = this.#context
+    // Where tokens are keys there is no grace.
+    if (context.tokensAreKeys || !idForm.test(publicId)) return
+    const id = publicId as SessionId
+    for (let attempt = 1; attempt <= mostAttempts; attempt++) {
+      const found = await context.find(id)
+      const record = found && context.open(found)
+      if (record?.hash === undefined || record.userId !== this.#userId) return
+      const { userId, hash, data, format, version } = record
+      // The same secret anew, without a grace: that is what stores drop the former one by. The expiry stays where it is.
+      const secret = { hash, signedIn: false, grace: 0 }
+      const life = record.expiresAt - record.createdAt
+      const lifetime = { idle: life, absolute: life }
+      const write = { userId, data, format, version, mark: createMark(), secret, lifetime }
+      if ((await context.write({ type: 'update', id, ...write }, hash)) !== 'stale') return
+    }
+    throw changedTooOften(mostAttempts)
   }
 
   /** @internal */

@@ -28,6 +28,7 @@ interface StoredCookie {
 
 /** express-session's ways for one request: its session's form, and its cookie. */
 export class RequestForm implements SessionForm, CookiePolicy {
+  readonly ownNames = ['cookie']
   readonly rolling: boolean
   readonly leavesCaching = true
   readonly toleratesLate = true

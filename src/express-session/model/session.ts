@@ -7,7 +7,9 @@ import {
   type Session as CoreSession,
   sessionWork,
   type SessionWork,
+  type SignInOptions,
 } from '../../core/session/session.js'
+import type { UserId } from '../../core/users/user-id.js'
 import type { Cookie } from './cookie.js'
 import type { OldSession, WithOldTypes } from './old-types.js'
 import { StoreWork, type StoreRequest } from '../bridge/store-work.js'
@@ -145,7 +147,8 @@ const ours: Record<string, (this: Session) => unknown> = {
     return (change: (session: RequestSession) => unknown) => answerCore(() => current(this).update(change))
   },
   signIn() {
-    return (userId: string) => answer(this, () => current(this).signIn(userId))
+    return (userId: UserId, options?: SignInOptions) =>
+      answer(this, () => current(this).signIn(userId, options))
   },
   signOut() {
     return () => answer(this, () => current(this).signOut())

@@ -7,11 +7,35 @@ const work = 'src/core/session/unit-of-work.ts'
 export const sessionRules: readonly Mutation[] = [
   {
     name: 'a token from before a rotation shows what came after it',
-    file: work,
-    at: 'stateOf',
+    file: 'src/core/session/in-hand.ts',
+    at: 'foundState',
     find: 'asItWas(record, record.former!)',
     replace: 'record',
     tests: ['test/core/rotation-grace.test.ts', 'test/properties/interleavings.test.ts'],
+  },
+  {
+    name: 'after another proof of who its user is, the old token is taken for that user still',
+    file: 'src/core/session/in-hand.ts',
+    at: 'foundState',
+    find: '!isAfterSignIn(record) || ',
+    replace: '',
+    tests: ['test/core/rotation-grace.test.ts'],
+  },
+  {
+    name: 'a former token ends the session',
+    file: work,
+    at: 'UnitOfWork.#remove',
+    find: '    this.#assertMayEnd(ending)\n',
+    replace: '',
+    tests: ['test/core/rotation-grace.test.ts', 'test/properties/interleavings.test.ts'],
+  },
+  {
+    name: 'an ending that a former token may not do is tried again by each commit',
+    file: work,
+    at: 'UnitOfWork.#assertMayEnd',
+    find: '    this.#forget(inHand)\n',
+    replace: '',
+    tests: ['test/core/rotation-grace.test.ts'],
   },
   {
     name: 'an ending that failed is not tried again',
