@@ -2,7 +2,7 @@ import { defaultBatching } from './core/store/batcher.js'
 import { type Codec, jsonCodec } from './core/data/codec.js'
 import { Encryption, type EncryptionKey, encryptionUnavailable } from './core/data/encryption.js'
 import { type EngineSettings, SessionEngine } from './core/engine.js'
-import { checkedStore, mistakenFor } from './core/argument.js'
+import { checkedStore, mistakenFor, positiveInteger } from './core/argument.js'
 import { optionError, refuseUnknownOptions, shown } from './core/errors.js'
 import { defaultRotationGrace, type Duration, milliseconds, timerMilliseconds } from './core/lifetime.js'
 import type { Merge } from './core/data/merge.js'
@@ -59,10 +59,10 @@ export interface SessionsOptions {
   /**
    * How many sessions one user may have at once. `whenFull` says what a sign-in does that is one too many: `'endOldest'`,
    * the default, ends the session that was signed in to longest ago; `'refuse'` fails with ERR_SESSION_LIMIT (403).
-   * Default: as many as they like. Sessions from before the option was set are not refused, and not counted by `'refuse'`. However many sign in at the same moment in however many apps, no more stay.
+   * Default: 1,000, of which the oldest ends; `false`: as many as they like. Sessions from before the option was set are not refused, and not counted by `'refuse'`. However many sign in at the same moment in however many apps, no more stay.
    */
   readonly sessionsPerUser?:
-    { readonly most: number; readonly whenFull?: 'endOldest' | 'refuse' | undefined } | undefined
+    { readonly most: number; readonly whenFull?: 'endOldest' | 'refuse' | undefined } | false | undefined
   /**
    * Says what becomes of one place of a session that two requests changed at the same time. Default: the later commit
    * stands. All else is merged without it: what only one changed, key by key. It may be called again for the same commit, so
@@ -246,7 +246,9 @@ function resolveUserLimit(
   limit: SessionsOptions['sessionsPerUser'],
   lifetime: Lifetime,
 ): UserLimit | undefined {
-  if (limit === undefined) return undefined
+  if (limit === false) return undefined
+  if (limit === undefined)
+    return { most: mostSessionsPerUser, whenFull: 'endOldest', longestLife: lifetime.absolute ?? Infinity }
   refuseUnknownOptions('sessionsPerUser', limit, ['most', 'whenFull'])
   const { whenFull = 'endOldest' } = limit
   const most = positiveInteger('sessionsPerUser.most', limit.most)
@@ -297,11 +299,4 @@ function resolveStoreLimits(limits: NonNullable<SessionsOptions['storeLimits']>)
   const deadline = timerMilliseconds('storeLimits.deadline', limits.deadline ?? defaultBatching.deadline)
   const longestQueue = positiveInteger('storeLimits.queue', limits.queue ?? defaultBatching.longestQueue)
   return { deadline, longestQueue }
-}
-
-function positiveInteger(option: string, value: number): number {
-  if (!Number.isSafeInteger(value) || value <= 0) {
-    throw optionError(`${option} must be a positive whole number, not ${shown(value)}.`)
-  }
-  return value
 }

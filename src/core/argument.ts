@@ -1,4 +1,4 @@
-import { isOptions, kindOf, optionError } from './errors.js'
+import { isOptions, kindOf, optionError, shown } from './errors.js'
 import type { SessionStore } from './store/session-store.js'
 
 /**
@@ -64,4 +64,12 @@ const adviceFor: Readonly<Record<string, string>> = {
   'a function': 'Make a store of it with new, such as new MySQLStore(url)',
   'a promise': 'Give what it resolves to: await it',
   sessions: 'Give the store that these were made with',
+}
+
+/** @throws ERR_SESSION_OPTION */
+export function positiveInteger(option: string, value: number): number {
+  if (!Number.isSafeInteger(value) || value <= 0) {
+    throw optionError(`${option} must be a positive whole number, not ${shown(value)}.`)
+  }
+  return value
 }

@@ -16,6 +16,8 @@ export const clearInterval = timers.clearInterval
 export const setImmediate = timers.setImmediate
 export const queueMicrotask = globalThis.queueMicrotask
 export const nextTick = process.nextTick.bind(process)
+/** Resolves in a later turn of the event loop, so that others have theirs before. */
+export const nextTurn = (): Promise<void> => new Promise((resolve) => void timers.setImmediate(resolve))
 /** Resolves after so many milliseconds. */
 export const wait = waits.setTimeout
 /** Its clock never goes back. */

@@ -1,3 +1,4 @@
+import { nextTurn } from '../core/scheduling.js'
 import { optionError, refuseUnknownOptions, type SessionError } from '../core/errors.js'
 import { milliseconds } from '../core/lifetime.js'
 import type { Duration } from '../core/lifetime.js'
@@ -130,25 +131,38 @@ export class SQLiteStore implements SessionStore {
   }
 
   async removeByUser(userId: string, except?: string): Promise<number> {
-    const values = [userIdBytes(userId), except === undefined ? null : idBytes(except)]
-    const removed = await this.#table.attempt("removing a user's sessions", () =>
-      this.#table.transaction(() =>
-        this.#table.rows<{ live: number | bigint }>(this.#sql.removeByUser, ...values),
-      ),
-    )
-    return removed.filter(({ live }) => Number(live) === 1).length
+    const values = [userIdBytes(userId), except === undefined ? null : idBytes(except), rowsInSlice]
+    let total = 0
+    for (;;) {
+      const removed = await this.#table.attempt("removing a user's sessions", () =>
+        this.#table.transaction(() =>
+          this.#table.rows<{ live: number | bigint }>(this.#sql.removeByUser, ...values),
+        ),
+      )
+      total += removed.filter(({ live }) => Number(live) === 1).length
+      if (removed.length < rowsInSlice) return total
+      await nextTurn()
+    }
   }
 
   async removeExpired(limit: number): Promise<number> {
-    const remove = () => this.#table.transaction(() => this.#table.run(this.#sql.removeExpired, limit))
-    return this.#table.attempt('removing expired sessions', () => {
-      try {
-        return remove()
-      } catch (error) {
-        if (isBusy(error)) return 0
-        throw error
-      }
-    })
+    let total = 0
+    for (;;) {
+      const most = Math.min(limit - total, rowsInSlice)
+      const removed = await this.#table.attempt('removing expired sessions', () => this.#sweep(most))
+      total += removed
+      if (removed < most || total === limit) return total
+      await nextTurn()
+    }
+  }
+
+  #sweep(limit: number): number {
+    try {
+      return this.#table.transaction(() => this.#table.run(this.#sql.removeExpired, limit))
+    } catch (error) {
+      if (isBusy(error)) return 0
+      throw error
+    }
   }
 
   async close(): Promise<void> {
@@ -191,5 +205,7 @@ export class SQLiteStore implements SessionStore {
   }
 }
 
+/** Removing a large session takes up to a millisecond, in which nothing else is done. */
+const rowsInSlice = 32
 /** What SQLite sorts behind every id: it compares blobs byte by byte. */
 const afterAllIds = Buffer.alloc(13, 0xff)

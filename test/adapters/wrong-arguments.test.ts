@@ -56,7 +56,6 @@ describe('session() says what to write when it is given', () => {
     'rotationGrace',
     'merge',
     'codec',
-    'sizeLimit',
     'sweep',
     'storeLimits',
   ])('the option %s, which createSessions alone has', (name) => {

@@ -334,7 +334,7 @@ describe('the table of SQLiteStore', () => {
       // By the moment of their last use: an index of that would move with each.
       [sql.listByUser(false), [`SEARCH session ${byUser}`, root], true],
       [sql.replaceSecret(true), ['SEARCH coatcheck_sessions USING PRIMARY KEY (id=?)']],
-      [sql.removeByUser, [`SEARCH coatcheck_sessions ${byUser}`]],
+      [sql.removeByUser, [`SEARCH coatcheck_sessions ${byUser.replace('USING', 'USING COVERING')}`]],
       [
         sql.removeExpired,
         ['SEARCH coatcheck_sessions USING COVERING INDEX coatcheck_sessions_expires_at (expires_at<?)'],

@@ -80,6 +80,21 @@ class Room {
 const tooLarge = new RangeError('it is too large')
 const tooManyNames = new RangeError(`it holds more than ${mostNames} names`)
 
+/**
+ * For codecs that take whatever JSON.stringify takes: refuses data that is far too large before it is made a text of.
+ * @throws ERR_SESSION_TOO_LARGE
+ */
+export function assertMayFit(data: Record<string, unknown>, mostBytes: number): void {
+  if (mostBytes === Infinity) return
+  try {
+    const room = new Room(mostBytes)
+    for (const name of Object.keys(data)) isKept(data[name], deepest, room)
+  } catch (error) {
+    if (error === tooLarge) throw dataTooLarge(mostBytes, largestPart(data, mostBytes))
+    // What else fails is for JSON.stringify to meet.
+  }
+}
+
 /** The top-level name with most in it, of those up to where it was clear that the whole is too large. */
 function largestPart(data: Record<string, unknown>, mostBytes: number): string {
   let [largest, most, total] = ['', -1, 0]

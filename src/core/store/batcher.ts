@@ -40,6 +40,7 @@ export class Batcher {
       // Reading is harmless, so it can be shared, and done again.
       readsOnly: true,
       keyOf: (id) => id,
+      bytesOf: (record) => (record ? record.data.length + (record.former?.data.length ?? 0) : 0),
       send: (ids) => store.find(ids),
       fault: (cause) => fault('reading a session', cause),
     })

@@ -1,6 +1,7 @@
 import { Circuit, type CircuitSettings } from './circuit.js'
 import { isError, storeBusy, storeTimeout } from '../errors.js'
 import { setImmediate, setTimeout } from '../scheduling.js'
+import { Slices } from '../slices.js'
 import { isAway } from './store-failure.js'
 
 /** How a queue gathers calls, and what it does with them. */
@@ -15,6 +16,8 @@ export interface RequestQueueSettings<Request = never, Answer = unknown> extends
   /** Whether asking the same again, or once for several, does no harm. */
   readonly readsOnly: boolean
   readonly keyOf: (request: Request) => string
+  /** Bytes that whoever gets an answer has to work through; left out: next to none. */
+  readonly bytesOf?: (answer: Answer) => number
   /** Answers in the order asked; an Error there is the failure of that one, or of those that share it. */
   readonly send: (requests: readonly Request[]) => Promise<readonly (Answer | Error)[]>
   /** Told of each failure once; gives what the calls that it fails are rejected with. */
@@ -181,7 +184,7 @@ export class RequestQueue<Request, Answer> {
       const answers = await this.#settings.send(requests)
       if (answers.every(isAway)) this.#noteFailure(answers[0], calls)
       else this.#circuit.answered()
-      this.#answer(calls, (index) => answers[placeOf?.[index] ?? index]!)
+      await this.#answer(calls, (index) => answers[placeOf?.[index] ?? index]!)
       return undefined
     } catch (cause) {
       if (!isPart) this.#noteFailure(cause, calls)
@@ -218,17 +221,23 @@ export class RequestQueue<Request, Answer> {
     return { requests, placeOf }
   }
 
-  #answer(calls: Calls<Request, Answer>, answerAt: (index: number) => Answer | Error): void {
-    calls.forEach((call, index) => {
+  /** Large answers go out over several turns of the event loop: each wakes up a request. */
+  async #answer(calls: Calls<Request, Answer>, answerAt: (index: number) => Answer | Error): Promise<void> {
+    const { bytesOf } = this.#settings
+    const slices = bytesOf && new Slices()
+    for (const [index, call] of calls.entries()) {
       const answer = answerAt(index)
       if (isError(answer)) {
         // One fault for all that share it.
         const sharing = calls.filter((_, other) => answerAt(other) === answer)
-        return this.#fail(sharing, answer)
+        this.#fail(sharing, answer)
+        continue
       }
+      const turn = slices?.before(bytesOf!(answer))
+      if (turn) await turn
       call.settled = true
       call.resolve(answer)
-    })
+    }
   }
 
   #fail(calls: Calls<Request, Answer>, cause: unknown): void {

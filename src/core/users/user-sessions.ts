@@ -4,6 +4,7 @@ import type { EndReason } from '../events.js'
 import { type SessionData, sessionWork, type SessionWork } from '../session/session.js'
 import type { WorkContext } from '../session/work-context.js'
 import { createMark, type ListedRecord, publicIdOf, type SessionId } from '../store/record.js'
+import { Slices } from '../slices.js'
 import type { SessionStore } from '../store/session-store.js'
 import { isOwnToken } from '../token.js'
 import { rememberRevocation } from './sign-in.js'
@@ -22,6 +23,7 @@ export interface SessionInfo {
 }
 
 const pageSize = 1_000
+const pageSizeWithData = 20
 /** What an id is, where it is not a store's of another kind. */
 const idForm = /^[\w-]{16}$/
 
@@ -43,18 +45,27 @@ export class UserSessions {
    * @throws ERR_SESSION_STORE_UNAVAILABLE
    */
   async list(): Promise<SessionInfo[]> {
-    const records = await this.records(true)
-    return records
-      .map((record) => ({
-        publicId: publicIdOf(record),
-        userId: record.userId,
-        createdAt: new Date(record.createdAt),
-        authenticatedAt: record.authenticatedAt === undefined ? undefined : new Date(record.authenticatedAt),
-        seenAt: new Date(record.seenAt),
-        expiresAt: new Date(record.expiresAt),
-        data: this.#dataOf(record),
-      }))
-      .sort((one, other) => other.seenAt.getTime() - one.seenAt.getTime())
+    const slices = new Slices()
+    const infos: SessionInfo[] = []
+    for await (const page of this.#pages(true)) {
+      for (const record of page) {
+        await slices.before(record.data!.length)
+        infos.push(this.#infoOf(record))
+      }
+    }
+    return infos.sort((one, other) => other.seenAt.getTime() - one.seenAt.getTime())
+  }
+
+  #infoOf(record: ListedRecord): SessionInfo {
+    return {
+      publicId: publicIdOf(record),
+      userId: record.userId,
+      createdAt: new Date(record.createdAt),
+      authenticatedAt: record.authenticatedAt === undefined ? undefined : new Date(record.authenticatedAt),
+      seenAt: new Date(record.seenAt),
+      expiresAt: new Date(record.expiresAt),
+      data: this.#dataOf(record),
+    }
   }
 
   #dataOf(record: ListedRecord): Partial<SessionData> {
@@ -176,16 +187,20 @@ export class UserSessions {
     throw changedTooOften(mostAttempts)
   }
 
-  /** @internal */
-  async records(data = false): Promise<ListedRecord[]> {
+  /** @internal Without their data. */
+  async records(): Promise<ListedRecord[]> {
     const records: ListedRecord[] = []
+    for await (const page of this.#pages(false)) records.push(...page)
+    return records
+  }
+
+  async *#pages(data: boolean): AsyncGenerator<readonly ListedRecord[]> {
     let after: string | undefined
     do {
-      const query = { userId: this.#userId, after, limit: data ? 100 : pageSize, data }
+      const query = { userId: this.#userId, after, limit: data ? pageSizeWithData : pageSize, data }
       const page = await this.#context.asking('listing sessions', () => this.#store.list(query))
-      records.push(...page.items)
+      yield page.items
       after = page.next
     } while (after !== undefined)
-    return records
   }
 }

@@ -13,7 +13,7 @@ export type Given = Readonly<Record<string, unknown>>
 /** The names of the options of `session(options)`. */
 export const sessionOptionNames = [
   'secret', 'store', 'cookie', 'genid', 'name', 'key', 'proxy', 'resave', 'rolling', 'saveUninitialized', 'unset',
-  'lifetime', 'touchAfter', 'userOf', 'skip', 'whenUnavailable',
+  'lifetime', 'touchAfter', 'userOf', 'sizeLimit', 'skip', 'whenUnavailable',
 ] as const // prettier-ignore
 
 const cookieNames = [

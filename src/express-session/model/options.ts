@@ -3,6 +3,7 @@ import { assertMayBeStore, isStore } from '../../core/argument.js'
 import { encryptionUnavailable } from '../../core/data/encryption.js'
 import { SessionEngine } from '../../core/engine.js'
 import { kindOf, optionError } from '../../core/errors.js'
+import { positiveInteger } from '../../core/argument.js'
 import { defaultRotationGrace, type Duration, milliseconds } from '../../core/lifetime.js'
 import type { SessionRecord } from '../../core/store/record.js'
 import type { Lifetime, SessionStore } from '../../core/store/session-store.js'
@@ -72,6 +73,8 @@ export interface SessionOptions {
    * then found by `sessions.user(id)` of `createSessions` on the same store. Left out: `signIn` says who is signed in.
    */
   userOf?: UserOf | undefined
+  /** The largest session in bytes: what is larger is refused with ERR_SESSION_TOO_LARGE. Left out: as large as the store takes, as in express-session. */
+  sizeLimit?: number | undefined
   /** Requests that get no session at all. */
   skip?: ((request: never) => boolean) | undefined
   /**
@@ -111,7 +114,7 @@ export interface ResolvedOptions {
 
 /** What `createSessions` alone has: an app that gives one of these here counts on what it would not get. */
 const optionsOfCreateSessions = [
-  'sites', 'sessionsPerUser', 'rotationGrace', 'merge', 'codec', 'sizeLimit', 'sweep', 'storeLimits',
+  'sites', 'sessionsPerUser', 'rotationGrace', 'merge', 'codec', 'sweep', 'storeLimits',
 ] as const // prettier-ignore
 
 /** @throws TypeError with express-session's own words, or ERR_SESSION_OPTION */
@@ -183,7 +186,7 @@ function engineOf(options: SessionOptions, lifetime: Lifetime, native: NativeSto
     lifetime,
     touchAfter: 0,
     codec: plainJson,
-    sizeLimit: Infinity,
+    sizeLimit: options.sizeLimit === undefined ? Infinity : positiveInteger('sizeLimit', options.sizeLimit),
     rotationGrace: defaultRotationGrace,
   }
   if (isStore(store)) {

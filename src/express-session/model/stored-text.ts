@@ -1,9 +1,10 @@
-import { bufferOf, type Codec } from '../../core/data/codec.js'
+import { assertMayFit, bufferOf, type Codec } from '../../core/data/codec.js'
 import { SessionError } from '../../core/errors.js'
 
 /** JSON as express-session's stores write it: what it has no word for is left out. */
 export const plainJson: Codec = {
-  encode(data) {
+  encode(data, mostBytes = Infinity) {
+    assertMayFit(data, mostBytes)
     const text = Buffer.from(String(JSON.stringify(data)))
     if (text[0] !== opening) throw unstorable('has a toJSON that gives no object')
     if (isTooDeep(text)) throw unstorable(`is nested more than ${deepest} levels deep`)
