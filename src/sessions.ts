@@ -99,7 +99,11 @@ export interface SessionsOptions {
    * encryption: [process.env.SESSION_ENCRYPTION_KEY, process.env.OLD_SESSION_ENCRYPTION_KEY]
    */
   readonly encryption?: EncryptionKey | undefined | readonly (EncryptionKey | undefined)[]
-  /** The most that one session's encoded data may take, in bytes; encryption adds 37 that do not count. Default 65,536. */
+  /**
+   * The most that one session's encoded data may take, in bytes; encryption adds 37 that do not count. Default 65,536. What is larger is
+   * ERR_SESSION_TOO_LARGE. JSON also takes at most 10,000 names of properties and 1,000 levels (ERR_SESSION_DATA): at the default limits no
+   * session holds up other requests for 50 ms.
+   */
   readonly sizeLimit?: number | undefined
   /**
    * Who is trusted across origins: origins such as `'https://app.example.com'`, or `'https://*.example.com'`. `http:` only on

@@ -1,0 +1,138 @@
+import { jsonCodec, MemoryStore } from 'coatcheck'
+import { describe, expect, test } from 'vitest'
+import { bag, committedToken, memorySessions, storedSession } from './works.ts'
+
+const tooMuch = {
+  code: 'ERR_SESSION_DATA',
+  message: expect.stringContaining('more than 10,000 names') as string,
+}
+const named = (count: number): Record<string, unknown> =>
+  Object.fromEntries(Array.from({ length: count }, (_, index) => [`name${index}`, index]))
+
+/** A list of objects, and how many of their values were looked at. */
+function watchedList(length: number) {
+  const looks = { count: 0 }
+  const list = Array.from({ length }, () => ({
+    get text() {
+      looks.count++
+      return 'x'.repeat(100)
+    },
+  }))
+  return { list, looks }
+}
+
+describe('names of properties', () => {
+  test('may be 10,000 in a session, however they are spread', async () => {
+    const sessions = memorySessions({ sizeLimit: 1_000_000 })
+    const halves = { one: named(4_999), other: named(4_999) }
+    const token = await storedSession(sessions, halves)
+    expect(bag(await sessions.load(token))).toMatchObject(halves)
+    await expect(storedSession(sessions, { ...halves, more: 1 })).rejects.toMatchObject(tooMuch)
+    await expect(storedSession(sessions, { list: [halves, { more: 1 }] })).rejects.toMatchObject(tooMuch)
+  })
+
+  test('that are too many in what is stored are told before it is parsed, and signs in a text are no names', () => {
+    const stored = (data: unknown) => Buffer.from(JSON.stringify(data))
+    expect(() => jsonCodec.decode(stored(named(100_000)))).toThrow('too many levels or names')
+    expect(() => jsonCodec.decode(stored(named(10_001)))).toThrow('never stored')
+    const text = { text: JSON.stringify(named(20_000)) }
+    expect(jsonCodec.decode(stored(text))).toEqual(text)
+  })
+
+  test('are not counted where a codec of the app stores them', async () => {
+    const codec = {
+      encode: (data: object) => Buffer.from(JSON.stringify(data)),
+      decode: (bytes: Uint8Array) => JSON.parse(Buffer.from(bytes).toString()) as Record<string, unknown>,
+    }
+    const sessions = memorySessions({ sizeLimit: 1_000_000, codec })
+    expect(Object.keys(bag(await sessions.load(await storedSession(sessions, named(10_001)))))).toHaveLength(
+      10_001,
+    )
+  })
+})
+
+describe('levels', () => {
+  test('that are too many in what is stored are told before it is parsed', () => {
+    const deep = Buffer.from(`{"a":${'['.repeat(100_000)}${']'.repeat(100_000)}}`)
+    expect(() => jsonCodec.decode(deep)).toThrow('too many levels or names')
+  })
+})
+
+describe('what is far over the size limit is refused', () => {
+  test.each([1_000, 2_000, 100_000])('after no more looks than fit into it, of %d', async (length) => {
+    const { list, looks } = watchedList(length)
+    const work = memorySessions({ sizeLimit: 10_000 }).begin()
+    bag(work).list = list
+    await expect(work.commit()).rejects.toMatchObject({
+      code: 'ERR_SESSION_TOO_LARGE',
+      message: expect.stringContaining('most of it is in "list"') as string,
+    })
+    // To refuse it, to name what is large, and to see whether an error handler changes it.
+    expect(looks.count).toBeLessThan(6 * 100)
+  })
+
+  test('but can be read where it was stored under a higher one, and be stored again as long as it does not grow', async () => {
+    const store = new MemoryStore()
+    const token = await storedSession(memorySessions({ store }), { text: 'x'.repeat(5_000) })
+    const sessions = memorySessions({ store, sizeLimit: 1_000 })
+    const work = await sessions.load(token)
+    expect(bag(work).text).toHaveLength(5_000)
+    await work.commit()
+    bag(work).more = 1
+    await expect(work.commit()).rejects.toMatchObject({ code: 'ERR_SESSION_TOO_LARGE' })
+  })
+
+  test('goes on being refused until an error handler takes something out', async () => {
+    const work = memorySessions({ sizeLimit: 1_000 }).begin()
+    const list = Array.from({ length: 1_000 }, (_, index) => ({ index }))
+    bag(work).list = list
+    await expect(work.commit()).rejects.toMatchObject({ code: 'ERR_SESSION_TOO_LARGE' })
+    expect(work.isAsRefused).toBe(true)
+    list.length = 3
+    expect(work.isAsRefused).toBe(false)
+    await work.commit()
+    expect(await committedToken(work)).toBe(work.id)
+  })
+})
+
+/** How many turns the event loop has while something is done. */
+async function turnsOf(act: () => Promise<unknown>): Promise<number> {
+  let turns = 0
+  let isOver = false
+  const count = (): void => {
+    turns++
+    if (!isOver) setImmediate(count)
+  }
+  setImmediate(count)
+  await act()
+  isOver = true
+  return turns
+}
+
+describe('much data at once leaves other requests their turns', () => {
+  const text = 'x'.repeat(60_000)
+
+  test('in a listing', async () => {
+    const sessions = memorySessions()
+    for (let index = 0; index < 40; index++) await storedSession(sessions, { text }, 'ada')
+    expect(await turnsOf(() => sessions.user('ada').list())).toBeGreaterThanOrEqual(8)
+  })
+
+  test('where many requests read at once', async () => {
+    const sessions = memorySessions()
+    const tokens = await Promise.all(Array.from({ length: 40 }, () => storedSession(sessions, { text })))
+    expect(
+      await turnsOf(() => Promise.all(tokens.map((token) => sessions.load(token)))),
+    ).toBeGreaterThanOrEqual(10)
+  })
+})
+
+test('a user has at most 1,000 sessions, unless the app says otherwise', async () => {
+  const signedIn = async (sessionsPerUser?: false): Promise<number> => {
+    const sessions = memorySessions({ ...(sessionsPerUser === false && { sessionsPerUser }) })
+    for (let index = 0; index < 1_003; index++) await storedSession(sessions, {}, 'ada')
+    return (await sessions.user('ada').list()).length
+  }
+  expect(await signedIn()).toBe(1_000)
+  expect(await signedIn(false)).toBe(1_003)
+})
