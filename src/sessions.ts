@@ -20,8 +20,8 @@ export interface SessionsOptions {
   /** Where sessions are kept: `new MySQLStore(url)`, `new SQLiteStore(file)`, `new MemoryStore()`, or one of your own. */
   readonly store: SessionStore
   /**
-   * Signs the cookies: 32 random bytes that every app has, as `openssl rand -base64 32` prints them. Less than 16 bytes are
-   * refused. In a list the first signs and all verify, so that a secret can be replaced without signing anybody out; unset
+   * Signs the cookies: 32 random bytes that every app has, as `openssl rand -base64 32` prints them. Less than 16 bytes, and
+   * one repeated character, are refused. In a list the first signs and all verify, so that a secret can be replaced without signing anybody out; unset
    * ones after the first are skipped.
    */
   readonly secret: Secret | undefined | readonly (Secret | undefined)[]

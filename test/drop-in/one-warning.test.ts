@@ -31,6 +31,19 @@ test('a missing secret', () => {
   ])
 })
 
+test.each([
+  ['is short', 'keyboard cat', 'COATCHECK_SHORT_SECRET'],
+  ['is one repeated character', 'x'.repeat(32), 'COATCHECK_REPEATED_SECRET'],
+  ['is one repeated byte', Buffer.alloc(32), 'COATCHECK_REPEATED_SECRET'],
+])('a secret that %s, in any place of the list', (_what, weak, code) => {
+  const warnings = watched()
+  side.session({ secret: [secret, weak as string] })
+  side.session({ secret: weak as string })
+  expect(warnings()).toEqual(
+    weak instanceof Buffer ? [] : [[code, expect.stringMatching(/openssl rand -base64 32/)]],
+  )
+})
+
 const change: Handler = (request, response) => {
   request.session['views'] = 1
   response.end()

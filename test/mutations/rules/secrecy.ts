@@ -141,4 +141,20 @@ export const secrecyRules: readonly Mutation[] = [
     replace: 'if (stored) return',
     tests: encryptionTests,
   },
+  {
+    name: 'a secret of one repeated character is taken',
+    file: token,
+    at: 'secretKey',
+    find: 'if (isRepeated(secret)) {',
+    replace: 'if (false) {',
+    tests: ['test/core/token.test.ts'],
+  },
+  {
+    name: 'the drop-in says nothing of a secret of one repeated character',
+    file: 'src/express-session/model/secrets.ts',
+    at: 'keyFrom',
+    find: "if (isRepeated(typeof secret === 'string' ? secret : bytes)) {",
+    replace: 'if (false) {',
+    tests: ['test/drop-in/one-warning.test.ts'],
+  },
 ]
