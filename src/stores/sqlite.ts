@@ -47,7 +47,7 @@ export interface SQLiteStoreOptions {
 /**
  * Sessions in an SQLite file that any number of processes on one machine share.
  *
- * The driver is node:sqlite. A file that is opened here is put in WAL mode with `synchronous = FULL`, so what was acknowledged
+ * The driver is node:sqlite. A file that is made here can be read by its owner alone (0600); one that is there keeps its mode. It is put in WAL mode with `synchronous = FULL`, so what was acknowledged
  * survives a power cut. All writes of a batch share one transaction and so one wait for the disk. While
  * another process writes, this one tries again between its other work; its event loop is never held up by a lock.
  *

@@ -130,4 +130,12 @@ export const databaseRules: readonly Mutation[] = [
     replace: 'throw id ? error : withoutToken(error, id)',
     tests: ['test/express-session/tokens-in-errors.test.ts'],
   },
+  {
+    name: 'SQLiteStore makes a file that others can read',
+    file: 'src/stores/sqlite/driver.ts',
+    at: 'makeForOwner',
+    find: '0o600',
+    replace: '0o644',
+    tests: ['test/stores/sqlite.test.ts'],
+  },
 ]
