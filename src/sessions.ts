@@ -159,7 +159,9 @@ export class Sessions extends SessionEngine {
    *   response.headers.append('Set-Cookie', changes.setCookie)
    *   const caching = changes.cacheControl(response.headers.get('cache-control') ?? '')
    *   if (caching !== undefined) response.headers.set('Cache-Control', caching)
+   *   for (const [name, value] of [...response.headers]) if (changes.drops(name, value)) response.headers.delete(name)
    * }
+   * if (exchange.varies) response.headers.append('Vary', 'Cookie')
    */
   exchange(request: ExchangeRequest): Exchange | Promise<Exchange> {
     return Exchange.begin({ engine: this, cookie: this.cookie, signer: this.signer }, request)

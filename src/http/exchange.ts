@@ -2,7 +2,7 @@ import { SessionError } from '../core/errors.js'
 import type { SessionForm } from '../core/session/session-form.js'
 import type { Signer } from '../core/token.js'
 import type { UnitOfWork } from '../core/session/unit-of-work.js'
-import { cacheControlWithCookie } from './caching.js'
+import { cacheControlWithCookie, overrulesCacheControl } from './caching.js'
 import { cookieValues } from './cookie.js'
 import { isWithin, warnOutside, warnUnshared } from './cookie-domain.js'
 
@@ -66,6 +66,8 @@ export interface ResponseChanges {
   readonly setCookie: string
   /** The Cache-Control that the response gets, by the one that it has ('' if none); `undefined`: it stays as it is. */
   readonly cacheControl: (current: string) => string | undefined
+  /** Whether a header of the response has to go, such as `CDN-Cache-Control`, which some caches heed in place of Cache-Control. */
+  readonly drops: (name: string, value: string) => boolean
 }
 
 /** A client that sends many validly signed cookies of our name makes us look up this many at most. */
@@ -152,6 +154,11 @@ export class Exchange {
     return this.#context.cookie.toleratesLate ? late?.catch(warnLate) : late
   }
 
+  /** Whether the response needs `Vary: Cookie`: its handler has looked at the session, so that it may be another for each visitor. */
+  get varies(): boolean {
+    return this.work.wasOpened && this.#context.cookie.leavesCaching !== true
+  }
+
   /** Whether a commit has failed, and nobody has changed the session since: then there is nothing new to store. */
   get isAsRefused(): boolean {
     if (!this.work.wasRefused) return false
@@ -200,7 +207,11 @@ export class Exchange {
 
   #adding(setCookie: string): ResponseChanges {
     const leaves = this.#context.cookie.leavesCaching === true
-    return { setCookie, cacheControl: (current) => cacheControlWithCookie(current, leaves) }
+    return {
+      setCookie,
+      cacheControl: (current) => cacheControlWithCookie(current, leaves),
+      drops: (name, value) => overrulesCacheControl(name, value, leaves),
+    }
   }
 
   #checkDomain(): void {

@@ -121,6 +121,11 @@ describe.each(frameworks)('in $name,', (framework) => {
     ['public, max-age=60', 'no-store'],
     ['private, max-age=60', 'private, max-age=60'],
     ['no-cache, no-store', 'no-cache, no-store'],
+    ['public, private', 'no-store'],
+    ['private, s-maxage=60', 'no-store'],
+    ['private="x-name", max-age=60', 'no-store'],
+    ['max-age=60, no-cache="set-cookie"', 'no-store'],
+    ['max-age=60, extension="a, private, b"', 'no-store'],
   ])('beside our Set-Cookie a Cache-Control of %j becomes %j', async (given, sent) => {
     const { url } = await serve({
       framework,
@@ -135,6 +140,94 @@ describe.each(frameworks)('in $name,', (framework) => {
     expect((await get(url)).headers.get('cache-control')).toBe(sent)
     expect((await get(`${url}/head`)).headers.get('cache-control')).toBe(sent)
   })
+
+  /** Headers that some caches heed in place of Cache-Control. */
+  const targeted = {
+    'CDN-Cache-Control': 'max-age=60',
+    'Cloudflare-CDN-Cache-Control': 'max-age=60',
+    'Vercel-CDN-Cache-Control': 'max-age=60',
+    'Netlify-CDN-Cache-Control': 'public, durable, max-age=60',
+    'X-LiteSpeed-Cache-Control': 'public, max-age=60',
+    'Surrogate-Control': 'max-age=60',
+    'Edge-Control': 'cache-maxage=60s',
+    'X-Accel-Expires': '60',
+  }
+
+  test('beside our Set-Cookie no header of a CDN stays, and without it each does', async () => {
+    const { url } = await serve({
+      framework,
+      handler: (request, response) => {
+        if (request.url !== '/unopened') request.session.seen = 'yes'
+        const headers = { ...targeted, 'X-Mine': 'stays' }
+        if (request.url === '/head') response.writeHead(200, headers)
+        else for (const [name, value] of Object.entries(headers)) response.setHeader(name, value)
+        response.end()
+      },
+    })
+    const sent = async (path: string) => {
+      const { headers } = await get(url + path)
+      return Object.keys({ ...targeted, 'X-Mine': '' }).filter((name) => headers.has(name))
+    }
+    expect(await sent('/')).toEqual(['X-Mine'])
+    expect(await sent('/head')).toEqual(['X-Mine'])
+    expect(await sent('/unopened')).toEqual([...Object.keys(targeted), 'X-Mine'])
+  })
+
+  test('what others set at the last moment changes nothing of that', async () => {
+    const { url } = await serve({
+      framework,
+      after: [
+        (_request, response, next) => {
+          // As the package on-headers does.
+          const { writeHead } = response
+          response.writeHead = function (this: unknown, ...head: unknown[]) {
+            response.setHeader('Cache-Control', 'public, max-age=60')
+            response.setHeader('Surrogate-Control', 'max-age=60')
+            response.removeHeader('Vary')
+            return Reflect.apply(writeHead, this, head)
+          } as typeof writeHead
+          next()
+        },
+      ],
+      handler: app,
+    })
+    const { headers } = await get(`${url}/set`)
+    expect(['cache-control', 'surrogate-control', 'vary'].map((name) => headers.get(name))).toEqual([
+      'no-store',
+      null,
+      'Cookie',
+    ])
+  })
+
+  test.each([
+    [undefined, 'Cookie'],
+    ['Accept-Encoding', 'Accept-Encoding, Cookie'],
+    [['Accept-Encoding', 'Origin'], 'Accept-Encoding, Origin, Cookie'],
+    ['accept, COOKIE', 'accept, COOKIE'],
+    ['*', '*'],
+  ])(
+    'a Vary of %j becomes %j where the handler looked at the session, visitor or not',
+    async (given, sent) => {
+      const { url } = await serve({
+        framework,
+        handler: (request, response) => {
+          if (request.url !== '/unopened') void request.session.seen
+          if (request.url === '/set') request.session.seen = 'yes'
+          if (request.url === '/head')
+            response.writeHead(200, given === undefined ? {} : { vary: given as string })
+          else if (given !== undefined) response.setHeader('Vary', given)
+          response.end()
+        },
+      })
+      const vary = async (path: string, cookie?: string) =>
+        (await get(url + path, cookie)).headers.get('vary')
+      const cookie = cookieOf(await get(`${url}/set`))
+      for (const path of ['/', '/set', '/head']) {
+        expect([path, await vary(path), await vary(path, cookie)]).toEqual([path, sent, sent])
+      }
+      expect(await vary('/unopened', cookie)).toBe(given === undefined ? null : [given].flat().join(', '))
+    },
+  )
 
   test('a Cache-Control stays as it is where no cookie of ours goes along', async () => {
     const { url } = await serve({

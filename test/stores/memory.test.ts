@@ -59,10 +59,10 @@ describe('a full MemoryStore', () => {
   it('counts a session as anonymous until somebody has signed in on it, and again once nobody is', async () => {
     const store = new MemoryStore({ maxSessions: 2 })
     const [first, second] = [await inserted(store), await inserted(store)]
-    await write(store, updateOf(first, { userId: 'ada' }))
+    await write(store, { ...updateOf(first), userId: 'ada' })
     const third = await inserted(store)
     expect(await left(store, [first, second, third])).toEqual([true, false, true])
-    await write(store, updateOf(await present(store, first.id), { userId: undefined }))
+    await write(store, { ...updateOf(await present(store, first.id)), userId: undefined })
     await find(store, third.id)
     const fourth = await inserted(store)
     expect(await left(store, [first, third, fourth])).toEqual([false, true, true])

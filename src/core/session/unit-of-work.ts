@@ -67,6 +67,7 @@ export class UnitOfWork implements SessionWork {
   #endings: readonly Ended[] = noEndings
   #hasEnded = false
   #headersSent = false
+  #wasOpened = false
   #refused: RefusedCommit | undefined
 
   /** @internal */
@@ -82,10 +83,16 @@ export class UnitOfWork implements SessionWork {
 
   /** The session in hand; `undefined` once it was destroyed or left. */
   get session(): RequestSession | undefined {
+    this.#wasOpened = true
     const inHand = this.#inHand
     if (!inHand.session && (isOpen(inHand.state) || inHand.state.kind === 'gone'))
       inHand.session = this.form.open(this, readData(this, inHand))
     return inHand.session as RequestSession | undefined
+  }
+
+  /** Whether anybody has asked for the session. */
+  get wasOpened(): boolean {
+    return this.#wasOpened
   }
 
   get id(): string {
