@@ -70,8 +70,11 @@ export interface ResponseChanges {
   readonly drops: (name: string, value: string) => boolean
 }
 
-/** A client that sends many validly signed cookies of our name makes us look up this many at most. */
-const mostCandidates = 4
+/**
+ * Of a Cookie header, so many characters are read, which is what Node lets through of all headers by default. All cookies of our name in
+ * there are tried: an attacker who can set cookies for the host, as from a sibling subdomain, puts any number before the visitor's own.
+ */
+const longestHeader = 16_384
 
 /**
  * One request and its response: begins by finding the session that the cookie leads to, finishes by
@@ -229,7 +232,8 @@ interface VerifiedToken {
 }
 
 function verifiedTokens({ cookie, signer }: ExchangeContext, request: ExchangeRequest): VerifiedToken[] {
-  const fromHeader = verifiedOf(cookieValues(request.cookieHeader, cookie.name(request.secure)), signer)
+  const header = request.cookieHeader?.slice(0, longestHeader)
+  const fromHeader = verifiedOf(cookieValues(header, cookie.name(request.secure)), signer)
   if (fromHeader.length > 0 || !request.elsewhere) return fromHeader
   const { tokens, signed } = request.elsewhere()
   return [...tokens.map((token) => ({ token, renew: false })), ...verifiedOf(signed, signer)]
@@ -240,7 +244,6 @@ function verifiedOf(values: readonly string[], signer: Signer): VerifiedToken[] 
   for (const value of values) {
     const match = signer.verify(value)
     if (match) verified.push(match)
-    if (verified.length === mostCandidates) break
   }
   return verified
 }

@@ -16,6 +16,7 @@ const app: Middleware = async (request, response) => {
   const { session } = request
   if (request.url === '/set') session.seen = 'yes'
   if (request.url === '/sign-in') await session.signIn(7)
+  if (request.url === '/sign-in-as-8') await session.signIn(8)
   if (request.url === '/sign-out') await session.signOut()
   if (request.url === '/destroy') await session.destroy()
   if (request.url === '/rotate') await session.rotate()
@@ -260,6 +261,17 @@ describe.each(frameworks)('in $name,', (framework) => {
       expect(await (await get(`${after.url}/read`, cookie)).json()).toEqual({})
     },
   )
+
+  test('of several cookies of our name, two of two users are nobody, and a sign-out ends both', async () => {
+    const { url, store } = await serveApp(framework)
+    const cookies = [cookieOf(await get(`${url}/sign-in`)), cookieOf(await get(`${url}/sign-in`))]
+    expect(await (await get(`${url}/read`, cookies.join('; '))).json()).toEqual({ user: '7' })
+    cookies.push(cookieOf(await get(`${url}/sign-in-as-8`)))
+    const read = await get(`${url}/read`, cookies.join('; '))
+    expect([await read.json(), read.headers.getSetCookie()]).toEqual([{}, []])
+    await get(`${url}/sign-out`, cookies.join('; '))
+    expect(await store.stored()).toEqual([])
+  })
 
   test('of several cookies of our name the valid one wins, in any order', async () => {
     const { url } = await serveApp(framework)

@@ -190,6 +190,21 @@ describe('`Cache-Control` beside the session cookie', () => {
   )
 })
 
+sideBySide(
+  'of several cookies of its name the first decides, also where they are of two users',
+  async (side) => {
+    const handler: Handler = (request, response) => {
+      if (request.url !== '/') request.session['user'] = request.url
+      response.end(String(request.session['user']))
+    }
+    const app = await side.serve({ userOf: 'user' }, handler)
+    const [ada, bob] = [(await app.get('/ada')).jar, (await app.get('/bob')).jar]
+    const userOf = async (cookie: string) => (await app.get('/', { cookie })).body
+    return [await userOf(`${ada}; ${bob}`), await userOf(`${bob}; ${ada}`)]
+  },
+  { both: ['/ada', '/bob'] },
+)
+
 describe('a new session', () => {
   /** Everything that begins a session, on requests without a cookie. */
   const beginnings = routes({

@@ -8,7 +8,7 @@ import { type UserId, userIdText } from '../users/user-id.js'
 import { settleUnanswered, storeHeld } from './commit.js'
 import { storeChange } from './change.js'
 import { type EndedSession, removeStored } from './ending.js'
-import { decrypt, InHand, kept, ownerNow, readData } from './in-hand.js'
+import { baseOfRow, decrypt, InHand, kept, ownerNow, readData, type Reading } from './in-hand.js'
 import { isAsRefused, type RefusedCommit, refusedCommit } from './refused-commit.js'
 import { plan } from './plan.js'
 import type { RequestSession, Session, SessionWork } from './session.js'
@@ -48,6 +48,7 @@ interface Ended {
 }
 
 const noEndings: readonly Ended[] = []
+const noOthers: readonly InHand[] = []
 
 /**
  * One request's work on one session: what it found, what it changed, and the commit that stores it.
@@ -61,6 +62,7 @@ export class UnitOfWork implements SessionWork {
   readonly #begunAt: number
   readonly #unavailable: SessionError | undefined
   readonly #queue = new SerialQueue()
+  readonly #others: readonly InHand[]
   /** Another one once another session has begun in place of the first. */
   #inHand: InHand
   /** What the commit has to end: because that was planned, or because it has failed before. */
@@ -70,8 +72,17 @@ export class UnitOfWork implements SessionWork {
   #wasOpened = false
   #refused: RefusedCommit | undefined
 
-  /** @internal */
-  constructor(context: WorkContext, form: SessionForm, found?: Found, unavailable?: SessionError) {
+  /**
+   * @internal
+   * @param others the other sessions that tokens of the request lead to
+   */
+  constructor(
+    context: WorkContext,
+    form: SessionForm,
+    found?: Found,
+    unavailable?: SessionError,
+    others?: readonly Found[],
+  ) {
     this.#context = context
     this.#form = form
     this.#client = found?.token
@@ -79,6 +90,7 @@ export class UnitOfWork implements SessionWork {
     this.#begunAt = found ? 0 : performance.now()
     this.#unavailable = unavailable
     this.#inHand = new InHand(found ? stateOf(found) : newState('begun'))
+    this.#others = others?.map((other) => new InHand(stateOf(other))) ?? noOthers
   }
 
   /** The session in hand; `undefined` once it was destroyed or left. */
@@ -129,7 +141,8 @@ export class UnitOfWork implements SessionWork {
     if (token !== undefined)
       return { action: token === this.#client || this.isFormer ? 'keep' : 'issue', token }
     // Not for a session that is merely gone: another request may have given it a new token, and to drop the browser's cookie would drop that.
-    return this.#hasEnded && this.#client !== undefined ? { action: 'clear' } : { action: 'keep', token }
+    const hasCookie = this.#client !== undefined || this.#others.length > 0
+    return this.#hasEnded && hasCookie ? { action: 'clear' } : { action: 'keep', token }
   }
 
   /** That of the `outcome`, alone. */
@@ -343,6 +356,11 @@ export class UnitOfWork implements SessionWork {
       // What another user left in the session is theirs.
       const isAnothers = owner !== undefined && owner !== text
       if (isAnothers) await this.#remove({ inHand, reason: 'signOut' })
+      // Else the next request would have cookies of two users again, and nobody would be signed in.
+      await this.#removeAll(
+        this.#others.filter((other) => isOfAnother(this, other, text)),
+        'signOut',
+      )
       if (isAnothers || !isOpen(inHand.state)) becomeEmpty(this, inHand)
       this.#intendSignIn(inHand, { userId: text, keep })
     })
@@ -367,9 +385,16 @@ export class UnitOfWork implements SessionWork {
   signOut(): Promise<void> {
     return this.#queue.take(async () => {
       const inHand = this.#inHand
-      await this.#remove({ inHand, reason: 'signOut' })
+      await this.#removeAll([inHand, ...this.#others], 'signOut')
       becomeEmpty(this, inHand)
     })
+  }
+
+  /** Each, whatever becomes of the others. */
+  async #removeAll(sessions: readonly InHand[], reason: EndReason): Promise<void> {
+    const removals = sessions.map((inHand) => this.#remove({ inHand, reason }))
+    const failed = (await Promise.allSettled(removals)).find((removal) => removal.status === 'rejected')
+    if (failed) throw failed.reason as Error
   }
 
   rotate(): Promise<void> {
@@ -406,6 +431,8 @@ export class UnitOfWork implements SessionWork {
       const inHand = this.#inHand
       try {
         await this.#end({ inHand, reason: 'regenerate' })
+        // Where it could not be told which session is the visitor's: that is how Passport begins a sign-in.
+        if (this.#client === undefined) await this.#removeAll(this.#others, 'regenerate')
       } finally {
         // Unless it has not ended, or a handler that did not wait has begun one already.
         if (inHand.state.kind === 'ended' && inHand === this.#inHand) this.startNew()
@@ -503,4 +530,19 @@ function stateOf({ token, record, place }: Found): Live | Former {
   if (place === 'current') return liveState(token, { record, owner: record.userId })
   const was = asItWas(record, record.former!)
   return formerState(token, { record: was, owner: was.userId })
+}
+
+/** Whose the session is that a token led to. */
+export function ownerOfFound(reading: Reading, found: Found): string | undefined {
+  return ownerIn(reading, stateOf(found))
+}
+
+function isOfAnother(reading: Reading, { state }: InHand, userId: string): boolean {
+  if (state.kind !== 'live' && state.kind !== 'former') return false
+  const owner = ownerIn(reading, state)
+  return owner !== undefined && owner !== userId
+}
+
+function ownerIn(reading: Reading, { base }: Live | Former): string | undefined {
+  return baseOfRow(reading, base.record).owner
 }

@@ -33,6 +33,7 @@ export class RequestForm implements SessionForm, CookiePolicy {
   readonly rolling: boolean
   readonly leavesCaching = true
   readonly toleratesLate = true
+  readonly takesFirst = true
   readonly #options: ResolvedOptions
   readonly #request: object
   readonly #secure: boolean

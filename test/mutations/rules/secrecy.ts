@@ -87,11 +87,19 @@ export const secrecyRules: readonly Mutation[] = [
   },
   {
     name: 'a token from before a rotation goes before one of after it',
-    file: engine,
-    at: 'SessionEngine.#loadFirst',
-    find: "found.find((each) => each?.place === 'current') ?? ",
+    file: 'src/core/session/several-tokens.ts',
+    at: 'firstOf',
+    find: "live.find(({ place }) => place === 'current') ?? ",
     replace: '',
-    tests: rotationGrace,
+    tests: ['test/http/exchange.test.ts'],
+  },
+  {
+    name: 'a session is taken by its token from before a rotation, though it was sent the one of now',
+    file: 'src/core/session/several-tokens.ts',
+    at: 'withoutRepeats',
+    find: "(before.place === 'former' && found.place === 'current')",
+    replace: 'false',
+    tests: ['test/http/exchange.test.ts', ...rotationGrace],
   },
   {
     name: 'an app without a grace takes the tokens that another app replaced',
