@@ -1,6 +1,7 @@
 import { optionError, refuseUnknownOptions, type SessionError } from '../core/errors.js'
 import { milliseconds } from '../core/lifetime.js'
 import type { Duration } from '../core/lifetime.js'
+import { RefusedSweeps } from '../core/store/refused-sweeps.js'
 import type { AliveRecord, ListedRecord, SessionId, SessionRecord } from '../core/store/record.js'
 import type { ListQuery, Page, SessionStore, SessionWrite, WriteResult } from '../core/store/session-store.js'
 import { userIdBytes } from '../core/users/user-id.js'
@@ -70,6 +71,7 @@ export interface SQLiteStoreOptions {
 export class SQLiteStore implements SessionStore {
   readonly #table: SQLiteTable
   readonly #sql: ReturnType<typeof statements>
+  readonly #refusedSweeps = new RefusedSweeps()
 
   /**
    * @param database a file's path, `':memory:'`, or an open `DatabaseSync` of node:sqlite
@@ -141,14 +143,22 @@ export class SQLiteStore implements SessionStore {
 
   async removeExpired(limit: number): Promise<number> {
     const remove = () => this.#table.transaction(() => this.#table.run(this.#sql.removeExpired, limit))
-    return this.#table.attempt('removing expired sessions', () => {
+    const removed = await this.#table.attempt('removing expired sessions', () => {
       try {
         return remove()
       } catch (error) {
-        if (isBusy(error)) return 0
+        if (isBusy(error)) return undefined
         throw error
       }
     })
+    if (removed === undefined) {
+      await this.#refusedSweeps.refused(
+        () => 'End the process that keeps a transaction open on the file, or shorten what it does there.',
+      )
+      return 0
+    }
+    this.#refusedSweeps.had()
+    return removed
   }
 
   async close(): Promise<void> {

@@ -187,6 +187,19 @@ describe('a file that another connection has locked', () => {
     expect(await store.removeExpired(10)).toBe(1)
   })
 
+  it('is refused aloud by a lock that somebody holds for ever', async () => {
+    const { store, unlock } = await locked(60_000)
+    for (let sweep = 0; sweep < 5; sweep++) expect(await store.removeExpired(10)).toBe(0)
+    await expect(store.removeExpired(10)).rejects.toMatchObject({
+      code: 'ERR_SESSION_STORE_BUSY',
+      status: 503,
+      message: expect.stringMatching(/last 6 sweeps.*transaction/),
+    })
+    for (let sweep = 0; sweep < 5; sweep++) expect(await store.removeExpired(10)).toBe(0)
+    unlock()
+    expect(await store.removeExpired(10)).toBe(1)
+  })
+
   it('ends the wait of a store that is closed', async () => {
     const { store } = await locked(60_000)
     const [answer] = await Promise.allSettled([write(store, insertOf()), store.close()])

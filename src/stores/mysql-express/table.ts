@@ -12,10 +12,10 @@ import type { ExpressStatements } from './statements.js'
 import { ExpressWriter } from './writer.js'
 import { isDenied } from '../mysql/layout.js'
 import type { MySQLLayout } from '../mysql/layout.js'
-import { type TableLock, underLock } from '../mysql/lock.js'
 import { errorNumber } from '../mysql/error-codes.js'
 import { change, numberOf, select } from '../mysql/pool.js'
 import type { MySQLClient } from '../mysql/pool.js'
+import { SweptInTurn } from '../mysql/swept-in-turn.js'
 
 /** How many of a user's sessions are read at a time. */
 const userBatch = 500
@@ -29,14 +29,14 @@ export class ExpressTable implements MySQLLayout {
   readonly #client: MySQLClient
   readonly #sql: ExpressStatements
   readonly #writer: ExpressWriter
-  readonly #sweepLock: TableLock
+  readonly #sweeps: SweptInTurn
   #sorted: boolean | undefined
 
   constructor(client: MySQLClient, sql: ExpressStatements, table: string) {
     this.#client = client
     this.#sql = sql
     this.tables = [table.slice(table.lastIndexOf('.') + 1)]
-    this.#sweepLock = { table, purpose: 'sweep' }
+    this.#sweeps = new SweptInTurn(client, table)
     this.#writer = new ExpressWriter(client, sql, (ids) => this.#records(ids))
     this.missingTable = `The table ${table} is not in the database. Name the one that express-mysql-session uses (table). To have it made, let a user who may create tables start the app once, without createTable: false.`
     this.wrongTable = `The table ${table} lacks a column of express-mysql-session's. If its columns have other names, give them (columns); if it is another table, name the one that express-mysql-session uses (table).`
@@ -81,9 +81,9 @@ export class ExpressTable implements MySQLLayout {
     }
   }
 
-  async removeExpired(limit: number): Promise<number> {
+  removeExpired(limit: number): Promise<number> {
     // Read without locks, then removed by their ids: no request waits for a sweep through the table.
-    const removed = await underLock(this.#client, this.#sweepLock, 0, async (connection) => {
+    return this.#sweeps.take(async (connection) => {
       let count = 0
       const rows = await select(connection, this.#sql.expired(limit))
       for (const part of parts(rows, largestBatch)) {
@@ -92,7 +92,6 @@ export class ExpressTable implements MySQLLayout {
       }
       return count
     })
-    return removed ?? 0
   }
 
   async makeTable(): Promise<void> {

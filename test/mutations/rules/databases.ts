@@ -138,4 +138,20 @@ export const databaseRules: readonly Mutation[] = [
     replace: '0o644',
     tests: ['test/stores/sqlite.test.ts'],
   },
+  {
+    name: 'a lock of the sweep that somebody holds for ever is waited for in silence',
+    file: 'src/core/store/refused-sweeps.ts',
+    at: 'RefusedSweeps.refused',
+    find: '++this.#count < mostRefused',
+    replace: '++this.#count > 0',
+    tests: ['test/stores/sqlite.test.ts', 'test/stores/mysql-work.test.ts'],
+  },
+  {
+    name: 'sweeps that a lock refused are counted on after one that had it',
+    file: 'src/core/store/refused-sweeps.ts',
+    at: 'RefusedSweeps.had',
+    find: 'this.#count = 0',
+    replace: '',
+    tests: ['test/stores/mysql-work.test.ts'],
+  },
 ]
