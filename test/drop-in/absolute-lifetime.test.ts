@@ -7,7 +7,7 @@ import { Side } from './sides.ts'
 const minute = 60_000
 
 const count: Handler = (request, response) => {
-  if (request.url === '/read') return response.end(`views: ${String(request.session['views'] ?? 0)}`)
+  if (request.url === '/read') return response.end(`views: ${Number(request.session['views'] ?? 0)}`)
   if (request.url === '/rotate') {
     return void (request.session as unknown as { rotate(): Promise<void> })
       .rotate()

@@ -315,9 +315,9 @@ describe('the process is warned, once, with a code', () => {
   })
 
   test.each([
-    [4_096, false],
-    [4_097, true],
-  ])('of a cookie that browsers drop for its size: of %d bytes %o', async (bytes, isWarned) => {
+    [4_096, []],
+    [4_097, ['COATCHECK_COOKIE']],
+  ])('of a cookie that browsers drop for its size: of %d bytes %o', async (bytes, codes) => {
     const warnings = watched()
     // Some characters of a signature take three bytes, so how long the id has to be is tried out.
     const lengthOf = (id: string) => 'connect.sid'.length + encodeURIComponent(`s:${sign(id, secret)}`).length
@@ -325,9 +325,7 @@ describe('the process is warned, once, with a code', () => {
     middleware = ours({ ...usual, genid: () => ids.find((id) => lengthOf(id) === bytes) })
     const [given] = (await fetch(url)).headers.getSetCookie()
     expect(given!.split(';', 1)[0]).toHaveLength(bytes + 1) // and the "="
-    expect(warnings()).toEqual(
-      isWarned ? [['COATCHECK_COOKIE', expect.stringMatching(/more than 4096 bytes.*genid/)]] : [],
-    )
+    expect(warnings().map(([code]) => code)).toEqual(codes)
   })
 
   test('of a genid that gives no text', async () => {

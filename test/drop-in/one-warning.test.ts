@@ -31,17 +31,16 @@ test('a missing secret', () => {
   ])
 })
 
-test.each([
-  ['is short', 'keyboard cat', 'COATCHECK_SHORT_SECRET'],
-  ['is one repeated character', 'x'.repeat(32), 'COATCHECK_REPEATED_SECRET'],
-  ['is one repeated byte', Buffer.alloc(32), 'COATCHECK_REPEATED_SECRET'],
-])('a secret that %s, in any place of the list', (_what, weak, code) => {
+test('a secret that is short, or one repeated character or byte, in any place of the list', () => {
   const warnings = watched()
-  side.session({ secret: [secret, weak as string] })
-  side.session({ secret: weak as string })
-  expect(warnings()).toEqual(
-    weak instanceof Buffer ? [] : [[code, expect.stringMatching(/openssl rand -base64 32/)]],
-  )
+  for (const weak of ['keyboard cat', 'x'.repeat(32), Buffer.alloc(32), 'keyboard cat']) {
+    side.session({ secret: [secret, weak as string] })
+    side.session({ secret: weak as string })
+  }
+  expect(warnings()).toEqual([
+    ['COATCHECK_SHORT_SECRET', expect.stringMatching(/openssl rand -base64 32/)],
+    ['COATCHECK_REPEATED_SECRET', expect.stringMatching(/openssl rand -base64 32/)],
+  ])
 })
 
 const change: Handler = (request, response) => {

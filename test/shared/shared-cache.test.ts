@@ -23,8 +23,8 @@ async function servePages(): Promise<string> {
     page(request, response)
   })
   app.get('/read', page)
-  app.get('/sign-in', async (request, response) => {
-    await request.session.signIn(String(request.query['user']))
+  app.get('/sign-in/:user', async (request, response) => {
+    await request.session.signIn(request.params.user)
     page(request, response)
   })
   app.get('/me', (request, response) => {
@@ -75,8 +75,7 @@ test.each(['/own-cookie', '/read'])('that cache does keep %s, which says that it
 test('a page that reads the session is kept for each visitor apart', async () => {
   const url = await servePages()
   const get = cacheOfMany()
-  const cookieOf = async (user: string) =>
-    (await get(`${url}/sign-in?user=${user}`)).cookies[0]!.split(';', 1)[0]
+  const cookieOf = async (user: string) => (await get(`${url}/sign-in/${user}`)).cookies[0]!.split(';', 1)[0]
   const [ada, bob] = [await cookieOf('ada'), await cookieOf('bob')]
   const bodyFor = async (cookie?: string) => (await get(`${url}/me`, cookie)).body
   const bodies = [await bodyFor(ada), await bodyFor(bob), await bodyFor()]
