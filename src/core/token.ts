@@ -9,6 +9,8 @@ const signatureLength = 43 // characters
 const tokenLength = prefix.length + idLength + (secretLength / 3) * 4 // characters: 53
 /** Begins the ids of notes in a `TokenKeyedStore`: no token of ours has it. */
 export const notePrefix = 'note.'
+/** Begins the ids of rows in a table of express-mysql-session that hold a key: what signs what coatcheck keeps there in sessions. */
+export const keyPrefix = `${notePrefix}key.`
 const tokenForm = new RegExp(`^${prefix}[\\w-]{${tokenLength - prefix.length}}$`)
 
 /**
