@@ -234,6 +234,17 @@ onEachServer('an old table in use', ({ server: database }) => {
     })
   })
 
+  test('an app that has emptied the table signs by a key that all apps find', async () => {
+    const [first, second] = [new Browser(), new Browser()]
+    await first.send('POST', `${moved}/sign-in/ada`)
+    await pool.query('DELETE FROM visits')
+    await second.send('POST', `${moved}/sign-in/bob`)
+    const other = new MySQLStore(pool, layout)
+    const { items } = await other.list({ userId: 'bob', limit: 10, data: false })
+    expect(items).toHaveLength(1)
+    expect(await (await second.send('GET', `${moved}/who`)).json()).toEqual(['bob', expect.any(String)])
+  })
+
   test('in the new layout, what is stored of a token is never taken for one', async () => {
     const store = new MySQLStore(pool)
     const fresh = createSessions({ store, secret, sweep: false })

@@ -40,6 +40,12 @@ export class MetadataKeys {
     await change(this.#client, this.#sql.insertKey, [Buffer.from(key), Buffer.from(JSON.stringify(session))])
     return (await this.read())[0] ?? key
   }
+
+  /** The one that signs from now on, where the table was emptied since. */
+  signingAnew(): Promise<string> {
+    this.#known = []
+    return this.signing()
+  }
 }
 
 function isKey(id: string): boolean {

@@ -76,7 +76,8 @@ export function expressStatements(table: string, columns: MySQLColumns = {}) {
         `INSERT INTO ${sessions} (${id}, ${expires}, ${data}) VALUES ` +
         repeat(`(${text}, ${expiry}, ${text})`, size),
     ),
-    moment: `SELECT ${now} AS moment`,
+    /** The database's clock, and whether a key is still there. */
+    moment: `SELECT ${now} AS moment, EXISTS(SELECT 1 FROM ${sessions} WHERE ${id} = ${text}) AS has_key`,
     /** The rows that hold keys: few, and found by the primary key. */
     keys: `SELECT ${bytesOf(id)} AS id_bytes FROM ${sessions} WHERE ${id} LIKE '${keyPrefix}%' AND ${live} ORDER BY ${id}`,
     insertKey: `INSERT INTO ${sessions} (${id}, ${expires}, ${data}) VALUES (${text}, ${lastSecond}, ${text})`,

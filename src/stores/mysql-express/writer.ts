@@ -102,8 +102,9 @@ export class ExpressWriter {
   /** Its metadata says when it begins, which is this moment by the database's clock. */
   async #insertWithMetadata(write: InsertWrite): Promise<WriteResult> {
     const { id, userId, publicId = idOf(id) } = write
-    const key = await this.#keys.signing()
-    const [row] = await select(this.#client, this.#sql.moment)
+    let key = await this.#keys.signing()
+    const [row] = await select(this.#client, this.#sql.moment, [Buffer.from(key)])
+    if (Number(row!['has_key']) === 0) key = await this.#keys.signingAnew()
     const createdAt = Number(row!['moment'])
     const metadata = signedMetadata(key, subjectOf(id), { userId, publicId, createdAt })
     const values = insertValues(write, metadata)
