@@ -350,17 +350,15 @@ export class UnitOfWork implements SessionWork {
         await this.#remove(ending)
         if (ending.inHand === inHand) becomeEmpty(this, inHand)
       }
+      // Else the next request would have cookies of two users again, and nobody would be signed in.
+      const others = this.#others.filter((other) => isOfAnother(this, other, text))
+      if (others.length > 0) await this.#removeAll(others, 'signOut')
       // A destroy() that was called since comes next, and ends it all.
       if (inHand.state.kind === 'ending') return
       const owner = openPart(inHand.state) && ownerNow(this, inHand)
       // What another user left in the session is theirs.
       const isAnothers = owner !== undefined && owner !== text
       if (isAnothers) await this.#remove({ inHand, reason: 'signOut' })
-      // Else the next request would have cookies of two users again, and nobody would be signed in.
-      await this.#removeAll(
-        this.#others.filter((other) => isOfAnother(this, other, text)),
-        'signOut',
-      )
       if (isAnothers || !isOpen(inHand.state)) becomeEmpty(this, inHand)
       this.#intendSignIn(inHand, { userId: text, keep })
     })
@@ -385,7 +383,8 @@ export class UnitOfWork implements SessionWork {
   signOut(): Promise<void> {
     return this.#queue.take(async () => {
       const inHand = this.#inHand
-      await this.#removeAll([inHand, ...this.#others], 'signOut')
+      if (this.#others.length === 0) await this.#remove({ inHand, reason: 'signOut' })
+      else await this.#removeAll([inHand, ...this.#others], 'signOut')
       becomeEmpty(this, inHand)
     })
   }
@@ -432,7 +431,8 @@ export class UnitOfWork implements SessionWork {
       try {
         await this.#end({ inHand, reason: 'regenerate' })
         // Where it could not be told which session is the visitor's: that is how Passport begins a sign-in.
-        if (this.#client === undefined) await this.#removeAll(this.#others, 'regenerate')
+        if (this.#client === undefined && this.#others.length > 0)
+          await this.#removeAll(this.#others, 'regenerate')
       } finally {
         // Unless it has not ended, or a handler that did not wait has begun one already.
         if (inHand.state.kind === 'ended' && inHand === this.#inHand) this.startNew()
