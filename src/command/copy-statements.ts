@@ -127,7 +127,7 @@ export function copyStatements(tables: CopyTables) {
       `(copied.expires <= old.expires OR LEFT(copied.fingerprint, 4) = LEFT(old.fingerprint, 4)))`,
 
     /** The keys that have signed what coatcheck keeps in sessions of the old table. */
-    keys: `SELECT CAST(${utf8(token)} AS BINARY) AS name FROM ${old} WHERE ${token} LIKE '${keyPrefix}%' AND ${live}`,
+    keys: `SELECT CAST(${utf8(token)} AS BINARY) AS name FROM ${old} WHERE ${token} LIKE '${keyPrefix}%' AND ${live} LIMIT 1000`,
 
     lockVersions: (count: number) =>
       `SELECT id, version FROM ${sessions} WHERE id IN (${list('?', count)}) FOR UPDATE`,

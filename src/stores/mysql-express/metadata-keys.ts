@@ -13,6 +13,8 @@ export class MetadataKeys {
   readonly #client: MySQLClient
   readonly #sql: ExpressStatements
   #known: readonly string[] = []
+  /** So that writes of one moment make one key. */
+  #signing: Promise<string> | undefined
 
   constructor(client: MySQLClient, sql: ExpressStatements) {
     this.#client = client
@@ -31,7 +33,12 @@ export class MetadataKeys {
   }
 
   /** The one that signs. It is made if there is none. */
-  async signing(): Promise<string> {
+  signing(): Promise<string> {
+    this.#signing ??= this.#readOrMake().finally(() => (this.#signing = undefined))
+    return this.#signing
+  }
+
+  async #readOrMake(): Promise<string> {
     const [known] = this.#known.length > 0 ? this.#known : await this.read()
     if (known !== undefined) return known
     const key = `${keyPrefix}${randomBytes(32).toString('hex')}`

@@ -79,7 +79,7 @@ export function expressStatements(table: string, columns: MySQLColumns = {}) {
     /** The database's clock, and whether a key is still there. */
     moment: `SELECT ${now} AS moment, EXISTS(SELECT 1 FROM ${sessions} WHERE ${id} = ${text}) AS has_key`,
     /** The rows that hold keys: few, and found by the primary key. */
-    keys: `SELECT ${bytesOf(id)} AS id_bytes FROM ${sessions} WHERE ${id} LIKE '${keyPrefix}%' AND ${live} ORDER BY ${id}`,
+    keys: `SELECT ${bytesOf(id)} AS id_bytes FROM ${sessions} WHERE ${id} LIKE '${keyPrefix}%' AND ${live} ORDER BY ${id} LIMIT 1000`,
     insertKey: `INSERT INTO ${sessions} (${id}, ${expires}, ${data}) VALUES (${text}, ${lastSecond}, ${text})`,
     updateMany: bySize(updateMany),
     update: `UPDATE ${sessions} SET ${data} = ${text}, ${expires} = ${expiry} ${asRead}`,
