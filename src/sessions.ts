@@ -20,8 +20,8 @@ export interface SessionsOptions {
   /** Where sessions are kept: `new MySQLStore(url)`, `new SQLiteStore(file)`, `new MemoryStore()`, or one of your own. */
   readonly store: SessionStore
   /**
-   * Signs the cookies: 32 random bytes that every app has, as `openssl rand -base64 32` prints them. Less than 16 bytes are
-   * refused. In a list the first signs and all verify, so that a secret can be replaced without signing anybody out; unset
+   * Signs the cookies: 32 random bytes that every app has, as `openssl rand -base64 32` prints them. Less than 16 bytes, and
+   * one repeated character, are refused. In a list the first signs and all verify, so that a secret can be replaced without signing anybody out; unset
    * ones after the first are skipped.
    */
   readonly secret: Secret | undefined | readonly (Secret | undefined)[]
@@ -163,7 +163,9 @@ export class Sessions extends SessionEngine {
    *   response.headers.append('Set-Cookie', changes.setCookie)
    *   const caching = changes.cacheControl(response.headers.get('cache-control') ?? '')
    *   if (caching !== undefined) response.headers.set('Cache-Control', caching)
+   *   for (const [name, value] of [...response.headers]) if (changes.drops(name, value)) response.headers.delete(name)
    * }
+   * if (exchange.varies) response.headers.append('Vary', 'Cookie')
    */
   exchange(request: ExchangeRequest): Exchange | Promise<Exchange> {
     return Exchange.begin({ engine: this, cookie: this.cookie, signer: this.signer }, request)

@@ -12,6 +12,7 @@ import type {
 } from '../http/cors.js'
 import { askOnce, askOrigin } from '../http/cors-origin.js'
 import { corsOptionNames, type CorsWarning, warningsOf, warningsOfForm } from '../http/cors-warnings.js'
+import { varyWith } from '../http/vary.js'
 import { createSessions, Sessions } from '../sessions.js'
 
 /** What is used of a response. Every Node response has it, Express's and connect's too. */
@@ -157,10 +158,7 @@ function addVary(names: readonly string[], response: CorsResponse): void {
   if (names.length === 0) return
   const present = response.getHeader?.('Vary') ?? ''
   const text = typeof present === 'object' ? present.join(', ') : String(present)
-  const known = text.split(',').map((name) => name.trim().toLowerCase())
-  const added = names.filter((name) => !known.includes(name.toLowerCase()))
-  const all = known.includes('*') ? '*' : [text, ...added].filter((part) => part !== '').join(', ')
-  response.setHeader('Vary', all)
+  response.setHeader('Vary', varyWith(text, names))
 }
 
 function isObject(value: unknown): value is object {

@@ -1,6 +1,7 @@
 import { metadataIn } from '../core/data/embedded-metadata.js'
 import type { SessionRecord } from '../core/store/record.js'
 import { KeyedSerialQueues } from '../core/serial-queue.js'
+import { notePrefix } from '../core/token.js'
 import type { NativeStore } from '../express-session/foreign/foreign-store.js'
 import type { StoredSession } from '../express-session/bridge/bridge-form.js'
 import { StoreBridge } from '../express-session/bridge/store-bridge.js'
@@ -25,8 +26,8 @@ const statements = {
   set: `INSERT INTO ?? (??, ??, ??) VALUES (?, ?, ${text}) ON DUPLICATE KEY UPDATE ?? = VALUES(??), ?? = VALUES(??)`,
   touch: 'UPDATE ?? SET ?? = ? WHERE ?? = ?',
   destroy: 'DELETE FROM ?? WHERE ?? = ?',
-  /** A row counts until half a second after its expiry, because that package rounds the current second. */
-  length: 'SELECT COUNT(*) AS live FROM ?? WHERE ?? >= ROUND(UNIX_TIMESTAMP(NOW(3)))',
+  /** A row counts until half a second after its expiry, because that package rounds the current second; what coatcheck remembers does not. */
+  length: `SELECT COUNT(*) AS live FROM ?? WHERE ?? >= ROUND(UNIX_TIMESTAMP(NOW(3))) AND ?? NOT LIKE '${notePrefix}%'`,
   clear: 'DELETE FROM ??',
 }
 
@@ -123,8 +124,8 @@ export class SessionTable {
   }
 
   async length(): Promise<number> {
-    const { expires } = this.#store.options.schema.columnNames
-    const [rows] = await this.#send('counting sessions', statements.length, undefined, [expires])
+    const { expires, session_id } = this.#store.options.schema.columnNames
+    const [rows] = await this.#send('counting sessions', statements.length, undefined, [expires, session_id])
     return Number((rows as { live: number }[])[0]!.live)
   }
 

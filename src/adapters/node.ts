@@ -18,7 +18,7 @@ import {
 } from './held-methods.js'
 import { bufferFull, callBack, failCallback, KeptCalls } from './kept-calls.js'
 import { type Answering, headersSent, ResponseGuards } from './response-guards.js'
-import { addCookie, removeContentHeaders } from './response-head.js'
+import { addCookie, addVary, keepFromSharedCaches, removeContentHeaders } from './response-head.js'
 
 /** How long the app may take to answer an error that it was told of, before a plain text answer goes out in its place. */
 const patience = 2_000 // milliseconds
@@ -59,6 +59,8 @@ class ResponseHold implements Answering, Hold {
   readonly #flushHeaders: AnyFunction | undefined
   #state: 'open' | 'committing' | 'released' | 'finishing' | 'discarding'
   #kept: KeptCalls | undefined
+  /** What was added to the head. */
+  #changes: ResponseChanges | undefined
   #ended = false
   #statusCode = 200
   /** There will be no other commit: the last one was made, or one failed and the answer went out all the same. */
@@ -114,6 +116,7 @@ class ResponseHold implements Answering, Hold {
       case 'committing':
         return this.#keep(method, parameters)
       case 'released':
+        if (method === 'writeHead') return this.#writeLastHead(parameters)
         return method === 'end' ? this.#endLate(parameters) : this.#pass(method, parameters)
       case 'discarding':
         if (method === 'end') this.#pass('end', []) // so that those who wait for it are told
@@ -129,6 +132,7 @@ class ResponseHold implements Answering, Hold {
     if (this.#exchange.isAsRefused) {
       this.#exchange.work.closeHeaders()
       this.#state = 'released'
+      this.#addHeaders(undefined, method === 'writeHead' ? parameters : undefined)
       return this.#pass(method, parameters)
     }
     const finished = this.#exchange.finish()
@@ -150,8 +154,21 @@ class ResponseHold implements Answering, Hold {
       return this.#handshakeSent ? result : this.#keep(method, parameters)
     }
     this.#state = 'released'
-    if (finished) addCookie(this.#response, finished, method === 'writeHead' ? parameters : undefined)
+    this.#addHeaders(finished, method === 'writeHead' ? parameters : undefined)
     return this.#pass(method, parameters)
+  }
+
+  #addHeaders(changes: ResponseChanges | undefined, head: unknown[] | undefined): void {
+    this.#changes = changes
+    if (changes) addCookie(this.#response, changes, head)
+    if (this.#exchange.varies) addVary(this.#response, head)
+  }
+
+  /** Node calls `writeHead` for the first byte, after what others have set as headers at the last moment. */
+  #writeLastHead(parameters: unknown[]): unknown {
+    if (this.#changes) keepFromSharedCaches(this.#response, this.#changes)
+    if (this.#exchange.varies) addVary(this.#response, parameters)
+    return this.#pass('writeHead', parameters)
   }
 
   /** The cookie goes out before the commit, as with express-session. If the commit fails, the connection ends. */
@@ -190,7 +207,7 @@ class ResponseHold implements Answering, Hold {
     try {
       if (!isHandshake(this.#request, this.#response)) this.#response.statusCode = this.#statusCode
       const kept = this.#kept
-      if (changes && !this.#handshakeSent) addCookie(this.#response, changes, kept?.head)
+      if (!this.#handshakeSent) this.#addHeaders(changes, kept?.head)
       let flowing = true
       kept?.passTo((method, parameters, isFirst) => {
         const late = method === 'end' && !isFirst

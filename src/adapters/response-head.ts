@@ -1,5 +1,6 @@
 import type { OutgoingHttpHeader, OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import type { ResponseChanges } from '../http/exchange.js'
+import { varyWith } from '../http/vary.js'
 
 /** Headers that describe the answer that a failed commit takes back. */
 const contentHeaders = [
@@ -36,20 +37,49 @@ function takeHeaders(response: ServerResponse, head: unknown[]): void {
 }
 
 /**
- * Adds the session's cookie to a response.
+ * Adds the session's cookie to a response, and keeps it out of shared caches.
  *
  * @param head the parameters of writeHead, if that was called; its headers are taken out of it
  */
 export function addCookie(
   response: ServerResponse,
-  { setCookie, cacheControl }: ResponseChanges,
+  changes: ResponseChanges,
   head: unknown[] | undefined,
 ): void {
   if (response.headersSent) return
   if (head) takeHeaders(response, head)
-  appendHeader(response, 'Set-Cookie', setCookie)
-  const caching = cacheControl(String(response.getHeader?.('Cache-Control') ?? ''))
+  appendHeader(response, 'Set-Cookie', changes.setCookie)
+  keepFromSharedCaches(response, changes)
+}
+
+/** Once the cookie is there: also right before the first byte, where others have set headers since. */
+export function keepFromSharedCaches(
+  response: ServerResponse,
+  { cacheControl, drops }: Pick<ResponseChanges, 'cacheControl' | 'drops'>,
+): void {
+  if (response.headersSent) return
+  const caching = cacheControl(textOf(response.getHeader?.('Cache-Control')))
   if (caching !== undefined) response.setHeader?.('Cache-Control', caching)
+  for (const name of response.getHeaderNames?.() ?? []) {
+    if (drops(name, textOf(response.getHeader?.(name)))) response.removeHeader?.(name)
+  }
+}
+
+/**
+ * Says to caches that the response goes by the cookie.
+ *
+ * @param head the parameters of writeHead, if that was called; its headers are taken out of it
+ */
+export function addVary(response: ServerResponse, head: unknown[] | undefined): void {
+  if (response.headersSent) return
+  if (head) takeHeaders(response, head)
+  const current = textOf(response.getHeader?.('Vary'))
+  const all = varyWith(current, ['Cookie'])
+  if (all !== current) response.setHeader?.('Vary', all)
+}
+
+function textOf(value: OutgoingHttpHeader | undefined): string {
+  return Array.isArray(value) ? value.join(', ') : String(value ?? '')
 }
 
 /** Adds values to a header. As express-session does it, because stand-ins for a response have no `appendHeader`. */

@@ -151,8 +151,9 @@ async function bringOver(
 ): Promise<Tally> {
   const { connection, sql, userPath } = settings
   const rows = await connection.select(sql.differing(range.length === 1, slice), range)
+  const keys = await keysFor(settings, rows)
   const differences = rows
-    .map((row) => differenceOf(row, userPath))
+    .map((row) => differenceOf(row, userPath, keys))
     // In the order in which everybody writes, so that none wait for each other in a circle.
     .toSorted((one, other) => one.id.compare(other.id) || other.expires - one.expires)
     // Of two tokens of one id the one that expires later.
@@ -294,7 +295,17 @@ function mostAreGone(gone: number, of: number): CommandError {
   )
 }
 
-function differenceOf(row: RowDataPacket, userPath: readonly string[] | undefined): Difference {
+/** Read after the rows, so that the one that signed each of them is there. Most rows are not signed at all. */
+async function keysFor({ connection, sql }: PassSettings, rows: readonly RowDataPacket[]): Promise<string[]> {
+  if (!rows.some((row) => (row['data'] as Buffer).includes('"coatcheck"'))) return []
+  return (await connection.select(sql.keys, [])).map((row) => (row['name'] as Buffer).toString())
+}
+
+function differenceOf(
+  row: RowDataPacket,
+  userPath: readonly string[] | undefined,
+  keys: readonly string[],
+): Difference {
   const id = row['id'] as Buffer
   const read = {
     id,
@@ -306,7 +317,7 @@ function differenceOf(row: RowDataPacket, userPath: readonly string[] | undefine
   return {
     ...read,
     fingerprint: row['fingerprint'] as Buffer,
-    session: copiedSession(read, userPath),
+    session: copiedSession(read, userPath, keys),
     copied:
       row['copied_version'] === null
         ? undefined

@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto'
 import { lockName } from '../stores/mysql/lock.js'
 import { markLength, marksKept, recordFormat } from '../core/store/record.js'
-import { notePrefix } from '../core/token.js'
+import { keyPrefix, notePrefix } from '../core/token.js'
 import { now } from '../stores/mysql/statements.js'
 
 /** The tables of a copy, and the names of the old one's columns. */
@@ -125,6 +125,9 @@ export function copyStatements(tables: CopyTables) {
       `WHERE copied.id IS NULL OR (copied.ended = 0 AND ` +
       `(copied.expires <> old.expires OR copied.fingerprint <> old.fingerprint) AND ` +
       `(copied.expires <= old.expires OR LEFT(copied.fingerprint, 4) = LEFT(old.fingerprint, 4)))`,
+
+    /** The keys that have signed what coatcheck keeps in sessions of the old table. */
+    keys: `SELECT CAST(${utf8(token)} AS BINARY) AS name FROM ${old} WHERE ${token} LIKE '${keyPrefix}%' AND ${live} LIMIT 1000`,
 
     lockVersions: (count: number) =>
       `SELECT id, version FROM ${sessions} WHERE id IN (${list('?', count)}) FOR UPDATE`,

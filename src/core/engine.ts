@@ -22,7 +22,8 @@ import { Sweeper, type SweepSettings } from './store/sweeper.js'
 import { hashOf, idOf } from './token.js'
 import { KeyedSerialQueues } from './serial-queue.js'
 import { tokenPlaceOf } from './session/state.js'
-import { type Found, UnitOfWork } from './session/unit-of-work.js'
+import { choiceAmong, firstOf } from './session/several-tokens.js'
+import { type Found, ownerOfFound, UnitOfWork } from './session/unit-of-work.js'
 import { type UserId, userIdText } from './users/user-id.js'
 import type { UserRule } from './users/user-of.js'
 import { UserSessions } from './users/user-sessions.js'
@@ -102,7 +103,8 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
 
   /**
    * Begins work on the session of the first of `tokens` that leads to a live record; on a new, empty one
-   * if none does. A token that leads nowhere is never adopted.
+   * if none does, or if they lead to sessions of several users. A token that leads nowhere is never adopted. A current token goes before
+   * one from before a rotation. `signOut` ends all the sessions that the tokens lead to.
    *
    * For use without HTTP, such as on a WebSocket that keeps the `req.sessionID` of the request that opened it:
    * @example
@@ -118,17 +120,18 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
 
   /** @internal Loads in another form. */
   loadAs(form: SessionForm = this.#form, tokens: readonly string[]): Promise<UnitOfWork> {
-    if (tokens.length > 1) return this.#loadFirst(form, tokens)
+    if (tokens.length > 1) return this.#loadOneOf(form, tokens)
     const token = tokens[0]
     if (token === undefined) return Promise.resolve(this.beginAs(form))
     return this.#found(token).then((found) => new UnitOfWork(this, form, found))
   }
 
-  async #loadFirst(form: SessionForm, tokens: readonly string[]): Promise<UnitOfWork> {
-    const found = await Promise.all(tokens.map((token) => this.#found(token)))
-    // What a token from before a rotation leads to only if there is no other.
-    const first = found.find((each) => each?.place === 'current') ?? found.find((each) => each !== undefined)
-    return new UnitOfWork(this, form, first)
+  async #loadOneOf(form: SessionForm, tokens: readonly string[]): Promise<UnitOfWork> {
+    const all = await Promise.all([...new Set(tokens)].map((token) => this.#found(token)))
+    const live = all.filter((found) => found !== undefined)
+    if (form.takesFirst) return new UnitOfWork(this, form, firstOf(live))
+    const { found, others } = choiceAmong(live, (each) => ownerOfFound({ context: this, form }, each))
+    return new UnitOfWork(this, form, found, undefined, others)
   }
 
   /**

@@ -21,6 +21,6 @@ export interface SessionEvents {
   destroyed: [event: SessionReference & { readonly reason: EndReason }]
   /** So many expired records were swept. */
   expired: [event: { readonly count: number }]
-  /** The store failed, or holds a record that cannot be read. */
+  /** The store failed, holds a record that cannot be read, or could not be swept six times in a row because of a lock. */
   storeError: [error: SessionError]
 }

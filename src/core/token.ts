@@ -9,6 +9,8 @@ const signatureLength = 43 // characters
 const tokenLength = prefix.length + idLength + (secretLength / 3) * 4 // characters: 53
 /** Begins the ids of notes in a `TokenKeyedStore`: no token of ours has it. */
 export const notePrefix = 'note.'
+/** Begins the ids of rows in a table of express-mysql-session that hold a key: what signs what coatcheck keeps there in sessions. */
+export const keyPrefix = `${notePrefix}key.`
 const tokenForm = new RegExp(`^${prefix}[\\w-]{${tokenLength - prefix.length}}$`)
 
 /**
@@ -77,6 +79,12 @@ const expected = Buffer.alloc(signatureLength)
 /** Bytes. Less than that is found by trying, even if it is random; 32 random ones are what every text of ours asks for. */
 export const shortestSecret = 16
 
+/** Whether it is one character or byte again and again, such as 32 zeros: however long it is, it is found by trying. */
+export function isRepeated(secret: string | Uint8Array): boolean {
+  const [first, ...others]: (string | number)[] = [...secret]
+  return others.every((each) => each === first)
+}
+
 /** What secrets may be given as. Left-out ones (an unset environment variable) are skipped, but for the first. */
 export type Secret = string | Uint8Array
 
@@ -89,7 +97,7 @@ export class Signer {
 
   /**
    * @param secrets key objects are taken as they are
-   * @throws ERR_SESSION_OPTION if there is no first secret, or one is shorter than `shortestSecret`
+   * @throws ERR_SESSION_OPTION if there is no first secret, or one is shorter than `shortestSecret` or one repeated character
    */
   constructor(secrets: Secret | readonly (Secret | KeyObject | undefined)[]) {
     const given = Array.isArray(secrets)
@@ -144,6 +152,11 @@ function secretKey(secret: unknown): HmacKey {
   if (bytes.length < shortestSecret) {
     throw optionError(
       'secret is too short, with less than 16 bytes: whoever holds one cookie could find it by trying. Give 32 random bytes, such as `openssl rand -base64 32` prints.',
+    )
+  }
+  if (isRepeated(secret)) {
+    throw optionError(
+      'secret is one repeated character or byte: whoever holds one cookie could find it by trying. Give 32 random bytes, such as `openssl rand -base64 32` prints.',
     )
   }
   return new HmacKey(bytes)

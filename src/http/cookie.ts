@@ -34,7 +34,12 @@ const names = [
   'name', 'domain', 'path', 'sameSite', 'secure', 'httpOnly', 'partitioned', 'priority', 'persistent',
 ] as const // prettier-ignore
 
-const longestAge = 400 * 86_400 // seconds, RFC 6265bis section 5.5
+/** The longest life of a cookie in seconds: browsers shorten what is longer (RFC 6265bis, section 5.5). */
+export const longestAge = 400 * 86_400
+/** The most bytes of a cookie's name and value together: browsers drop what is larger (RFC 6265bis, section 5.6). */
+export const mostBytes = 4_096
+/** The most bytes of an attribute's value: browsers ignore what is larger (RFC 6265bis, section 5.6). */
+export const mostAttributeBytes = 1_024
 
 /** The session cookie of some apps: its name, its attributes, and the headers that set and clear it. */
 export class SessionCookie {
@@ -197,6 +202,10 @@ function refuseContradictions(options: CookieOptions): void {
       `cookie.domain must be a host name in lower case such as 'example.com', without scheme, port or leading dot, not ${JSON.stringify(domain)}.`,
     )
   }
+  if (Buffer.byteLength(path) > mostAttributeBytes)
+    throw optionError(
+      `cookie.path is longer than ${mostAttributeBytes} bytes, so browsers would ignore it: give a shorter one.`,
+    )
   const unshared = domain === undefined ? undefined : unsharedDomain(domain)
   if (unshared !== undefined) throw optionError(unshared)
   if (name === undefined) return

@@ -2,7 +2,7 @@ import { SessionError } from '../core/errors.js'
 import type { SessionForm } from '../core/session/session-form.js'
 import type { Signer } from '../core/token.js'
 import type { UnitOfWork } from '../core/session/unit-of-work.js'
-import { cacheControlWithCookie } from './caching.js'
+import { cacheControlWithCookie, overrulesCacheControl } from './caching.js'
 import { cookieValues } from './cookie.js'
 import { isWithin, warnOutside, warnUnshared } from './cookie-domain.js'
 
@@ -66,10 +66,15 @@ export interface ResponseChanges {
   readonly setCookie: string
   /** The Cache-Control that the response gets, by the one that it has ('' if none); `undefined`: it stays as it is. */
   readonly cacheControl: (current: string) => string | undefined
+  /** Whether a header of the response has to go, such as `CDN-Cache-Control`, which some caches heed in place of Cache-Control. */
+  readonly drops: (name: string, value: string) => boolean
 }
 
-/** A client that sends many validly signed cookies of our name makes us look up this many at most. */
-const mostCandidates = 4
+/**
+ * Of a Cookie header, so many characters are read, which is what Node lets through of all headers by default. All cookies of our name in
+ * there are tried: an attacker who can set cookies for the host, as from a sibling subdomain, puts any number before the visitor's own.
+ */
+const longestHeader = 16_384
 
 /**
  * One request and its response: begins by finding the session that the cookie leads to, finishes by
@@ -152,6 +157,11 @@ export class Exchange {
     return this.#context.cookie.toleratesLate ? late?.catch(warnLate) : late
   }
 
+  /** Whether the response needs `Vary: Cookie`: its handler has looked at the session, so that it may be another for each visitor. */
+  get varies(): boolean {
+    return this.work.wasOpened && this.#context.cookie.leavesCaching !== true
+  }
+
   /** Whether a commit has failed, and nobody has changed the session since: then there is nothing new to store. */
   get isAsRefused(): boolean {
     if (!this.work.wasRefused) return false
@@ -200,7 +210,11 @@ export class Exchange {
 
   #adding(setCookie: string): ResponseChanges {
     const leaves = this.#context.cookie.leavesCaching === true
-    return { setCookie, cacheControl: (current) => cacheControlWithCookie(current, leaves) }
+    return {
+      setCookie,
+      cacheControl: (current) => cacheControlWithCookie(current, leaves),
+      drops: (name, value) => overrulesCacheControl(name, value, leaves),
+    }
   }
 
   #checkDomain(): void {
@@ -218,7 +232,8 @@ interface VerifiedToken {
 }
 
 function verifiedTokens({ cookie, signer }: ExchangeContext, request: ExchangeRequest): VerifiedToken[] {
-  const fromHeader = verifiedOf(cookieValues(request.cookieHeader, cookie.name(request.secure)), signer)
+  const header = request.cookieHeader?.slice(0, longestHeader)
+  const fromHeader = verifiedOf(cookieValues(header, cookie.name(request.secure)), signer)
   if (fromHeader.length > 0 || !request.elsewhere) return fromHeader
   const { tokens, signed } = request.elsewhere()
   return [...tokens.map((token) => ({ token, renew: false })), ...verifiedOf(signed, signer)]
@@ -229,7 +244,6 @@ function verifiedOf(values: readonly string[], signer: Signer): VerifiedToken[] 
   for (const value of values) {
     const match = signer.verify(value)
     if (match) verified.push(match)
-    if (verified.length === mostCandidates) break
   }
   return verified
 }

@@ -1,4 +1,4 @@
-import { optionError, refuseUnknownOptions } from '../core/errors.js'
+import { optionError, refuseUnknownOptions, type SessionError } from '../core/errors.js'
 import {
   type AliveRecord,
   type FormerContent,
@@ -20,15 +20,20 @@ import type {
   UpdateWrite,
   WriteResult,
 } from '../core/store/session-store.js'
+import { storeFailure } from '../core/store/store-failure.js'
 import { isSameHash } from '../core/token.js'
 import { ExpiryHeap } from './expiry-heap.js'
 import type { Expiring } from './expiry-heap.js'
+import { UseOrder } from './use-order.js'
+import type { Used } from './use-order.js'
 
 /** What `MemoryStore` takes. */
 export interface MemoryStoreOptions {
   /**
-   * How many sessions are held at most. When one more comes, expired ones go first, else the one that
-   * was least recently used: its user is signed out.
+   * How many sessions are held at most. When one more comes, expired ones go first, then the anonymous one that was least
+   * recently used. Where all are users' sessions, a sign-in ends the one that was least recently used, and an anonymous
+   * session is refused (`ERR_SESSION_STORE_BUSY`, 503): whoever has no account can sign nobody out. A session without a bound
+   * user, as under Passport without `userOf`, is anonymous here.
    *
    * What has to be remembered of users, such as that all their sessions were ended, is not counted among these. Of that
    * as much is kept again, so that no number of sessions makes the store forget it.
@@ -38,7 +43,7 @@ export interface MemoryStoreOptions {
 }
 
 /** A record as it is held. `sequence` grows with each insert. */
-interface Entry extends Expiring {
+interface Entry extends Expiring, Used<Entry> {
   readonly sequence: number
   readonly id: SessionId
   readonly rootId: SessionId | undefined
@@ -66,10 +71,12 @@ interface Entry extends Expiring {
  */
 export class MemoryStore implements SessionStore {
   readonly #maxSessions: number
-  /** Sessions by their ids. Least recently used first. */
-  readonly #sessions = new Map<SessionId, Entry>()
-  /** Notes, in the same order. Apart, so that neither pushes the other out. */
-  readonly #notes = new Map<SessionId, Entry>()
+  /** Sessions and notes. */
+  readonly #entries = new Map<SessionId, Entry>()
+  readonly #anonymous = new UseOrder<Entry>()
+  readonly #signedIn = new UseOrder<Entry>()
+  /** Apart, so that neither they nor sessions push the others out. */
+  readonly #notes = new UseOrder<Entry>()
   readonly #byUser = new Map<string, Set<Entry>>()
   readonly #byExpiry = new ExpiryHeap<Entry>()
   #lastSequence = 0
@@ -101,7 +108,7 @@ export class MemoryStore implements SessionStore {
     })
   }
 
-  async write(writes: readonly SessionWrite[]): Promise<WriteResult[]> {
+  async write(writes: readonly SessionWrite[]): Promise<(WriteResult | Error)[]> {
     const now = Date.now()
     return writes.map((write) => this.#carryOut(write, now))
   }
@@ -110,7 +117,7 @@ export class MemoryStore implements SessionStore {
     const now = Date.now()
     const all = userId === undefined
     const start = after === undefined ? undefined : placeIn(after)
-    const live = [...(all ? this.#sessions.values() : (this.#byUser.get(userId) ?? []))]
+    const live = [...(all ? this.#entries.values() : (this.#byUser.get(userId) ?? []))]
       .filter((entry) => entry.hash !== undefined && this.#isFound(entry, now))
       .map((entry) => ({ entry, place: [all ? 0 : entry.seenAt, entry.sequence] as const }))
       .filter(({ place }) => !start || isBefore(start, place))
@@ -143,7 +150,7 @@ export class MemoryStore implements SessionStore {
   /** Does nothing: what is in memory goes with the store itself, and another app may still use it. */
   async close(): Promise<void> {}
 
-  #carryOut(write: SessionWrite, now: number): WriteResult {
+  #carryOut(write: SessionWrite, now: number): WriteResult | Error {
     if (write.type === 'insert') return this.#insert(write, now)
     const entry = this.#live(write.id, now)
     if (entry === undefined) return 'gone'
@@ -157,18 +164,17 @@ export class MemoryStore implements SessionStore {
     }
   }
 
-  #insert(write: InsertWrite, now: number): WriteResult {
+  #insert(write: InsertWrite, now: number): WriteResult | Error {
     if (this.#live(write.id, now)) return 'exists'
-    const expired = this.#held(write.id)
+    const expired = this.#entries.get(write.id)
     if (expired) this.#remove(expired)
-    const entries = this.#among(write)
-    if (entries.size >= this.#maxSessions) this.#makeRoom(entries, now)
+    if (!this.#makeRoom(write, now)) return fullOfUsers(this.#maxSessions)
     const entry: Entry = {
       sequence: ++this.#lastSequence,
       id: write.id,
       rootId: write.rootId,
       hash: write.hash && new Uint8Array(write.hash),
-      userId: undefined,
+      userId: write.userId,
       authenticatedAt: write.signedIn ? now : undefined,
       data: new Uint8Array(write.data),
       about: write.about,
@@ -180,15 +186,20 @@ export class MemoryStore implements SessionStore {
       former: undefined,
       expiresAt: expiry(write.lifetime, now, now),
       heapIndex: -1,
+      before: undefined,
+      after: undefined,
     }
-    entries.set(entry.id, entry)
+    this.#entries.set(entry.id, entry)
+    this.#orderOf(entry).add(entry)
     this.#byExpiry.add(entry)
-    this.#belongsTo(entry, write.userId)
+    this.#joinUser(entry)
     return 'done'
   }
 
   #update(entry: Entry, write: UpdateWrite, now: number): WriteResult {
     if (entry.version !== write.version) return 'stale'
+    // It comes back as the last of its order, which may be another one by then.
+    this.#orderOf(entry).remove(entry)
     const { secret } = write
     if (secret) {
       const { hash, userId, authenticatedAt, data } = entry
@@ -207,7 +218,7 @@ export class MemoryStore implements SessionStore {
     entry.seenAt = now
     this.#belongsTo(entry, write.userId)
     this.#expireAt(entry, expiry(write.lifetime, entry.createdAt, now))
-    this.#used(entry)
+    this.#orderOf(entry).add(entry)
     return 'done'
   }
 
@@ -225,21 +236,18 @@ export class MemoryStore implements SessionStore {
     return 'done'
   }
 
-  #among({ hash }: Pick<SessionRecord, 'hash'>): Map<SessionId, Entry> {
-    return hash === undefined ? this.#notes : this.#sessions
-  }
-
-  #held(id: SessionId): Entry | undefined {
-    return this.#sessions.get(id) ?? this.#notes.get(id)
+  #orderOf({ hash, userId }: Pick<SessionRecord, 'hash' | 'userId'>): UseOrder<Entry> {
+    if (hash === undefined) return this.#notes
+    return userId === undefined ? this.#anonymous : this.#signedIn
   }
 
   #live(id: SessionId, now: number): Entry | undefined {
-    const entry = this.#held(id)
+    const entry = this.#entries.get(id)
     return entry !== undefined && entry.expiresAt > now ? entry : undefined
   }
 
   #found(id: SessionId, now: number): Entry | undefined {
-    const entry = this.#held(id)
+    const entry = this.#entries.get(id)
     return entry !== undefined && this.#isFound(entry, now) ? entry : undefined
   }
 
@@ -251,9 +259,9 @@ export class MemoryStore implements SessionStore {
   }
 
   #used(entry: Entry): void {
-    const entries = this.#among(entry)
-    entries.delete(entry.id)
-    entries.set(entry.id, entry)
+    const order = this.#orderOf(entry)
+    order.remove(entry)
+    order.add(entry)
   }
 
   #expireAt(entry: Entry, moment: number): void {
@@ -265,9 +273,13 @@ export class MemoryStore implements SessionStore {
     if (entry.userId === userId) return
     this.#leaveUser(entry)
     entry.userId = userId
-    if (userId === undefined) return
-    const entries = this.#byUser.get(userId)
-    if (entries === undefined) this.#byUser.set(userId, new Set([entry]))
+    this.#joinUser(entry)
+  }
+
+  #joinUser(entry: Entry): void {
+    if (entry.userId === undefined) return
+    const entries = this.#byUser.get(entry.userId)
+    if (entries === undefined) this.#byUser.set(entry.userId, new Set([entry]))
     else entries.add(entry)
   }
 
@@ -279,7 +291,8 @@ export class MemoryStore implements SessionStore {
   }
 
   #remove(entry: Entry): void {
-    this.#among(entry).delete(entry.id)
+    this.#entries.delete(entry.id)
+    this.#orderOf(entry).remove(entry)
     this.#byExpiry.remove(entry)
     this.#leaveUser(entry)
   }
@@ -291,13 +304,29 @@ export class MemoryStore implements SessionStore {
     return true
   }
 
-  #makeRoom(entries: Map<SessionId, Entry>, now: number): void {
-    while (entries.size >= this.#maxSessions) {
+  /** @returns whether there is room for what comes: no user's session gives way to one that is nobody's */
+  #makeRoom(coming: Pick<InsertWrite, 'hash' | 'userId'>, now: number): boolean {
+    const isNote = coming.hash === undefined
+    while (this.#maxSessions <= (isNote ? this.#notes.size : this.#anonymous.size + this.#signedIn.size)) {
       // It may be among the others.
       if (this.#removeOneExpired(now)) continue
-      this.#remove(entries.values().next().value!)
+      const least = isNote
+        ? this.#notes.first
+        : (this.#anonymous.first ?? (coming.userId === undefined ? undefined : this.#signedIn.first))
+      if (least === undefined) return false
+      this.#remove(least)
     }
+    return true
   }
+}
+
+function fullOfUsers(maxSessions: number): SessionError {
+  return storeFailure(
+    'busy',
+    'writing sessions',
+    `all ${maxSessions} sessions that it may hold are of users, and no anonymous one ends those. Give MemoryStore a larger maxSessions, or use a store that keeps sessions in a database.`,
+    undefined,
+  )
 }
 
 function expiry(lifetime: Lifetime, createdAt: number, now: number): number {

@@ -112,8 +112,8 @@ export interface MySQLStoreOptions {
  * On a table of express-mysql-session (`layout`) the store never overwrites what an app of that library stored since,
  * and never brings back what ended. What such an app does to what this store wrote is outside its power: it writes
  * blindly, and a slow request of it can still bring an ended session back. Rows look as they would there. Only a session
- * with a user, with an absolute lifetime or with a rotated token has a `coatcheck` object besides, which tells these;
- * the absolute lifetime of a session that began in an old app counts from the first change here. Expiry is in whole
+ * with a user, with an absolute lifetime or with a rotated token has a `coatcheck` object besides, which tells these,
+ * signed by a key: that is the id of a row which begins with `note.key.`. The absolute lifetime of a session that began in an old app counts from the first change here. Expiry is in whole
  * seconds, rounded up.
  *
  * @example

@@ -2,6 +2,7 @@ import { nextTurn } from '../core/scheduling.js'
 import { optionError, refuseUnknownOptions, type SessionError } from '../core/errors.js'
 import { milliseconds } from '../core/lifetime.js'
 import type { Duration } from '../core/lifetime.js'
+import { RefusedSweeps } from '../core/store/refused-sweeps.js'
 import type { AliveRecord, ListedRecord, SessionId, SessionRecord } from '../core/store/record.js'
 import type { ListQuery, Page, SessionStore, SessionWrite, WriteResult } from '../core/store/session-store.js'
 import { userIdBytes } from '../core/users/user-id.js'
@@ -48,7 +49,7 @@ export interface SQLiteStoreOptions {
 /**
  * Sessions in an SQLite file that any number of processes on one machine share.
  *
- * The driver is node:sqlite. A file that is opened here is put in WAL mode with `synchronous = FULL`, so what was acknowledged
+ * The driver is node:sqlite. A file that is made here can be read by its owner alone (0600); one that is there keeps its mode. It is put in WAL mode with `synchronous = FULL`, so what was acknowledged
  * survives a power cut. All writes of a batch share one transaction and so one wait for the disk. While
  * another process writes, this one tries again between its other work; its event loop is never held up by a lock.
  *
@@ -71,6 +72,7 @@ export interface SQLiteStoreOptions {
 export class SQLiteStore implements SessionStore {
   readonly #table: SQLiteTable
   readonly #sql: ReturnType<typeof statements>
+  readonly #refusedSweeps = new RefusedSweeps()
 
   /**
    * @param database a file's path, `':memory:'`, or an open `DatabaseSync` of node:sqlite
@@ -150,17 +152,25 @@ export class SQLiteStore implements SessionStore {
     for (;;) {
       const most = Math.min(limit - total, rowsInSlice)
       const removed = await this.#table.attempt('removing expired sessions', () => this.#sweep(most))
+      if (removed === undefined) {
+        await this.#refusedSweeps.refused(
+          () => 'End the process that keeps a transaction open on the file, or shorten what it does there.',
+        )
+        return total
+      }
+      this.#refusedSweeps.had()
       total += removed
       if (removed < most || total === limit) return total
       await nextTurn()
     }
   }
 
-  #sweep(limit: number): number {
+  /** @returns how many were removed; `undefined` if another process holds the lock */
+  #sweep(limit: number): number | undefined {
     try {
       return this.#table.transaction(() => this.#table.run(this.#sql.removeExpired, limit))
     } catch (error) {
-      if (isBusy(error)) return 0
+      if (isBusy(error)) return undefined
       throw error
     }
   }

@@ -58,7 +58,7 @@ export class CommandedStore implements SessionStore {
     return this.#store.alive(ids)
   }
 
-  async write(writes: readonly SessionWrite[]): Promise<WriteResult[]> {
+  async write(writes: readonly SessionWrite[]): Promise<(WriteResult | Error)[]> {
     this.writes.push(...writes)
     await this.#pass('write')
     if (this.writeDelay > 0) await wait(this.writeDelay)

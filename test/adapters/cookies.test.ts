@@ -16,6 +16,7 @@ const app: Middleware = async (request, response) => {
   const { session } = request
   if (request.url === '/set') session.seen = 'yes'
   if (request.url === '/sign-in') await session.signIn(7, { keep: ['seen'] })
+  if (request.url === '/sign-in-as-8') await session.signIn(8)
   if (request.url === '/sign-out') await session.signOut()
   if (request.url === '/destroy') await session.destroy()
   if (request.url === '/rotate') await session.rotate()
@@ -121,6 +122,11 @@ describe.each(frameworks)('in $name,', (framework) => {
     ['public, max-age=60', 'no-store'],
     ['private, max-age=60', 'private, max-age=60'],
     ['no-cache, no-store', 'no-cache, no-store'],
+    ['public, private', 'no-store'],
+    ['private, s-maxage=60', 'no-store'],
+    ['private="x-name", max-age=60', 'no-store'],
+    ['max-age=60, no-cache="set-cookie"', 'no-store'],
+    ['max-age=60, extension="a, private, b"', 'no-store'],
   ])('beside our Set-Cookie a Cache-Control of %j becomes %j', async (given, sent) => {
     const { url } = await serve({
       framework,
@@ -135,6 +141,94 @@ describe.each(frameworks)('in $name,', (framework) => {
     expect((await get(url)).headers.get('cache-control')).toBe(sent)
     expect((await get(`${url}/head`)).headers.get('cache-control')).toBe(sent)
   })
+
+  /** Headers that some caches heed in place of Cache-Control. */
+  const targeted = {
+    'CDN-Cache-Control': 'max-age=60',
+    'Cloudflare-CDN-Cache-Control': 'max-age=60',
+    'Vercel-CDN-Cache-Control': 'max-age=60',
+    'Netlify-CDN-Cache-Control': 'public, durable, max-age=60',
+    'X-LiteSpeed-Cache-Control': 'public, max-age=60',
+    'Surrogate-Control': 'max-age=60',
+    'Edge-Control': 'cache-maxage=60s',
+    'X-Accel-Expires': '60',
+  }
+
+  test('beside our Set-Cookie no header of a CDN stays, and without it each does', async () => {
+    const { url } = await serve({
+      framework,
+      handler: (request, response) => {
+        if (request.url !== '/unopened') request.session.seen = 'yes'
+        const headers = { ...targeted, 'X-Mine': 'stays' }
+        if (request.url === '/head') response.writeHead(200, headers)
+        else for (const [name, value] of Object.entries(headers)) response.setHeader(name, value)
+        response.end()
+      },
+    })
+    const sent = async (path: string) => {
+      const { headers } = await get(url + path)
+      return Object.keys({ ...targeted, 'X-Mine': '' }).filter((name) => headers.has(name))
+    }
+    expect(await sent('/')).toEqual(['X-Mine'])
+    expect(await sent('/head')).toEqual(['X-Mine'])
+    expect(await sent('/unopened')).toEqual([...Object.keys(targeted), 'X-Mine'])
+  })
+
+  test('what others set at the last moment changes nothing of that', async () => {
+    const { url } = await serve({
+      framework,
+      after: [
+        (_request, response, next) => {
+          // As the package on-headers does.
+          const { writeHead } = response
+          response.writeHead = function (this: unknown, ...head: unknown[]) {
+            response.setHeader('Cache-Control', 'public, max-age=60')
+            response.setHeader('Surrogate-Control', 'max-age=60')
+            response.removeHeader('Vary')
+            return Reflect.apply(writeHead, this, head)
+          } as typeof writeHead
+          next()
+        },
+      ],
+      handler: app,
+    })
+    const { headers } = await get(`${url}/set`)
+    expect(['cache-control', 'surrogate-control', 'vary'].map((name) => headers.get(name))).toEqual([
+      'no-store',
+      null,
+      'Cookie',
+    ])
+  })
+
+  test.each([
+    [undefined, 'Cookie'],
+    ['Accept-Encoding', 'Accept-Encoding, Cookie'],
+    [['Accept-Encoding', 'Origin'], 'Accept-Encoding, Origin, Cookie'],
+    ['accept, COOKIE', 'accept, COOKIE'],
+    ['*', '*'],
+  ])(
+    'a Vary of %j becomes %j where the handler looked at the session, visitor or not',
+    async (given, sent) => {
+      const { url } = await serve({
+        framework,
+        handler: (request, response) => {
+          if (request.url !== '/unopened') void request.session.seen
+          if (request.url === '/set') request.session.seen = 'yes'
+          if (request.url === '/head')
+            response.writeHead(200, given === undefined ? {} : { vary: given as string })
+          else if (given !== undefined) response.setHeader('Vary', given)
+          response.end()
+        },
+      })
+      const vary = async (path: string, cookie?: string) =>
+        (await get(url + path, cookie)).headers.get('vary')
+      const cookie = cookieOf(await get(`${url}/set`))
+      for (const path of ['/', '/set', '/head']) {
+        expect([path, await vary(path), await vary(path, cookie)]).toEqual([path, sent, sent])
+      }
+      expect(await vary('/unopened', cookie)).toBe(given === undefined ? null : [given].flat().join(', '))
+    },
+  )
 
   test('a Cache-Control stays as it is where no cookie of ours goes along', async () => {
     const { url } = await serve({
@@ -167,6 +261,17 @@ describe.each(frameworks)('in $name,', (framework) => {
       expect(await (await get(`${after.url}/read`, cookie)).json()).toEqual({})
     },
   )
+
+  test('of several cookies of our name, two of two users are nobody, and a sign-out ends both', async () => {
+    const { url, store } = await serveApp(framework)
+    const cookies = [cookieOf(await get(`${url}/sign-in`)), cookieOf(await get(`${url}/sign-in`))]
+    expect(await (await get(`${url}/read`, cookies.join('; '))).json()).toEqual({ user: '7' })
+    cookies.push(cookieOf(await get(`${url}/sign-in-as-8`)))
+    const read = await get(`${url}/read`, cookies.join('; '))
+    expect([await read.json(), read.headers.getSetCookie()]).toEqual([{}, []])
+    await get(`${url}/sign-out`, cookies.join('; '))
+    expect(await store.stored()).toEqual([])
+  })
 
   test('of several cookies of our name the valid one wins, in any order', async () => {
     const { url } = await serveApp(framework)

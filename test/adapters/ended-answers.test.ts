@@ -87,7 +87,7 @@ const closings: Record<string, (request: SessionRequest, response: ServerRespons
 
 /** Without what differs from one answer to the next, is the session's or the framework's, or is about the connection. */
 const comparable = (received: string) =>
-  received.replace(/^(Date|Set-Cookie|Cache-Control|X-Powered-By|Connection|Keep-Alive):.*\r\n/gim, '')
+  received.replace(/^(Date|Set-Cookie|Cache-Control|Vary|X-Powered-By|Connection|Keep-Alive):.*\r\n/gim, '')
 
 function expectedAnswer(body: (typeof bodies)[string]): Promise<string> {
   if (!plainAnswers.has(body)) plainAnswers.set(body, plainAnswer(body))

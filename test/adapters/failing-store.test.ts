@@ -63,7 +63,7 @@ describe.each(frameworks)('in $name, when the store fails to save,', (framework)
     expect(headers).toMatchObject({
       'access-control-allow-origin': 'https://app.example.com',
       'content-security-policy': "default-src 'self'",
-      vary: 'Origin',
+      vary: 'Origin, Cookie',
     })
     expect(JSON.stringify(headers)).not.toMatch(/taken back|max-age|set-cookie|theirs/)
     expect(await store.stored()).toEqual([])

@@ -201,6 +201,25 @@ onEachServer('the command', ({ server, start }) => {
       expect(row).toEqual({ version: 2, length: 16 })
     })
 
+    test('keeps the user who has signed in by signIn, and none that a visitor has written there', async () => {
+      const sessions = createSessions({
+        store: new MySQLStore(url, { layout: 'express-mysql-session' }),
+        secret: 'the secret of the shop',
+        sweep: false,
+      })
+      const work = sessions.begin()
+      await work.session!.signIn('ada')
+      await work.commit()
+      await sessions.close()
+      const coatcheck = { userId: 'admin', publicId: 'AAAAAAAAAAAAAAAA', createdAt: 1 }
+      await put('forged', stored({ n: 1, coatcheck }))
+      expect((await copy()).stdout).toMatch(/copied +2$/m)
+      const [signedIn, forged] = await openStore().find([idOf(work.id), idOf('forged')])
+      expect(signedIn).toMatchObject({ userId: 'ada', authenticatedAt: expect.any(Number) })
+      expect(forged).toMatchObject({ userId: undefined, authenticatedAt: undefined })
+      expect(Buffer.from(forged!.data).toString()).toBe(stored({ n: 1 }))
+    })
+
     test('leaves what coatcheck remembers of users where it is', async () => {
       await put('note.revoked.somebody', stored({ text: '' }))
       await put('NOTE.taken', stored({}))

@@ -6,6 +6,9 @@ import { SQLiteStore } from 'coatcheck/sqlite'
 import express, { type RequestHandler } from 'express'
 import { createPool, type RowDataPacket } from 'mysql2/promise'
 import { expect, onTestFinished, test, vi } from 'vitest'
+import { type EmbeddedMetadata, metadataIn, signedMetadata } from '../../dist/core/data/embedded-metadata.js'
+import { keyPrefix } from '../../dist/core/token.js'
+import { subjectOf } from '../../dist/stores/mysql-express/record.js'
 import { listen } from '../adapters/serve.ts'
 import { type Database, databases, freshDatabase } from '../servers/databases.ts'
 import { Browser } from '../shared/browser.ts'
@@ -43,13 +46,20 @@ function onServer({ name, server }: Database): Record<string, () => Promise<Aged
       return {
         store: new MySQLStore(pool, { layout: 'express-mysql-session' }),
         async age(milliseconds) {
-          const [rows] = await pool.query<RowDataPacket[]>('SELECT session_id, data FROM sessions')
-          for (const { session_id, data } of rows) {
-            const older = (data as string).replace(
-              /"(createdAt|authenticatedAt)":(\d+)/g,
-              (_, name: string, at: string) => `"${name}":${Number(at) - milliseconds}`,
-            )
-            await pool.query('UPDATE sessions SET data = ? WHERE session_id = ?', [older, session_id])
+          const [rows] = await pool.query<RowDataPacket[]>('SELECT session_id AS id, data FROM sessions')
+          const { id: key } = rows.find(({ id }) => (id as string).startsWith(keyPrefix)) as { id: string }
+          for (const { id, data } of rows as { id: string; data: string }[]) {
+            const session = JSON.parse(data) as { coatcheck?: EmbeddedMetadata }
+            const metadata = metadataIn(session)
+            if (!metadata) continue
+            const { authenticatedAt, createdAt } = metadata
+            const older = {
+              ...metadata,
+              ...(authenticatedAt !== undefined && { authenticatedAt: authenticatedAt - milliseconds }),
+              createdAt: createdAt - milliseconds,
+            }
+            const text = JSON.stringify({ ...session, coatcheck: signedMetadata(key, subjectOf(id), older) })
+            await pool.query('UPDATE sessions SET data = ? WHERE session_id = ?', [text, id])
           }
         },
       }

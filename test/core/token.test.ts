@@ -253,6 +253,14 @@ describe('secrets', () => {
     expect(() => new Signer('16 characters...')).not.toThrow()
   })
 
+  test('of one repeated character or byte throw, in any place of the list', () => {
+    const repeated = ['x'.repeat(32), 'é'.repeat(32), '😀'.repeat(8), Buffer.alloc(32), Buffer.alloc(32, 7)]
+    for (const same of [...repeated, ...repeated.map((each) => [first, each])]) {
+      expect(optionErrorOf(() => new Signer(same)).message).toContain('one repeated')
+    }
+    expect(() => new Signer('x'.repeat(31) + 'y')).not.toThrow()
+  })
+
   test('that are neither text nor bytes throw', () => {
     const getSecret = () => first // without parameters its length is 0, as that of what is empty
     const wrongs = [1_234_567_890_123_456, {}, { length: 0 }, true, false, 0, getSecret, new ArrayBuffer(32)]

@@ -70,7 +70,7 @@ export class WatchedStore implements SessionStore {
     return this.#store.alive(ids)
   }
 
-  async write(writes: readonly SessionWrite[]): Promise<WriteResult[]> {
+  async write(writes: readonly SessionWrite[]): Promise<(WriteResult | Error)[]> {
     this.#assertUp()
     await this.beforeWrite?.(writes)
     this.writes.push(...writes)

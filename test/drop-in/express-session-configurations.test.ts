@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { inspect } from 'node:util'
+import { sign } from 'cookie-signature'
 import session from 'coatcheck/express'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { faultsOf } from '../../dist/express-session/model/option-faults.js'
@@ -11,7 +12,8 @@ import { packages, secret } from './sides.ts'
 // Configurations as apps have them, right and wrong: coatcheck/express takes what express-session takes, sends the same
 // cookies for it, and warns once of what is wrong with it.
 
-const week = 604_800_000
+const day = 86_400_000
+const week = 7 * day
 const [theirs, ours] = packages()
 const usual = { secret, resave: false, saveUninitialized: false }
 
@@ -64,7 +66,9 @@ async function visits(
 function readable(cookie: string): string {
   return cookie.replace(/=s%3A[^;]*/, '=id').replace(/Expires=([^;]*)/, (_all, date: string) => {
     const left = new Date(date).getTime() - Date.now()
-    return left < -week ? 'long expired' : `Expires in ${Math.round(left / 20_000)}`
+    if (left < -week) return 'long expired'
+    // Longer than that no browser keeps it.
+    return `Expires in ${Math.round(Math.min(left, 400 * day) / 20_000)}`
   })
 }
 
@@ -143,6 +147,30 @@ test(`differs: what never gave a browser a cookie there throws at start-up [${un
   }
 })
 
+describe('a cookie lives for 400 days at most, as browsers have it', () => {
+  const now = Date.UTC(2026, 10, 29, 12)
+  const lives = async (side: SessionModule, cookie: object) => {
+    middleware = side({ ...usual, cookie })
+    vi.useFakeTimers({ toFake: ['Date'], now })
+    onTestFinished(() => void vi.useRealTimers())
+    const [given] = (await fetch(url)).headers.getSetCookie()
+    return new Date(/Expires=([^;]*)/.exec(given!)![1]!).getTime() - now
+  }
+
+  test.each([400 * day - 1_000, 400 * day])('%d ms stay', async (maxAge) => {
+    expect([await lives(theirs, { maxAge }), await lives(ours, { maxAge })]).toEqual([maxAge, maxAge])
+  })
+
+  test.each([
+    { maxAge: 400 * day + 1_000 },
+    { maxAge: 4_000 * day },
+    { expires: new Date(253_402_300_000_000) },
+  ])('differs: %o is shortened', async (cookie) => {
+    expect(await lives(theirs, cookie)).toBeGreaterThan(400 * day)
+    expect(await lives(ours, cookie)).toBe(400 * day)
+  })
+})
+
 test('a maxAge that is no number of milliseconds is named', () => {
   expect(() => ours({ ...usual, cookie: { maxAge: NaN } })).toThrow('cookie.maxAge is NaN')
 })
@@ -218,7 +246,9 @@ const faults: readonly [SessionOptions, ...RegExp[]][] = [
   [{ cookie: { httpOnly: undefined } }, /httpOnly is undefined/],
   [{ cookie: { path: 'app' } }, /path "app" matches no request/],
   [{ name: 'sid', key: 'other' }, /^key has no effect beside name/],
+  [{ cookie: { path: `/${'p'.repeat(1_024)}` } }, /^cookie\.path is longer than 1024 bytes, so browsers ignore it/],
   // Right ones.
+  [{ cookie: { path: `/${'p'.repeat(1_023)}` } }],
   [{}],
   [{ cookie: null }],
   [{ name: 'sid', key: 'sid', proxy: undefined, unset: 'destroy', genid: () => 'id', rolling: true, store: undefined }],
@@ -282,6 +312,20 @@ describe('the process is warned, once, with a code', () => {
     expect(warnings()).toEqual([
       ['COATCHECK_UNKNOWN_OPTION', expect.stringMatching(/"sameSit".*Write sameSite/)],
     ])
+  })
+
+  test.each([
+    [4_096, []],
+    [4_097, ['COATCHECK_COOKIE']],
+  ])('of a cookie that browsers drop for its size: of %d bytes %o', async (bytes, codes) => {
+    const warnings = watched()
+    // Some characters of a signature take three bytes, so how long the id has to be is tried out.
+    const lengthOf = (id: string) => 'connect.sid'.length + encodeURIComponent(`s:${sign(id, secret)}`).length
+    const ids = Array.from({ length: 500 }, (_, n) => 'i'.repeat(3_700 + n))
+    middleware = ours({ ...usual, genid: () => ids.find((id) => lengthOf(id) === bytes) })
+    const [given] = (await fetch(url)).headers.getSetCookie()
+    expect(given!.split(';', 1)[0]).toHaveLength(bytes + 1) // and the "="
+    expect(warnings().map(([code]) => code)).toEqual(codes)
   })
 
   test('of a genid that gives no text', async () => {

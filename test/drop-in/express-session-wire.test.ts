@@ -92,8 +92,12 @@ describe('`Cache-Control` beside the session cookie', () => {
     ['max-age=60,private', true],
     ['NO-STORE, no-cache', true],
     ['no-cache, no-store, must-revalidate', true],
-    ['public, no-cache="Set-Cookie"', true],
-    ['max-age=60, private="x-other, set-cookie"', true],
+    ['public, no-cache="Set-Cookie"', false],
+    ['max-age=60, private="x-other, set-cookie"', false],
+    ['public, private', false],
+    ['private, s-maxage=60', false],
+    ['extension="a, private, b"', false],
+    ['extension="a", private', true],
     ['public', false],
     ['public, max-age=0', false],
     ['public, max-age=31536000, immutable', false],
@@ -148,11 +152,58 @@ describe('`Cache-Control` beside the session cookie', () => {
   })
 
   sideBySide(
+    'and what is for a CDN alone stay as the app has set them',
+    async (side) => {
+      const app = await side.serve({}, (request, response) => {
+        change(request)
+        response.setHeader('Cache-Control', 'private')
+        response.setHeader('CDN-Cache-Control', 'max-age=60')
+        response.setHeader('Surrogate-Control', 'max-age=60')
+        response.end()
+      })
+      const { headers } = (await app.get('/')).raw
+      return [headers['cdn-cache-control'], headers['surrogate-control'], headers.vary]
+    },
+    { both: ['max-age=60', 'max-age=60', undefined] },
+  )
+
+  test('what is for a CDN alone is warned of, once', () => {
+    const warn = vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
+    onTestFinished(() => warn.mockRestore())
+    const { overrulesCacheControl: overrules } = loadAnew(
+      'http/caching.js',
+    ) as typeof import('../../dist/http/caching.js')
+    expect(overrules('cdn-cache-control', 'no-store', true)).toBe(false)
+    expect(overrules('x-other', 'max-age=60', true)).toBe(false)
+    expect(warn).not.toHaveBeenCalled()
+    expect(overrules('surrogate-control', 'max-age=60', true)).toBe(false)
+    expect(overrules('surrogate-control', 'max-age=61', true)).toBe(false)
+    expect(warn.mock.calls).toEqual([
+      [expect.stringContaining('"surrogate-control: max-age=60"'), { code: 'COATCHECK_SHARED_CACHE' }],
+    ])
+  })
+
+  sideBySide(
     'is no-store where the app has set none',
     async (side) => (await (await side.serve({}, count)).get('/')).raw.headers['cache-control'],
     { theirs: undefined, ours: 'no-store', reason: 'answers with a cookie are not to be cached' },
   )
 })
+
+sideBySide(
+  'of several cookies of its name the first decides, also where they are of two users',
+  async (side) => {
+    const handler: Handler = (request, response) => {
+      if (request.url !== '/') request.session['user'] = request.url
+      response.end(String(request.session['user']))
+    }
+    const app = await side.serve({ userOf: 'user' }, handler)
+    const [ada, bob] = [(await app.get('/ada')).jar, (await app.get('/bob')).jar]
+    const userOf = async (cookie: string) => (await app.get('/', { cookie })).body
+    return [await userOf(`${ada}; ${bob}`), await userOf(`${bob}; ${ada}`)]
+  },
+  { both: ['/ada', '/bob'] },
+)
 
 describe('a new session', () => {
   /** Everything that begins a session, on requests without a cookie. */

@@ -76,6 +76,20 @@ onEachServer('an old table in use', ({ server: database }) => {
       Object.assign(request.session, { [key]: value })
       response.end()
     })
+    // As apps do that keep settings under names of the visitor's choice.
+    app.post('/keep', express.json(), (request, response) => {
+      const { name, value } = request.body as { name: string; value: unknown }
+      Object.assign(request.session, { [name]: value })
+      response.end()
+    })
+    app.post('/sign-in/:user', async (request, response) => {
+      await request.session.signIn(request.params.user)
+      response.end()
+    })
+    app.get('/who', (request, response) => {
+      const { userId, authenticatedAt } = request.session as { userId?: string; authenticatedAt?: Date }
+      response.json([userId ?? null, authenticatedAt ?? null])
+    })
     app.post('/slow', async (request, response) => {
       Object.assign(request.session, { slow: 'yes' })
       await wait()
@@ -99,8 +113,9 @@ onEachServer('an old table in use', ({ server: database }) => {
   class Browser {
     cookie = ''
 
-    async send(method: string, url: string): Promise<Response> {
-      const response = await fetch(url, { method, headers: { cookie: this.cookie } })
+    async send(method: string, url: string, body?: object): Promise<Response> {
+      const headers = { cookie: this.cookie, 'content-type': 'application/json' }
+      const response = await fetch(url, { method, headers, ...(body && { body: JSON.stringify(body) }) })
       for (const cookie of response.headers.getSetCookie()) this.cookie = cookie.split(';', 1)[0]!
       return response
     }
@@ -180,6 +195,54 @@ onEachServer('an old table in use', ({ server: database }) => {
     expect(await sessions.user('ada').list()).toHaveLength(1)
     expect(await sessions.user('ada').revokeAll()).toBe(1)
     expect(await browser.clone().look(old)).toEqual({})
+  })
+
+  describe('what a visitor of the old app has stored under a name of their choice', () => {
+    const forged = { userId: 'admin', publicId: 'AAAAAAAAAAAAAAAA', createdAt: 1 }
+
+    test('makes them nobody else, and goes with the next change here', async () => {
+      const browser = new Browser()
+      await browser.send('POST', `${old}/keep`, { name: 'coatcheck', value: forged })
+      expect(await (await browser.send('GET', `${moved}/who`)).json()).toEqual([null, null])
+      expect(await browser.look(moved)).toEqual({})
+      expect(await sessions.user('admin').list()).toEqual([])
+      expect(await sessions.user('admin').revokeAll()).toBe(0)
+      await browser.send('POST', `${moved}/set/name/Ada`)
+      expect(await browser.look(old)).toEqual({ name: 'Ada' })
+    })
+
+    test('makes them nobody else with the signature of their own session, or of somebody else', async () => {
+      const signIn = async (browser: Browser, user: string) => {
+        await browser.send('POST', `${moved}/sign-in/${user}`)
+        return ((await browser.look(old)) as { coatcheck: object }).coatcheck
+      }
+      const [eve, admin] = [new Browser(), new Browser()]
+      const [own, theirs] = [await signIn(eve, 'eve'), await signIn(admin, 'admin')]
+      expect(await (await eve.send('GET', `${moved}/who`)).json()).toEqual(['eve', expect.any(String)])
+      const changed = [
+        { userId: 'admin' },
+        { createdAt: 9e15 },
+        { authenticatedAt: 9e15 },
+        { publicId: 'other' },
+      ]
+      for (const value of [theirs, ...changed.map((part) => ({ ...own, ...part }))]) {
+        await eve.send('POST', `${old}/keep`, { name: 'coatcheck', value })
+        expect(await (await eve.send('GET', `${moved}/who`)).json()).toEqual([null, null])
+      }
+      await eve.send('POST', `${old}/keep`, { name: 'coatcheck', value: own })
+      expect(await (await eve.send('GET', `${moved}/who`)).json()).toEqual(['eve', expect.any(String)])
+    })
+  })
+
+  test('an app that has emptied the table signs by a key that all apps find', async () => {
+    const [first, second] = [new Browser(), new Browser()]
+    await first.send('POST', `${moved}/sign-in/ada`)
+    await pool.query('DELETE FROM visits')
+    await second.send('POST', `${moved}/sign-in/bob`)
+    const other = new MySQLStore(pool, layout)
+    const { items } = await other.list({ userId: 'bob', limit: 10, data: false })
+    expect(items).toHaveLength(1)
+    expect(await (await second.send('GET', `${moved}/who`)).json()).toEqual(['bob', expect.any(String)])
   })
 
   test('in the new layout, what is stored of a token is never taken for one', async () => {

@@ -31,6 +31,18 @@ test('a missing secret', () => {
   ])
 })
 
+test('a secret that is short, or one repeated character or byte, in any place of the list', () => {
+  const warnings = watched()
+  for (const weak of ['keyboard cat', 'x'.repeat(32), Buffer.alloc(32), 'keyboard cat']) {
+    side.session({ secret: [secret, weak as string] })
+    side.session({ secret: weak as string })
+  }
+  expect(warnings()).toEqual([
+    ['COATCHECK_SHORT_SECRET', expect.stringMatching(/openssl rand -base64 32/)],
+    ['COATCHECK_REPEATED_SECRET', expect.stringMatching(/openssl rand -base64 32/)],
+  ])
+})
+
 const change: Handler = (request, response) => {
   request.session['views'] = 1
   response.end()

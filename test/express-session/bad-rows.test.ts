@@ -4,9 +4,10 @@ import type { AddressInfo } from 'node:net'
 import { jsonCodec, MemoryStore } from 'coatcheck'
 import session from 'coatcheck/express'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { signedMetadata } from '../../dist/core/data/embedded-metadata.js'
 import { createToken, hashOf, idOf, Signer } from '../../dist/core/token.js'
 import { plainJson } from '../../dist/express-session/model/stored-text.js'
-import { ExpressRecord } from '../../dist/stores/mysql-express/record.js'
+import { ExpressRecord, subjectOf } from '../../dist/stores/mysql-express/record.js'
 
 const secret = 'thirty-two characters of a secret'
 const token = createToken()
@@ -68,7 +69,9 @@ describe.each(Object.entries(stores))('on %s, a row with', (_store, open) => {
 })
 
 test('a row of express-mysql-session with a user in it, nested too deep for JSON.stringify, is there and unreadable', () => {
-  const text = `{"cookie":{},"name":${deep},"coatcheck":{"userId":"ada","publicId":"public","createdAt":1}}`
+  const metadata = { userId: 'ada', publicId: 'public', createdAt: 1 }
+  const signed = JSON.stringify(signedMetadata('key', subjectOf('id'), metadata))
+  const text = `{"cookie":{},"name":${deep},"coatcheck":${signed}}`
   const row = {
     id_bytes: Buffer.from('id'),
     data_bytes: Buffer.from(text),
@@ -77,11 +80,13 @@ test('a row of express-mysql-session with a user in it, nested too deep for JSON
     read_at: 1_500,
   }
   // As it is up to Node 24: newer ones go as deep as JSON.parse does.
-  const stringify = vi.spyOn(JSON, 'stringify').mockImplementation(() => {
+  const { stringify: usual } = JSON
+  const stringify = vi.spyOn(JSON, 'stringify').mockImplementation((value: unknown) => {
+    if (Array.isArray(value)) return usual(value)
     throw new RangeError('Maximum call stack size exceeded')
   })
   onTestFinished(() => stringify.mockRestore())
-  const record = new ExpressRecord(row as unknown as ConstructorParameters<typeof ExpressRecord>[0])
+  const record = new ExpressRecord(row as unknown as ConstructorParameters<typeof ExpressRecord>[0], ['key'])
   expect(record).toMatchObject({ id: 'id', userId: 'ada', publicId: 'public' })
   expect(() => plainJson.decode(record.data)).toThrow('1000 levels')
   expect(() => jsonCodec.decode(record.data)).toThrow('never stored')

@@ -111,9 +111,19 @@ test('a cookie that must be Secure cannot be set on a request that is not', () =
 })
 
 test('a value of any token and signature fits the bytes that browsers keep', () => {
-  const value = `s:${'t'.repeat(36)}.${'+'.repeat(43)}`
-  const cookie = new SessionCookie({ domain: 'example.com', persistent: true }, undefined).set(value, true)
-  expect(Buffer.byteLength(cookie.split(';', 1)[0]!)).toBeLessThanOrEqual(4_096)
+  // An id of an old package, of as many characters as its table took, each of which takes three bytes, under the longest name.
+  const value = `s:${'/'.repeat(128)}.${'+'.repeat(43)}`
+  const cookie = new SessionCookie({ name: 'n'.repeat(200) }, undefined).set(value, true)
+  expect(Buffer.byteLength(cookie.split(';', 1)[0]!) - 1).toBeLessThanOrEqual(4_096)
+  expect(() => new SessionCookie({ name: 'n'.repeat(201) }, undefined)).toThrow(/1 to 200/)
+})
+
+test('a path of 1,024 bytes is set, and a longer one is refused, since browsers would ignore it', () => {
+  const path = `/${'p'.repeat(1_023)}`
+  expect(new SessionCookie({ path }, undefined).set(token, true)).toContain(`Path=${path};`)
+  expect(() => new SessionCookie({ path: `${path}p` }, undefined)).toThrow(
+    /cookie\.path is longer than 1024 bytes/,
+  )
 })
 
 describe('impossible cookies throw at start-up:', () => {

@@ -43,6 +43,13 @@ async function signedIn({ begin }: Pick<ReturnType<typeof host>, 'begin'>, userI
   return kept(await exchange.finish())
 }
 
+/** Stores a session of nobody, and gives the browser's cookie. */
+async function visited({ begin }: Pick<ReturnType<typeof host>, 'begin'>): Promise<string> {
+  const exchange = await begin()
+  bag(exchange.work).visited = true
+  return kept(await exchange.finish())
+}
+
 describe('a request', () => {
   test('without a cookie never asks the store, and is answered without waiting', () => {
     const store = new WatchedStore()
@@ -148,15 +155,143 @@ describe('of several cookies of our name', () => {
     }
   })
 
-  test('four are looked up at most, in one question to the store', async () => {
+  const dead = ({ signer }: Pick<ReturnType<typeof host>, 'signer'>, name: string) =>
+    `__Host-sid=${encodeURIComponent(signer.sign(name))}`
+
+  test('every one is tried, each once and in full batches, however many dead ones come first', async () => {
+    const store = new WatchedStore()
+    const asked = vi.spyOn(store, 'find')
+    const app = host({ store })
+    const cookie = await signedIn(app)
+    const others = Array.from({ length: 150 }, (_, n) => dead(app, `t${n}`))
+    asked.mockClear()
+    const exchange = await app.begin([...others, ...others.slice(0, 5), cookie, cookie].join('; '))
+    expect(exchange.work.userId).toBe('ada')
+    expect(asked.mock.calls.map(([ids]) => ids.length)).toEqual([64, 64, 23])
+  })
+
+  test('no more is read of the header than Node lets through', async () => {
+    const app = host()
+    const cookie = await signedIn(app)
+    const before = `${'x'.repeat(16_384 - cookie.length - 2)}; `
+    expect((await app.begin(before + cookie)).work.userId).toBe('ada')
+    expect((await app.begin(`x${before}${cookie}`)).work.userId).toBeUndefined()
+  })
+
+  test('two that lead to sessions of two users are nobody, which no header tells', async () => {
     const store = new WatchedStore()
     const app = host({ store })
-    const cookies = Array.from(
-      { length: 500 },
-      (_, n) => `__Host-sid=${encodeURIComponent(app.signer.sign(`t${n}`))}`,
-    )
-    await app.begin(cookies.join('; '))
-    expect(store.finds).toEqual([0, 1, 2, 3].map((n) => idOf(`t${n}`)))
+    const [ada, bob] = [await signedIn(app, 'ada'), await signedIn(app, 'bob')]
+    store.writes.length = 0
+    for (const header of [`${ada}; ${bob}`, `${bob}; ${ada}`, `${ada}; ${dead(app, 'x')}; ${bob}; ${ada}`]) {
+      const exchange = await app.begin(header)
+      expect([exchange.work.userId, exchange.work.isNew, { ...bag(exchange.work) }]).toEqual([
+        undefined,
+        true,
+        {},
+      ])
+      expect(exchange.finish()).toBeUndefined()
+    }
+    expect(store.writes).toEqual([])
+    // Each by itself is as good as before.
+    expect((await app.begin(ada)).work.userId).toBe('ada')
+    expect((await app.begin(bob)).work.userId).toBe('bob')
+  })
+
+  test('what such a visitor stores begins a session of its own', async () => {
+    const app = host()
+    const [ada, bob] = [await signedIn(app, 'ada'), await signedIn(app, 'bob')]
+    const exchange = await app.begin(`${ada}; ${bob}`)
+    bag(exchange.work).cart = ['coat']
+    const cookie = kept(await exchange.finish())
+    expect({ ...bag((await app.begin(cookie)).work) }).toEqual({ cart: ['coat'] })
+    expect({ ...bag((await app.begin(ada)).work) }).toEqual({})
+    expect((await app.begin(bob)).work.userId).toBe('bob')
+  })
+
+  test.each([
+    ['of two users', ['ada', 'bob']],
+    ['of one user', ['ada', 'ada']],
+    ['of a user and of nobody', [undefined, 'ada']],
+    ['of three users', ['ada', 'bob', 'cleo']],
+  ])('a sign-out ends all sessions that they lead to: %s', async (_what, users) => {
+    const app = host()
+    const ended: unknown[] = []
+    app.sessions.on('destroyed', ({ userId, reason }) => ended.push([userId, reason]))
+    const cookies: string[] = []
+    for (const user of users)
+      cookies.push(user === undefined ? await visited(app) : await signedIn(app, user))
+    const exchange = await app.begin(cookies.join('; '))
+    await bag(exchange.work).signOut()
+    expect((await exchange.finish())?.setCookie).toMatch(/^__Host-sid=; Max-Age=0;/)
+    for (const cookie of cookies) expect((await app.begin(cookie)).work.isNew).toBe(true)
+    expect(ended).toEqual(users.map((user) => [user, 'signOut']))
+  })
+
+  test('a sign-out whose store fails ends with the commit what is left', async () => {
+    const store = new WatchedStore()
+    const app = host({ store })
+    app.sessions.on('storeError', () => undefined)
+    const [ada, bob] = [await signedIn(app, 'ada'), await signedIn(app, 'bob')]
+    const exchange = await app.begin(`${ada}; ${bob}`)
+    store.down = new Error('down')
+    await expect(bag(exchange.work).signOut()).rejects.toMatchObject({
+      code: 'ERR_SESSION_STORE_UNAVAILABLE',
+    })
+    store.down = undefined
+    expect((await exchange.finish())?.setCookie).toMatch(/^__Host-sid=; Max-Age=0;/)
+    for (const cookie of [ada, bob]) expect((await app.begin(cookie)).work.isNew).toBe(true)
+  })
+
+  test('a sign-in ends those of other users, so that the next request is signed in', async () => {
+    const app = host()
+    const cookies = [await signedIn(app, 'ada'), await signedIn(app, 'bob'), await visited(app)]
+    const exchange = await app.begin(cookies.join('; '))
+    await bag(exchange.work).signIn('ada')
+    const fresh = kept(await exchange.finish())
+    const next = await app.begin([...cookies, fresh].join('; '))
+    expect(next.work.userId).toBe('ada')
+    const isThere = async (cookie: string) => !(await app.begin(cookie)).work.isNew
+    expect(await Promise.all(cookies.map(isThere))).toEqual([true, false, true])
+  })
+
+  test('with userOf the data says whose they are, and regenerate ends them, as Passport begins a sign-in', async () => {
+    const app = host({ userOf: 'user' })
+    const cookieOf = async (user: string) => {
+      const exchange = await app.begin()
+      bag(exchange.work).user = user
+      return kept(await exchange.finish())
+    }
+    const [ada, bob] = [await cookieOf('ada'), await cookieOf('bob')]
+    const exchange = await app.begin(`${ada}; ${bob}`)
+    expect({ ...bag(exchange.work) }).toEqual({})
+    await bag(exchange.work).regenerate()
+    bag(exchange.work).user = 'ada'
+    const fresh = kept(await exchange.finish())
+    expect((await app.begin(`${ada}; ${bob}; ${fresh}`)).work.userId).toBe('ada')
+  })
+
+  test('of one user, or of nobody, the first current one is taken', async () => {
+    const app = host()
+    const [user, again, nobody] = [await signedIn(app), await signedIn(app), await visited(app)]
+    const idOf = async (header: string) => (await app.begin(header)).work.publicId
+    expect(await idOf(`${again}; ${user}`)).toBe(await idOf(again))
+    expect(await idOf(`${nobody}; ${user}`)).toBe(await idOf(nobody))
+    expect(await idOf(`${user}; ${nobody}`)).toBe(await idOf(user))
+  })
+
+  test('one from before a rotation is only taken where there is no other, and says nothing of its user', async () => {
+    const app = host()
+    const before = await visited(app)
+    const login = await app.begin(before)
+    await bag(login.work).signIn('ada')
+    const after = kept(await login.finish())
+    const bob = await signedIn(app, 'bob')
+    const userOf = async (header: string) => (await app.begin(header)).work.userId
+    expect(await userOf(`${before}; ${after}`)).toBe('ada')
+    expect(await userOf(`${before}; ${bob}`)).toBe('bob')
+    expect(await userOf(`${after}; ${bob}`)).toBeUndefined()
+    expect((await app.begin(before)).work.isFormer).toBe(true)
   })
 })
 

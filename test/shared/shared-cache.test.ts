@@ -23,6 +23,14 @@ async function servePages(): Promise<string> {
     page(request, response)
   })
   app.get('/read', page)
+  app.get('/sign-in/:user', async (request, response) => {
+    await request.session.signIn(request.params.user)
+    page(request, response)
+  })
+  app.get('/me', (request, response) => {
+    response.setHeader('Cache-Control', 'public, max-age=600')
+    response.send(`answer ${++answers} for ${request.session.userId ?? 'nobody'}`)
+  })
   const server = app.listen(0, '127.0.0.1')
   await new Promise((resolve) => server.once('listening', resolve))
   onTestFinished(async () => {
@@ -39,8 +47,11 @@ async function servePages(): Promise<string> {
 function cacheOfMany() {
   const agent = new Agent().compose(interceptors.cache({ type: 'private' }))
   onTestFinished(() => agent.close())
-  return async (url: string) => {
-    const response = await request(url, { dispatcher: agent })
+  return async (url: string, cookie?: string) => {
+    const response = await request(url, {
+      dispatcher: agent,
+      headers: cookie === undefined ? {} : { cookie },
+    })
     return { body: await response.body.text(), cookies: [response.headers['set-cookie'] ?? []].flat() }
   }
 }
@@ -59,4 +70,20 @@ test.each(['/own-cookie', '/read'])('that cache does keep %s, which says that it
   const [first, second] = [await get(url + path), await get(url + path)]
   expect(second).toEqual(first)
   expect(first.body).toBe('answer 1')
+})
+
+test('a page that reads the session is kept for each visitor apart', async () => {
+  const url = await servePages()
+  const get = cacheOfMany()
+  const cookieOf = async (user: string) => (await get(`${url}/sign-in/${user}`)).cookies[0]!.split(';', 1)[0]
+  const [ada, bob] = [await cookieOf('ada'), await cookieOf('bob')]
+  const bodyFor = async (cookie?: string) => (await get(`${url}/me`, cookie)).body
+  const bodies = [await bodyFor(ada), await bodyFor(bob), await bodyFor()]
+  expect(bodies).toEqual([
+    expect.stringMatching(/ for ada$/),
+    expect.stringMatching(/ for bob$/),
+    expect.stringMatching(/ for nobody$/),
+  ])
+  // And it is kept.
+  expect([await bodyFor(ada), await bodyFor(bob), await bodyFor()]).toEqual(bodies)
 })

@@ -1,13 +1,15 @@
 import { describe, expect, it } from 'vitest'
-import { MemoryStore } from 'coatcheck'
+import { createSessions, MemoryStore, type SessionId } from 'coatcheck'
 import { storeSuite } from 'coatcheck/testing'
 import {
   expired,
   find,
   inserted,
   insertOf,
+  present,
   removalOf,
   touchOf,
+  updateOf,
   write,
 } from '../../dist/testing/store/subject.js'
 
@@ -26,7 +28,7 @@ describe('a full MemoryStore', () => {
   it('lets go of the session that was least recently used', async () => {
     const store = new MemoryStore({ maxSessions: 3 })
     const one = await inserted(store)
-    const two = await inserted(store, { userId: 'ada' })
+    const two = await inserted(store)
     const three = await inserted(store)
     await find(store, one.id)
     await write(store, touchOf(three))
@@ -37,8 +39,67 @@ describe('a full MemoryStore', () => {
       three.id,
       four.id,
     ])
-    expect((await store.list({ userId: 'ada', limit: 10, data: false })).items).toEqual([])
     expect((await store.list({ limit: 10, data: false })).items).toHaveLength(3)
+  })
+
+  /** Of which of these sessions something is left. */
+  const left = async (store: MemoryStore, records: readonly { readonly id: SessionId }[]) =>
+    (await store.alive(records.map(({ id }) => id))).map((record) => record !== undefined)
+
+  it('lets go of anonymous sessions only, while there are any, however long ago users were there', async () => {
+    const store = new MemoryStore({ maxSessions: 4 })
+    const users = [await inserted(store, { userId: 'ada' }), await inserted(store, { userId: 'bob' })]
+    const visitors = [await inserted(store), await inserted(store)]
+    for (let count = 0; count < 20; count++) visitors.push(await inserted(store))
+    users.push(await inserted(store, { userId: 'cleo' }))
+    expect(await left(store, users)).toEqual([true, true, true])
+    expect(await left(store, visitors)).toEqual([...Array<boolean>(21).fill(false), true])
+  })
+
+  it('counts a session as anonymous until somebody has signed in on it, and again once nobody is', async () => {
+    const store = new MemoryStore({ maxSessions: 2 })
+    const [first, second] = [await inserted(store), await inserted(store)]
+    await write(store, { ...updateOf(first), userId: 'ada' })
+    const third = await inserted(store)
+    expect(await left(store, [first, second, third])).toEqual([true, false, true])
+    await write(store, { ...updateOf(await present(store, first.id)), userId: undefined })
+    await find(store, third.id)
+    const fourth = await inserted(store)
+    expect(await left(store, [first, third, fourth])).toEqual([false, true, true])
+  })
+
+  it('of users only refuses an anonymous one, as busy, and lets a sign-in end the one that was least recently used', async () => {
+    const store = new MemoryStore({ maxSessions: 2 })
+    const users = [await inserted(store, { userId: 'ada' }), await inserted(store, { userId: 'bob' })]
+    const [refused, noted] = await store.write([insertOf(), insertOf(note)])
+    expect(refused).toMatchObject({
+      code: 'ERR_SESSION_STORE_BUSY',
+      status: 503,
+      message: expect.stringMatching(/all 2 sessions.*maxSessions/),
+    })
+    expect(noted).toBe('done')
+    expect(await left(store, users)).toEqual([true, true])
+    await find(store, users[0]!.id)
+    users.push(await inserted(store, { userId: 'cleo' }))
+    expect(await left(store, users)).toEqual([true, false, true])
+  })
+
+  it('shuts nobody out for an anonymous visitor whom it refused', async () => {
+    const sessions = createSessions({
+      store: new MemoryStore({ maxSessions: 1 }),
+      secret: 'a secret of this test only',
+      sweep: false,
+    })
+    sessions.on('storeError', () => undefined)
+    const user = sessions.begin()
+    await user.session!.signIn('ada')
+    await user.commit()
+    for (let count = 0; count < 10; count++) {
+      const visitor = sessions.begin()
+      Object.assign(visitor.session!, { cart: [count] })
+      await expect(visitor.commit()).rejects.toMatchObject({ code: 'ERR_SESSION_STORE_BUSY' })
+    }
+    expect((await sessions.load(user.id)).userId).toBe('ada')
   })
 
   it('lets expired sessions go first, even if they were used more recently', async () => {

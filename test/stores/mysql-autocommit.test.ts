@@ -102,7 +102,10 @@ onEachServer('autocommit and transactions', ({ name, server: shared, start }) =>
   describe('sessions on a pool without autocommit', () => {
     it('fail each request that stores something with the reason, and no other', async () => {
       await stored(openStore(url))
-      const sessions = createSessions({ store: openStore(poolWithoutAutocommit()), secret: 's'.repeat(32) })
+      const sessions = createSessions({
+        store: openStore(poolWithoutAutocommit()),
+        secret: 'a secret of this test only',
+      })
       sessions.on('storeError', () => {})
       // More often than it takes for a store to be taken to be away.
       for (let request = 0; request < 8; request++) {

@@ -243,6 +243,36 @@ onEachServer('the work of MySQLStore', ({ name, server }) => {
       expect(await first).toBe(5)
     })
 
+    it.each([
+      ['our own layout', {}],
+      [
+        'the layout of express-mysql-session',
+        { layout: 'express-mysql-session', table: 'coatcheck_sessions' },
+      ],
+    ])('on a table of %s is refused aloud by a lock that somebody holds for ever', async (_what, options) => {
+      const url = await freshDatabase(server)
+      const store = openStore(url, options)
+      await store.write([{ ...insert(newId()), lifetime: alreadyOver }])
+      const holder = await openPool(url).getConnection()
+      const name = lockNameIn(url, 'sweep')
+      await holder.query('SELECT GET_LOCK(?, 0)', [name])
+      const told = { code: 'ERR_SESSION_STORE_BUSY', status: 503 }
+      for (let round = 0; round < 2; round++) {
+        for (let sweep = 0; sweep < 5; sweep++) expect(await store.removeExpired(10)).toBe(0)
+        await expect(store.removeExpired(10)).rejects.toMatchObject({
+          ...told,
+          message: expect.stringMatching(/last 6 sweeps.*IS_USED_LOCK\('coatcheck\.sweep\.[0-9a-f]{40}'\)/),
+        })
+      }
+      for (let sweep = 0; sweep < 5; sweep++) expect(await store.removeExpired(10)).toBe(0)
+      await holder.query('SELECT RELEASE_LOCK(?)', [name])
+      await store.removeExpired(10)
+      await holder.query('SELECT GET_LOCK(?, 0)', [name])
+      for (let sweep = 0; sweep < 5; sweep++) expect(await store.removeExpired(10)).toBe(0)
+      await expect(store.removeExpired(10)).rejects.toMatchObject(told)
+      holder.release()
+    })
+
     it('leaves live ones, and takes no more than asked', async () => {
       const store = openStore(await freshDatabase(server))
       const id = await stored(store)

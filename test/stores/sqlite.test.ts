@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { chmod, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -187,6 +187,19 @@ describe('a file that another connection has locked', () => {
     expect(await store.removeExpired(10)).toBe(1)
   })
 
+  it('is refused aloud by a lock that somebody holds for ever', async () => {
+    const { store, unlock } = await locked(60_000)
+    for (let sweep = 0; sweep < 5; sweep++) expect(await store.removeExpired(10)).toBe(0)
+    await expect(store.removeExpired(10)).rejects.toMatchObject({
+      code: 'ERR_SESSION_STORE_BUSY',
+      status: 503,
+      message: expect.stringMatching(/last 6 sweeps.*transaction/),
+    })
+    for (let sweep = 0; sweep < 5; sweep++) expect(await store.removeExpired(10)).toBe(0)
+    unlock()
+    expect(await store.removeExpired(10)).toBe(1)
+  })
+
   it('ends the wait of a store that is closed', async () => {
     const { store } = await locked(60_000)
     const [answer] = await Promise.allSettled([write(store, insertOf()), store.close()])
@@ -210,6 +223,50 @@ describe('a file that is opened here', () => {
       execute.mockRestore()
     }
   })
+})
+
+describe('the mode of the file', () => {
+  /** The files in a folder, with their modes in octal. */
+  async function modesIn(folder: string): Promise<Record<string, string>> {
+    const names = (await readdir(folder)).sort()
+    const modeOf = async (name: string) => ((await stat(join(folder, name))).mode & 0o777).toString(8)
+    return Object.fromEntries(await Promise.all(names.map(async (name) => [name, await modeOf(name)])))
+  }
+  const ownerAlone = { 'sessions.db': '600', 'sessions.db-shm': '600', 'sessions.db-wal': '600' }
+
+  it.each([
+    ['by a path', (file: string) => file],
+    ['by a URI', (file: string) => `file:${file}`],
+    ['by a URI with a host and a query', (file: string) => `file://localhost${file}?mode=rwc&cache=private`],
+  ])("that is made here, %s, is its owner's alone, and so are those beside it", async (_how, named) => {
+    const folder = await emptyFolder()
+    const store = storeAt(named(join(folder, 'sessions.db')))
+    await inserted(store)
+    expect(await modesIn(folder)).toEqual(ownerAlone)
+  })
+
+  it('that was there is left as it is', async () => {
+    const folder = await emptyFolder()
+    const file = join(folder, 'sessions.db')
+    await writeFile(file, '')
+    await chmod(file, 0o660)
+    const store = storeAt(file)
+    await inserted(store)
+    expect(await modesIn(folder)).toEqual({
+      'sessions.db': '660',
+      'sessions.db-shm': '660',
+      'sessions.db-wal': '660',
+    })
+  })
+
+  it.each([':memory:', 'file::memory:', 'file:sessions.db?mode=memory'])(
+    '"%s" makes no file',
+    async (name) => {
+      const before = await readdir('.')
+      await inserted(storeAt(name))
+      expect(await readdir('.')).toEqual(before)
+    },
+  )
 })
 
 describe('a connection that was passed in', () => {

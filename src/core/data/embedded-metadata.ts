@@ -1,3 +1,4 @@
+import { createHmac, timingSafeEqual } from 'node:crypto'
 import { userIdBytes } from '../users/user-id.js'
 
 /**
@@ -24,6 +25,46 @@ export function metadataIn({ coatcheck }: Readonly<Record<string, unknown>>): Em
   if (user === undefined) return { userId: undefined, publicId, createdAt: began }
   const authenticated = Number.isSafeInteger(authenticatedAt) ? Number(authenticatedAt) : began
   return { userId: user, publicId, authenticatedAt: authenticated, createdAt: began }
+}
+
+/** A metadata as it lies in the session, with what shows that coatcheck has written it there. */
+export interface SignedMetadata extends EmbeddedMetadata {
+  readonly signature: string
+}
+
+/**
+ * Signs a metadata for one session. Without that, an app which stores a visitor's words under a name of the visitor's choice would let
+ * them write `coatcheck`, and so be whom they like.
+ *
+ * @param subject names the session: no other may have its metadata
+ */
+export function signedMetadata(key: string, subject: string, metadata: EmbeddedMetadata): SignedMetadata {
+  const stored = storedMetadata(metadata)
+  return { ...stored, signature: signatureOf(key, subject, stored) }
+}
+
+/** Whether the metadata in a session is one that one of these keys has signed for it. */
+export function isSigned(
+  { coatcheck }: Readonly<Record<string, unknown>>,
+  keys: readonly string[],
+  subject: string,
+): boolean {
+  const stored = coatcheck as SignedMetadata
+  if (typeof stored.signature !== 'string') return false
+  const given = Buffer.from(stored.signature)
+  return keys.some((key) => {
+    const expected = Buffer.from(signatureOf(key, subject, stored))
+    return given.length === expected.length && timingSafeEqual(given, expected)
+  })
+}
+
+function signatureOf(
+  key: string,
+  subject: string,
+  { userId, publicId, authenticatedAt, createdAt }: EmbeddedMetadata,
+): string {
+  const text = JSON.stringify([subject, userId ?? null, publicId, authenticatedAt ?? null, createdAt])
+  return createHmac('sha256', key).update(text).digest('base64url')
 }
 
 /** The metadata as it lies in the session. */

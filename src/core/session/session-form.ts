@@ -42,6 +42,8 @@ export interface SessionForm {
   differs(session: Session, encoded: Uint8Array, record: SessionRecord): boolean
   /** With it, the user follows from the data, and from nothing else. Given what `dataOf` gives. */
   readonly userOf?: UserRule | undefined
+  /** Whether the first of a request's tokens that leads to a session decides, whoever's sessions the others lead to. */
+  readonly takesFirst?: boolean
   /** Whether a session without data is stored. */
   keepsEmpty(regenerated: boolean): boolean
   /** Whether a session that nobody changed is stored again. */

@@ -8,7 +8,7 @@ import { type UserId, userIdText } from '../users/user-id.js'
 import { settleUnanswered, storeHeld } from './commit.js'
 import { storeChange } from './change.js'
 import { type EndedSession, removeStored } from './ending.js'
-import { decrypt, foundState, InHand, ownerNow, readData } from './in-hand.js'
+import { baseOfRow, decrypt, foundState, InHand, ownerNow, readData, type Reading } from './in-hand.js'
 import { type Keep, kept, resolveKeep } from './keep.js'
 import { isAsRefused, type RefusedCommit, refusedCommit } from './refused-commit.js'
 import { plan } from './plan.js'
@@ -17,7 +17,9 @@ import type { SessionForm } from './session-form.js'
 import {
   after,
   baseOf,
+  type Former,
   isOpen,
+  type Live,
   newState,
   noIntent,
   openPart,
@@ -45,6 +47,7 @@ interface Ended {
 }
 
 const noEndings: readonly Ended[] = []
+const noOthers: readonly InHand[] = []
 
 /**
  * One request's work on one session: what it found, what it changed, and the commit that stores it.
@@ -58,33 +61,51 @@ export class UnitOfWork implements SessionWork {
   readonly #begunAt: number
   readonly #unavailable: SessionError | undefined
   readonly #queue = new SerialQueue()
+  readonly #others: readonly InHand[]
   /** Another one once another session has begun in place of the first. */
   #inHand: InHand
   /** What the commit has to end: because that was planned, or because it has failed before. */
   #endings: readonly Ended[] = noEndings
   #hasEnded = false
   #headersSent = false
+  #wasOpened = false
   #refused: RefusedCommit | undefined
 
-  /** @internal */
-  constructor(context: WorkContext, form: SessionForm, found?: Found, unavailable?: SessionError) {
+  /**
+   * @internal
+   * @param others the other sessions that tokens of the request lead to
+   */
+  constructor(
+    context: WorkContext,
+    form: SessionForm,
+    found?: Found,
+    unavailable?: SessionError,
+    others?: readonly Found[],
+  ) {
     this.#context = context
     this.#form = form
     this.#client = found?.token
     this.#readAt = found?.record.readAt
     this.#begunAt = found ? 0 : performance.now()
     this.#unavailable = unavailable
-    this.#inHand = new InHand(
-      found ? foundState(this, found.token, found.record, found.place) : newState('begun'),
-    )
+    this.#inHand = new InHand(found ? stateOf(this, found) : newState('begun'))
+    // One from before a rotation is not this request's to end.
+    const current = others?.filter(({ place }) => place === 'current')
+    this.#others = current?.map((other) => new InHand(stateOf(this, other))) ?? noOthers
   }
 
   /** The session in hand; `undefined` once it was destroyed or left. */
   get session(): RequestSession | undefined {
+    this.#wasOpened = true
     const inHand = this.#inHand
     if (!inHand.session && (isOpen(inHand.state) || inHand.state.kind === 'gone'))
       inHand.session = this.form.open(this, readData(this, inHand))
     return inHand.session as RequestSession | undefined
+  }
+
+  /** Whether anybody has asked for the session. */
+  get wasOpened(): boolean {
+    return this.#wasOpened
   }
 
   get id(): string {
@@ -121,7 +142,8 @@ export class UnitOfWork implements SessionWork {
     if (token !== undefined)
       return { action: token === this.#client || this.isFormer ? 'keep' : 'issue', token }
     // Not for a session that is merely gone: another request may have given it a new token, and to drop the browser's cookie would drop that.
-    return this.#hasEnded && this.#client !== undefined ? { action: 'clear' } : { action: 'keep', token }
+    const hasCookie = this.#client !== undefined || this.#others.length > 0
+    return this.#hasEnded && hasCookie ? { action: 'clear' } : { action: 'keep', token }
   }
 
   /** That of the `outcome`, alone. */
@@ -330,6 +352,9 @@ export class UnitOfWork implements SessionWork {
         await this.#remove(ending)
         if (ending.inHand === inHand) becomeEmpty(this, inHand)
       }
+      // Else the next request would have cookies of two users again, and nobody would be signed in.
+      const others = this.#others.filter((other) => isOfAnother(this, other, text))
+      if (others.length > 0) await this.#removeAll(others, 'signOut')
       // A destroy() that was called since comes next, and ends it all.
       if (inHand.state.kind === 'ending') return
       const owner = openPart(inHand.state) && ownerNow(this, inHand)
@@ -367,9 +392,17 @@ export class UnitOfWork implements SessionWork {
   signOut(): Promise<void> {
     return this.#queue.take(async () => {
       const inHand = this.#inHand
-      await this.#remove({ inHand, reason: 'signOut' })
+      if (this.#others.length === 0) await this.#remove({ inHand, reason: 'signOut' })
+      else await this.#removeAll([inHand, ...this.#others], 'signOut')
       becomeEmpty(this, inHand)
     })
+  }
+
+  /** Each, whatever becomes of the others. */
+  async #removeAll(sessions: readonly InHand[], reason: EndReason): Promise<void> {
+    const removals = sessions.map((inHand) => this.#remove({ inHand, reason }))
+    const failed = (await Promise.allSettled(removals)).find((removal) => removal.status === 'rejected')
+    if (failed) throw failed.reason as Error
   }
 
   rotate(): Promise<void> {
@@ -412,6 +445,9 @@ export class UnitOfWork implements SessionWork {
       const inHand = this.#inHand
       try {
         await this.#end({ inHand, reason: 'regenerate' })
+        // Where it could not be told which session is the visitor's: that is how Passport begins a sign-in.
+        if (this.#client === undefined && this.#others.length > 0)
+          await this.#removeAll(this.#others, 'regenerate')
       } finally {
         // Unless it has not ended, or a handler that did not wait has begun one already.
         if (inHand.state.kind === 'ended' && inHand === this.#inHand) this.startNew()
@@ -521,4 +557,23 @@ export class UnitOfWork implements SessionWork {
     if (!this.#endings.some(({ inHand }) => inHand === ending.inHand))
       this.#endings = [...this.#endings, ending]
   }
+}
+
+function stateOf(reading: Reading, { token, record, place }: Found): Live | Former {
+  return foundState(reading, token, record, place)
+}
+
+/** Whose the session is that a token led to. */
+export function ownerOfFound(reading: Reading, found: Found): string | undefined {
+  return ownerIn(reading, stateOf(reading, found))
+}
+
+function isOfAnother(reading: Reading, { state }: InHand, userId: string): boolean {
+  if (state.kind !== 'live' && state.kind !== 'former') return false
+  const owner = ownerIn(reading, state)
+  return owner !== undefined && owner !== userId
+}
+
+function ownerIn(reading: Reading, { base }: Live | Former): string | undefined {
+  return baseOfRow(reading, base.record).owner
 }

@@ -67,8 +67,9 @@ const turnsByStore = new WeakMap<ExpressSessionStore, KeyedSerialQueues>()
  * better off with a store of coatcheck's.
  *
  * Sessions are kept as express-session keeps them, under the token as it is, so that apps which use express-session on
- * the same store find them. A session that somebody signed in on by `signIn`, or that was rotated, has besides a
- * `coatcheck` object of its userId, publicId and createdAt, because the store has no place for these.
+ * the same store find them. A session that somebody signed in on by `signIn`, that was rotated, or that has an absolute lifetime, has besides a
+ * `coatcheck` object of its userId, publicId and createdAt, because the store has no place for these. It is believed as it lies there, so
+ * no app on the store may let a visitor choose the name of what it puts into a session.
  * Data is read as JSON has it: what a serializer of the store's own keeps beyond that, such as a Date, arrives as text.
  *
  * The store's methods are looked up at each call, because apps replace them. The store decides what is expired, and
@@ -79,15 +80,21 @@ export class ForeignStore implements TokenKeyedStore {
   readonly #store: ExpressSessionStore
   readonly #turns: KeyedSerialQueues
   readonly #kindOf: (error: unknown) => FailureKind | undefined
+  readonly #absolute: number
   #connected = true
 
-  /** @param kindOf what an error of a driver is that the store may use, where SQLSTATE and Node's codes do not tell: the engine goes by those */
+  /**
+   * @param kindOf what an error of a driver is that the store may use, where SQLSTATE and Node's codes do not tell: the engine goes by those
+   * @param absolute how long after it began a session is no longer found, in milliseconds: such a store cannot limit that itself
+   */
   constructor(
     store: ExpressSessionStore,
     kindOf: (error: unknown) => FailureKind | undefined = () => undefined,
+    absolute = Infinity,
   ) {
     this.#store = store
     this.#kindOf = kindOf
+    this.#absolute = absolute
     this.#turns = turnsByStore.get(store) ?? new KeyedSerialQueues()
     turnsByStore.set(store, this.#turns)
     store.on?.('connect', () => (this.#connected = true))
@@ -170,8 +177,8 @@ export class ForeignStore implements TokenKeyedStore {
   /** Not read before, as under express-session: some such stores try for long, or fail, where there is nothing. */
   async #insert(write: InsertWrite): Promise<WriteResult> {
     const { id, userId, publicId = idOf(id) } = write
-    const metadata = userId === undefined ? undefined : { userId, publicId, createdAt: Date.now() }
-    await this.#set(id, write.data, metadata)
+    const metadata = { userId, publicId, createdAt: Date.now() }
+    await this.#set(id, write.data, this.#mustKeep(write) ? metadata : undefined)
     return 'done'
   }
 
@@ -179,16 +186,22 @@ export class ForeignStore implements TokenKeyedStore {
    * Should the process end between the two steps of a new token, both tokens lead to the session, until the old one expires. The other
    * way round, neither would.
    */
-  async #update({ id, userId, data, version, secret }: UpdateWrite): Promise<WriteResult> {
+  async #update(write: UpdateWrite): Promise<WriteResult> {
+    const { id, userId, data, version, secret } = write
     const found = await this.#read(id)
     if (!found) return 'gone'
     if (found.version !== version) return 'stale'
     const { publicId, createdAt, kept } = found
     const authenticatedAt = secret?.signedIn ? Date.now() : found.authenticatedAt
     const metadata = { userId, publicId, authenticatedAt, createdAt }
-    await this.#set(secret?.token ?? id, data, kept || userId !== undefined || secret ? metadata : undefined)
+    await this.#set(secret?.token ?? id, data, kept || secret || this.#mustKeep(write) ? metadata : undefined)
     if (secret?.token !== undefined) await this.#destroy(id)
     return 'done'
+  }
+
+  /** Whether the store has to be told whose a session is, or since when it is. */
+  #mustKeep({ userId, lifetime }: InsertWrite | UpdateWrite): boolean {
+    return userId !== undefined || lifetime.absolute !== undefined
   }
 
   /**
@@ -221,13 +234,19 @@ export class ForeignStore implements TokenKeyedStore {
   async #read(id: SessionId): Promise<ForeignRecord | undefined> {
     try {
       const session = await this.#ask(id, (callback) => this.#store.get(id, callback))
-      return session ? readable(id, session) : undefined
+      const record = session ? readable(id, session) : undefined
+      return record && this.#isOver(record) ? undefined : record
     } catch (error) {
       if (isNotFound(error)) return undefined
       // JSON.parse, of a damaged row. To its holder that must be a lost session, not an error on each request.
       if (error instanceof SyntaxError) return unreadableForeign(id)
       throw error
     }
+  }
+
+  /** Of a session that began in another app it is not known when: its limit counts from its first change here. */
+  #isOver({ kept, createdAt, readAt }: ForeignRecord): boolean {
+    return kept && createdAt + this.#absolute <= readAt
   }
 
   async #set(id: SessionId, data: Uint8Array, metadata: EmbeddedMetadata | undefined): Promise<void> {
@@ -253,7 +272,9 @@ export class ForeignStore implements TokenKeyedStore {
     if (!store.all) throw cannotList()
     const all = () => answerOf((callback) => store.all!(callback))
     const sessions = (await this.#typed('listing sessions', all)) ?? []
-    return entriesOf(sessions).map(([token, session]) => readable(token as SessionId, session))
+    return entriesOf(sessions)
+      .map(([token, session]) => readable(token as SessionId, session))
+      .filter((record) => !this.#isOver(record))
   }
 
   /** What a database refuses of one session must be no outage here either. */

@@ -1,4 +1,5 @@
 import { shown } from '../../core/errors.js'
+import { mostAttributeBytes } from '../../http/cookie.js'
 import { Cookie, type CookieAttributes } from './cookie.js'
 import { MemoryStore } from '../bridge/memory-store.js'
 import { type Given, meantBy, type OptionFault } from './option-names.js'
@@ -94,6 +95,13 @@ function storeFaults(given: Given): OptionFault[] {
 function attributeFaults(cookie: Given, name: string): OptionFault[] {
   const { httpOnly, path } = cookie
   return [
+    ...(typeof path === 'string' && Buffer.byteLength(path) > mostAttributeBytes
+      ? [
+          cookieFault(
+            `cookie.path is longer than ${mostAttributeBytes} bytes, so browsers ignore it. Give a shorter one.`,
+          ),
+        ]
+      : []),
     ...textFaults(cookie, ['secure', 'httpOnly', 'partitioned'], 'cookie.'),
     ...secureFaults(cookie, name),
     ...('httpOnly' in cookie && !httpOnly

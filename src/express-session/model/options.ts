@@ -61,7 +61,11 @@ export interface SessionOptions {
   saveUninitialized?: boolean | undefined
   /** What `delete req.session` and `req.session = null` do: `'keep'` the stored session, or `'destroy'` it. Default `'keep'`. */
   unset?: 'destroy' | 'keep' | undefined
-  /** How long a session lives whose cookie has no `maxAge`. Default `{ idle: '1d' }`. */
+  /**
+   * `idle`: how long a session lives since its last use, where its cookie has no `maxAge`. Default `'1d'`. `absolute`: how long it lives
+   * since it began, however much it is used. Default `false`: no limit, as in express-session. Where the store keeps sessions as
+   * express-session does, that of a session which began in an app that has not moved counts from its first change here.
+   */
   lifetime?: { readonly idle?: Duration; readonly absolute?: Duration | false } | undefined
   /**
    * Reading a session moves its expiry only when this long has passed since that was last stored. Default: a tenth of
@@ -207,7 +211,7 @@ function engineOf(options: SessionOptions, lifetime: Lifetime, native: NativeSto
       `store lacks ${missing.join(', ')}: give a store of coatcheck's, or one made for express-session.`,
     )
   }
-  const foreign = new ForeignStore(store, kindOfMySQLError)
+  const foreign = new ForeignStore(store, kindOfMySQLError, lifetime.absolute)
   // Such a store answers one at a time, so that there is nothing to gather, and a slow answer must not hold up others.
   const batching = { lanes: Infinity, largestBatch: 1 }
   return {

@@ -4,6 +4,7 @@ import type { Session as CoreSession, SessionWork } from '../../core/session/ses
 import type { Lifetime } from '../../core/store/session-store.js'
 import type { UnitOfWork } from '../../core/session/unit-of-work.js'
 import type { UserRule } from '../../core/users/user-of.js'
+import { longestAge, mostBytes } from '../../http/cookie.js'
 import type { CookiePolicy } from '../../http/exchange.js'
 import {
   assignStored,
@@ -19,6 +20,7 @@ import { isFalseText } from './option-faults.js'
 import type { ResolvedOptions, SessionCookieOptions } from './options.js'
 import { fillOwnData, ownData, Session } from './session.js'
 import { plainJson, sameButForCookie } from './stored-text.js'
+import { warnOnce } from './warn-once.js'
 
 type Data = Record<string, unknown>
 interface StoredCookie {
@@ -32,6 +34,7 @@ export class RequestForm implements SessionForm, CookiePolicy {
   readonly rolling: boolean
   readonly leavesCaching = true
   readonly toleratesLate = true
+  readonly takesFirst = true
   readonly #options: ResolvedOptions
   readonly #request: object
   readonly #secure: boolean
@@ -84,8 +87,7 @@ export class RequestForm implements SessionForm, CookiePolicy {
 
   draft(session: CoreSession, work: SessionWork, data: Data): CoreSession {
     const { cookie } = session as unknown as Session
-    const ownCookie = Object.assign(Object.create(Object.getPrototypeOf(cookie) as object) as Cookie, cookie)
-    const draft = new Session(this.#request, { cookie: ownCookie }, work)
+    const draft = new Session(this.#request, { cookie: copyOf(cookie) }, work)
     return fillOwnData(draft, data) as unknown as CoreSession
   }
 
@@ -174,7 +176,10 @@ export class RequestForm implements SessionForm, CookiePolicy {
   }
 
   set(value: string): string {
-    return (this.#session?.cookie ?? this.#newCookie()).serialize(this.#options.name, value)
+    const cookie = this.#session?.cookie ?? this.#newCookie()
+    const setCookie = withinAge(cookie).serialize(this.#options.name, value)
+    warnOfSize(setCookie)
+    return setCookie
   }
 
   clear(): string {
@@ -215,6 +220,31 @@ export class RequestForm implements SessionForm, CookiePolicy {
     cookie.originalMaxAge = originalMaxAge
     return cookie
   }
+}
+
+/** The cookie as browsers take it, none of which keeps one for longer than 400 days. */
+function withinAge(cookie: Cookie): Cookie {
+  const latest = Date.now() + longestAge * 1_000
+  const { expires } = cookie
+  if (!(expires instanceof Date) || expires.getTime() <= latest) return cookie
+  const shorter = copyOf(cookie)
+  shorter.expires = new Date(latest)
+  return shorter
+}
+
+function copyOf(cookie: Cookie): Cookie {
+  return Object.assign(Object.create(Object.getPrototypeOf(cookie) as object) as Cookie, cookie)
+}
+
+/** Name and value are visible ASCII, so a character is a byte. */
+function warnOfSize(setCookie: string): void {
+  const end = setCookie.indexOf(';')
+  const bytes = (end < 0 ? setCookie.length : end) - '='.length
+  if (bytes <= mostBytes) return
+  warnOnce(
+    'COATCHECK_COOKIE',
+    `The name and the value of the session cookie take more than ${mostBytes} bytes, so browsers drop it, and each request begins a new session. Give session() a shorter name, or have genid give shorter ids.`,
+  )
 }
 
 /** What a record holds, to compare with. */

@@ -1,7 +1,7 @@
 import { type CipherKey, createSecretKey, KeyObject } from 'node:crypto'
 import { isAnyArrayBuffer } from 'node:util/types'
 import { optionError, type SessionError } from '../../core/errors.js'
-import { shortestSecret, Signer } from '../../core/token.js'
+import { isRepeated, shortestSecret, Signer } from '../../core/token.js'
 import { warnOnce } from './warn-once.js'
 
 /** What a secret may be in express-session's form: whatever `createHmac` takes. */
@@ -65,6 +65,12 @@ function keyFrom(secret: HmacKey): KeyObject {
     warnOnce(
       'COATCHECK_SHORT_SECRET',
       'The session secret is shorter than 16 bytes: whoever holds one cookie could find it by trying. Put 32 random bytes first in the list, such as `openssl rand -base64 32` prints, and keep this one behind it until its cookies have expired.',
+    )
+  }
+  if (isRepeated(typeof secret === 'string' ? secret : bytes)) {
+    warnOnce(
+      'COATCHECK_REPEATED_SECRET',
+      'The session secret is one repeated character or byte: whoever holds one cookie could find it by trying. Put 32 random bytes first in the list, such as `openssl rand -base64 32` prints, and keep this one behind it until its cookies have expired.',
     )
   }
   return createSecretKey(bytes)

@@ -2,12 +2,12 @@ import type { RowDataPacket } from 'mysql2'
 import { SessionError } from '../../core/errors.js'
 import {
   escapedUserId,
-  type EmbeddedMetadata,
+  isSigned,
   metadataIn,
-  storedMetadata,
+  type SignedMetadata,
 } from '../../core/data/embedded-metadata.js'
 import { recordFormat, type SessionId, type SessionRecord } from '../../core/store/record.js'
-import { sessionHash, idOf } from '../../core/token.js'
+import { hashOf, sessionHash, idOf } from '../../core/token.js'
 import { longestData } from '../mysql/record.js'
 
 /** A record, and the very bytes that are stored for it. */
@@ -27,9 +27,12 @@ export class ExpressRecord implements SessionRecord {
   readonly seenAt: number
   readonly expiresAt: number
   readonly readAt: number
+  /** Whether there is a metadata in it that none of the keys has signed. It is left out. */
+  readonly hasUnsigned: boolean
   readonly #stored: Buffer
 
-  constructor(row: RowDataPacket) {
+  /** @param keys that may have signed its metadata */
+  constructor(row: RowDataPacket, keys: readonly string[]) {
     this.id = idOfRow(row)
     this.hash = sessionHash(this.id)
     this.#stored = (row['data_bytes'] as Buffer | null) ?? Buffer.alloc(0)
@@ -37,7 +40,9 @@ export class ExpressRecord implements SessionRecord {
     this.readAt = Number(row['read_at'])
     const usual = usualIdleOf(this.#stored)
     const session = usual === undefined ? sessionIn(this.#stored) : undefined
-    const metadata = session && metadataIn(session)
+    const found = session && metadataIn(session)
+    this.hasUnsigned = found !== undefined && !isSigned(session!, keys, subjectOf(this.id))
+    const metadata = this.hasUnsigned ? undefined : found
     // The expiry was rounded up to a second, so count from the one before: what was seen a moment ahead was never seen.
     const seenAt = this.expiresAt - 1000 - (usual ?? idleOf(session))
     this.seenAt = Math.min(Math.max(seenAt, metadata?.createdAt ?? 0), this.readAt)
@@ -46,7 +51,7 @@ export class ExpressRecord implements SessionRecord {
     this.userId = metadata?.userId
     this.authenticatedAt = metadata?.authenticatedAt
     this.version = Number(row['fingerprint']) + (metadata ? metadataBit : 0)
-    this.data = (metadata && textWithoutMetadata(session)) ?? this.#stored
+    this.data = (found && textWithoutMetadata(session)) ?? this.#stored
   }
 
   /** No part of the record, so that copies of it do without. */
@@ -65,6 +70,11 @@ const headLength = 64
 const metadataName = Buffer.from('"coatcheck"')
 /** Above the 52 bits of the fingerprint, a version says whether the session has a metadata. */
 const metadataBit = 2 ** 52
+
+/** What a session's metadata is signed for: the hash of its token, which the copy of a table knows too. */
+export function subjectOf(token: string): string {
+  return Buffer.from(hashOf(token)).toString('hex')
+}
 
 export function idOfRow(row: RowDataPacket): SessionId {
   return (row['id_bytes'] as Buffer).toString() as SessionId
@@ -111,7 +121,7 @@ export function fingerprintIn(version: number): number {
  * @throws ERR_SESSION_DATA if the data is no JSON object, ERR_SESSION_RESERVED_NAME if it has a `coatcheck` of its
  *   own, ERR_SESSION_TOO_LARGE
  */
-export function storedText(data: Uint8Array, idle: number, metadata: EmbeddedMetadata | undefined): Buffer {
+export function storedText(data: Uint8Array, idle: number, metadata: SignedMetadata | undefined): Buffer {
   const session = sessionIn(data)
   if (!session) {
     throw new SessionError(
@@ -131,9 +141,7 @@ export function storedText(data: Uint8Array, idle: number, metadata: EmbeddedMet
   const asItIs = cookie === undefined && metadata === undefined && !named
   const text = asItIs
     ? Buffer.from(data.buffer, data.byteOffset, data.byteLength)
-    : Buffer.from(
-        JSON.stringify({ ...cookie, ...session, ...cookie, coatcheck: metadata && storedMetadata(metadata) }),
-      )
+    : Buffer.from(JSON.stringify({ ...cookie, ...session, ...cookie, coatcheck: metadata }))
   if (text.length > longestData) {
     throw new SessionError(
       'ERR_SESSION_TOO_LARGE',

@@ -1,5 +1,5 @@
 import { optionError, refuseUnknownOptions, shown } from '../../core/errors.js'
-import { notePrefix } from '../../core/token.js'
+import { keyPrefix, notePrefix } from '../../core/token.js'
 import { bySize, now, repeat } from '../mysql/statements.js'
 
 /**
@@ -76,10 +76,11 @@ export function expressStatements(table: string, columns: MySQLColumns = {}) {
         `INSERT INTO ${sessions} (${id}, ${expires}, ${data}) VALUES ` +
         repeat(`(${text}, ${expiry}, ${text})`, size),
     ),
-    /** Ends the text of the session itself, because it ends in this moment by the database's clock. */
-    insertCreatedNow:
-      `INSERT INTO ${sessions} (${id}, ${expires}, ${data}) ` +
-      `VALUES (${text}, ${expiry}, CONCAT(${text}, ${now}, '}}'))`,
+    /** The database's clock, and whether a key is still there. */
+    moment: `SELECT ${now} AS moment, EXISTS(SELECT 1 FROM ${sessions} WHERE ${id} = ${text}) AS has_key`,
+    /** The rows that hold keys: few, and found by the primary key. */
+    keys: `SELECT ${bytesOf(id)} AS id_bytes FROM ${sessions} WHERE ${id} LIKE '${keyPrefix}%' AND ${live} ORDER BY ${id} LIMIT 1000`,
+    insertKey: `INSERT INTO ${sessions} (${id}, ${expires}, ${data}) VALUES (${text}, ${lastSecond}, ${text})`,
     updateMany: bySize(updateMany),
     update: `UPDATE ${sessions} SET ${data} = ${text}, ${expires} = ${expiry} ${asRead}`,
     rotate: `UPDATE ${sessions} SET ${data} = ${text}, ${expires} = ${expiry}, ${id} = ${text} ${asRead}`,

@@ -7,15 +7,17 @@ import {
 } from '../../core/store/record.js'
 import type { ListQuery, Page, SessionWrite, WriteResult } from '../../core/store/session-store.js'
 import { largestBatch, padded, parts } from '../sql/batch-size.js'
+import type { RowDataPacket } from 'mysql2'
+import { MetadataKeys } from './metadata-keys.js'
 import { ExpressRecord, idOfRow, mayBeThere, tracesOfUser } from './record.js'
 import type { ExpressStatements } from './statements.js'
 import { ExpressWriter } from './writer.js'
 import { isDenied } from '../mysql/layout.js'
 import type { MySQLLayout } from '../mysql/layout.js'
-import { type TableLock, underLock } from '../mysql/lock.js'
 import { errorNumber } from '../mysql/error-codes.js'
 import { change, numberOf, select } from '../mysql/pool.js'
 import type { MySQLClient } from '../mysql/pool.js'
+import { SweptInTurn } from '../mysql/swept-in-turn.js'
 
 /** How many of a user's sessions are read at a time. */
 const userBatch = 500
@@ -29,15 +31,17 @@ export class ExpressTable implements MySQLLayout {
   readonly #client: MySQLClient
   readonly #sql: ExpressStatements
   readonly #writer: ExpressWriter
-  readonly #sweepLock: TableLock
+  readonly #keys: MetadataKeys
+  readonly #sweeps: SweptInTurn
   #sorted: boolean | undefined
 
   constructor(client: MySQLClient, sql: ExpressStatements, table: string) {
     this.#client = client
     this.#sql = sql
     this.tables = [table.slice(table.lastIndexOf('.') + 1)]
-    this.#sweepLock = { table, purpose: 'sweep' }
-    this.#writer = new ExpressWriter(client, sql, (ids) => this.#records(ids))
+    this.#sweeps = new SweptInTurn(client, table)
+    this.#keys = new MetadataKeys(client, sql)
+    this.#writer = new ExpressWriter(client, sql, (ids) => this.#records(ids), this.#keys)
     this.missingTable = `The table ${table} is not in the database. Name the one that express-mysql-session uses (table). To have it made, let a user who may create tables start the app once, without createTable: false.`
     this.wrongTable = `The table ${table} lacks a column of express-mysql-session's. If its columns have other names, give them (columns); if it is another table, name the one that express-mysql-session uses (table).`
   }
@@ -81,9 +85,9 @@ export class ExpressTable implements MySQLLayout {
     }
   }
 
-  async removeExpired(limit: number): Promise<number> {
+  removeExpired(limit: number): Promise<number> {
     // Read without locks, then removed by their ids: no request waits for a sweep through the table.
-    const removed = await underLock(this.#client, this.#sweepLock, 0, async (connection) => {
+    return this.#sweeps.take(async (connection) => {
       let count = 0
       const rows = await select(connection, this.#sql.expired(limit))
       for (const part of parts(rows, largestBatch)) {
@@ -92,7 +96,6 @@ export class ExpressTable implements MySQLLayout {
       }
       return count
     })
-    return removed ?? 0
   }
 
   async makeTable(): Promise<void> {
@@ -115,10 +118,8 @@ export class ExpressTable implements MySQLLayout {
     const records = new Map<SessionId, ExpressRecord>()
     for (const part of parts(ids.filter(mayBeThere), largestBatch)) {
       const values = padded(part).map((id) => Buffer.from(id))
-      for (const row of await select(this.#client, this.#sql.find(values.length), values)) {
-        const record = new ExpressRecord(row)
-        records.set(record.id, record)
-      }
+      const rows = await select(this.#client, this.#sql.find(values.length), values)
+      for (const record of await this.#recordsOf(rows)) records.set(record.id, record)
     }
     return records
   }
@@ -147,7 +148,16 @@ export class ExpressTable implements MySQLLayout {
       after === undefined ? [] : Buffer.from(after),
       userId === undefined ? [] : tracesOfUser(userId),
     ]
-    return (await select(this.#client, sql, values.flat())).map((row) => new ExpressRecord(row))
+    return this.#recordsOf(await select(this.#client, sql, values.flat()))
+  }
+
+  /** Looks for new keys, where a metadata is not signed by one that is known. */
+  async #recordsOf(rows: readonly RowDataPacket[]): Promise<ExpressRecord[]> {
+    const made = () => rows.map((row) => new ExpressRecord(row, this.#keys.known))
+    const records = made()
+    if (!records.some(({ hasUnsigned }) => hasUnsigned)) return records
+    await this.#keys.read()
+    return made()
   }
 
   /** Whether the table keeps its ids in the order of their bytes. It is asked once: only then does the primary key serve. */

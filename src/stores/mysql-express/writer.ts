@@ -1,5 +1,5 @@
 import { changedTooOften } from '../../core/errors.js'
-import { type EmbeddedMetadata, metadataOf } from '../../core/data/embedded-metadata.js'
+import { metadataOf, type SignedMetadata, signedMetadata } from '../../core/data/embedded-metadata.js'
 import type { SessionId } from '../../core/store/record.js'
 import type {
   InsertWrite,
@@ -11,14 +11,15 @@ import type {
 } from '../../core/store/session-store.js'
 import { idOf } from '../../core/token.js'
 import { largestBatch, padded, parts, partsByPowersOfTwo } from '../sql/batch-size.js'
-import { assertFits, fingerprintIn, hasMetadata, mayBeThere, storedText } from './record.js'
+import type { MetadataKeys } from './metadata-keys.js'
+import { assertFits, fingerprintIn, hasMetadata, mayBeThere, storedText, subjectOf } from './record.js'
 import type { ExpressRecord } from './record.js'
 import type { ExpressStatements } from './statements.js'
 import { ExpressUpdates } from './updates.js'
 import { doneOrExists, insertOne } from '../mysql/insert.js'
 import { assertTaken } from '../mysql/packet.js'
 import { carryOut, type Results, singly } from '../mysql/parts.js'
-import { change } from '../mysql/pool.js'
+import { change, select } from '../mysql/pool.js'
 import type { MySQLClient, MySQLValue } from '../mysql/pool.js'
 import { byBytes, byLifetime, lifetimeValues, never } from '../mysql/writer.js'
 
@@ -37,15 +38,18 @@ export class ExpressWriter {
   readonly #sql: ExpressStatements
   readonly #find: (ids: readonly SessionId[]) => Promise<Map<SessionId, ExpressRecord>>
   readonly #updates: ExpressUpdates
+  readonly #keys: MetadataKeys
 
   constructor(
     client: MySQLClient,
     sql: ExpressStatements,
     find: (ids: readonly SessionId[]) => Promise<Map<SessionId, ExpressRecord>>,
+    keys: MetadataKeys,
   ) {
     this.#client = client
     this.#sql = sql
     this.#find = find
+    this.#keys = keys
     this.#updates = new ExpressUpdates(client, sql, find)
   }
 
@@ -96,11 +100,15 @@ export class ExpressWriter {
   }
 
   /** Its metadata says when it begins, which is this moment by the database's clock. */
-  #insertWithMetadata(write: InsertWrite): Promise<WriteResult> {
+  async #insertWithMetadata(write: InsertWrite): Promise<WriteResult> {
     const { id, userId, publicId = idOf(id) } = write
-    const [token, idle, end, text] = insertValues(write, { userId, publicId, createdAt: 0 })
-    const values = [token, idle, end, withoutMoment(text)]
-    const insert = () => change(this.#client, this.#sql.insertCreatedNow, values)
+    let key = await this.#keys.signing()
+    const [row] = await select(this.#client, this.#sql.moment, [Buffer.from(key)])
+    if (Number(row!['has_key']) === 0) key = await this.#keys.signingAnew()
+    const createdAt = Number(row!['moment'])
+    const metadata = signedMetadata(key, subjectOf(id), { userId, publicId, createdAt })
+    const values = insertValues(write, metadata)
+    const insert = () => change(this.#client, this.#sql.insert(1), values)
     return insertOne(insert, () => this.#removeExpired(write))
   }
 
@@ -120,10 +128,12 @@ export class ExpressWriter {
   async #update(write: UpdateWrite): Promise<WriteResult> {
     const { token } = write.secret ?? {}
     if (token !== undefined) assertFits(token)
+    const key = this.#mustKeep(write) ? await this.#keys.signing() : undefined
     for (let tried = 0; tried < mostTries; tried++) {
-      const before = this.#mustKeep(write) ? await this.#asRead(write) : undefined
+      const before = key === undefined ? undefined : await this.#asRead(write)
       if (typeof before === 'string') return before
-      const text = storedText(write.data, write.lifetime.idle, before && metadataFor(write, before))
+      const metadata = key !== undefined && before ? metadataFor(key, write, before) : undefined
+      const text = storedText(write.data, write.lifetime.idle, metadata)
       const values = [
         text,
         ...expiryValues(write, before),
@@ -207,15 +217,20 @@ export class ExpressWriter {
 /** @throws ERR_SESSION_OPTION, and what `storedText` throws */
 function insertValues(
   { id, data, lifetime }: InsertWrite,
-  metadata: EmbeddedMetadata | undefined,
+  metadata: SignedMetadata | undefined,
 ): [id: Buffer, idle: number, end: number, text: Buffer] {
   assertFits(id)
   const text = storedText(data, lifetime.idle, metadata)
   return [Buffer.from(id), Math.min(...lifetimeValues(lifetime)), never, text]
 }
 
-function metadataFor({ userId, secret }: UpdateWrite, before: ExpressRecord): EmbeddedMetadata {
-  return metadataOf(userId, before, secret?.signedIn ? before.readAt : before.authenticatedAt)
+function metadataFor(
+  key: string,
+  { id, userId, secret }: UpdateWrite,
+  before: ExpressRecord,
+): SignedMetadata {
+  const authenticatedAt = secret?.signedIn ? before.readAt : before.authenticatedAt
+  return signedMetadata(key, subjectOf(secret?.token ?? id), metadataOf(userId, before, authenticatedAt))
 }
 
 function expiryValues(
@@ -224,11 +239,6 @@ function expiryValues(
 ): [idle: MySQLValue, end: MySQLValue] {
   const [idle, absolute] = lifetimeValues(lifetime)
   return [idle, before ? Math.min(before.createdAt + absolute, never) : never]
-}
-
-/** Cuts off the `createdAt` that such a text ends in, and what follows it. */
-function withoutMoment(text: Buffer): Buffer {
-  return text.subarray(0, text.length - '0}}'.length)
 }
 
 async function inLanes<Write extends SessionWrite>(

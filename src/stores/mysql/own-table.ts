@@ -7,7 +7,7 @@ import { largestBatch, padded, parts } from '../sql/batch-size.js'
 import { latestVersion, migrate } from '../sql/migrations.js'
 import { isDenied } from './layout.js'
 import type { MySQLLayout } from './layout.js'
-import { type TableLock, underLock } from './lock.js'
+import { underLock } from './lock.js'
 import { errorNumber } from './error-codes.js'
 import { change, numberOf, select } from './pool.js'
 import type { MySQLClient } from './pool.js'
@@ -15,6 +15,7 @@ import { aliveOf, bytesOfId, listedOf, nextAfter, recordOf, valuesAfter } from '
 import { migrationsTable, mysqlMigrations } from './statements.js'
 import type { MySQLStatements } from './statements.js'
 import { sweepOwnTable } from './own-sweep.js'
+import { SweptInTurn } from './swept-in-turn.js'
 import { MySQLWriter } from './writer.js'
 
 /** How long one app waits while another makes the tables. */
@@ -30,6 +31,7 @@ export class OwnTable implements MySQLLayout {
   readonly #table: string
   readonly #sql: MySQLStatements
   readonly #writer: MySQLWriter
+  readonly #sweeps: SweptInTurn
 
   /** @param table a checked name */
   constructor(client: MySQLClient, sql: MySQLStatements, table: string) {
@@ -38,6 +40,7 @@ export class OwnTable implements MySQLLayout {
     this.tables = [table, 'coatcheck_migrations']
     this.#sql = sql
     this.#writer = new MySQLWriter(client, sql)
+    this.#sweeps = new SweptInTurn(client, table)
     this.missingTable = `The table ${table} or coatcheck_migrations is not in the database, and the store did not make it: its user may not, or createTable is false. Let a user who may create tables start the app once; or run schema/mysql.sql of the coatcheck package, also where coatcheck_migrations says that the table was made.`
     // It may be the table of another library, whose sessions must not be dropped in haste.
     this.wrongTable = `The table ${table} lacks a column of this version's. If an earlier build of coatcheck made it, drop it, which ends its sessions, and run schema/mysql.sql of the coatcheck package. If it is another library's, give MySQLStore another table, or layout: 'express-mysql-session' if it is that one's.`
@@ -87,11 +90,8 @@ export class OwnTable implements MySQLLayout {
       : change(this.#client, this.#sql.removeByUserExcept, [user, bytesOfId(except)])
   }
 
-  async removeExpired(limit: number): Promise<number> {
-    const removed = await underLock(this.#client, this.#lock('sweep'), 0, (connection) =>
-      sweepOwnTable(connection, this.#sql, limit),
-    )
-    return removed ?? 0
+  removeExpired(limit: number): Promise<number> {
+    return this.#sweeps.take((connection) => sweepOwnTable(connection, this.#sql, limit))
   }
 
   async makeTable(): Promise<void> {
@@ -101,7 +101,7 @@ export class OwnTable implements MySQLLayout {
     try {
       const done = await underLock(
         this.#client,
-        this.#lock('migrate'),
+        { table: this.#table, purpose: 'migrate' },
         migrationSeconds,
         async (connection) => {
           // However large the table is, or however long another holds it: these have no limit.
@@ -128,10 +128,6 @@ export class OwnTable implements MySQLLayout {
       // The user may not make tables. That is fine if somebody else made it.
       await select(this.#client, this.#sql.tableIsThere)
     }
-  }
-
-  #lock(purpose: TableLock['purpose']): TableLock {
-    return { table: this.#table, purpose }
   }
 
   async #isThere(via: MySQLClient): Promise<boolean> {

@@ -1,3 +1,4 @@
+import { closeSync, openSync } from 'node:fs'
 import { optionError, SessionError } from '../../core/errors.js'
 import { classifySQLiteError } from './errors.js'
 
@@ -19,7 +20,10 @@ export interface SQLiteStatement {
 
 type DatabaseConstructor = new (file: string, options: { timeout: number }) => SQLiteDatabase
 
-/** Opens `file` with node:sqlite. SQLite itself never waits for a lock (timeout 0): the store does. */
+/**
+ * Opens `file` with node:sqlite. SQLite itself never waits for a lock (timeout 0): the store does. A file that is not there is made
+ * for its owner alone (0600); one that is keeps its mode.
+ */
 export function openDatabase(file: string): SQLiteDatabase {
   const Database = nodeSQLite()
   if (Database === undefined) {
@@ -28,6 +32,7 @@ export function openDatabase(file: string): SQLiteDatabase {
         'Node 22.13 or later, without --no-experimental-sqlite.',
     )
   }
+  makeForOwner(file)
   try {
     return new Database(file, { timeout: 0 })
   } catch (error) {
@@ -38,6 +43,25 @@ export function openDatabase(file: string): SQLiteDatabase {
       { cause: error },
     )
   }
+}
+
+/** SQLite gives its `-wal` and `-shm` the mode of the file. */
+function makeForOwner(file: string): void {
+  try {
+    const path = pathToMake(file)
+    // Only if it is not there: to close a file that this process has open in SQLite would drop its locks.
+    if (path !== undefined) closeSync(openSync(path, 'wx', 0o600))
+  } catch {
+    // It is there, or cannot be made, which SQLite tells.
+  }
+}
+
+/** The file that SQLite would make. A name may be a URI, such as `file:sessions.db?mode=rw`, which makes none. */
+function pathToMake(file: string): string | undefined {
+  const [, name, query] = /^file:(?:\/\/[^/?#]*)?([^?#]*)(?:\?([^#]*))?/.exec(file) ?? [undefined, undefined]
+  if (name === undefined) return file === ':memory:' ? undefined : file
+  const mode = new URLSearchParams(query).get('mode') ?? 'rwc'
+  return mode !== 'rwc' || name === ':memory:' ? undefined : decodeURIComponent(name)
 }
 
 function nodeSQLite(): DatabaseConstructor | undefined {

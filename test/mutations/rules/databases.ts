@@ -130,4 +130,28 @@ export const databaseRules: readonly Mutation[] = [
     replace: 'throw id ? error : withoutToken(error, id)',
     tests: ['test/express-session/tokens-in-errors.test.ts'],
   },
+  {
+    name: 'SQLiteStore makes a file that others can read',
+    file: 'src/stores/sqlite/driver.ts',
+    at: 'makeForOwner',
+    find: '0o600',
+    replace: '0o644',
+    tests: ['test/stores/sqlite.test.ts'],
+  },
+  {
+    name: 'a lock of the sweep that somebody holds for ever is waited for in silence',
+    file: 'src/core/store/refused-sweeps.ts',
+    at: 'RefusedSweeps.refused',
+    find: '++this.#count < mostRefused',
+    replace: '++this.#count > 0',
+    tests: ['test/stores/sqlite.test.ts', 'test/stores/mysql-work.test.ts'],
+  },
+  {
+    name: 'sweeps that a lock refused are counted on after one that had it',
+    file: 'src/core/store/refused-sweeps.ts',
+    at: 'RefusedSweeps.had',
+    find: 'this.#count = 0',
+    replace: '',
+    tests: ['test/stores/mysql-work.test.ts'],
+  },
 ]

@@ -1,0 +1,40 @@
+import type { Found } from './unit-of-work.js'
+
+/** What a request works on, of the sessions that its tokens lead to. */
+export interface Choice {
+  /** `undefined`: a new session. */
+  readonly found: Found | undefined
+  /** The other sessions, which a sign-out ends too. */
+  readonly others: readonly Found[]
+}
+
+/**
+ * Chooses among the sessions that a request's tokens lead to. Where they are of two users, somebody has planted one beside the visitor's
+ * own, and nobody can tell which: then the request is nobody's. Else the first that a current token leads to is taken, and one that only a
+ * token from before a rotation leads to where there is no other.
+ *
+ * @param live what was found, in the order of the cookies
+ * @param ownerOf whose a session is
+ */
+export function choiceAmong(live: readonly Found[], ownerOf: (found: Found) => string | undefined): Choice {
+  const sessions = withoutRepeats(live)
+  const owners = new Set(sessions.map(ownerOf).filter((owner) => owner !== undefined))
+  const found = owners.size > 1 ? undefined : firstOf(sessions)
+  return { found, others: sessions.filter((each) => each !== found) }
+}
+
+/** The first that a current token leads to, or else the first. */
+export function firstOf(live: readonly Found[]): Found | undefined {
+  return live.find(({ place }) => place === 'current') ?? live[0]
+}
+
+/** Each session once, by its current token if that is among them. */
+function withoutRepeats(live: readonly Found[]): Found[] {
+  const sessions = new Map<string, Found>()
+  for (const found of live) {
+    const before = sessions.get(found.record.id)
+    if (!before || (before.place === 'former' && found.place === 'current'))
+      sessions.set(found.record.id, found)
+  }
+  return [...sessions.values()]
+}

@@ -1,0 +1,10 @@
+/**
+ * A `Vary` with these names in it, each once (RFC 9110, section 12.5.5). One that is `*` stays as it is.
+ * @param current the response's own; '' if it has none
+ */
+export function varyWith(current: string, names: readonly string[]): string {
+  const known = current.split(',').map((name) => name.trim().toLowerCase())
+  if (known.includes('*')) return '*'
+  const added = names.filter((name) => !known.includes(name.toLowerCase()))
+  return [current, ...added].filter((part) => part !== '').join(', ')
+}
