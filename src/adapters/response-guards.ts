@@ -1,4 +1,4 @@
-import type { ServerResponse } from 'node:http'
+import { ServerResponse } from 'node:http'
 
 type AnyFunction = (this: ServerResponse, ...parameters: unknown[]) => unknown
 
@@ -41,12 +41,16 @@ export class ResponseGuards {
       this.#own = before.#own
       return
     }
-    for (const name of Object.keys(guards)) {
+    const isNodes = response instanceof ServerResponse
+    for (const name of guardedNames) {
       // What a stand-in for a response lacks, it goes on lacking.
       if (!(name in response)) continue
       const own = Object.getOwnPropertyDescriptor(response, name)
       if (own) (this.#own ??= new Map()).set(name, own)
-      Reflect.defineProperty(response, name, guards[name]!)
+      // Assigned where that does the same, for it takes a fifth of the time.
+      const method = own === undefined && isNodes ? methods[name] : undefined
+      if (method) (response as unknown as Record<string, unknown>)[name] = method
+      else Reflect.defineProperty(response, name, guards[name]!)
     }
   }
 
@@ -70,6 +74,7 @@ function guardsOf(response: ServerResponse): ResponseGuards {
 
 /** The same for all responses. */
 const guards: PropertyDescriptorMap = {}
+const methods: Record<string, AnyFunction> = {}
 
 /** What tells whether a response is sent. `_headerSent` is what Node goes by before it answers 408 or 400 itself. */
 const presented: Record<string, (answering: Answering) => boolean> = {
@@ -89,24 +94,22 @@ for (const [name, isPresented] of Object.entries(presented)) {
     configurable: true,
   }
 }
-guards.destroy = {
-  value: function (this: ServerResponse, ...parameters: unknown[]) {
-    const there = guardsOf(this)
-    const destroy = (): unknown => Reflect.apply(there.behind('destroy') as AnyFunction, this, parameters)
-    return there.answering.closeLater(destroy) ? this : destroy()
-  },
-  writable: true,
-  configurable: true,
+methods.destroy = function (...parameters) {
+  const there = guardsOf(this)
+  const destroy = (): unknown => Reflect.apply(there.behind('destroy') as AnyFunction, this, parameters)
+  return there.answering.closeLater(destroy) ? this : destroy()
 }
 for (const name of ['setHeader', 'appendHeader', 'removeHeader', 'setHeaders']) {
-  const setter: AnyFunction = function (...parameters) {
+  methods[name] = function (...parameters) {
     const there = guardsOf(this)
     if (there.answering.presentsAsSent) throw headersSent()
     if (there.answering.ignoresHeaders) return this
     return Reflect.apply(there.behind(name) as AnyFunction, this, parameters)
   }
-  guards[name] = { value: setter, writable: true, configurable: true }
 }
+for (const [name, value] of Object.entries(methods))
+  guards[name] = { value, writable: true, configurable: true }
+const guardedNames = Object.keys(guards)
 
 /** What Node says of headers that come too late. */
 export function headersSent(): Error {

@@ -1,4 +1,5 @@
 import { hash, KeyObject, randomBytes, timingSafeEqual } from 'node:crypto'
+import { RecentValues } from './recent-values.js'
 import type { SessionId } from './store/record.js'
 import { optionError } from './errors.js'
 
@@ -72,6 +73,12 @@ export function isSameHash(one: Uint8Array | undefined, other: Uint8Array | unde
   )
 }
 
+/** A token whose signature is good, and whether the browser should get a new one. */
+interface Verified {
+  readonly token: string
+  readonly renew: boolean
+}
+
 /** Two signatures that are being compared: nothing comes between, so all comparisons share them. */
 const given = Buffer.alloc(signatureLength)
 const expected = Buffer.alloc(signatureLength)
@@ -94,6 +101,8 @@ export type Secret = string | Uint8Array
  */
 export class Signer {
   readonly #keys: readonly HmacKey[]
+  /** Of a moment ago: a browser sends the same cookie with each request. */
+  readonly #verified = new RecentValues<Verified>()
 
   /**
    * @param secrets key objects are taken as they are
@@ -119,7 +128,15 @@ export class Signer {
    * Gives the token back if one of the secrets signed it, else `undefined`. `renew` says that it was not
    * the first secret, so that the browser should get a new signature before that secret is retired.
    */
-  verify(value: string): { readonly token: string; readonly renew: boolean } | undefined {
+  verify(value: string): Verified | undefined {
+    const known = this.#verified.get(value)
+    if (known) return known
+    const verified = this.#verifyAnew(value)
+    if (verified) this.#verified.set(value, verified)
+    return verified
+  }
+
+  #verifyAnew(value: string): Verified | undefined {
     const dot = value.lastIndexOf('.')
     if (dot < 3 || !value.startsWith('s:')) return undefined
     const token = value.slice(2, dot)

@@ -3,8 +3,9 @@
  * @param current the response's own; '' if it has none
  */
 export function varyWith(current: string, names: readonly string[]): string {
+  if (current === '') return names.join(', ')
   const known = current.split(',').map((name) => name.trim().toLowerCase())
   if (known.includes('*')) return '*'
   const added = names.filter((name) => !known.includes(name.toLowerCase()))
-  return [current, ...added].filter((part) => part !== '').join(', ')
+  return [current, ...added].join(', ')
 }

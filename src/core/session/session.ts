@@ -202,7 +202,8 @@ class SessionBag {
   constructor(work: SessionWork) {
     this.#work = work
     // Its own and fixed, so that neither Object.defineProperty nor delete makes them say something else.
-    Object.defineProperties(this, identity)
+    // One by one, which takes less time than all at once.
+    for (const name of identityNames) Object.defineProperty(this, name, identity[name]!)
   }
 }
 

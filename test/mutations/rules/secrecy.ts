@@ -68,7 +68,7 @@ export const secrecyRules: readonly Mutation[] = [
   {
     name: 'no signature is looked at',
     file: token,
-    at: 'Signer.verify',
+    at: 'Signer.#verifyAnew',
     find: 'timingSafeEqual(given, expected)',
     replace: 'timingSafeEqual(given, given)',
     tests: ['test/core/token.test.ts', 'test/http/exchange.test.ts'],

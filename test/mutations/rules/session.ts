@@ -89,7 +89,7 @@ export const sessionRules: readonly Mutation[] = [
     name: 'what identifies a session is no property of its own',
     file: 'src/core/session/session.ts',
     at: 'SessionBag.constructor',
-    find: 'Object.defineProperties(this, identity)',
+    find: 'for (const name of identityNames) Object.defineProperty(this, name, identity[name]!)',
     replace:
       'Object.defineProperties(SessionBag.prototype, { ...identity, id: { ...identity.id, configurable: true } })',
     tests: ['test/core/session-data.test.ts'],
