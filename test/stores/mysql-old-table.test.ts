@@ -1,4 +1,4 @@
-import { createSessions } from 'coatcheck'
+import { createSessions, type SessionWrite } from 'coatcheck'
 import { MySQLStore } from 'coatcheck/mysql'
 import { storeSuite } from 'coatcheck/testing'
 import { createPool } from 'mysql2'
@@ -36,6 +36,32 @@ onEachServer('an old table', ({ server }) => {
       throw new Error('the answer was lost')
     })
     await expect(work.commit()).rejects.toThrow()
+    await work.commit()
+    expect(work.outcome).toEqual({ action: 'issue', token: work.id })
+    expect(bag(await sessions.load(work.id)).cart).toBe(1)
+  })
+
+  it('a rotation that arrives late, between two looks for it, is found all the same', async () => {
+    const store = new MySQLStore(await freshDatabase(server), { layout })
+    const sessions = createSessions({ store, secret: 'a secret of the tests, and of no app' })
+    onTestFinished(() => sessions.close())
+    const first = await sessions.load()
+    bag(first).cart = 1
+    await first.commit()
+    const work = await sessions.load(first.id)
+    await work.session!.rotate()
+    const [write, find] = [store.write.bind(store), store.find.bind(store)]
+    let late: readonly SessionWrite[] = []
+    vi.spyOn(store, 'write').mockImplementationOnce((writes) => {
+      late = writes
+      return Promise.reject(new Error('no answer yet'))
+    })
+    await expect(work.commit()).rejects.toThrow()
+    vi.spyOn(store, 'find').mockImplementationOnce(async (ids) => {
+      const found = await find(ids)
+      await write(late)
+      return found
+    })
     await work.commit()
     expect(work.outcome).toEqual({ action: 'issue', token: work.id })
     expect(bag(await sessions.load(work.id)).cart).toBe(1)

@@ -155,15 +155,16 @@ function intentOf({ work, inHand, change }: Run): Intent {
   return { ...intent, signIn: intent.signIn ?? { userId: owner, keep: true } }
 }
 
-/** Under the id that it has, or that a write without an answer may have given it, or that of the session that it carries on. */
+/** Under the id that it has, or that of the session that it carries on, or that a write without an answer may have given it. */
 async function rowOf(work: Work, state: Open): Promise<Base | undefined> {
   const { context } = work
   const lost = state.unanswered?.at(-1)
   const known = state.kind !== 'new' ? state.base : lost ? undefined : state.copiedFrom
   const byToken = lost && (state.kind === 'new' || context.tokensAreKeys)
+  // In this order: a lost write that arrives between the two takes the row from the first to the second.
   const record =
-    (byToken && (await context.find(context.idOf(lost.token)))) ||
-    (known && (await context.find(known.record.id)))
+    (known && (await context.find(known.record.id))) ||
+    (byToken ? await context.find(context.idOf(lost.token)) : undefined)
   return record && baseOfRow(work, record)
 }
 

@@ -19,6 +19,15 @@ const update = ['test/core/update.test.ts', ...commitCases]
 
 export const storingRules: readonly Mutation[] = [
   {
+    name: 'a lost rotation of a store whose keys are tokens is looked for under its new token first',
+    file: 'src/core/session/commit.ts',
+    at: 'rowOf.record',
+    find: '(known && (await context.find(known.record.id))) ||',
+    replace:
+      '(known && byToken && (await context.find(context.idOf(lost.token)))) || (known && (await context.find(known.record.id))) ||',
+    tests: ['test/stores/mysql-old-table.test.ts'],
+  },
+  {
     name: 'a lost rotation of a store whose keys are tokens goes by the content alone',
     file: 'src/core/session/state.ts',
     at: 'fateByContent',
