@@ -8,6 +8,7 @@ import type { EndReason, SessionEvents } from './events.js'
 import { isPlainObject, type Merge } from './data/merge.js'
 import { publicIdOf, recordFormat, type SessionId, type SessionRecord } from './store/record.js'
 import { queueMicrotask } from './scheduling.js'
+import { Slices } from './slices.js'
 import { bagForm, type SessionForm } from './session/session-form.js'
 import { signInRefusal, type UserLimit } from './users/sign-in.js'
 import { failureOf } from './store/store-failure.js'
@@ -130,7 +131,14 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
     const all = await Promise.all([...new Set(tokens)].map((token) => this.#found(token)))
     const live = all.filter((found) => found !== undefined)
     if (form.takesFirst) return new UnitOfWork(this, form, firstOf(live))
-    const { found, others } = choiceAmong(live, (each) => ownerOfFound({ context: this, form }, each))
+    const owners = new Map<Found, string | undefined>()
+    const slices = new Slices()
+    for (const each of live) {
+      // Where the app goes by the data, that is decoded.
+      await slices.before(form.userOf ? each.record.data.length : 0)
+      owners.set(each, ownerOfFound({ context: this, form }, each))
+    }
+    const { found, others } = choiceAmong(live, (each) => owners.get(each))
     return new UnitOfWork(this, form, found, undefined, others)
   }
 

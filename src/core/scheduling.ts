@@ -17,7 +17,7 @@ export const setImmediate = timers.setImmediate
 export const queueMicrotask = globalThis.queueMicrotask
 export const nextTick = process.nextTick.bind(process)
 /** Resolves in a later turn of the event loop, so that others have theirs before. */
-export const nextTurn = (): Promise<void> => new Promise((resolve) => void timers.setImmediate(resolve))
+export const nextTurn = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve))
 /** Resolves after so many milliseconds. */
 export const wait = waits.setTimeout
 /** Its clock never goes back. */

@@ -34,7 +34,9 @@ describe('names of properties', () => {
   test('that are too many in what is stored are told before it is parsed, and signs in a text are no names', () => {
     const stored = (data: unknown) => Buffer.from(JSON.stringify(data))
     expect(() => jsonCodec.decode(stored(named(100_000)))).toThrow('too many levels or names')
-    expect(() => jsonCodec.decode(stored(named(10_001)))).toThrow('never stored')
+    expect(() => jsonCodec.decode(stored(named(20_001)))).toThrow('never stored')
+    // As many as a store may add some to.
+    expect(Object.keys(jsonCodec.decode(stored(named(10_010))))).toHaveLength(10_010)
     const text = { text: JSON.stringify(named(20_000)) }
     expect(jsonCodec.decode(stored(text))).toEqual(text)
   })
@@ -49,6 +51,69 @@ describe('names of properties', () => {
       10_001,
     )
   })
+})
+
+test.each<[string, object]>([
+  [
+    'of a class',
+    Array.from(
+      { length: 1_001 },
+      () =>
+        new (class {
+          a = 1
+          b = 1
+          c = 1
+          d = 1
+          e = 1
+          f = 1
+          g = 1
+          h = 1
+          i = 1
+          j = 1
+        })(),
+    ),
+  ],
+  ['that a toJSON gives', { toJSON: () => named(10_001) }],
+])('names %s are counted too, before what nobody could read is stored', async (_, rows) => {
+  const work = memorySessions({ sizeLimit: 1_000_000 }).begin()
+  bag(work).rows = rows
+  await expect(work.commit()).rejects.toMatchObject({ code: 'ERR_SESSION_DATA' })
+})
+
+test('names of what JSON leaves out do not count, and a session whose toJSON gives no object is refused', async () => {
+  const sessions = memorySessions({ sizeLimit: 1_000_000 })
+  const left = Object.fromEntries(Object.keys(named(10_001)).map((name) => [name, undefined]))
+  await expect(storedSession(sessions, { left, n: 1 })).resolves.toBeDefined()
+  await expect(storedSession(sessions, { toJSON: () => 'text' })).rejects.toMatchObject({
+    code: 'ERR_SESSION_DATA',
+  })
+})
+
+test('an update that makes the session far too large is refused before it is walked', async () => {
+  const work = memorySessions().begin()
+  const grow = (session: Record<string, unknown>) => {
+    let tree: unknown = []
+    for (let level = 0; level < 60; level++) tree = [tree, tree]
+    session.tree = tree
+  }
+  await expect(bag(work).update((session) => grow(session as never))).rejects.toMatchObject({
+    code: 'ERR_SESSION_TOO_LARGE',
+  })
+})
+
+test('a session of which nothing can be looked at fails its commit with an error of its own', async () => {
+  const work = memorySessions().begin()
+  const unreadable = new Proxy(
+    {},
+    {
+      ownKeys() {
+        throw new Error('no')
+      },
+    },
+  )
+  Object.assign(bag(work), { unreadable, count: 1n })
+  await expect(work.commit()).rejects.toMatchObject({ code: 'ERR_SESSION_DATA' })
+  expect(work.isAsRefused).toBe(true)
 })
 
 describe('levels', () => {

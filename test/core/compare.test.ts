@@ -41,6 +41,12 @@ test.each<[string, unknown, unknown]>([
   ['zero and minus zero', [0], [-0]],
   ['an array and an object', [], {}],
   ['an object without a prototype', {}, Object.create(null)],
+  ['a name beside the items of an array', Object.assign([1], { more: 1 }), Object.assign([1], { more: 2 })],
+  [
+    'a name beside the holes of an array',
+    Object.assign(new Array(1), { more: 1 }),
+    Object.assign(new Array(1), { more: 2 }),
+  ],
   ['an inherited name', { toString: 1 }, { valueOf: 1 }],
 ])('not the same are %s', (_name, one, other) => {
   expect(isSame(one, other)).toBe(false)

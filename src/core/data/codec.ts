@@ -22,8 +22,11 @@ export interface Codec {
 
 /** How an error tells of too many names. */
 const many = 'more than 10,000 names of properties'
-/** Bytes. What is shorter is parsed in a few milliseconds, whatever it is. */
-const longText = 65_536
+/** Bytes. What is shorter holds no more names than are stored, and is parsed in a few milliseconds, whatever it is. */
+const longText = 5 * mostNames
+/** More than are stored, for stores that add some of their own. */
+const mostNamesRead = 2 * mostNames
+const opening = '{'.charCodeAt(0)
 const utf8 = new TextDecoder('utf-8', { fatal: true })
 
 /**
@@ -38,31 +41,43 @@ export const jsonCodec: Codec = {
     try {
       // Before JSON.stringify, which on some versions of Node goes around in a cycle for 30 ms.
       if (!isKept(data, deepest, new Room(mostBytes))) loss = findLoss(data, [], deepest)
-      if (!loss) return Buffer.from(JSON.stringify(data))
+      if (!loss) return checked(Buffer.from(JSON.stringify(data)))
     } catch (error) {
       if (error === tooLarge) throw dataTooLarge(mostBytes, largestPart(data, mostBytes))
+      if (error instanceof SessionError) throw error
       throw error === tooManyNames ? lossError({ path: '', what: many }) : describe(data, error)
     }
     throw lossError(loss)
   },
   decode(bytes) {
-    if (bytes.length > longText && isTooMuch(bytes)) throw new TypeError('it holds what is never stored: too many levels or names')
+    if (bytes.length > longText && isTooMuch(bytes, mostNamesRead))
+      throw new TypeError('it holds what is never stored: too many levels or names')
     const data: unknown = JSON.parse(utf8.decode(bytes))
     // Parsed JSON may be nested deeper than encode takes, and hold 1e999, which is read as Infinity. Its holder is better signed out than
     // unable to have anything stored.
-    if (!isKept(data, deepest, new Room(Infinity))) throw new TypeError('it holds what is never stored')
+    if (!isKept(data, deepest, new Room(Infinity, mostNamesRead)))
+      throw new TypeError('it holds what is never stored')
     return data as Record<string, unknown>
   },
+}
+
+/** Of a text that was made: what a class or a toJSON brought into it was not counted before. */
+function checked(bytes: Buffer): Buffer {
+  if (bytes[0] !== opening) throw lossError({ path: '', what: 'a toJSON that gives no object' })
+  if (bytes.length > longText && isTooMuch(bytes))
+    throw lossError({ path: '', what: `${many}, or too deep a nesting` })
+  return bytes
 }
 
 /** What a walk may still come by. */
 class Room {
   /** As many as JSON takes at least. */
   bytes: number
-  #names = mostNames
+  #names: number
 
-  constructor(bytes: number) {
+  constructor(bytes: number, names = mostNames) {
     this.bytes = bytes
+    this.#names = names
   }
 
   take(bytes: number): void {
@@ -70,8 +85,8 @@ class Room {
     if (this.bytes < 0) throw tooLarge
   }
 
-  takeNames(count: number): void {
-    this.#names -= count
+  takeName(): void {
+    this.#names--
     if (this.#names < 0) throw tooManyNames
   }
 }
@@ -150,10 +165,10 @@ function isObjectKept(value: object, levels: number, room: Room): boolean {
 }
 
 function areKept(holder: object, names: readonly string[], levels: number, room: Room): boolean {
-  room.takeNames(names.length)
   for (const name of names) {
     const value = (holder as Record<string, unknown>)[name]
     if (value === undefined) continue
+    room.takeName()
     room.take(name.length + 3) // with its quotes and its colon
     if (!isKept(value, levels, room)) return false
   }

@@ -4,7 +4,7 @@ import { userIdBytes } from '../users/user-id.js'
 /**
  * What a store that keeps sessions as older libraries do has no place for. It lies in the session itself, as its
  * `coatcheck`: to apps of those libraries it is data like any other, which they keep. `userId` comes first in its text,
- * then `publicId`; `createdAt` comes last.
+ * then `publicId`; the signature comes last, and `createdAt` before it.
  */
 export interface EmbeddedMetadata {
   readonly userId: string | undefined

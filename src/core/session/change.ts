@@ -1,4 +1,5 @@
 import { assertWalkable } from '../data/limits.js'
+import type { Data } from '../data/merge.js'
 import { copied, detached } from '../data/patch.js'
 import { SessionError } from '../errors.js'
 import { carryOut } from './commit.js'
@@ -75,16 +76,21 @@ function run<Result>(
   const now = start ? context.encode(form.dataOf(session)) : held
   // What the handler has changed since is for the next commit.
   const isAsItWas = Buffer.compare(now, held) === 0
-  const data = isAsItWas ? copied(form.dataOf(session)) : context.readBack(held)
-  const draft = form.draft(session, draftWork(work), data)
+  const begun = isAsItWas ? copied(form.dataOf(session)) : context.readBack(held)
+  const draft = form.draft(session, draftWork(work), begun)
   if (start) bringInLine(work, { session: draft }, start, held)
   let value: Result
+  let source: Data
+  let data: Uint8Array
   let wasMistaken = false
   try {
     const given = change(draft as unknown as RequestSession) as unknown
     assertSynchronous(given)
-    assertWalkable(given, form.visible(form.dataOf(draft)))
-    value = detached(given === draft ? form.visible(form.dataOf(draft)) : given) as Result
+    source = form.dataOf(draft)
+    // First of all: what is far too large is not walked.
+    data = context.encodeFitting(source, held)
+    assertWalkable(given, form.visible(source))
+    value = detached(given === draft ? form.visible(source) : given) as Result
   } finally {
     wasMistaken = putBack(work, inHand, now)
   }
@@ -93,8 +99,7 @@ function run<Result>(
       'What update() is given changes the session that it is handed, not req.session: write update((session) => { session.views += 1 }).',
     )
   }
-  const source = form.dataOf(draft)
-  return { value, session: draft, data: context.encode(source), source }
+  return { value, session: draft, data, source }
 }
 
 function assertSynchronous(given: unknown): void {

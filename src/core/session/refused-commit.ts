@@ -48,7 +48,12 @@ function partsOf({ context, form }: Reading, session: Session): readonly unknown
 
 /** What shows a change in place of a value that is too large to be encoded. */
 function sizeOf(value: unknown): number | undefined {
-  return typeof value === 'object' && value !== null ? Object.keys(value).length : undefined
+  if (typeof value !== 'object' || value === null) return undefined
+  try {
+    return Object.keys(value).length
+  } catch {
+    return undefined
+  }
 }
 
 function isSame(one: unknown, other: unknown): boolean {

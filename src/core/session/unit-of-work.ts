@@ -378,7 +378,7 @@ export class UnitOfWork implements SessionWork {
   #drop(inHand: InHand, keep: Keep): void {
     if (keep === true) return
     inHand.session ??= this.form.open(this, readData(this, inHand))
-    this.form.refill(inHand.session, kept(this.form, this.form.dataOf(inHand.session), keep))
+    refill(this, inHand, kept(this.form, this.form.dataOf(inHand.session), keep))
   }
 
   #intendSignIn(inHand: InHand, signIn: SignInIntent): void {

@@ -101,7 +101,7 @@ export const inHandRules: readonly Mutation[] = [
     name: 'what update(fn) returned can be changed',
     file: change,
     at: 'run',
-    find: 'value = detached(given === draft ? form.visible(form.dataOf(draft)) : given) as Result',
+    find: 'value = detached(given === draft ? form.visible(source) : given) as Result',
     replace: 'value = given as Result',
     tests: update,
   },
