@@ -2,7 +2,7 @@
 // npm run test:long -- mutations [part of a name]. A run of all of them writes docs/mutations.md.
 import { execFile } from 'node:child_process'
 import { cpSync, mkdtempSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
-import { availableParallelism, tmpdir } from 'node:os'
+import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { promisify } from 'node:util'
@@ -53,9 +53,7 @@ try {
   )
   if (untouched.length > 0) throw new Error(`Without a mutation there fail: ${untouched.join('; ')}`)
   const found: Found[] = []
-  const left = chosen.entries()
-  const others = Array.from({ length: availableParallelism() - 1 }, copyOfSource)
-  await Promise.all([copy, ...others].map(async (each) => playAll(await each, left, found)))
+  await playAll(copy, chosen, found)
   if (asked === undefined) {
     writeFileSync(join(root, 'docs/mutations.md'), page(found))
     await run(join(bin, 'prettier'), ['--write', 'docs/mutations.md'], { cwd: root })
@@ -67,8 +65,8 @@ try {
 // What a mutation lets hang keeps nobody waiting.
 process.exit()
 
-async function playAll(copy: Copy, left: Iterable<[number, Mutation]>, found: Found[]): Promise<void> {
-  for (const [index, mutation] of left) {
+async function playAll(copy: Copy, mutations: readonly Mutation[], found: Found[]): Promise<void> {
+  for (const [index, mutation] of mutations.entries()) {
     try {
       const failed = await failuresWith(copy, mutation)
       found[index] = { mutation, failed }
@@ -118,9 +116,18 @@ async function failures(copy: Copy, tests: readonly string[], stores: readonly s
   const others = ['MySQL', 'SQLite'].filter((store) => !stores.includes(store))
   vitest.setGlobalTestNamePattern(others.length > 0 ? new RegExp(`^(?!.*(${others.join('|')}))`) : /^/)
   const chosen = copy.specifications.filter(({ moduleId }) => tests.includes(relative(folder, moduleId)))
+  // A mutation may end the thread that runs a test file, which Vitest takes for an error of its own.
+  const died = new Promise<undefined>((resolve) =>
+    process.once('uncaughtException', () => resolve(undefined)),
+  )
   const tested = vitest.runTestSpecifications(chosen)
-  const result = await Promise.race([tested, setTimeout(longest, undefined, { ref: false })])
-  if (result) return result.testModules.flatMap((module) => failuresIn(module, folder))
+  const result = await Promise.race([tested, died, setTimeout(longest, undefined, { ref: false })])
+  process.removeAllListeners('uncaughtException')
+  if (result) {
+    // It also holds the files that were run before, for other mutations.
+    const ran = result.testModules.filter(({ moduleId }) => chosen.some((each) => each.moduleId === moduleId))
+    return ran.flatMap((module) => failuresIn(module, folder))
+  }
   Object.assign(copy, await runnerIn(folder))
   return ['the tests do not come to their end']
 }
