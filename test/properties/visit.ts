@@ -177,9 +177,13 @@ export class Visit {
     await session.reload()
     this.#found = timing.now
     this.#abandon()
+    const before = this.#storedUser
     this.#base = this.#storedUser = this.#work.userId
     this.#signingIn = this.#rotating = this.#claiming = false
     this.#isFormer = this.#work.isFormer
+    // The user has proved meanwhile who they are: to whoever has the token from before that, it is nobody's, and holds nothing.
+    const isNobodys = this.#isFormer && before !== undefined && this.#base === undefined
+    if (isNobodys) this.#storedLogin = undefined
     this.#login = this.#storedLogin
     const { login } = session as Session & { login?: string }
     history.check('I4', login === this.#login?.id, () => `a reload led from ${this.#login?.id} into ${login}`)
