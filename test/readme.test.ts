@@ -15,7 +15,8 @@ const authenticate = `
 import type { Request } from 'express'
 export async function authenticate(req: Request) {
   return { id: Number(req.query['id']), name: String(req.query['name']) }
-}`
+}
+export async function storePassword(_user: { id: number }, _req: Request) {}`
 const start = `
 import type { AddressInfo } from 'node:net'
 import { server } from './app.ts'
