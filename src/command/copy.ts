@@ -2,6 +2,7 @@ import { createId } from '../core/token.js'
 import { performance, wait } from '../core/scheduling.js'
 import { MySQLStore } from '../stores/mysql.js'
 import { nextPowerOfTwo } from '../stores/sql/batch-size.js'
+import { isDenied } from '../stores/mysql/layout.js'
 import { databaseStatement } from '../stores/mysql/lock.js'
 import { errorNumber } from '../stores/mysql/error-codes.js'
 import { numberOf } from '../stores/mysql/pool.js'
@@ -70,12 +71,24 @@ export async function copy(
   })
 }
 
-/** Drops the ledger. @returns its name */
+/**
+ * Drops the ledger.
+ * @returns its name
+ * @throws (by the promise) CommandError if the user may not
+ */
 export async function forget(options: CopyOptions): Promise<string> {
   const sql = copyStatements(options)
   return connected(options, sql, async (connection) => {
-    await connection.change(sql.dropLedger)
-    return ledgerName(options)
+    const ledger = ledgerName(options)
+    try {
+      await connection.change(sql.dropLedger)
+    } catch (error) {
+      if (!isDenied(error)) throw error
+      throw new CommandError(
+        `The user may not drop ${ledger}. GRANT DROP on it and run the command again, or let another user drop it.`,
+      )
+    }
+    return ledger
   })
 }
 

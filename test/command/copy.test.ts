@@ -6,6 +6,7 @@ import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { createId, createToken, hashOf, idOf, isSameHash } from '../../dist/core/token.js'
 import { bag, secret, storedSession } from '../core/works.ts'
 import { freshDatabase, onEachServer } from '../servers/databases.ts'
+import { urlOfUser } from '../stores/mysql-subject.ts'
 import { type CopyEnd, differences, startCopy } from './run-copy.ts'
 
 onEachServer('the command', ({ server, start }) => {
@@ -71,6 +72,18 @@ onEachServer('the command', ({ server, start }) => {
       record && { data: JSON.parse(Buffer.from(record.data).toString()) as unknown, userId: record.userId }
     )
   }
+
+  describe('coatcheck copy --forget', () => {
+    test('says which right its user lacks', async () => {
+      expect((await copy()).code).toBe(0)
+      const limited = await urlOfUser(url, 'SELECT, INSERT, UPDATE, DELETE, CREATE')
+      const { code, stderr } = await startCopy(limited, '--from', 'sessions', '--forget').ended
+      expect({ code, stderr }).toEqual({
+        code: 1,
+        stderr: expect.stringMatching(/^The user may not drop coatcheck_\w+\. GRANT DROP on it/) as string,
+      })
+    })
+  })
 
   describe('coatcheck copy', () => {
     test('copies what lives, with its data, under the hash of its id', async () => {
