@@ -50,18 +50,13 @@ describe('session() says what to write when it is given', () => {
     expect((error as Error).message).not.toContain(secret)
   })
 
-  test.each([
-    'sites',
-    'sessionsPerUser',
-    'rotationGrace',
-    'merge',
-    'codec',
-    'sweep',
-    'storeLimits',
-  ])('the option %s, which createSessions alone has', (name) => {
-    const error = thrownBy(() => call(session, { store, secret, [name]: {} }))
-    expect(error).toMatchObject(refusal(new RegExp(`${name}.*session\\(createSessions\\(`)))
-  })
+  test.each(['sites', 'sessionsPerUser', 'rotationGrace', 'merge', 'codec', 'sweep', 'storeLimits'])(
+    'the option %s, which createSessions alone has',
+    (name) => {
+      const error = thrownBy(() => call(session, { store, secret, [name]: {} }))
+      expect(error).toMatchObject(refusal(new RegExp(`${name}.*session\\(createSessions\\(`)))
+    },
+  )
 
   test.each<[string, unknown, RegExp]>([
     ['the class of a store', MemoryStore, /store is a function.*new/],

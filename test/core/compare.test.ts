@@ -37,20 +37,27 @@ test('a copy is the same, and one with a change anywhere is not', () => {
 
 test.each<[string, unknown, unknown]>([
   ['a name that only the other has', { a: undefined }, { b: undefined }],
-  ['a hole and undefined', Array.from({ length: 1 }), new Array(1)],
+  ['a hole and undefined', Array.from({ length: 1 }), holes(1)],
   ['zero and minus zero', [0], [-0]],
   ['an array and an object', [], {}],
   ['an object without a prototype', {}, Object.create(null)],
   ['a name beside the items of an array', Object.assign([1], { more: 1 }), Object.assign([1], { more: 2 })],
   [
     'a name beside the holes of an array',
-    Object.assign(new Array(1), { more: 1 }),
-    Object.assign(new Array(1), { more: 2 }),
+    Object.assign(holes(1), { more: 1 }),
+    Object.assign(holes(1), { more: 2 }),
   ],
   ['an inherited name', { toString: 1 }, { valueOf: 1 }],
 ])('not the same are %s', (_name, one, other) => {
   expect(isSame(one, other)).toBe(false)
 })
+
+/** An array with nothing in it. */
+function holes(length: number): unknown[] {
+  const array: unknown[] = []
+  array.length = length
+  return array
+}
 
 /** Puts another value at one place of a tree, counted in the order of a walk. */
 function changedAt(value: unknown, place: { left: number }): unknown {

@@ -35,7 +35,7 @@ onEachServer('an old table', ({ server }) => {
       await write(writes)
       throw new Error('the answer was lost')
     })
-    await expect(work.commit()).rejects.toThrow()
+    await expect(work.commit()).rejects.toThrow('The session store failed')
     await work.commit()
     expect(work.outcome).toEqual({ action: 'issue', token: work.id })
     expect(bag(await sessions.load(work.id)).cart).toBe(1)
@@ -56,7 +56,7 @@ onEachServer('an old table', ({ server }) => {
       late = writes
       return Promise.reject(new Error('no answer yet'))
     })
-    await expect(work.commit()).rejects.toThrow()
+    await expect(work.commit()).rejects.toThrow('The session store failed')
     vi.spyOn(store, 'find').mockImplementationOnce(async (ids) => {
       const found = await find(ids)
       await write(late)
