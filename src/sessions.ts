@@ -59,7 +59,7 @@ export interface SessionsOptions {
   /**
    * How many sessions one user may have at once. `whenFull` says what a sign-in does that is one too many: `'endOldest'`,
    * the default, ends the session that was signed in to longest ago; `'refuse'` fails with ERR_SESSION_LIMIT (403).
-   * Default: 1,000, of which the oldest ends; `false`: as many as they like. Sessions from before the option was set are not refused, and not counted by `'refuse'`. However many sign in at the same moment in however many apps, no more stay.
+   * `most` is at most 1,000, which is the default too, but on a table of express-mysql-session; `false`: as many as they like. Sessions from before the option was set are not refused, and not counted by `'refuse'`. However many sign in at the same moment in however many apps, no more stay.
    */
   readonly sessionsPerUser?:
     { readonly most: number; readonly whenFull?: 'endOldest' | 'refuse' | undefined } | false | undefined
@@ -203,7 +203,11 @@ export function createSessions(options: SessionsOptions): Sessions {
     touchAfter: resolveTouchAfter(options.touchAfter, lifetime.idle),
     rotationGrace: resolveRotationGrace(options.rotationGrace, lifetime.idle),
     userOf: resolveUserOf(options.userOf),
-    sessionsPerUser: resolveUserLimit(options.sessionsPerUser, lifetime),
+    sessionsPerUser: resolveUserLimit(
+      options.sessionsPerUser,
+      lifetime,
+      (options.store as Partial<TokenKeyedStore>).keyedBy === 'token',
+    ),
     merge: resolveMerge(options.merge),
     codec: resolveCodec(options.codec),
     encryption: resolveEncryption(options),
@@ -251,8 +255,11 @@ const mostSessionsPerUser = 1_000
 function resolveUserLimit(
   limit: SessionsOptions['sessionsPerUser'],
   lifetime: Lifetime,
+  keyedByToken: boolean,
 ): UserLimit | undefined {
   if (limit === false) return undefined
+  // There, a user's sessions are found only by reading the whole table.
+  if (limit === undefined && keyedByToken) return undefined
   if (limit === undefined)
     return { most: mostSessionsPerUser, whenFull: 'endOldest', longestLife: lifetime.absolute ?? Infinity }
   refuseUnknownOptions('sessionsPerUser', limit, ['most', 'whenFull'])

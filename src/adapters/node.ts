@@ -166,7 +166,7 @@ class ResponseHold implements Answering, Hold {
 
   /** Node calls `writeHead` for the first byte, after what others have set as headers at the last moment. */
   #writeLastHead(parameters: unknown[]): unknown {
-    if (this.#changes) keepFromSharedCaches(this.#response, this.#changes)
+    if (this.#changes) keepFromSharedCaches(this.#response, this.#changes, parameters)
     if (this.#exchange.varies) addVary(this.#response, parameters)
     return this.#pass('writeHead', parameters)
   }

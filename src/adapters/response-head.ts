@@ -52,12 +52,18 @@ export function addCookie(
   keepFromSharedCaches(response, changes)
 }
 
-/** Once the cookie is there: also right before the first byte, where others have set headers since. */
+/**
+ * Once the cookie is there: also right before the first byte, where others have set headers since.
+ *
+ * @param head the parameters of writeHead, if that was called; its headers are taken out of it
+ */
 export function keepFromSharedCaches(
   response: ServerResponse,
   { cacheControl, drops }: Pick<ResponseChanges, 'cacheControl' | 'drops'>,
+  head?: unknown[],
 ): void {
   if (response.headersSent) return
+  if (head) takeHeaders(response, head)
   const caching = cacheControl(textOf(response.getHeader?.('Cache-Control')))
   if (caching !== undefined) response.setHeader?.('Cache-Control', caching)
   for (const name of response.getHeaderNames?.() ?? []) {

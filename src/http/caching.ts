@@ -40,8 +40,9 @@ export function overrulesCacheControl(name: string, value: string, leavesCaching
 /** The names of the directives that have no argument, or one that is no list of headers, in lower case. */
 function directivesOf(caching: string): Set<string> {
   const names = new Set<string>()
-  for (const [, name, argument] of caching.matchAll(/([^\s,="]+)(?:="([^"]*)"?)?|"[^"]*"?/g)) {
-    if (name !== undefined && argument === undefined) names.add(name.toLowerCase())
+  for (const [, name, argument] of caching.matchAll(/([^\s,="]+)(?:\s*=\s*("[^"]*"?|[^\s,"]*))?|"[^"]*"?/g)) {
+    const hasNames = argument !== undefined && /^(?:private|no-store|no-cache)$/i.test(name!)
+    if (name !== undefined && !hasNames) names.add(name.toLowerCase())
   }
   return names
 }

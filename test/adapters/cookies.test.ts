@@ -125,6 +125,8 @@ describe.each(frameworks)('in $name,', (framework) => {
     ['public, private', 'no-store'],
     ['private, s-maxage=60', 'no-store'],
     ['private="x-name", max-age=60', 'no-store'],
+    ['private = "set-cookie", max-age=60', 'no-store'],
+    ['private=set-cookie', 'no-store'],
     ['max-age=60, no-cache="set-cookie"', 'no-store'],
     ['max-age=60, extension="a, private, b"', 'no-store'],
   ])('beside our Set-Cookie a Cache-Control of %j becomes %j', async (given, sent) => {

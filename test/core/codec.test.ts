@@ -23,6 +23,13 @@ cycle.back = { to: cycle }
 const loop: unknown[] = []
 loop.push(loop)
 
+test('a cycle that is too large as a text is told as a cycle', () => {
+  const user: Record<string, unknown> = {}
+  user.posts = Array.from({ length: 300 }, (_, index) => ({ index, text: 'x'.repeat(50), author: user }))
+  expect(() => jsonCodec.encode({ user }, 65_536)).toThrow('(a cycle)')
+  expect(() => jsonCodec.encode({ user })).toThrow('(a cycle)')
+})
+
 describe('JSON, the default codec', () => {
   test('gives back every value that JSON has a word for', () => {
     fc.assert(

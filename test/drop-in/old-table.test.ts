@@ -245,6 +245,16 @@ onEachServer('an old table in use', ({ server: database }) => {
     expect(await (await second.send('GET', `${moved}/who`)).json()).toEqual(['bob', expect.any(String)])
   })
 
+  test('an app that has emptied the table signs by such a key too where a session is there before its sign-in', async () => {
+    const [first, second] = [new Browser(), new Browser()]
+    await first.send('POST', `${moved}/sign-in/ada`)
+    await pool.query('DELETE FROM visits')
+    await second.send('POST', `${old}/keep`, { name: 'seen', value: true })
+    await second.send('POST', `${moved}/sign-in/bob`)
+    const { items } = await new MySQLStore(pool, layout).list({ userId: 'bob', limit: 10, data: false })
+    expect(items).toHaveLength(1)
+  })
+
   test('in the new layout, what is stored of a token is never taken for one', async () => {
     const store = new MySQLStore(pool)
     const fresh = createSessions({ store, secret, sweep: false })

@@ -43,6 +43,11 @@ export const jsonCodec: Codec = {
       if (!isKept(data, deepest, new Room(mostBytes))) loss = findLoss(data, [], deepest)
       if (!loss) return checked(Buffer.from(JSON.stringify(data)))
     } catch (error) {
+      if (
+        (error === tooLarge || error === tooManyNames) &&
+        isCyclic(data, new Set(), { steps: 2 * mostNames })
+      )
+        throw describe(data, error)
       if (error === tooLarge) throw dataTooLarge(mostBytes, largestPart(data, mostBytes))
       if (error instanceof SessionError) throw error
       throw error === tooManyNames ? lossError({ path: '', what: many }) : describe(data, error)
@@ -108,6 +113,16 @@ export function assertMayFit(data: Record<string, unknown>, mostBytes: number): 
     if (error === tooLarge) throw dataTooLarge(mostBytes, largestPart(data, mostBytes))
     // What else fails is for JSON.stringify to meet.
   }
+}
+
+/** Whether an object holds itself, as far as so many steps tell: then it is too large only because of that. */
+function isCyclic(value: unknown, ancestors: Set<unknown>, left: { steps: number }): boolean {
+  if (typeof value !== 'object' || value === null || left.steps-- <= 0) return false
+  if (ancestors.has(value)) return true
+  ancestors.add(value)
+  const found = Object.values(value).some((each) => isCyclic(each, ancestors, left))
+  ancestors.delete(value)
+  return found
 }
 
 /** The top-level name with most in it, of those up to where it was clear that the whole is too large. */

@@ -352,6 +352,8 @@ export class UnitOfWork implements SessionWork {
         await this.#remove(ending)
         if (ending.inHand === inHand) becomeEmpty(this, inHand)
       }
+      // Where the data says who it is, a former token's session would have to give it, and gives nothing.
+      if (inHand.state.kind === 'former' && this.form.userOf) throw tokenReplaced()
       // Else the next request would have cookies of two users again, and nobody would be signed in.
       const others = this.#others.filter((other) => isOfAnother(this, other, text))
       if (others.length > 0) await this.#removeAll(others, 'signOut')
@@ -362,8 +364,6 @@ export class UnitOfWork implements SessionWork {
       const isAnothers = owner !== undefined && owner !== text
       // By a former token a session of its own begins: the one that it led to is left as it is, and gives nothing.
       const isFormer = inHand.state.kind === 'former'
-      // There the data says who it is, and none of it may go along.
-      if (isFormer && this.form.userOf) throw tokenReplaced()
       if (isAnothers && !isFormer) await this.#remove({ inHand, reason: 'signOut' })
       if (isAnothers || isFormer || !isOpen(inHand.state)) becomeEmpty(this, inHand)
       // What is the user's already stays. For what a sign-in that is not stored yet did not keep, that one's word stands.

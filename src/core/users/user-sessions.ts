@@ -176,6 +176,8 @@ export class UserSessions {
       const found = await context.find(id)
       const record = found && context.open(found)
       if (record?.hash === undefined || record.userId !== this.#userId) return
+      // Where this app gives no grace, it does not see another app's.
+      if (record.former === undefined && context.rotationGrace > 0) return
       const { userId, hash, data, format, version } = record
       // The same secret anew, without a grace: that is what stores drop the former one by. The expiry stays where it is.
       const secret = { hash, signedIn: false, grace: 0 }

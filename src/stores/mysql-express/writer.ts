@@ -102,14 +102,19 @@ export class ExpressWriter {
   /** Its metadata says when it begins, which is this moment by the database's clock. */
   async #insertWithMetadata(write: InsertWrite): Promise<WriteResult> {
     const { id, userId, publicId = idOf(id) } = write
-    let key = await this.#keys.signing()
-    const [row] = await select(this.#client, this.#sql.moment, [Buffer.from(key)])
-    if (Number(row!['has_key']) === 0) key = await this.#keys.signingAnew()
-    const createdAt = Number(row!['moment'])
+    const { key, now: createdAt } = await this.#signing()
     const metadata = signedMetadata(key, subjectOf(id), { userId, publicId, createdAt })
     const values = insertValues(write, metadata)
     const insert = () => change(this.#client, this.#sql.insert(1), values)
     return insertOne(insert, () => this.#removeExpired(write))
+  }
+
+  /** The key that signs, and the moment by the database's clock. Somebody may have emptied the table, with its key. */
+  async #signing(): Promise<{ readonly key: string; readonly now: number }> {
+    const known = await this.#keys.signing()
+    const [row] = await select(this.#client, this.#sql.moment, [Buffer.from(known)])
+    const key = Number(row!['has_key']) === 1 ? known : await this.#keys.signingAnew()
+    return { key, now: Number(row!['moment']) }
   }
 
   #removeExpired({ id }: InsertWrite): Promise<number> {
@@ -128,7 +133,7 @@ export class ExpressWriter {
   async #update(write: UpdateWrite): Promise<WriteResult> {
     const { token } = write.secret ?? {}
     if (token !== undefined) assertFits(token)
-    const key = this.#mustKeep(write) ? await this.#keys.signing() : undefined
+    const key = this.#mustKeep(write) ? (await this.#signing()).key : undefined
     for (let tried = 0; tried < mostTries; tried++) {
       const before = key === undefined ? undefined : await this.#asRead(write)
       if (typeof before === 'string') return before
