@@ -1,4 +1,4 @@
-/** So many values are kept at most twice. */
+/** Values in one generation. At most two generations are kept. */
 const generationSize = 2_048
 
 /** What was worked out of texts a moment ago. What was asked for the longest time ago is forgotten. */

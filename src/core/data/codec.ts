@@ -24,7 +24,7 @@ export interface Codec {
 const many = 'more than 10,000 names of properties'
 /** Bytes. What is shorter holds no more names than are stored, and is parsed in a few milliseconds, whatever it is. */
 const longText = 5 * mostNames
-/** More than are stored, for stores that add some of their own. */
+/** The limit for reading. It is higher than the one for storing, because stores add names of their own. */
 const mostNamesRead = 2 * mostNames
 const opening = '{'.charCodeAt(0)
 const utf8 = new TextDecoder('utf-8', { fatal: true })

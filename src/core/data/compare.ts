@@ -1,8 +1,8 @@
 import { isDeepStrictEqual } from 'node:util'
 
 /**
- * Whether two values that a codec read are the same, as `isDeepStrictEqual` has it. Of what JSON knows it takes a tenth of that one's time;
- * all else is that one's.
+ * Like `isDeepStrictEqual`, for values that a codec read. For plain JSON it takes a tenth of the time; other values are passed on to
+ * `isDeepStrictEqual`.
  */
 export function isSame(one: unknown, other: unknown): boolean {
   if (typeof one !== 'object' || typeof other !== 'object' || one === null || other === null)

@@ -73,8 +73,8 @@ export function baseOfRow({ context, form }: Reading, record: SessionRecord): Ba
 }
 
 /**
- * The state of a session that one of its tokens led to. By the token from before a rotation it is what it was then. Was it a user's already,
- * and was the rotation a sign-in, it is nobody's, and holds nothing: whoever has that token may be whom the new proof was to shut out.
+ * The state of a session that one of its tokens led to. By the token from before a rotation it is what it was then. If it was a user's,
+ * and the rotation was a sign-in, the session is anonymous and empty: whoever has that token may be whom the new proof was to shut out.
  */
 export function foundState(
   reading: Reading,

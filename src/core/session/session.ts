@@ -99,7 +99,8 @@ export interface Session {
    * proves again who they are (a step-up) keeps everything. If another user was signed in, their session ends and this one begins empty,
    * whatever `keep` names.
    *
-   * A request that came with the token from before a rotation signs in on a new session. That begins empty, whatever `keep` names.
+   * A request that came with the token from before a rotation signs in on a new session. That begins empty, whatever `keep` names. With
+   * `userOf` it fails with ERR_SESSION_ROTATED (409).
    *
    * A sign-in does not outlive `revokeAll`: if that came after this request began, the commit fails and nothing is
    * signed in. The session that it was made on ends with that, as it does where a limit refuses it.

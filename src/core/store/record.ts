@@ -74,7 +74,7 @@ export const marksKept = 4
 let randomness = Buffer.alloc(0)
 let taken = 0
 
-/** What a write of content is told from all others by. */
+/** Makes the random bytes that identify one write of content. */
 export function createMark(): Buffer {
   if (taken === randomness.length) {
     // A new one each time: who holds a mark of the old one keeps it.
