@@ -1,3 +1,4 @@
+import { RefusedSweeps } from '../../dist/core/store/refused-sweeps.js'
 import '../faked-timers.ts'
 import { MemoryStore } from 'coatcheck'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
@@ -72,3 +73,18 @@ async function stopped(sweeper: Sweeper): Promise<void> {
   await vi.advanceTimersByTimeAsync(1_000)
   await end
 }
+
+test('of sweeps that a lock refuses the sixth in a row is told, and one that had the lock begins the count anew', async () => {
+  const sweeps = new RefusedSweeps()
+  const refused = () => sweeps.refused(() => 'End that process.')
+  for (let round = 0; round < 3; round++) {
+    for (let time = 0; time < 5; time++) await refused()
+    sweeps.had()
+  }
+  for (let time = 0; time < 5; time++) await refused()
+  await expect(refused()).rejects.toMatchObject({
+    code: 'ERR_SESSION_STORE_BUSY',
+    message: expect.stringContaining('End that process.') as string,
+  })
+  for (let time = 0; time < 5; time++) await refused()
+})

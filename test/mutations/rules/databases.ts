@@ -152,6 +152,6 @@ export const databaseRules: readonly Mutation[] = [
     at: 'RefusedSweeps.had',
     find: 'this.#count = 0',
     replace: '',
-    tests: ['test/stores/mysql-work.test.ts'],
+    tests: ['test/core/sweeper.test.ts'],
   },
 ]

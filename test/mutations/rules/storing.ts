@@ -22,9 +22,10 @@ export const storingRules: readonly Mutation[] = [
     name: 'a lost rotation of a store whose keys are tokens is looked for under its new token first',
     file: 'src/core/session/commit.ts',
     at: 'rowOf.record',
-    find: '(known && (await context.find(known.record.id))) ||',
-    replace:
-      '(known && byToken && (await context.find(context.idOf(lost.token)))) || (known && (await context.find(known.record.id))) ||',
+    find: `(known && (await context.find(known.record.id))) ||
+    (byToken ? await context.find(context.idOf(lost.token)) : undefined)`,
+    replace: `(byToken && (await context.find(context.idOf(lost.token)))) ||
+    (known ? await context.find(known.record.id) : undefined)`,
     tests: ['test/stores/mysql-old-table.test.ts'],
   },
   {
