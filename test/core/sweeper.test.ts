@@ -1,7 +1,7 @@
-import { RefusedSweeps } from '../../dist/core/store/refused-sweeps.js'
 import '../faked-timers.ts'
 import { MemoryStore } from 'coatcheck'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { RefusedSweeps } from '../../dist/core/store/refused-sweeps.js'
 import { Sweeper } from '../../dist/core/store/sweeper.js'
 
 const minute = 60_000
