@@ -213,16 +213,18 @@ onEachServer('the work per request', ({ start }) => {
       expect(codec.encode).toHaveBeenCalledOnce()
     })
 
-    test('a request computes one HMAC, of two hashes, and hashes one key; without a cookie nothing', async () => {
+    test('a request hashes its token, and verifies no signature that it did a moment ago; without a cookie nothing', async () => {
       const hash = vi.spyOn(crypto, 'hash')
       const createHmac = vi.spyOn(crypto, 'createHmac')
       syncBuiltinESMExports()
       try {
+        await request('/unopened', cookies[0])
         for (const path of ['/unopened', '/read', '/change']) {
-          await request(path, cookies[0])
-          expect(hash, path).toHaveBeenCalledTimes(2 + 1)
           hash.mockClear()
+          await request(path, cookies[0])
+          expect(hash, path).toHaveBeenCalledTimes(1)
         }
+        hash.mockClear()
         await request('/read')
         expect(hash).not.toHaveBeenCalled()
         expect(createHmac).not.toHaveBeenCalled()

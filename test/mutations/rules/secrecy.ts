@@ -200,9 +200,9 @@ export const secrecyRules: readonly Mutation[] = [
   {
     name: 'an old table that was emptied is signed by a key that is gone',
     file: 'src/stores/mysql-express/writer.ts',
-    at: 'ExpressWriter.#insertWithMetadata',
-    find: "Number(row!['has_key']) === 0",
-    replace: "Number(row!['has_key']) === 2",
+    at: 'ExpressWriter.#signing',
+    find: "Number(row!['has_key']) === 1",
+    replace: "Number(row!['has_key']) !== 2",
     tests: ['test/drop-in/old-table.test.ts'],
   },
 ]

@@ -45,7 +45,7 @@ export const userRules: readonly Mutation[] = [
     name: 'with userOf, a former token proves afresh whose the session is',
     file: work,
     at: 'UnitOfWork.signIn',
-    find: '      if (isFormer && this.form.userOf) throw tokenReplaced()\n',
+    find: "      if (inHand.state.kind === 'former' && this.form.userOf) throw tokenReplaced()\n",
     replace: '',
     tests: userOf,
   },
