@@ -131,9 +131,17 @@ export const storingRules: readonly Mutation[] = [
     name: 'an ended session begins again with a late commit',
     file: reconcile,
     at: 'reconcile',
+    find: "return intent.signIn ? startAnew(state, isProved ? row : undefined) : { is: 'gone' }",
+    replace: 'return startAnew(state, undefined)',
+    tests: ['test/core/ending.test.ts', 'test/core/reconcile.test.ts'],
+  },
+  {
+    name: 'revokeAll by a former token begins a session of its own',
+    file: reconcile,
+    at: 'reconcile',
     find: "return intent.signIn ? startAnew(state, undefined) : { is: 'gone' }",
     replace: 'return startAnew(state, undefined)',
-    tests: ['test/core/ending.test.ts', 'test/properties/interleavings.test.ts'],
+    tests: ['test/core/reconcile.test.ts', 'test/core/user-sessions.test.ts', 'test/core/rotation-grace.test.ts'],
   },
   {
     name: 'what began before a sign-in is merged into it',
