@@ -426,8 +426,7 @@ export class UnitOfWork implements SessionWork {
       decrypt(this, inHand)
       const { state, intent } = inHand
       const base = baseOf(state)
-      // A former token gives nobody a new one.
-      if (!isOpen(state) || state.kind === 'former') return false
+      if (!isOpen(state)) return false
       if (base?.owner !== userId) {
         // One that is being signed in gets a new token by that, once the others have ended: they may take all places that there are.
         if (intent.signIn?.userId !== userId) return false

@@ -50,14 +50,6 @@ export const userRules: readonly Mutation[] = [
     tests: userOf,
   },
   {
-    name: 'a former token gets a new one by revokeAll',
-    file: work,
-    at: 'UnitOfWork.claim',
-    find: "!isOpen(state) || state.kind === 'former'",
-    replace: '!isOpen(state)',
-    tests: ['test/core/user-sessions.test.ts', 'test/core/one-row.test.ts'],
-  },
-  {
     name: 'the visitor’s token leads on where a sign-in is spared by revokeAll',
     file: work,
     at: 'UnitOfWork.claim',
@@ -174,7 +166,7 @@ export const userRules: readonly Mutation[] = [
     file: 'src/core/users/user-sessions.ts',
     at: 'UserSessions.#spared',
     find: '(await work.claim(this.#userId))',
-    replace: 'work.userId === this.#userId',
+    replace: '(work.userId === this.#userId)',
     tests: ['test/core/user-sessions.test.ts', 'test/core/one-row.test.ts'],
   },
   {
