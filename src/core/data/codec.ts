@@ -43,10 +43,7 @@ export const jsonCodec: Codec = {
       if (!isKept(data, deepest, new Room(mostBytes))) loss = findLoss(data, [], deepest)
       if (!loss) return checked(Buffer.from(JSON.stringify(data)))
     } catch (error) {
-      if (
-        (error === tooLarge || error === tooManyNames) &&
-        isCyclic(data, new Set(), { steps: 2 * mostNames })
-      )
+      if ((error === tooLarge || error === tooManyNames) && isCyclic(data, new Set(), { looks: 200 }))
         throw describe(data, error)
       if (error === tooLarge) throw dataTooLarge(mostBytes, largestPart(data, mostBytes))
       if (error instanceof SessionError) throw error
@@ -115,14 +112,17 @@ export function assertMayFit(data: Record<string, unknown>, mostBytes: number): 
   }
 }
 
-/** Whether an object holds itself, as far as so many steps tell: then it is too large only because of that. */
-function isCyclic(value: unknown, ancestors: Set<unknown>, left: { steps: number }): boolean {
-  if (typeof value !== 'object' || value === null || left.steps-- <= 0) return false
+/** Whether an object holds itself, as far as so many looks tell: then it is too large only because of that. */
+function isCyclic(value: unknown, ancestors: Set<unknown>, left: { looks: number }): boolean {
+  if (typeof value !== 'object' || value === null) return false
   if (ancestors.has(value)) return true
   ancestors.add(value)
-  const found = Object.values(value).some((each) => isCyclic(each, ancestors, left))
+  for (const name in value) {
+    if (left.looks-- <= 0) break
+    if (isCyclic((value as Record<string, unknown>)[name], ancestors, left)) return true
+  }
   ancestors.delete(value)
-  return found
+  return false
 }
 
 /** The top-level name with most in it, of those up to where it was clear that the whole is too large. */
