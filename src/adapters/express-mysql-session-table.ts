@@ -1,4 +1,5 @@
 import { metadataIn } from '../core/data/embedded-metadata.js'
+import { SessionError } from '../core/errors.js'
 import type { SessionRecord } from '../core/store/record.js'
 import { KeyedSerialQueues } from '../core/serial-queue.js'
 import { notePrefix } from '../core/token.js'
@@ -7,6 +8,7 @@ import type { StoredSession } from '../express-session/bridge/bridge-form.js'
 import { StoreBridge } from '../express-session/bridge/store-bridge.js'
 import { MySQLStore, type MySQLTarget } from '../stores/mysql.js'
 import { mysqlFailure } from '../stores/mysql/errors.js'
+import { mostBytes } from '../stores/mysql/packet.js'
 import { asStored, assertFits } from '../stores/mysql-express/record.js'
 import { expirySecond, type ResolvedOptions, usualLifetime } from './express-mysql-session-options.js'
 
@@ -29,6 +31,12 @@ const statements = {
   /** A row counts until half a second after its expiry, because that package rounds the current second; what coatcheck remembers does not. */
   length: `SELECT COUNT(*) AS live FROM ?? WHERE ?? >= ROUND(UNIX_TIMESTAMP(NOW(3))) AND ?? NOT LIKE '${notePrefix}%'`,
   clear: 'DELETE FROM ??',
+  largest: 'SELECT @@max_allowed_packet AS most',
+}
+
+/** Bytes that data takes in a statement: it goes in hexadecimal. */
+function inStatement(data: Uint8Array): number {
+  return 2 * data.length + 4_096
 }
 
 /**
@@ -82,7 +90,9 @@ export class SessionTable {
     const { session_id, expires, data: column } = options.schema.columnNames
     const second = expirySecond(data, usualLifetime(options))
     const json = JSON.stringify(data) as string | undefined
-    const row = [key ?? null, second, json === undefined ? null : Buffer.from(json)]
+    const bytes = json === undefined ? null : Buffer.from(json)
+    if (bytes && inStatement(bytes) > mostBytes) await this.#assertTaken(bytes, key)
+    const row = [key ?? null, second, bytes]
     const names = [expires, expires, column, column]
     return this.#send('storing a session', statements.set, key, [
       session_id,
@@ -91,6 +101,18 @@ export class SessionTable {
       ...row,
       ...names,
     ])
+  }
+
+  /** Asked of what is large only: the server drops the connection, at times before it says why, where a statement is larger than it takes. */
+  async #assertTaken(bytes: Uint8Array, key: string | undefined): Promise<void> {
+    const [rows] = await this.#send('storing a session', statements.largest, key, [])
+    const most = Number((rows as readonly { readonly most?: unknown }[] | undefined)?.[0]?.most)
+    // An app's own `query` may give something else.
+    if (Number.isNaN(most) || inStatement(bytes) <= most) return
+    throw new SessionError(
+      'ERR_SESSION_TOO_LARGE',
+      `The session takes ${bytes.length} bytes, of which the database takes half of its max_allowed_packet, ${most}, at most. Keep large things in a table of yours and only their id in the session, or raise max_allowed_packet of the server.`,
+    )
   }
 
   async touch(id: unknown, data: unknown): Promise<QueryResult | undefined> {

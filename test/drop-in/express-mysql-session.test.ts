@@ -687,7 +687,7 @@ onEachServer('express-mysql-session', ({ name: database, server }) => {
         ? { both: 'is stored' }
         : {
             theirs: 'is stored',
-            ours: 'ERR_SESSION_DATA_REFUSED',
+            ours: 'ERR_SESSION_TOO_LARGE',
             reason: 'half of `max_allowed_packet`',
           },
     )
