@@ -8,7 +8,6 @@ import type { StoredSession } from '../express-session/bridge/bridge-form.js'
 import { StoreBridge } from '../express-session/bridge/store-bridge.js'
 import { MySQLStore, type MySQLTarget } from '../stores/mysql.js'
 import { mysqlFailure } from '../stores/mysql/errors.js'
-import { mostBytes } from '../stores/mysql/packet.js'
 import { asStored, assertFits } from '../stores/mysql-express/record.js'
 import { expirySecond, type ResolvedOptions, usualLifetime } from './express-mysql-session-options.js'
 
@@ -33,6 +32,9 @@ const statements = {
   clear: 'DELETE FROM ??',
   largest: 'SELECT @@max_allowed_packet AS most',
 }
+
+/** Bytes of a statement that any server takes: 1 MiB is the lowest `max_allowed_packet` that one comes with. */
+const taken = 1_048_576
 
 /** Bytes that data takes in a statement: it goes in hexadecimal. */
 function inStatement(data: Uint8Array): number {
@@ -91,7 +93,7 @@ export class SessionTable {
     const second = expirySecond(data, usualLifetime(options))
     const json = JSON.stringify(data) as string | undefined
     const bytes = json === undefined ? null : Buffer.from(json)
-    if (bytes && inStatement(bytes) > mostBytes) await this.#assertTaken(bytes, key)
+    if (bytes && inStatement(bytes) > taken) await this.#assertTaken(bytes, key)
     const row = [key ?? null, second, bytes]
     const names = [expires, expires, column, column]
     return this.#send('storing a session', statements.set, key, [
