@@ -108,8 +108,16 @@ export const largeRows: readonly [what: string, expected: 'read' | 'signed out',
   ['prototypes of prototypes', 'signed out', nested('{"__proto__":', '{"polluted":true}', '}')],
   ['constructors', 'signed out', nested('{"constructor":{"prototype":', '{"polluted":true}', '}}')],
   ['arrays that nobody closes', 'signed out', `{"a":${'['.repeat(100_000)}`],
-  ['names', 'signed out', `{${Array.from({ length: 100_000 }, (_, index) => `"name${index}":${index}`).join()}}`],
-  ['prototypes side by side', 'signed out', `{${Array.from({ length: 100_000 }, () => '"__proto__":1').join()}}`],
+  [
+    'names',
+    'signed out',
+    `{${Array.from({ length: 100_000 }, (_, index) => `"name${index}":${index}`).join()}}`,
+  ],
+  [
+    'prototypes side by side',
+    'signed out',
+    `{${Array.from({ length: 100_000 }, () => '"__proto__":1').join()}}`,
+  ],
 ]
 
 function nested(open: string, within: string, close: string): string {

@@ -141,7 +141,11 @@ export const storingRules: readonly Mutation[] = [
     at: 'reconcile',
     find: "return intent.signIn ? startAnew(state, undefined) : { is: 'gone' }",
     replace: 'return startAnew(state, undefined)',
-    tests: ['test/core/reconcile.test.ts', 'test/core/user-sessions.test.ts', 'test/core/rotation-grace.test.ts'],
+    tests: [
+      'test/core/reconcile.test.ts',
+      'test/core/user-sessions.test.ts',
+      'test/core/rotation-grace.test.ts',
+    ],
   },
   {
     name: 'what began before a sign-in is merged into it',
