@@ -101,8 +101,8 @@ export interface SessionsOptions {
   readonly encryption?: EncryptionKey | undefined | readonly (EncryptionKey | undefined)[]
   /**
    * The most that one session's encoded data may take, in bytes; encryption adds 37 that do not count. Default 65,536. What is larger is
-   * ERR_SESSION_TOO_LARGE. JSON also takes at most 10,000 names of properties and 1,000 levels (ERR_SESSION_DATA): at the default limits no
-   * session holds up other requests for 50 ms.
+   * ERR_SESSION_TOO_LARGE. JSON also takes at most 10,000 names of properties and 1,000 levels (ERR_SESSION_DATA). The limits are there so
+   * that no session holds up other requests for more than 50 ms.
    */
   readonly sizeLimit?: number | undefined
   /**
