@@ -21,7 +21,8 @@ onEachServer('an old table', ({ server }) => {
     },
   })
 
-  it('a rotation without an answer, which changed no data, is found under its token and told to the browser', async () => {
+  /** A request that is about to give a stored session another token. */
+  async function rotating() {
     const store = new MySQLStore(await freshDatabase(server), { layout })
     const sessions = createSessions({ store, secret: 'a secret of the tests, and of no app' })
     onTestFinished(() => sessions.close())
@@ -30,6 +31,11 @@ onEachServer('an old table', ({ server }) => {
     await first.commit()
     const work = await sessions.load(first.id)
     await work.session!.rotate()
+    return { store, sessions, work }
+  }
+
+  it('a rotation without an answer, which changed no data, is found under its token and told to the browser', async () => {
+    const { store, sessions, work } = await rotating()
     const write = store.write.bind(store)
     vi.spyOn(store, 'write').mockImplementationOnce(async (writes) => {
       await write(writes)
@@ -42,14 +48,7 @@ onEachServer('an old table', ({ server }) => {
   })
 
   it('a rotation that arrives late, between two looks for it, is found all the same', async () => {
-    const store = new MySQLStore(await freshDatabase(server), { layout })
-    const sessions = createSessions({ store, secret: 'a secret of the tests, and of no app' })
-    onTestFinished(() => sessions.close())
-    const first = await sessions.load()
-    bag(first).cart = 1
-    await first.commit()
-    const work = await sessions.load(first.id)
-    await work.session!.rotate()
+    const { store, sessions, work } = await rotating()
     const [write, find] = [store.write.bind(store), store.find.bind(store)]
     let late: readonly SessionWrite[] = []
     vi.spyOn(store, 'write').mockImplementationOnce((writes) => {
