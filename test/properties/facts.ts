@@ -102,11 +102,12 @@ export interface Facts {
 
 /**
  * What others may have done that makes right what an app finds wrong that does not know of it: ended the session with that
- * public id; moved it to another token, as a sign-in does too; revoked what that user had. Or it takes all that they
- * did, and in which order.
+ * public id; moved it to another token, as a sign-in does too; signed in on it; revoked what that user had. Or it takes all that
+ * they did, and in which order.
  */
 export type Excuse =
-  { readonly ended?: string; readonly moved?: string; readonly revoked?: string } | 'anything'
+  | { readonly ended?: string; readonly moved?: string; readonly signedIn?: string; readonly revoked?: string }
+  | 'anything'
 
 /** Something that did not hold, by what one app could know. */
 export interface Violation {

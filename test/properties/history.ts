@@ -91,10 +91,13 @@ export class History {
 
   #excuses(excuse: Excuse): boolean {
     if (excuse === 'anything') return true
-    const [ended, moved] = [excuse.ended, excuse.moved].map((publicId) => this.lives.get(publicId ?? ''))
+    const [ended, moved, signedIn] = [excuse.ended, excuse.moved, excuse.signedIn].map((publicId) =>
+      this.lives.get(publicId ?? ''),
+    )
     return (
       (ended !== undefined && this.mayHaveEnded(ended)) ||
       (moved !== undefined && moved.rotations > 0) ||
+      (signedIn !== undefined && signedIn.logins.length > 0) ||
       this.revocations.some(({ user }) => user === excuse.revoked)
     )
   }
@@ -201,13 +204,13 @@ export class History {
     // After a later proof of who its user is, an old token is nobody's, and shows nothing.
     const isNobodys = view.userId === undefined && Object.keys(view.data).length === 0
     if (user !== undefined && isNobodys && life.logins.some((other) => other !== login)) return
-    this.check('I4', view.userId === user && view.data['login'] === login?.id, () => {
-      const [before, after] = [
-        `login ${login?.id} of ${user}`,
-        `login ${String(view.data['login'])} of ${view.userId}`,
-      ]
-      return `a token from ${before} led into ${after}`
-    })
+    const isTheirs = view.userId === user && view.data['login'] === login?.id
+    const mixed = () => {
+      const before = `login ${login?.id} of ${user}`
+      return `a token from ${before} led into login ${String(view.data['login'])} of ${view.userId}`
+    }
+    // That proof may have been given at an app of which this one does not know.
+    this.check('I4', isTheirs, mixed, isNobodys ? { signedIn: life.publicId } : {})
     this.#checkCanaries(life, view)
     for (const revocation of this.#revocationsOf(view, login)) {
       const reached = revocation.acknowledged === undefined || revocation.acknowledged > started
@@ -261,7 +264,9 @@ export class History {
     const signedIn = base === undefined && life.logins.some((login) => (login.started ?? at) < at)
     const theirs = signedIn && (invariant === 'I3' || view?.userId !== undefined)
     // A user's session is found wherever others moved it; an anonymous one is not in every store.
-    const excuse = base === undefined && !this.#store.rowsStay ? { moved: life.publicId } : {}
+    // And an app by itself does not know of a sign-in at another one.
+    const anonymous = this.#store.rowsStay ? { signedIn: life.publicId } : { moved: life.publicId }
+    const excuse = base === undefined ? anonymous : {}
     this.check(invariant, !view || theirs, () => `${life.publicId}, which was ended, is there`, excuse)
   }
 
