@@ -79,9 +79,13 @@ export function keepFromSharedCaches(
 export function addVary(response: ServerResponse, head: unknown[] | undefined): void {
   if (response.headersSent) return
   if (head) takeHeaders(response, head)
-  const current = textOf(response.getHeader?.('Vary'))
-  const all = varyWith(current, ['Cookie'])
-  if (all !== current) response.setHeader?.('Vary', all)
+  const current = response.getHeader?.('Vary')
+  // Every response that read the session comes here twice.
+  if (current === 'Cookie') return
+  if (current === undefined) return void response.setHeader?.('Vary', 'Cookie')
+  const text = textOf(current)
+  const all = varyWith(text, ['Cookie'])
+  if (all !== text) response.setHeader?.('Vary', all)
 }
 
 function textOf(value: OutgoingHttpHeader | undefined): string {

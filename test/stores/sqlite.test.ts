@@ -53,6 +53,11 @@ function storeAt(...parameters: ConstructorParameters<typeof SQLiteStore>): SQLi
 const connections: Record<string, (file: string) => DatabaseSync> = {
   'a connection': (file) => new DatabaseSync(file),
   'a connection that reads bigints': (file) => new DatabaseSync(file, { readBigInts: true }),
+  'a file of UTF-16': (file) => {
+    const database = new DatabaseSync(file)
+    database.exec("PRAGMA encoding = 'UTF-16'")
+    return database
+  },
 }
 
 storeSuite('SQLiteStore on a file', {

@@ -7,6 +7,8 @@ import type {
   SessionRecord,
 } from '../../core/store/record.js'
 
+const idLength = 12 // bytes
+
 /** Integers are bigints on a connection that was set to it. */
 type Integer = number | bigint
 
@@ -17,11 +19,9 @@ export interface AliveRow {
   readonly user_id: Uint8Array | null
 }
 
-/** A row as it is listed. */
-export interface ListedRow extends AliveRow {
+/** What a row is listed and found with. */
+interface OtherColumns {
   readonly authenticated_at: Integer | null
-  /** Null unless it was asked for. */
-  readonly data: Uint8Array | null
   readonly about: Uint8Array | null
   readonly format: Integer
   readonly version: Integer
@@ -32,10 +32,22 @@ export interface ListedRow extends AliveRow {
   readonly read_at: Integer
 }
 
-/** A row as it is found. What is former is null unless the grace holds. */
-export interface Row extends ListedRow {
-  readonly data: Uint8Array
-  readonly marks: Uint8Array
+/** A row as it is listed. */
+export interface ListedRow extends AliveRow, OtherColumns {
+  /** Null unless it was asked for. */
+  readonly data: Uint8Array | null
+}
+
+/** A row as it is found. Lengths are in bytes. What is former is null unless the grace holds. */
+export interface Row extends OtherColumns {
+  /** Id, hash, marks, user id and data, one behind the other. Behind the last two stands a zero byte where their length is odd. */
+  readonly blobs: Uint8Array
+  /** Null if there is no hash. */
+  readonly hash_length: Integer | null
+  readonly marks_length: Integer
+  /** Null if it is nobody's. */
+  readonly user_length: Integer | null
+  readonly data_length: Integer
   readonly former_hash: Uint8Array | null
   readonly former_user_id: Uint8Array | null
   readonly former_authenticated_at: Integer | null
@@ -53,10 +65,31 @@ export function aliveRecord(row: AliveRow): AliveRecord {
 }
 
 export function listedRecord(row: ListedRow): ListedRecord {
+  const { id, userId, hash } = aliveRecord(row)
+  return { ...otherFields(row, userId), id, userId, hash, data: row.data ?? undefined }
+}
+
+export function foundRecord(row: Row): SessionRecord {
+  const blobs = bufferOf(row.blobs)
+  const userLength = Number(row.user_length)
+  const marksAt = idLength + Number(row.hash_length)
+  const userAt = marksAt + Number(row.marks_length)
+  const dataAt = userAt + userLength + (userLength % 2)
+  const userId = row.user_length === null ? undefined : blobs.toString('utf8', userAt, userAt + userLength)
   return {
-    ...aliveRecord(row),
-    authenticatedAt: authenticatedAt(row.user_id, row.authenticated_at),
-    data: row.data ?? undefined,
+    ...otherFields(row, userId),
+    id: blobs.toString('base64url', 0, idLength) as SessionId,
+    userId,
+    hash: row.hash_length === null ? undefined : blobs.subarray(idLength, marksAt),
+    marks: blobs.subarray(marksAt, userAt),
+    data: blobs.subarray(dataAt, dataAt + Number(row.data_length)),
+    former: formerOf(row),
+  }
+}
+
+function otherFields(row: OtherColumns, userId: string | undefined) {
+  return {
+    authenticatedAt: authenticatedAt(userId, row.authenticated_at),
     about: textOf(row.about),
     rootId: row.root_id === null ? undefined : idText(row.root_id),
     format: Number(row.format),
@@ -68,16 +101,13 @@ export function listedRecord(row: ListedRow): ListedRecord {
   }
 }
 
-export function foundRecord(row: Row): SessionRecord {
-  return { ...listedRecord(row), data: row.data, marks: row.marks, former: formerOf(row) }
-}
-
 function formerOf(row: Row): FormerContent | undefined {
   if (row.former_hash === null || row.former_data === null) return undefined
+  const userId = textOf(row.former_user_id)
   return {
     hash: row.former_hash,
-    userId: textOf(row.former_user_id),
-    authenticatedAt: authenticatedAt(row.former_user_id, row.former_authenticated_at),
+    userId,
+    authenticatedAt: authenticatedAt(userId, row.former_authenticated_at),
     data: row.former_data,
   }
 }
@@ -90,6 +120,6 @@ function textOf(bytes: Uint8Array | null): string | undefined {
   return bytes === null ? undefined : bufferOf(bytes).toString()
 }
 
-function authenticatedAt(user: Uint8Array | null, at: Integer | null): number | undefined {
-  return user === null || at === null ? undefined : Number(at)
+function authenticatedAt(userId: string | undefined, at: Integer | null): number | undefined {
+  return userId === undefined || at === null ? undefined : Number(at)
 }
