@@ -59,6 +59,8 @@ class ResponseHold implements Answering, Hold {
   readonly #flushHeaders: AnyFunction | undefined
   #state: 'open' | 'committing' | 'released' | 'finishing' | 'discarding'
   #kept: KeptCalls | undefined
+  /** While the answer is held. */
+  #guards: ResponseGuards | undefined
   /** What was added to the head. */
   #changes: ResponseChanges | undefined
   #ended = false
@@ -150,12 +152,17 @@ class ResponseHold implements Answering, Hold {
           : undefined
       this.#state = 'committing'
       this.#statusCode = this.#response.statusCode
-      new ResponseGuards(this.#response, this).install()
+      this.#guard()
       return this.#handshakeSent ? result : this.#keep(method, parameters)
     }
     this.#state = 'released'
     this.#addHeaders(finished, method === 'writeHead' ? parameters : undefined)
     return this.#pass(method, parameters)
+  }
+
+  #guard(): void {
+    this.#guards = new ResponseGuards(this.#response, this)
+    this.#guards.install()
   }
 
   #addHeaders(changes: ResponseChanges | undefined, head: unknown[] | undefined): void {
@@ -202,6 +209,7 @@ class ResponseHold implements Answering, Hold {
   #release(changes?: ResponseChanges): void {
     if (this.#state !== 'committing') return
     this.#state = 'released'
+    this.#guards?.lowerFlag()
     if (clientHasGone(this.#response)) return this.#letGo() // what the handler did is stored
     this.#connection?.release(this.#response)
     try {
@@ -237,6 +245,7 @@ class ResponseHold implements Answering, Hold {
     const response = this.#response
     this.#dropKept()
     this.#state = 'discarding'
+    this.#guards?.lowerFlag()
     if (clientHasGone(this.#response)) return this.#letGo()
     if (response.headersSent || isHandshake(this.#request, this.#response)) return this.#cutShort(error)
     this.#connection?.release(response)
@@ -307,6 +316,7 @@ class ResponseHold implements Answering, Hold {
     const response = this.#response
     this.#dropKept()
     this.#state = 'discarding'
+    this.#guards?.lowerFlag()
     this.#connection?.forget(response)
     this.#tell(error)
     try {
@@ -339,7 +349,7 @@ class ResponseHold implements Answering, Hold {
     if (!late) return this.#pass('end', parameters)
     this.#state = 'finishing'
     this.#holdConnection()
-    new ResponseGuards(this.#response, this).install()
+    this.#guard()
     late.then(
       () => {
         this.#state = 'released'

@@ -16,7 +16,7 @@ export interface Answering {
 
 /** Where a response keeps its guards. */
 const guardedBy = Symbol('coatcheck guards')
-type GuardedResponse = ServerResponse & { [guardedBy]?: ResponseGuards }
+type GuardedResponse = ServerResponse & { [guardedBy]?: ResponseGuards; _headerSent?: unknown }
 
 /**
  * Makes a response look sent while its answer is held: a second answer must fail as it would without us. The guards stay
@@ -27,6 +27,8 @@ export class ResponseGuards {
   readonly #response: GuardedResponse
   /** Properties of the response's own that guards have taken the place of. */
   #own: Map<string, PropertyDescriptor> | undefined
+  /** What Node's own flag was, while it says that the head was sent. */
+  #flag: boolean | undefined
 
   constructor(response: ServerResponse, answering: Answering) {
     this.#response = response
@@ -35,6 +37,7 @@ export class ResponseGuards {
 
   install(): void {
     const response = this.#response
+    if (this.answering.presentsAsSent) this.#raiseFlag()
     const before = response[guardedBy]
     response[guardedBy] = this
     if (before) {
@@ -52,6 +55,21 @@ export class ResponseGuards {
       if (method) (response as unknown as Record<string, unknown>)[name] = method
       else Reflect.defineProperty(response, name, guards[name]!)
     }
+  }
+
+  /** `_headerSent`, which Node goes by before it answers 408 or 400 itself. Set, because a guard in its place makes all that is done with the response slow. */
+  #raiseFlag(): void {
+    const { _headerSent: flag } = this.#response
+    if (typeof flag !== 'boolean') return
+    this.#flag = flag
+    this.#response._headerSent = true
+  }
+
+  /** The answer is not held any more: it goes out, or another one will. */
+  lowerFlag(): void {
+    if (this.#flag === undefined) return
+    this.#response._headerSent = this.#flag
+    this.#flag = undefined
   }
 
   /** What the response has of its own, or else inherits, under a name that a guard stands at. */
@@ -76,10 +94,9 @@ function guardsOf(response: ServerResponse): ResponseGuards {
 const guards: PropertyDescriptorMap = {}
 const methods: Record<string, AnyFunction> = {}
 
-/** What tells whether a response is sent. `_headerSent` is what Node goes by before it answers 408 or 400 itself. */
+/** What tells whether a response is sent. */
 const presented: Record<string, (answering: Answering) => boolean> = {
   headersSent: ({ presentsAsSent }) => presentsAsSent,
-  _headerSent: ({ presentsAsSent }) => presentsAsSent,
   writableEnded: ({ presentsAsSent, ended }) => presentsAsSent && ended,
 }
 for (const [name, isPresented] of Object.entries(presented)) {
