@@ -7,6 +7,7 @@ import { dataTooLarge, SessionError, warnOfError } from './errors.js'
 import type { EndReason, SessionEvents } from './events.js'
 import { isPlainObject, type Merge } from './data/merge.js'
 import { publicIdOf, recordFormat, type SessionId, type SessionRecord } from './store/record.js'
+import { RecentValues } from './recent-values.js'
 import { queueMicrotask } from './scheduling.js'
 import { Slices } from './slices.js'
 import { bagForm, type SessionForm } from './session/session-form.js'
@@ -50,6 +51,12 @@ export interface EngineSettings {
   readonly batching?: Partial<BatchSettings>
 }
 
+/** What a token's session is found by, and what its token is known by. */
+interface TokenKey {
+  readonly id: SessionId
+  readonly hash: Uint8Array
+}
+
 /** Stores that know sessions by their tokens keep times in whole seconds. */
 const precisionOfOldTables = 2_000
 
@@ -68,6 +75,8 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
   readonly #warnedAt = new Map<string, number>()
   readonly #corruptIds = new Set<SessionId>()
   readonly #turns: KeyedSerialQueues
+  /** Of tokens of a moment ago. */
+  readonly #keys = new RecentValues<TokenKey>()
   #closing: Promise<void> | undefined
 
   constructor(settings: EngineSettings) {
@@ -198,10 +207,21 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
   }
 
   /** The session that a token leads to. */
-  async #found(token: string): Promise<Found | undefined> {
-    const record = await this.#read(this.idOf(token))
-    const place = record && tokenPlaceOf(hashOf(token), record)
-    return place && { token, record, place }
+  #found(token: string): Promise<Found | undefined> {
+    // No async function, which would be one more promise: each request comes here.
+    const { id, hash } = this.#keyOf(token)
+    return this.#read(id).then((record) => {
+      const place = record && tokenPlaceOf(hash, record)
+      return place && { token, record, place }
+    })
+  }
+
+  #keyOf(token: string): TokenKey {
+    const known = this.#keys.get(token)
+    if (known) return known
+    const key = { id: this.idOf(token), hash: hashOf(token) }
+    this.#keys.set(token, key)
+    return key
   }
 
   /** @internal */
@@ -210,10 +230,10 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
     return record && (this.open(record) ?? record)
   }
 
-  async #read(id: SessionId): Promise<SessionRecord | undefined> {
-    if (this.#closing) throw closed()
-    const record = await this.#batcher.find(id)
-    return record?.former && this.rotationGrace === 0 ? { ...record, former: undefined } : record
+  #read(id: SessionId): Promise<SessionRecord | undefined> {
+    if (this.#closing) return Promise.reject(closed())
+    const reading = this.#batcher.find(id)
+    return this.rotationGrace === 0 ? reading.then(withoutFormer) : reading
   }
 
   /** @internal */
@@ -364,6 +384,10 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
       ),
     )
   }
+}
+
+function withoutFormer(record: SessionRecord | undefined): SessionRecord | undefined {
+  return record?.former ? { ...record, former: undefined } : record
 }
 
 function closed(): SessionError {

@@ -225,7 +225,9 @@ export class RequestQueue<Request, Answer> {
   async #answer(calls: Calls<Request, Answer>, answerAt: (index: number) => Answer | Error): Promise<void> {
     const { bytesOf } = this.#settings
     const slices = bytesOf && new Slices()
-    for (const [index, call] of calls.entries()) {
+    // By index: entries() would make an array for each call.
+    for (let index = 0; index < calls.length; index++) {
+      const call = calls[index]!
       const answer = answerAt(index)
       if (isError(answer)) {
         // One fault for all that share it.
