@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { createConnection } from 'mysql2/promise'
+import { createConnection, type Pool, type RowDataPacket } from 'mysql2/promise'
 import { describe, inject } from 'vitest'
 import { startMariaDB } from './mariadb.ts'
 import { startMySQL } from './mysql.ts'
@@ -59,4 +59,24 @@ export async function freshDatabase(server: string = inject('mariadb')): Promise
     await connection.end()
   }
   return `${server}/${name}`
+}
+
+/** A connection of the server, as SHOW PROCESSLIST gives it. */
+export interface ListedConnection {
+  readonly Id: number
+  readonly State: string | null
+  /** Seconds. */
+  readonly Time: number
+  /** The statement that is under way, or its first 100 characters. */
+  readonly Info: string | null
+}
+
+/**
+ * The connections to the database of `url`. information_schema.processlist is not asked: MySQL fails there if any statement of the
+ * server has binary parameters at that moment.
+ */
+export async function connectionsTo(url: string, pool: Pick<Pool, 'query'>): Promise<ListedConnection[]> {
+  const database = new URL(url).pathname.slice(1)
+  const [rows] = await pool.query<RowDataPacket[]>('SHOW PROCESSLIST')
+  return rows.filter(({ db }) => db === database) as RowDataPacket[] & ListedConnection[]
 }

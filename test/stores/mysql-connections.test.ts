@@ -1,11 +1,11 @@
 import type { SessionId, SessionWrite } from 'coatcheck'
 import { MySQLStore } from 'coatcheck/mysql'
 import { createPool, type PoolConnection, type QueryOptions } from 'mysql2'
-import { createConnection, type RowDataPacket } from 'mysql2/promise'
+import { createConnection } from 'mysql2/promise'
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { type FaultProxy, faultProxyTo } from '../faults/proxy.ts'
 import { isAway } from '../../dist/core/store/store-failure.js'
-import { freshDatabase, onEachServer } from '../servers/databases.ts'
+import { connectionsTo, freshDatabase, onEachServer } from '../servers/databases.ts'
 import {
   insert,
   lockNameIn,
@@ -320,10 +320,8 @@ onEachServer('connections of MySQLStore', ({ server: shared, start }) => {
       await expect
         .poll(
           async () => {
-            const [rows] = await holder.query<RowDataPacket[]>(
-              "SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND state = 'User lock' AND time >= 2",
-            )
-            return rows.length
+            const connections = await connectionsTo(url, holder)
+            return connections.filter(({ State, Time }) => State === 'User lock' && Time >= 2).length
           },
           { interval: 1 },
         )

@@ -1,7 +1,7 @@
 import type { SessionStore, SessionWrite } from 'coatcheck'
 import { createConnection, type Pool, type RowDataPacket } from 'mysql2/promise'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { freshDatabase, onEachServer } from '../servers/databases.ts'
+import { connectionsTo, freshDatabase, onEachServer } from '../servers/databases.ts'
 import type { DatabaseServer } from '../servers/server-process.ts'
 import { freePort } from '../servers/ports.ts'
 import {
@@ -159,12 +159,9 @@ onEachServer('failures in MySQLStore', ({ start }) => {
 
 /** The id of the connection to this database whose UPDATE is under way, as soon as there is one other than `before`. */
 async function connectionThatUpdates(pool: Pool, url: string, before = 0): Promise<number> {
-  const database = new URL(url).pathname.slice(1)
   for (;;) {
-    const [rows] = await pool.query<RowDataPacket[]>('SHOW PROCESSLIST')
-    const updating = rows.find(
-      ({ Id, db, State }) => db === database && Id !== before && /^updating$/i.test(String(State)),
-    )
-    if (updating) return updating['Id'] as number
+    const connections = await connectionsTo(url, pool)
+    const updating = connections.find(({ Id, State }) => Id !== before && /^updating$/i.test(String(State)))
+    if (updating) return updating.Id
   }
 }

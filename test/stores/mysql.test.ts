@@ -7,7 +7,7 @@ import { createPool } from 'mysql2'
 import type { RowDataPacket } from 'mysql2/promise'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { makeNextVersion } from '../faults/next-version.ts'
-import { freshDatabase, onEachServer } from '../servers/databases.ts'
+import { connectionsTo, freshDatabase, onEachServer } from '../servers/databases.ts'
 import { freePort } from '../servers/ports.ts'
 import { newId, openPool, openStore, stored, urlOfUser } from './mysql-subject.ts'
 
@@ -248,10 +248,8 @@ onEachServer('MySQLStore', ({ server }) => {
       const store = openStore({ uri: url, connectionLimit: 1 })
       const id = await stored(store)
       const pool = openPool(url)
-      const [rows] = await pool.query<RowDataPacket[]>(
-        'SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID()',
-      )
-      for (const row of rows) await pool.query(`KILL ${Number(row['id'])}`)
+      const connections = await connectionsTo(url, pool)
+      for (const { Id, Info } of connections) if (Info !== 'SHOW PROCESSLIST') await pool.query(`KILL ${Id}`)
       await expect
         .poll(() => store.find([id]).catch((error: SessionError) => error.status), { interval: 1 })
         .toMatchObject([{ id }])

@@ -13,8 +13,8 @@ export const secrecyRules: readonly Mutation[] = [
     name: 'an id alone leads to its session',
     file: engine,
     at: 'SessionEngine.#found',
-    find: 'record && tokenPlaceOf(hashOf(token), record)',
-    replace: "record && (tokenPlaceOf(hashOf(token), record) ?? 'current')",
+    find: 'record && tokenPlaceOf(hash, record)',
+    replace: "record && (tokenPlaceOf(hash, record) ?? 'current')",
     tests: ['test/core/hardening.test.ts', 'test/core/session-data.test.ts', ...rotationGrace],
   },
   {
@@ -105,8 +105,8 @@ export const secrecyRules: readonly Mutation[] = [
     name: 'an app without a grace takes the tokens that another app replaced',
     file: engine,
     at: 'SessionEngine.#read',
-    find: 'record?.former && this.rotationGrace === 0',
-    replace: 'record?.former && this.rotationGrace < 0',
+    find: 'this.rotationGrace === 0',
+    replace: 'this.rotationGrace < 0',
     tests: rotationGrace,
   },
   {

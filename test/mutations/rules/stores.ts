@@ -262,9 +262,9 @@ export const storeRules: readonly Mutation[] = [
   {
     name: 'a write leaves no mark',
     ...memory,
-    at: 'MemoryStore.#update',
-    find: 'Buffer.concat([write.mark, entry.marks])',
-    replace: 'Buffer.concat([entry.marks])',
+    at: 'marksWith',
+    find: 'all.set(mark)',
+    replace: 'all.set(marks.subarray(0, markLength))',
   },
   {
     name: 'a write leaves no mark (SQLite)',
@@ -283,9 +283,9 @@ export const storeRules: readonly Mutation[] = [
   {
     name: "a write drops the marks of others'",
     ...memory,
-    at: 'MemoryStore.#update',
-    find: 'markLength * marksKept',
-    replace: 'markLength',
+    at: 'marksWith',
+    find: 'markLength * (marksKept - 1)',
+    replace: '0',
   },
   {
     name: "a write drops the marks of others' (SQLite)",
