@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto'
 import type { RowDataPacket } from 'mysql2'
-import { createMark } from '../core/store/record.js'
+import { createMark } from '../core/store/mark.js'
 import { largestBatch, partsByPowersOfTwo, parts } from '../stores/sql/batch-size.js'
 import type { MySQLValue } from '../stores/mysql/pool.js'
 import { byBytes } from '../stores/mysql/writer.js'

@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto'
 import { lockName } from '../stores/mysql/lock.js'
-import { markLength, marksKept, recordFormat } from '../core/store/record.js'
+import { recordFormat } from '../core/store/record.js'
+import { markLength, marksKept } from '../core/store/mark.js'
 import { keyPrefix, notePrefix } from '../core/token.js'
 import { now } from '../stores/mysql/statements.js'
 

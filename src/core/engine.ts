@@ -24,7 +24,7 @@ import { Sweeper, type SweepSettings } from './store/sweeper.js'
 import { hashOf, idOf } from './token.js'
 import { KeyedSerialQueues } from './serial-queue.js'
 import { tokenPlaceOf } from './session/state.js'
-import { choiceAmong, firstOf } from './session/several-tokens.js'
+import { chooseSession, firstOf } from './session/several-tokens.js'
 import { type Found, ownerOfFound, UnitOfWork } from './session/unit-of-work.js'
 import { type UserId, userIdText } from './users/user-id.js'
 import type { UserRule } from './users/user-of.js'
@@ -147,7 +147,7 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
       await slices.before(form.userOf ? each.record.data.length : 0)
       owners.set(each, ownerOfFound({ context: this, form }, each))
     }
-    const { found, others } = choiceAmong(live, (each) => owners.get(each))
+    const { found, others } = chooseSession(live, (each) => owners.get(each))
     return new UnitOfWork(this, form, found, undefined, others)
   }
 

@@ -50,6 +50,13 @@ export function idOf(token: string): SessionId {
   return hashedId(`coatcheck id of ${token}`)
 }
 
+const idForm = new RegExp(`^[\\w-]{${idLength}}$`)
+
+/** Whether a text has the form of an id. Each character says 6 bits of 12 bytes, so no two such texts are the same bytes. */
+export function isSessionId(text: string): text is SessionId {
+  return idForm.test(text)
+}
+
 /** An id made of a text: the first 12 bytes of its SHA-256. */
 export function hashedId(text: string): SessionId {
   return hash('sha256', text, 'base64url').slice(0, idLength) as SessionId
@@ -74,7 +81,7 @@ export function isSameHash(one: Uint8Array | undefined, other: Uint8Array | unde
 }
 
 /** A token whose signature is good, and whether the browser should get a new one. */
-interface Verified {
+export interface VerifiedToken {
   readonly token: string
   readonly renew: boolean
 }
@@ -102,7 +109,7 @@ export type Secret = string | Uint8Array
 export class Signer {
   readonly #keys: readonly HmacKey[]
   /** Of a moment ago: a browser sends the same cookie with each request. */
-  readonly #verified = new RecentValues<Verified>()
+  readonly #verified = new RecentValues<VerifiedToken>()
 
   /**
    * @param secrets key objects are taken as they are
@@ -128,7 +135,7 @@ export class Signer {
    * Gives the token back if one of the secrets signed it, else `undefined`. `renew` says that it was not
    * the first secret, so that the browser should get a new signature before that secret is retired.
    */
-  verify(value: string): Verified | undefined {
+  verify(value: string): VerifiedToken | undefined {
     const known = this.#verified.get(value)
     if (known) return known
     const verified = this.#verifyAnew(value)
@@ -136,7 +143,7 @@ export class Signer {
     return verified
   }
 
-  #verifyAnew(value: string): Verified | undefined {
+  #verifyAnew(value: string): VerifiedToken | undefined {
     const dot = value.lastIndexOf('.')
     if (dot < 3 || !value.startsWith('s:')) return undefined
     const token = value.slice(2, dot)

@@ -1,6 +1,6 @@
 import { SessionError } from '../core/errors.js'
 import type { SessionForm } from '../core/session/session-form.js'
-import type { Signer } from '../core/token.js'
+import type { Signer, VerifiedToken } from '../core/token.js'
 import type { UnitOfWork } from '../core/session/unit-of-work.js'
 import { cacheControlWithCookie, overrulesCacheControl } from './caching.js'
 import { cookieValues } from './cookie.js'
@@ -224,11 +224,6 @@ export class Exchange {
     const { host } = this.#request
     if (host !== undefined && !isWithin(host, domain)) warnOutside(host, domain)
   }
-}
-
-interface VerifiedToken {
-  readonly token: string
-  readonly renew: boolean
 }
 
 function verifiedTokens({ cookie, signer }: ExchangeContext, request: ExchangeRequest): VerifiedToken[] {

@@ -3,11 +3,10 @@ import {
   type AliveRecord,
   type FormerContent,
   type ListedRecord,
-  markLength,
-  marksKept,
   type SessionId,
   type SessionRecord,
 } from '../core/store/record.js'
+import { marksWith } from '../core/store/mark.js'
 import type {
   InsertWrite,
   Lifetime,
@@ -24,8 +23,8 @@ import { storeFailure } from '../core/store/store-failure.js'
 import { isSameHash } from '../core/token.js'
 import { ExpiryHeap } from './expiry-heap.js'
 import type { Expiring } from './expiry-heap.js'
-import { UseOrder } from './use-order.js'
-import type { Used } from './use-order.js'
+import { RecencyList } from './recency-list.js'
+import type { Used } from './recency-list.js'
 
 /** What `MemoryStore` takes. */
 export interface MemoryStoreOptions {
@@ -73,10 +72,10 @@ export class MemoryStore implements SessionStore {
   readonly #maxSessions: number
   /** Sessions and notes. */
   readonly #entries = new Map<SessionId, Entry>()
-  readonly #anonymous = new UseOrder<Entry>()
-  readonly #signedIn = new UseOrder<Entry>()
+  readonly #anonymous = new RecencyList<Entry>()
+  readonly #signedIn = new RecencyList<Entry>()
   /** Apart, so that neither they nor sessions push the others out. */
-  readonly #notes = new UseOrder<Entry>()
+  readonly #notes = new RecencyList<Entry>()
   readonly #byUser = new Map<string, Set<Entry>>()
   readonly #byExpiry = new ExpiryHeap<Entry>()
   #lastSequence = 0
@@ -236,7 +235,7 @@ export class MemoryStore implements SessionStore {
     return 'done'
   }
 
-  #orderOf({ hash, userId }: Pick<SessionRecord, 'hash' | 'userId'>): UseOrder<Entry> {
+  #orderOf({ hash, userId }: Pick<SessionRecord, 'hash' | 'userId'>): RecencyList<Entry> {
     if (hash === undefined) return this.#notes
     return userId === undefined ? this.#anonymous : this.#signedIn
   }
@@ -327,15 +326,6 @@ function fullOfUsers(maxSessions: number): SessionError {
     `all ${maxSessions} sessions that it may hold are of users, and no anonymous one ends those. Give MemoryStore a larger maxSessions, or use a store that keeps sessions in a database.`,
     undefined,
   )
-}
-
-/** The newest marks, as many as are kept. A new array: records that were read have the one of before. */
-function marksWith(mark: Uint8Array, marks: Uint8Array): Uint8Array {
-  const kept = Math.min(marks.length, markLength * (marksKept - 1))
-  const all = Buffer.allocUnsafe(markLength + kept)
-  all.set(mark)
-  all.set(marks.subarray(0, kept), markLength)
-  return all
 }
 
 function expiry(lifetime: Lifetime, createdAt: number, now: number): number {

@@ -158,7 +158,7 @@ export class SQLiteStore implements SessionStore {
         )
         return total
       }
-      this.#refusedSweeps.had()
+      this.#refusedSweeps.succeeded()
       total += removed
       if (removed < most || total === limit) return total
       await nextTurn()

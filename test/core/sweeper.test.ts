@@ -79,7 +79,7 @@ test('of sweeps that a lock refuses the sixth in a row is told, and one that had
   const refused = () => sweeps.refused(() => 'End that process.')
   for (let round = 0; round < 3; round++) {
     for (let time = 0; time < 5; time++) await refused()
-    sweeps.had()
+    sweeps.succeeded()
   }
   for (let time = 0; time < 5; time++) await refused()
   await expect(refused()).rejects.toMatchObject({

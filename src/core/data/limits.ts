@@ -36,8 +36,9 @@ const [quote, backslash, colon, opening, closing, openingArray, closingArray] = 
   '"\\:{}[]',
 ) as unknown as number[]
 
-/** Whether JSON is nested too deep, or holds too many names: told by its bytes, before it is parsed. */
-export function isTooMuch(json: Uint8Array, most = mostNames): boolean {
+/** Whether JSON is nested too deep, or holds too many names: told by its bytes, before it is parsed. Most are too few for that. */
+export function exceedsLimits(json: Uint8Array, most = mostNames): boolean {
+  if (json.length <= 2 * deepest) return false
   let [levels, names, inText] = [0, 0, false]
   for (let at = 0; at < json.length; at++) {
     const byte = json[at]

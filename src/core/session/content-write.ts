@@ -1,6 +1,7 @@
 import type { Data } from '../data/merge.js'
 import type { SessionErrorCode } from '../errors.js'
-import { createMark, recordFormat, type SessionId, type SessionRecord } from '../store/record.js'
+import { recordFormat, type SessionId, type SessionRecord } from '../store/record.js'
+import { createMark } from '../store/mark.js'
 import type { NewSecret, UpdateWrite } from '../store/session-store.js'
 import { hashOf, idOf, isSameHash } from '../token.js'
 import { type InHand, ownerOf } from './in-hand.js'

@@ -16,7 +16,7 @@ export interface Choice {
  * @param live what was found, in the order of the cookies
  * @param ownerOf whose a session is
  */
-export function choiceAmong(live: readonly Found[], ownerOf: (found: Found) => string | undefined): Choice {
+export function chooseSession(live: readonly Found[], ownerOf: (found: Found) => string | undefined): Choice {
   const sessions = withoutRepeats(live)
   const owners = new Set(sessions.map(ownerOf).filter((owner) => owner !== undefined))
   const found = owners.size > 1 ? undefined : firstOf(sessions)

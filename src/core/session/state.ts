@@ -1,10 +1,5 @@
-import {
-  type FormerContent,
-  markLength,
-  marksKept,
-  type SessionId,
-  type SessionRecord,
-} from '../store/record.js'
+import { type FormerContent, type SessionId, type SessionRecord } from '../store/record.js'
+import { markLength, marksKept } from '../store/mark.js'
 import type { InsertWrite, UpdateWrite } from '../store/session-store.js'
 import { isSameHash } from '../token.js'
 import type { Keep } from './keep.js'

@@ -1,5 +1,3 @@
-import { randomBytes } from 'node:crypto'
-
 /**
  * What a store knows a session by, for its whole life: 12 bytes as 16 characters of base64url (RFC 4648, section 5). It is no
  * secret. For a `TokenKeyedStore` it is the token itself, which is one.
@@ -65,21 +63,3 @@ export function publicIdOf({ id, publicId }: Pick<SessionRecord, 'id' | 'publicI
 
 /** How the engine of this build writes records. */
 export const recordFormat = 1
-
-/** Bytes of a mark, and how many of them a record keeps. */
-export const markLength = 8
-export const marksKept = 4
-
-/** Random bytes for the next marks: to ask for many at once takes a fortieth of the time. */
-let randomness = Buffer.alloc(0)
-let taken = 0
-
-/** Makes the random bytes that identify one write of content. */
-export function createMark(): Buffer {
-  if (taken === randomness.length) {
-    // A new one each time: who holds a mark of the old one keeps it.
-    randomness = randomBytes(markLength * 500)
-    taken = 0
-  }
-  return randomness.subarray(taken, (taken += markLength))
-}

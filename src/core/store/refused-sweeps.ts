@@ -8,7 +8,7 @@ export class RefusedSweeps {
   #count = 0
 
   /** A sweep had the lock. */
-  had(): void {
+  succeeded(): void {
     this.#count = 0
   }
 

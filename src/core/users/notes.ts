@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto'
 import type { WorkContext } from '../session/work-context.js'
-import { createMark, recordFormat, type SessionId, type SessionRecord } from '../store/record.js'
+import { recordFormat, type SessionId, type SessionRecord } from '../store/record.js'
+import { createMark } from '../store/mark.js'
 import type { Lifetime } from '../store/session-store.js'
 import { hashedId, notePrefix } from '../token.js'
 

@@ -3,10 +3,11 @@ import { changedTooOften, optionError, refuseUnknownOptions, SessionError } from
 import type { EndReason } from '../events.js'
 import { type SessionData, sessionWork, type SessionWork } from '../session/session.js'
 import type { WorkContext } from '../session/work-context.js'
-import { createMark, type ListedRecord, publicIdOf, type SessionId } from '../store/record.js'
+import { type ListedRecord, publicIdOf, type SessionId } from '../store/record.js'
+import { createMark } from '../store/mark.js'
 import { Slices } from '../slices.js'
 import type { SessionStore } from '../store/session-store.js'
-import { isOwnToken } from '../token.js'
+import { isOwnToken, isSessionId } from '../token.js'
 import { rememberRevocation } from './sign-in.js'
 
 /** One live session as a listing shows it. */
@@ -24,8 +25,6 @@ export interface SessionInfo {
 
 const pageSize = 1_000
 const pageSizeWithData = 20
-/** What an id is, where it is not a store's of another kind. */
-const idForm = /^[\w-]{16}$/
 
 /** The sessions that one user is signed in with, over all apps and browsers. From `sessions.user(id)`. */
 export class UserSessions {
@@ -104,7 +103,7 @@ export class UserSessions {
 
   /** Where tokens are keys, it has to be looked for, and may move under us by a rotation: then it is looked for again. */
   async #idOf(publicId: string): Promise<SessionId | undefined> {
-    if (!this.#context.tokensAreKeys) return idForm.test(publicId) ? (publicId as SessionId) : undefined
+    if (!this.#context.tokensAreKeys) return isSessionId(publicId) ? publicId : undefined
     return (await this.records()).find((record) => publicIdOf(record) === publicId)?.id
   }
 
@@ -170,8 +169,8 @@ export class UserSessions {
   async #endGrace(publicId: string): Promise<void> {
     const context = this.#context
     // Where tokens are keys there is no grace.
-    if (context.tokensAreKeys || !idForm.test(publicId)) return
-    const id = publicId as SessionId
+    if (context.tokensAreKeys || !isSessionId(publicId)) return
+    const id = publicId
     for (let attempt = 1; attempt <= mostAttempts; attempt++) {
       const found = await context.find(id)
       const record = found && context.open(found)

@@ -1,4 +1,6 @@
-import { assertMayFit, bufferOf, type Codec } from '../../core/data/codec.js'
+import { bufferOf, type Codec } from '../../core/data/codec.js'
+import { deepest, exceedsLimits } from '../../core/data/limits.js'
+import { assertMayFit } from '../../core/data/walk.js'
 import { SessionError } from '../../core/errors.js'
 
 /** JSON as express-session's stores write it: what it has no word for is left out. */
@@ -7,11 +9,12 @@ export const plainJson: Codec = {
     assertMayFit(data, mostBytes)
     const text = Buffer.from(String(JSON.stringify(data)))
     if (text[0] !== opening) throw unstorable('has a toJSON that gives no object')
-    if (isTooDeep(text)) throw unstorable(`is nested more than ${deepest} levels deep`)
+    if (exceedsLimits(text, Infinity)) throw unstorable(`is nested more than ${deepest} levels deep`)
     return text
   },
   decode(bytes) {
-    if (isTooDeep(bytes)) throw new TypeError(`it is nested more than ${deepest} levels deep`)
+    // JSON.parse goes deeper than JSON.stringify can go back, and than whoever walks the data.
+    if (exceedsLimits(bytes, Infinity)) throw new TypeError(`it is nested more than ${deepest} levels deep`)
     return JSON.parse(bufferOf(bytes).toString()) as Record<string, unknown>
   },
 }
@@ -20,12 +23,8 @@ function unstorable(why: string): SessionError {
   return new SessionError('ERR_SESSION_DATA', `req.session ${why}, which is not stored.`)
 }
 
-/** JSON.parse goes deeper than JSON.stringify can go back, and than whoever walks the data. */
-const deepest = 1_000
 const head = Buffer.from('{"cookie":{"originalMaxAge":')
-const [quote, backslash, comma, opening, closing, openingArray, closingArray] = Buffer.from(
-  '"\\,{}[]',
-) as unknown as number[]
+const [quote, backslash, comma, opening, closing] = Buffer.from('"\\,{}') as unknown as number[]
 
 /**
  * Whether two texts of sessions are the same, but for what their cookies say besides `originalMaxAge`. It is told by
@@ -52,20 +51,4 @@ function endOfObject(bytes: Uint8Array, at: number): number {
     else if (!inText && byte === opening) return -1
   }
   return -1
-}
-
-/** Whether JSON is nested too deep. It is told by its bytes, and most are too few for that. */
-function isTooDeep(json: Uint8Array): boolean {
-  if (json.length <= 2 * deepest) return false
-  let depth = 0
-  let inText = false
-  for (let at = 0; at < json.length && depth <= deepest; at++) {
-    const byte = json[at]
-    if (byte === quote) inText = !inText
-    else if (byte === backslash) at++
-    else if (inText) continue
-    else if (byte === opening || byte === openingArray) depth++
-    else if (byte === closing || byte === closingArray) depth--
-  }
-  return depth > deepest
 }

@@ -17,7 +17,7 @@ import type { MySQLLayout } from '../mysql/layout.js'
 import { errorNumber } from '../mysql/error-codes.js'
 import { change, numberOf, select } from '../mysql/pool.js'
 import type { MySQLClient } from '../mysql/pool.js'
-import { SweptInTurn } from '../mysql/swept-in-turn.js'
+import { SweepLock } from '../mysql/sweep-lock.js'
 
 /** How many of a user's sessions are read at a time. */
 const userBatch = 500
@@ -32,14 +32,14 @@ export class ExpressTable implements MySQLLayout {
   readonly #sql: ExpressStatements
   readonly #writer: ExpressWriter
   readonly #keys: MetadataKeys
-  readonly #sweeps: SweptInTurn
+  readonly #sweeps: SweepLock
   #sorted: boolean | undefined
 
   constructor(client: MySQLClient, sql: ExpressStatements, table: string) {
     this.#client = client
     this.#sql = sql
     this.tables = [table.slice(table.lastIndexOf('.') + 1)]
-    this.#sweeps = new SweptInTurn(client, table)
+    this.#sweeps = new SweepLock(client, table)
     this.#keys = new MetadataKeys(client, sql)
     this.#writer = new ExpressWriter(client, sql, (ids) => this.#records(ids), this.#keys)
     this.missingTable = `The table ${table} is not in the database. Name the one that express-mysql-session uses (table). To have it made, let a user who may create tables start the app once, without createTable: false.`

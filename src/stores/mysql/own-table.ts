@@ -15,7 +15,7 @@ import { aliveOf, bytesOfId, listedOf, nextAfter, recordOf, valuesAfter } from '
 import { migrationsTable, mysqlMigrations } from './statements.js'
 import type { MySQLStatements } from './statements.js'
 import { sweepOwnTable } from './own-sweep.js'
-import { SweptInTurn } from './swept-in-turn.js'
+import { SweepLock } from './sweep-lock.js'
 import { MySQLWriter } from './writer.js'
 
 /** How long one app waits while another makes the tables. */
@@ -31,7 +31,7 @@ export class OwnTable implements MySQLLayout {
   readonly #table: string
   readonly #sql: MySQLStatements
   readonly #writer: MySQLWriter
-  readonly #sweeps: SweptInTurn
+  readonly #sweeps: SweepLock
 
   /** @param table a checked name */
   constructor(client: MySQLClient, sql: MySQLStatements, table: string) {
@@ -40,7 +40,7 @@ export class OwnTable implements MySQLLayout {
     this.tables = [table, 'coatcheck_migrations']
     this.#sql = sql
     this.#writer = new MySQLWriter(client, sql)
-    this.#sweeps = new SweptInTurn(client, table)
+    this.#sweeps = new SweepLock(client, table)
     this.missingTable = `The table ${table} or coatcheck_migrations is not in the database, and the store did not make it: its user may not, or createTable is false. Let a user who may create tables start the app once; or run schema/mysql.sql of the coatcheck package, also where coatcheck_migrations says that the table was made.`
     // It may be the table of another library, whose sessions must not be dropped in haste.
     this.wrongTable = `The table ${table} lacks a column of this version's. If an earlier build of coatcheck made it, drop it, which ends its sessions, and run schema/mysql.sql of the coatcheck package. If it is another library's, give MySQLStore another table, or layout: 'express-mysql-session' if it is that one's.`

@@ -2,12 +2,11 @@ import type { RowDataPacket } from 'mysql2'
 import { optionError, SessionError } from '../../core/errors.js'
 import type { AliveRecord, ListedRecord, SessionId, SessionRecord } from '../../core/store/record.js'
 import type { SessionContent } from '../../core/store/session-store.js'
+import { isSessionId } from '../../core/token.js'
 import { userIdBytes } from '../../core/users/user-id.js'
 import type { MySQLValue } from './pool.js'
 
 const idLength = 12 // bytes
-/** Characters of base64url that each say 6 bits: then no two texts are the same bytes. */
-const idForm = /^[\w-]{16}$/
 /** Longer than ids are. Not empty: MariaDB may take that for NULL, and no record is other than NULL. */
 const noId = Buffer.alloc(idLength + 1)
 
@@ -56,7 +55,7 @@ export function hashOfRow(row: RowDataPacket): Buffer | undefined {
 
 /** The bytes of an id. For a text that is not the very one of any, such as one with a `+` for a `-`, those of no record. */
 export function bytesOfId(id: string): Buffer {
-  return idForm.test(id) ? Buffer.from(id, 'base64url') : noId
+  return isSessionId(id) ? Buffer.from(id, 'base64url') : noId
 }
 
 /** Bytes as they are bound: of the view alone, not of all that lies under it. */

@@ -1,5 +1,6 @@
 import { isError } from '../../core/errors.js'
-import { markLength, marksKept, type SessionId, type SessionRecord } from '../../core/store/record.js'
+import { type SessionId, type SessionRecord } from '../../core/store/record.js'
+import { markLength, marksKept } from '../../core/store/mark.js'
 import type { InsertWrite, SessionWrite, WriteResult } from '../../core/store/session-store.js'
 import { LostStatement } from './connection.js'
 import type { MySQLLayout } from './layout.js'

@@ -1,4 +1,4 @@
-import { markLength, marksKept } from '../../core/store/record.js'
+import { markLength, marksKept } from '../../core/store/mark.js'
 import type { Migration } from '../sql/migrations.js'
 import { largestBatch } from '../sql/batch-size.js'
 

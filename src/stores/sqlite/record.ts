@@ -6,6 +6,7 @@ import type {
   SessionId,
   SessionRecord,
 } from '../../core/store/record.js'
+import { isSessionId } from '../../core/token.js'
 
 const idLength = 12 // bytes
 
@@ -56,8 +57,7 @@ export interface Row extends OtherColumns {
 
 /** The bytes of an id. For a text that is not the very one of any, such as one with a `+` for a `-`, those of no record. */
 export function idBytes(id: string): Uint8Array {
-  const bytes = Buffer.from(id, 'base64url')
-  return bytes.toString('base64url') === id ? bytes : Buffer.alloc(0)
+  return isSessionId(id) ? Buffer.from(id, 'base64url') : Buffer.alloc(0)
 }
 
 export function aliveRecord(row: AliveRow): AliveRecord {

@@ -1,4 +1,4 @@
-import { markLength, marksKept } from '../../core/store/record.js'
+import { markLength, marksKept } from '../../core/store/mark.js'
 
 /** SQLite's clock, in whole milliseconds. It stands still within one statement. */
 export const now = `CAST(round(unixepoch('subsec') * 1000) AS INTEGER)`

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { marksKept } from '../../core/store/record.js'
+import { marksKept } from '../../core/store/mark.js'
 import {
   content,
   hour,

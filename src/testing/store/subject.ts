@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import { markLength, recordFormat, type SessionId, type SessionRecord } from '../../core/store/record.js'
+import { recordFormat, type SessionId, type SessionRecord } from '../../core/store/record.js'
+import { markLength } from '../../core/store/mark.js'
 import { wait } from '../../core/scheduling.js'
 import type {
   InsertWrite,

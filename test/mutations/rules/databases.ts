@@ -149,7 +149,7 @@ export const databaseRules: readonly Mutation[] = [
   {
     name: 'sweeps that a lock refused are counted on after one that had it',
     file: 'src/core/store/refused-sweeps.ts',
-    at: 'RefusedSweeps.had',
+    at: 'RefusedSweeps.succeeded',
     find: 'this.#count = 0',
     replace: '',
     tests: ['test/core/sweeper.test.ts'],

@@ -132,7 +132,7 @@ export const httpRules: readonly Mutation[] = [
   {
     name: 'of the sessions of two users one is taken',
     file: 'src/core/session/several-tokens.ts',
-    at: 'choiceAmong',
+    at: 'chooseSession',
     find: 'owners.size > 1 ?',
     replace: 'owners.size > 99 ?',
     tests: ['test/http/exchange.test.ts'],

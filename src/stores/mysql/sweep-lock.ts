@@ -3,7 +3,7 @@ import { databaseStatement, lockName, type TableLock, underLock } from './lock.j
 import { type MySQLClient, select } from './pool.js'
 
 /** Lets one app at a time sweep a table. */
-export class SweptInTurn {
+export class SweepLock {
   readonly #client: MySQLClient
   readonly #lock: TableLock
   readonly #refused = new RefusedSweeps()
@@ -23,7 +23,7 @@ export class SweptInTurn {
       await this.#refused.refused(() => this.#who())
       return 0
     }
-    this.#refused.had()
+    this.#refused.succeeded()
     return removed
   }
 

@@ -5,7 +5,7 @@ export interface Used<Entry> {
 }
 
 /** Entries in the order of their use, as a linked list: whatever is done with one costs the same, however many there are. */
-export class UseOrder<Entry extends Used<Entry>> {
+export class RecencyList<Entry extends Used<Entry>> {
   #first: Entry | undefined
   #last: Entry | undefined
   #size = 0
