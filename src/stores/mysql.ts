@@ -64,10 +64,10 @@ export interface MySQLStoreOptions {
   /** With `layout: 'express-mysql-session'`: its columns, where they are not named `session_id`, `expires` and `data`. */
   readonly columns?: MySQLColumns | undefined
   /**
-   * How long a statement may take, how long it may wait for a free connection before that, and, in a pool that the store
-   * makes, how long a connection may take to be made (mysql2's `connectTimeout`, if you do not give one). Beyond it, its call fails with
-   * `ERR_SESSION_STORE_TIMEOUT` (503), and its connection is ended and replaced, because a reply that comes late must not be
-   * taken for another's. `'30s'` or milliseconds.
+   * How long a statement may take, and how long it may wait for a free connection before that. `'30s'` or milliseconds. A pool that the
+   * store makes takes it as mysql2's `connectTimeout` too, if you do not give one. A call that takes longer fails with
+   * `ERR_SESSION_STORE_TIMEOUT` (503). Its connection is ended and replaced, because a reply that comes late must not be
+   * taken for another's.
    *
    * `storeLimits.deadline` of `createSessions` is how long a request waits for the store, whatever that is doing. Give at most half of
    * it here: then there is time to ask again on another connection. More is needed only where listing or ending all

@@ -49,18 +49,22 @@ export interface SQLiteStoreOptions {
 /**
  * Sessions in an SQLite file that any number of processes on one machine share.
  *
- * The driver is node:sqlite. A file that is made here can be read by its owner alone (0600); one that is there keeps its mode. It is put in WAL mode with `synchronous = FULL`, so what was acknowledged
- * survives a power cut. All writes of a batch share one transaction and so one wait for the disk. While
- * another process writes, this one tries again between its other work; its event loop is never held up by a lock.
+ * The driver is node:sqlite. A file that is made here can be read by its owner alone (0600); one that is there keeps its mode. It is put
+ * in WAL mode with `synchronous = FULL`, so what was acknowledged survives a power cut. All writes of a batch share one transaction and so
+ * one wait for the disk. While another process writes, this one tries again between its other work; its event loop is never held up by a
+ * lock.
  *
  * A connection that was passed in keeps its own settings (journal mode, synchronous, busy timeout) and
  * stays open on `close()`. Give the store one of its own: a transaction that the app holds open on it makes writes wait.
  *
- * Errors: `ERR_SESSION_STORE_BUSY` (503) when the file stays locked for longer than `busyTimeout`,
- * `ERR_SESSION_STORE_UNAVAILABLE` (503) when the disk is full or fails, `ERR_SESSION_STORE_CONFIGURATION` when the file cannot be
- * used, `ERR_SESSION_DATA_REFUSED` for what a constraint or a trigger of yours refuses, which fails that session alone,
- * `ERR_SESSION_MISSING_TABLE` with `createTable: false` and no table,
- * `ERR_SESSION_WRONG_TABLE` for a table that lacks a column, `ERR_SESSION_CLOSED` after `close()`.
+ * Errors:
+ * - `ERR_SESSION_STORE_BUSY` (503): the file stays locked for longer than `busyTimeout`.
+ * - `ERR_SESSION_STORE_UNAVAILABLE` (503): the disk is full or fails.
+ * - `ERR_SESSION_STORE_CONFIGURATION`: the file cannot be used.
+ * - `ERR_SESSION_DATA_REFUSED`: a constraint or a trigger of yours refuses a session. That one alone fails.
+ * - `ERR_SESSION_MISSING_TABLE`: there is no table, and `createTable` is false.
+ * - `ERR_SESSION_WRONG_TABLE`: the table lacks a column.
+ * - `ERR_SESSION_CLOSED`: after `close()`.
  *
  * A table that is dropped while the app runs is made again, empty, unless `createTable` is false.
  *

@@ -25,9 +25,9 @@ export interface StoreSuiteOptions {
   readonly open: () => Promise<StoresUnderTest>
   /**
    * For a `TokenKeyedStore`, which keeps sessions where older libraries look for them. Held to the same contract, but for
-   * what has no place there: it keeps no marks, no former tokens, no children, and perhaps not what a session is about; versions need not count,
-   * data is the JSON of an object, times may be whole seconds, a listing may have any order, and an anonymous session's `publicId` and
-   * `createdAt` are worked out from what is there.
+   * what has no place there. It keeps no marks, no former tokens, no children, and perhaps not what a session is about. Its versions need not
+   * count, its data is the JSON of an object, and its times may be whole seconds. A listing may have any order. The `publicId` and
+   * `createdAt` of an anonymous session are worked out from what is there.
    */
   readonly keyedBy?: 'token' | undefined
 }

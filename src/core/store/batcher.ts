@@ -54,9 +54,9 @@ export class Batcher {
   }
 
   /**
-   * @throws (by the promise) what `fault` makes of the store's error, of ERR_SESSION_STORE_BUSY if too many calls wait
-   *   already, of ERR_SESSION_STORE_TIMEOUT if there was no answer by the deadline, and of ERR_SESSION_STORE_UNAVAILABLE, at
-   *   once, while the store is taken to be away
+   * @throws (by the promise) what `fault` makes of the store's error, or of one of these. ERR_SESSION_STORE_BUSY: too many calls wait
+   *   already. ERR_SESSION_STORE_TIMEOUT: there was no answer by the deadline. ERR_SESSION_STORE_UNAVAILABLE: the store is taken to be away,
+   *   and is not asked
    */
   find(id: SessionId): Promise<SessionRecord | undefined> {
     return this.#finds.ask(id)

@@ -67,8 +67,9 @@ const turnsByStore = new WeakMap<ExpressSessionStore, KeyedSerialQueues>()
  * better off with a store of coatcheck's.
  *
  * Sessions are kept as express-session keeps them, under the token as it is, so that apps which use express-session on
- * the same store find them. A session that somebody signed in on by `signIn`, that was rotated, or that has an absolute lifetime, has besides a
- * `coatcheck` object of its userId, publicId and createdAt, because the store has no place for these. It is believed as it lies there, so
+ * the same store find them. The store has no place for a userId,
+ * a publicId and a createdAt. So a session has a `coatcheck` object of these besides, once somebody has signed in on it by `signIn`, it was
+ * rotated, or it has an absolute lifetime. What that says is believed as it lies there, so
  * no app on the store may let a visitor choose the name of what it puts into a session.
  * Data is read as JSON has it: what a serializer of the store's own keeps beyond that, such as a Date, arrives as text.
  *
