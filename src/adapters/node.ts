@@ -59,7 +59,7 @@ class ResponseHold implements Answering, Hold {
   readonly #flushHeaders: AnyFunction | undefined
   #state: 'open' | 'committing' | 'released' | 'finishing' | 'discarding'
   #kept: KeptCalls | undefined
-  /** While the answer is held. */
+  /** Once an answer was held. */
   #guards: ResponseGuards | undefined
   /** What was added to the head. */
   #changes: ResponseChanges | undefined
@@ -266,7 +266,9 @@ class ResponseHold implements Answering, Hold {
     try {
       if (this.#state === 'discarding' || clientHasGone(this.#response) || this.#response.writableEnded)
         return
+      this.#dropKept()
       this.#state = 'discarding'
+      this.#guards?.lowerFlag()
       this.#answerInstead(error)
       this.#answeredForApp = true
     } catch {

@@ -60,15 +60,16 @@ export class ResponseGuards {
   /** `_headerSent`, which Node goes by before it answers 408 or 400 itself. Set, because a guard in its place makes all that is done with the response slow. */
   #raiseFlag(): void {
     const { _headerSent: flag } = this.#response
-    if (typeof flag !== 'boolean') return
-    this.#flag = flag
-    this.#response._headerSent = true
+    // Where the head has left, such as that of a handshake, Node needs the flag itself.
+    if (typeof flag !== 'boolean' || this.behind('headersSent') === true) return
+    if (Reflect.set(this.#response, '_headerSent', true)) this.#flag = flag
   }
 
   /** The answer is not held any more: it goes out, or another one will. */
   lowerFlag(): void {
-    if (this.#flag === undefined) return
-    this.#response._headerSent = this.#flag
+    // Somebody may have sent the head around us: then it is not to be sent again.
+    if (this.#flag !== undefined && this.behind('headersSent') !== true)
+      this.#response._headerSent = this.#flag
     this.#flag = undefined
   }
 

@@ -80,7 +80,7 @@ export function addVary(response: ServerResponse, head: unknown[] | undefined): 
   if (response.headersSent) return
   if (head) takeHeaders(response, head)
   const current = response.getHeader?.('Vary')
-  // Every response that read the session comes here twice.
+  // Most responses that read the session come here twice.
   if (current === 'Cookie') return
   if (current === undefined) return void response.setHeader?.('Vary', 'Cookie')
   const text = textOf(current)

@@ -21,7 +21,7 @@ import type {
   WriteResult,
 } from './store/session-store.js'
 import { Sweeper, type SweepSettings } from './store/sweeper.js'
-import { hashOf, idOf } from './token.js'
+import { hashOf, idOf, isOwnToken } from './token.js'
 import { KeyedSerialQueues } from './serial-queue.js'
 import { tokenPlaceOf } from './session/state.js'
 import { chooseSession, firstOf } from './session/several-tokens.js'
@@ -75,7 +75,7 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
   readonly #warnedAt = new Map<string, number>()
   readonly #corruptIds = new Set<SessionId>()
   readonly #turns: KeyedSerialQueues
-  /** Of tokens of a moment ago. */
+  /** Of the tokens that were used last. Only of our form: others may be of any length. */
   readonly #keys = new RecentValues<TokenKey>()
   #closing: Promise<void> | undefined
 
@@ -209,7 +209,13 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
   /** The session that a token leads to. */
   #found(token: string): Promise<Found | undefined> {
     // No async function, which would be one more promise: each request comes here.
-    const { id, hash } = this.#keyOf(token)
+    let key: TokenKey
+    try {
+      key = this.#keyOf(token)
+    } catch (error) {
+      return Promise.reject(error as Error) // no text
+    }
+    const { id, hash } = key
     return this.#read(id).then((record) => {
       const place = record && tokenPlaceOf(hash, record)
       return place && { token, record, place }
@@ -219,8 +225,11 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
   #keyOf(token: string): TokenKey {
     const known = this.#keys.get(token)
     if (known) return known
-    const key = { id: this.idOf(token), hash: hashOf(token) }
-    this.#keys.set(token, key)
+    if (!isOwnToken(token)) return { id: this.idOf(token), hash: hashOf(token) }
+    // Copies: neither the header that the token came in nor the pool that Node takes buffers from is to be kept in memory for it.
+    const copy = Buffer.from(token, 'latin1').toString('latin1')
+    const key = { id: this.idOf(copy), hash: new Uint8Array(hashOf(copy)) }
+    this.#keys.set(copy, key)
     return key
   }
 

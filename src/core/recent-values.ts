@@ -1,7 +1,7 @@
 /** Values in one generation. At most two generations are kept. */
 const generationSize = 2_048
 
-/** What was worked out of texts a moment ago. What was asked for the longest time ago is forgotten. */
+/** What was worked out of the texts that were asked for last. What was asked for the longest time ago is forgotten first. */
 export class RecentValues<Value> {
   #young = new Map<string, Value>()
   #old = new Map<string, Value>()

@@ -108,7 +108,7 @@ export type Secret = string | Uint8Array
  */
 export class Signer {
   readonly #keys: readonly HmacKey[]
-  /** Of a moment ago: a browser sends the same cookie with each request. */
+  /** Of those that came last: a browser sends the same cookie with each request. */
   readonly #verified = new RecentValues<VerifiedToken>()
 
   /**

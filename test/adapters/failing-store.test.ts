@@ -88,6 +88,27 @@ describe.each(frameworks)('in $name, when the store fails to save,', (framework)
     expect(wire.received.match(/^HTTP.*/gm)).toEqual(['HTTP/1.1 503 Service Unavailable', 'HTTP/1.1 200 OK'])
   })
 
+  test('Node takes the answer for sent while it is held, and not any more once it was taken back', async () => {
+    const flags: unknown[] = []
+    const flagOf = (response: object): unknown => (response as { _headerSent?: unknown })._headerSent
+    const { url, store } = await serve({
+      framework,
+      handler: changed((_, response) => {
+        flags.push(flagOf(response))
+        response.end('done')
+        flags.push(flagOf(response))
+      }),
+      onError: (_error, _request, response) => {
+        flags.push(flagOf(response))
+        response.end('sorry')
+      },
+    })
+    store.down.add('write')
+    expect(await (await fetch(url)).text()).toBe('sorry')
+    // By it Node decides whether a request that takes too long still gets a 408.
+    expect(flags).toEqual([false, true, false])
+  })
+
   test('an error handler that sets no status does not claim success', async () => {
     const { url, store } = await serve({
       framework,

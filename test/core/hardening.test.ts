@@ -252,3 +252,13 @@ test.each([
     message: expect.stringMatching(message) as string,
   })
 })
+
+test.each([123, null, {}, undefined])(
+  'to load %j, which is no token, is rejected or finds nothing, and throws at nobody',
+  async (token) => {
+    const loading = memorySessions().load(token as unknown as string)
+    expect(loading).toBeInstanceOf(Promise)
+    const work = await loading.catch(() => undefined)
+    expect(work?.isNew ?? true).toBe(true)
+  },
+)

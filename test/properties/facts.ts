@@ -106,8 +106,20 @@ export interface Facts {
  * they did, and in which order.
  */
 export type Excuse =
-  | { readonly ended?: string; readonly moved?: string; readonly signedIn?: string; readonly revoked?: string }
+  | {
+      readonly ended?: string
+      readonly moved?: string
+      readonly signedIn?: SignedIn
+      readonly revoked?: string
+    }
   | 'anything'
+
+/** Somebody signed in on the session with that public id: by another login than that one, where it is given; before that moment, where it is. */
+export interface SignedIn {
+  readonly publicId: string
+  readonly besides?: Login | undefined
+  readonly before?: number
+}
 
 /** Something that did not hold, by what one app could know. */
 export interface Violation {

@@ -11,6 +11,7 @@ import {
   type Life,
   type Login,
   type Revocation,
+  type SignedIn,
   type Ticket,
   type View,
   type Violation,
@@ -91,15 +92,18 @@ export class History {
 
   #excuses(excuse: Excuse): boolean {
     if (excuse === 'anything') return true
-    const [ended, moved, signedIn] = [excuse.ended, excuse.moved, excuse.signedIn].map((publicId) =>
-      this.lives.get(publicId ?? ''),
-    )
+    const [ended, moved] = [excuse.ended, excuse.moved].map((publicId) => this.lives.get(publicId ?? ''))
     return (
       (ended !== undefined && this.mayHaveEnded(ended)) ||
       (moved !== undefined && moved.rotations > 0) ||
-      (signedIn !== undefined && signedIn.logins.length > 0) ||
+      (excuse.signedIn !== undefined && this.#wasSignedIn(excuse.signedIn)) ||
       this.revocations.some(({ user }) => user === excuse.revoked)
     )
+  }
+
+  #wasSignedIn({ publicId, besides, before = Infinity }: SignedIn): boolean {
+    const logins = this.lives.get(publicId)?.logins ?? []
+    return logins.some(({ id, started = before }) => id !== besides?.id && started < before)
   }
 
   life(publicId: string, browser: number, whole = false): Life {
@@ -210,7 +214,8 @@ export class History {
       return `a token from ${before} led into login ${String(view.data['login'])} of ${view.userId}`
     }
     // That proof may have been given at an app of which this one does not know.
-    this.check('I4', isTheirs, mixed, isNobodys ? { signedIn: life.publicId } : {})
+    const { publicId } = life
+    this.check('I4', isTheirs, mixed, isNobodys ? { signedIn: { publicId, besides: login } } : {})
     this.#checkCanaries(life, view)
     for (const revocation of this.#revocationsOf(view, login)) {
       const reached = revocation.acknowledged === undefined || revocation.acknowledged > started
@@ -265,7 +270,8 @@ export class History {
     const theirs = signedIn && (invariant === 'I3' || view?.userId !== undefined)
     // A user's session is found wherever others moved it; an anonymous one is not in every store.
     // And an app by itself does not know of a sign-in at another one.
-    const anonymous = this.#store.rowsStay ? { signedIn: life.publicId } : { moved: life.publicId }
+    const { publicId } = life
+    const anonymous = this.#store.rowsStay ? { signedIn: { publicId, before: at } } : { moved: publicId }
     const excuse = base === undefined ? anonymous : {}
     this.check(invariant, !view || theirs, () => `${life.publicId}, which was ended, is there`, excuse)
   }

@@ -55,7 +55,8 @@ function isObjectKept(value: object, levels: number, budget: Budget): boolean {
   if (!isPlain || toJSONOf(value)) return findLossWithin(value, [], levels) === undefined
   if (!Array.isArray(value)) return areKept(value, Object.keys(value), levels - 1, budget)
   budget.take(value.length)
-  for (let index = 0; index < value.length; index++) if (!isKept(value[index], levels - 1, budget)) return false
+  for (let index = 0; index < value.length; index++)
+    if (!isKept(value[index], levels - 1, budget)) return false
   return true
 }
 

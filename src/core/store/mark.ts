@@ -19,10 +19,10 @@ export function createMark(): Buffer {
 }
 
 /** The newest marks, as many as are kept, as a new array. */
-export function marksWith(mark: Uint8Array, marks: Uint8Array): Buffer {
+export function marksWith(mark: Uint8Array, marks: Uint8Array): Uint8Array {
   const kept = Math.min(marks.length, markLength * (marksKept - 1))
-  const all = Buffer.allocUnsafe(markLength + kept)
+  const all = new Uint8Array(mark.length + kept)
   all.set(mark)
-  all.set(marks.subarray(0, kept), markLength)
+  all.set(marks.subarray(0, kept), mark.length)
   return all
 }

@@ -9,6 +9,7 @@ import type {
 import { isSessionId } from '../../core/token.js'
 
 const idLength = 12 // bytes
+const nothing = Buffer.alloc(0)
 
 /** Integers are bigints on a connection that was set to it. */
 type Integer = number | bigint
@@ -45,10 +46,11 @@ export interface Row extends OtherColumns {
   readonly blobs: Uint8Array
   /** Null if there is no hash. */
   readonly hash_length: Integer | null
-  readonly marks_length: Integer
+  /** Null in a table that lets it be, as that of the data. */
+  readonly marks_length: Integer | null
   /** Null if it is nobody's. */
   readonly user_length: Integer | null
-  readonly data_length: Integer
+  readonly data_length: Integer | null
   readonly former_hash: Uint8Array | null
   readonly former_user_id: Uint8Array | null
   readonly former_authenticated_at: Integer | null
@@ -75,14 +77,18 @@ export function foundRecord(row: Row): SessionRecord {
   const marksAt = idLength + Number(row.hash_length)
   const userAt = marksAt + Number(row.marks_length)
   const dataAt = userAt + userLength + (userLength % 2)
-  const userId = row.user_length === null ? undefined : blobs.toString('utf8', userAt, userAt + userLength)
+  const dataLength = Number(row.data_length)
+  // Else somebody has put blobs of other lengths there. Without data the record is reported as corrupt, and its holder is signed out.
+  const fits = blobs.length === dataAt + dataLength + (dataLength % 2)
+  const isSomebodys = fits && row.user_length !== null
+  const userId = isSomebodys ? blobs.toString('utf8', userAt, userAt + userLength) : undefined
   return {
     ...otherFields(row, userId),
     id: blobs.toString('base64url', 0, idLength) as SessionId,
     userId,
     hash: row.hash_length === null ? undefined : blobs.subarray(idLength, marksAt),
     marks: blobs.subarray(marksAt, userAt),
-    data: blobs.subarray(dataAt, dataAt + Number(row.data_length)),
+    data: fits ? blobs.subarray(dataAt, dataAt + dataLength) : nothing,
     former: formerOf(row),
   }
 }

@@ -30,7 +30,7 @@ function even(blob: string): string {
  * text of their bytes, which in a database of UTF-16 loses an odd last byte.
  */
 const foundColumns = `${otherColumns},
-  CAST(id || coalesce(secret_hash, x'') || marks || ${even(`coalesce(user_id, x'')`)} || ${even('data')} AS BLOB) AS blobs,
+  CAST(id || coalesce(secret_hash, x'') || coalesce(marks, x'') || ${even(`coalesce(user_id, x'')`)} || ${even(`coalesce(data, x'')`)} AS BLOB) AS blobs,
   length(secret_hash) AS hash_length, length(marks) AS marks_length, length(user_id) AS user_length, length(data) AS data_length,
   ${formerInGrace.map(([former, value]) => `${value} AS ${former}`).join(', ')}`
 
