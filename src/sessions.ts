@@ -59,7 +59,11 @@ export interface SessionsOptions {
   /**
    * How many sessions one user may have at once. `whenFull` says what a sign-in does that is one too many: `'endOldest'`,
    * the default, ends the session that was signed in to longest ago; `'refuse'` fails with ERR_SESSION_LIMIT (403).
-   * `most` is at most 1,000, which is the default too, but on a table of express-mysql-session; `false`: as many as they like. Sessions from before the option was set are not refused, and not counted by `'refuse'`. However many sign in at the same moment in however many apps, no more stay.
+   * `most` is at most 1,000. However many sign in at the same moment in however many apps, no more stay. Sessions from before the option was
+   * set are not refused, and not counted by `'refuse'`.
+   *
+   * Default: about 1,000. Each app process counts a user's sessions once in 100 sign-ins, and ends the oldest of more than 1,000 until 900
+   * are left. On a table of express-mysql-session there is no limit by default. `false`: as many as they like.
    */
   readonly sessionsPerUser?:
     { readonly most: number; readonly whenFull?: 'endOldest' | 'refuse' | undefined } | false | undefined
@@ -260,8 +264,8 @@ function resolveUserLimit(
   if (limit === false) return undefined
   // There, a user's sessions are found only by reading the whole table.
   if (limit === undefined && keyedByToken) return undefined
-  if (limit === undefined)
-    return { most: mostSessionsPerUser, whenFull: 'endOldest', longestLife: lifetime.absolute ?? Infinity }
+  const longestLife = lifetime.absolute ?? Infinity
+  if (limit === undefined) return { most: mostSessionsPerUser, whenFull: 'endOldest', longestLife, slack: 100 }
   refuseUnknownOptions('sessionsPerUser', limit, ['most', 'whenFull'])
   const { whenFull = 'endOldest' } = limit
   const most = positiveInteger('sessionsPerUser.most', limit.most)
@@ -274,7 +278,7 @@ function resolveUserLimit(
       "sessionsPerUser.whenFull 'refuse' needs lifetime.absolute: a session without an end would keep its place for ever.",
     )
   }
-  return { most, whenFull, longestLife: lifetime.absolute ?? Infinity }
+  return { most, whenFull, longestLife, slack: 0 }
 }
 
 function resolveMerge(merge: Merge | undefined): Merge | undefined {

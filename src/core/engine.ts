@@ -77,6 +77,7 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
   readonly #turns: KeyedSerialQueues
   /** Of the tokens that were used last. Only of our form: others may be of any length. */
   readonly #keys = new RecentValues<TokenKey>()
+  readonly #uncounted = new RecentValues<number>()
   #closing: Promise<void> | undefined
 
   constructor(settings: EngineSettings) {
@@ -262,6 +263,7 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
     const precision = this.tokensAreKeys ? precisionOfOldTables : 0
     return signInRefusal(this, signIn, this.user(signIn.userId), {
       limit: this.#settings.sessionsPerUser,
+      uncounted: this.#uncounted,
       precision,
     })
   }

@@ -192,12 +192,36 @@ describe('much data at once leaves other requests their turns', () => {
   })
 })
 
-test('a user has at most 1,000 sessions, unless the app says otherwise', async () => {
-  const signedIn = async (sessionsPerUser?: false): Promise<number> => {
-    const sessions = memorySessions({ ...(sessionsPerUser === false && { sessionsPerUser }) })
-    for (let index = 0; index < 1_003; index++) await storedSession(sessions, {}, 'ada')
-    return (await sessions.user('ada').list()).length
+describe('sessions of one user', () => {
+  async function signedIn(count: number, options: Parameters<typeof memorySessions>[0] = {}) {
+    const store = new WatchedStore()
+    const list = vi.spyOn(store, 'list')
+    const sessions = memorySessions({ store, ...options })
+    let last = ''
+    for (let index = 0; index < count; index++) last = await storedSession(sessions, {}, 'ada')
+    const counts = list.mock.calls.length
+    return { sessions, store, counts, last, left: await sessions.user('ada').list() }
   }
-  expect(await signedIn()).toBe(1_000)
-  expect(await signedIn(false)).toBe(1_003)
+
+  test('are about 1,000 at most, and few sign-ins count them', async () => {
+    const { sessions, counts, last, left } = await signedIn(2_500)
+    expect(left.length).toBeGreaterThanOrEqual(900)
+    expect(left.length).toBeLessThanOrEqual(1_100)
+    expect(counts).toBeLessThanOrEqual(2_500 / 100 + 2 * 16) // a full user's list takes two pages
+    expect(left.map(({ publicId }) => publicId)).toContain((await sessions.load(last)).publicId)
+  })
+
+  test('are counted once by sign-ins of the same moment, which end no session twice', async () => {
+    const { sessions, store } = await signedIn(1_111)
+    const before = store.writes.length
+    await Promise.all(Array.from({ length: 101 }, () => storedSession(sessions, {}, 'ada')))
+    const removals = store.writes.slice(before).filter(({ type }) => type === 'remove')
+    expect(new Set(removals.map(({ id }) => id)).size).toBe(removals.length)
+    expect(removals.length).toBeGreaterThan(0)
+  })
+
+  test('are as many as they like where the app says so, and exactly so many where it gives a number', async () => {
+    expect((await signedIn(1_203, { sessionsPerUser: false })).left).toHaveLength(1_203)
+    expect((await signedIn(30, { sessionsPerUser: { most: 20 } })).left).toHaveLength(20)
+  })
 })

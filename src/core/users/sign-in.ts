@@ -1,6 +1,7 @@
 import { mostAttempts } from '../attempts.js'
 import { changedTooOften, type SessionError, signInRevoked, tooManySessions } from '../errors.js'
 import type { EndReason } from '../events.js'
+import type { RecentValues } from '../recent-values.js'
 import { performance } from '../scheduling.js'
 import type { SignIn, WorkContext } from '../session/work-context.js'
 import { type ListedRecord, publicIdOf } from '../store/record.js'
@@ -12,6 +13,11 @@ export interface UserLimit {
   readonly whenFull: 'endOldest' | 'refuse'
   /** How long no session can outlive, in milliseconds: so long is remembered who was let in. */
   readonly longestLife: number
+  /**
+   * So many sign-ins of a user may pass in one process between two counts of their sessions. A count that finds too many ends as many more
+   * than it has to. 0: every sign-in counts, and the limit is exact.
+   */
+  readonly slack: number
 }
 
 /** One user's sessions, as far as a sign-in goes. */
@@ -23,6 +29,8 @@ interface SessionsOfUser {
 /** What the checks of a sign-in go by. */
 export interface SignInRules {
   readonly limit: UserLimit | undefined
+  /** By user: how many more sign-ins may pass uncounted. */
+  readonly uncounted: RecentValues<number>
   /** Milliseconds by which the store's times may be off, as those are that are kept in seconds. */
   readonly precision: number
 }
@@ -61,10 +69,10 @@ export async function signInRefusal(
   context: WorkContext,
   signIn: SignIn,
   user: SessionsOfUser,
-  { limit, precision }: SignInRules,
+  { limit, uncounted, precision }: SignInRules,
 ): Promise<SessionError | undefined> {
   if (await wasRevoked(context, signIn, precision)) return signInRevoked()
-  if (limit?.whenFull === 'endOldest') await endOldest(user, limit)
+  if (limit?.whenFull === 'endOldest' && isToCount(signIn.userId, limit, uncounted)) await endOldest(user, limit)
   if (limit?.whenFull !== 'refuse' || signIn.wasTheirs) return undefined
   if (!(await takesPlace(context, signIn, user, limit))) return tooManySessions(limit.most)
   return undefined
@@ -84,17 +92,25 @@ async function wasRevoked(
   return revokedAt !== undefined && began < revokedAt + 1 + precision
 }
 
+/** To count reads all of the user's sessions, so where the limit need not be exact, few sign-ins do. */
+function isToCount(userId: string, { slack }: UserLimit, uncounted: RecentValues<number>): boolean {
+  const left = uncounted.get(userId) ?? 0
+  if (slack > 0) uncounted.set(userId, left > 0 ? left - 1 : slack)
+  return left === 0
+}
+
 /**
  * Ends the oldest of a user's sessions, beyond the limit. Of parallel sign-ins each does so with the sessions that it sees. All go by one
  * order, so none of them ends a session that is to stay. The last one to look sees them all.
  */
-async function endOldest(user: SessionsOfUser, { most }: UserLimit): Promise<void> {
+async function endOldest(user: SessionsOfUser, { most, slack }: UserLimit): Promise<void> {
   const records = await user.records()
   if (records.length <= most) return
   const newestFirst = records.toSorted(
     (one, other) => signedInAt(other) - signedInAt(one) || (publicIdOf(one) < publicIdOf(other) ? -1 : 1),
   )
-  for (const record of newestFirst.slice(most)) await user.end(publicIdOf(record), 'limit')
+  const tooMany = newestFirst.slice(most - slack)
+  await Promise.all(tooMany.map((record) => user.end(publicIdOf(record), 'limit')))
 }
 
 /**

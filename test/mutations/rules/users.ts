@@ -197,7 +197,7 @@ export const userRules: readonly Mutation[] = [
     name: 'the limit of sessions ends the newest',
     file: signIn,
     at: 'endOldest',
-    find: 'newestFirst.slice(most)',
+    find: 'newestFirst.slice(most - slack)',
     replace: 'newestFirst.slice(0, -most)',
     tests: limits,
   },
