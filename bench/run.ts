@@ -80,6 +80,8 @@ async function measureScenario(scenario: Scenario): Promise<MeasuredScenario[]> 
     for (const contender of taking) prepared.push(await prepare(contender, scenario))
     const measured: MeasuredScenario[] = []
     for (const cores of measuredCores) {
+      // Unless it is asked for.
+      if (scenario.cores && scenario.cores !== cores && !options.cores) continue
       const { profile, connections, shape } = scenario
       const slices = await inCores(cores, () => measureInTurn(prepared, scenario))
       measured.push({ profile, connections, shape, cores, slices })

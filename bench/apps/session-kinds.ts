@@ -57,7 +57,8 @@ export interface SessionKind {
 const secret = 'a secret of the bench, and of no app'
 /** What express-session asks to be said. */
 const quiet = { secret, resave: false, saveUninitialized: false }
-const user = 'user 4711'
+/** Each visitor is another user: one with thousands of sessions is no real one. */
+const someUser = () => `user ${Math.floor(Math.random() * 1_000_000)}`
 
 export const sessionKinds = {
   none: {
@@ -105,7 +106,7 @@ function coatcheck(openStore: (places: Places) => SessionStore): SessionKind {
   return {
     // `never`, because this program has the types of both packages.
     open: (places) => session(createSessions({ store: openStore(places), secret }) as never) as Middleware,
-    signIn: ({ session }) => session.signIn!(user),
+    signIn: ({ session }) => session.signIn!(someUser()),
     signOut: ({ session }) => session.signOut!(),
   }
 }

@@ -1,6 +1,6 @@
 import { jsonCodec, MemoryStore } from 'coatcheck'
-import { describe, expect, test } from 'vitest'
-import { bag, committedToken, memorySessions, storedSession } from './works.ts'
+import { describe, expect, test, vi } from 'vitest'
+import { bag, committedToken, memorySessions, storedSession, WatchedStore } from './works.ts'
 
 const tooMuch = {
   code: 'ERR_SESSION_DATA',

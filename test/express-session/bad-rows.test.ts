@@ -97,7 +97,7 @@ test('as deep as a session may be nested, it is stored and read, and no deeper',
     text: 'a " and a \\',
     data: JSON.parse(`${'['.repeat(levels)}${']'.repeat(levels)}`) as unknown,
   })
-  expect(plainJson.decode(plainJson.encode(nested(999)))).toEqual(nested(999))
-  expect(() => plainJson.encode(nested(1_000))).toThrow(expect.objectContaining({ code: 'ERR_SESSION_DATA' }))
-  expect(() => plainJson.decode(Buffer.from(JSON.stringify(nested(1_000))))).toThrow('1000 levels')
+  expect(plainJson.decode(plainJson.encode(nested(1_000)))).toEqual(nested(1_000))
+  expect(() => plainJson.encode(nested(1_001))).toThrow(expect.objectContaining({ code: 'ERR_SESSION_DATA' }))
+  expect(() => plainJson.decode(Buffer.from(JSON.stringify(nested(1_001))))).toThrow('1000 levels')
 })

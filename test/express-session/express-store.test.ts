@@ -336,7 +336,7 @@ circle['self'] = circle
 
 test.each<[string, object]>([
   ['an empty session', {}],
-  ['lists 999 levels deep', { cookie, a: nested(999) }],
+  ['lists 1,000 levels deep', { cookie, a: nested(1_000) }],
   ['objects in lists', { cookie, a: [{ b: [{ c: null }] }] }],
   [
     'what JSON has no word for',
@@ -357,7 +357,7 @@ test.each<[string, object]>([
 })
 
 test.each<[string, object]>([
-  ['lists 1,000 levels deep', { cookie, a: nested(1_000) }],
+  ['lists 1,001 levels deep', { cookie, a: nested(1_001) }],
   ['lists 1,500 levels deep', { cookie, a: nested(1_500) }],
   ['lists 5,000 levels deep', { cookie, a: nested(5_000) }],
   ['a `toJSON` that gives no session', { cookie, toJSON: () => [1] }],

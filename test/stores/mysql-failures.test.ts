@@ -1,5 +1,5 @@
 import type { SessionStore, SessionWrite } from 'coatcheck'
-import { createConnection, type Pool, type RowDataPacket } from 'mysql2/promise'
+import { createConnection, type Pool } from 'mysql2/promise'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { connectionsTo, freshDatabase, onEachServer } from '../servers/databases.ts'
 import type { DatabaseServer } from '../servers/server-process.ts'

@@ -262,6 +262,7 @@ export const storeRules: readonly Mutation[] = [
   {
     name: 'a write leaves no mark',
     ...memory,
+    file: 'src/core/store/mark.ts',
     at: 'marksWith',
     find: 'all.set(mark)',
     replace: 'all.set(marks.subarray(0, markLength))',
@@ -283,6 +284,7 @@ export const storeRules: readonly Mutation[] = [
   {
     name: "a write drops the marks of others'",
     ...memory,
+    file: 'src/core/store/mark.ts',
     at: 'marksWith',
     find: 'markLength * (marksKept - 1)',
     replace: '0',
