@@ -265,7 +265,8 @@ function resolveUserLimit(
   // There, a user's sessions are found only by reading the whole table.
   if (limit === undefined && keyedByToken) return undefined
   const longestLife = lifetime.absolute ?? Infinity
-  if (limit === undefined) return { most: mostSessionsPerUser, whenFull: 'endOldest', longestLife, slack: 100 }
+  if (limit === undefined)
+    return { most: mostSessionsPerUser, whenFull: 'endOldest', longestLife, slack: 100 }
   refuseUnknownOptions('sessionsPerUser', limit, ['most', 'whenFull'])
   const { whenFull = 'endOldest' } = limit
   const most = positiveInteger('sessionsPerUser.most', limit.most)

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Connection } from 'mysql2/promise'
+import { createId } from '../../dist/core/token.js'
 import { dataLength, megabytesOf } from './table.ts'
 
 /** Rows of one statement, and rows that go into one table before it is the other's turn. */
@@ -89,9 +90,9 @@ function newSession(at: number): NewSession {
   return { now, expires: now + 7 * 86_400_000, userId, data: Buffer.alloc(dataLength, 'x') }
 }
 
-/** Bytes that begin with coarse time, as keys in both do. */
-function timedKey(length: number, now: number): Buffer {
-  const bytes = randomBytes(length)
+/** A key of the first edition: 3 bytes of coarse time, the others random. */
+function firstKey(now: number): Buffer {
+  const bytes = randomBytes(24)
   bytes.writeUIntBE(Math.floor(now / 256_000) % 2 ** 24, 0, 3)
   return bytes
 }
@@ -104,7 +105,7 @@ async function todaysLayout(): Promise<Layout> {
     table: 'layout_of_today',
     create: create.replace('coatcheck_sessions', 'layout_of_today'),
     row: ({ now, expires, userId, data }) => ({
-      id: timedKey(12, now),
+      id: Buffer.from(createId(), 'base64url'),
       secret_hash: randomBytes(32),
       user_id: userId,
       authenticated_at: userId && now,
@@ -144,7 +145,7 @@ const firstLayout: Layout = {
     KEY former_key (former_key)
   ) ENGINE=InnoDB`,
   row: ({ now, expires, userId, data }) => ({
-    session_key: timedKey(24, now),
+    session_key: firstKey(now),
     public_id: randomBytes(12).toString('base64url'),
     user_id: userId,
     authenticated_at: userId && now,

@@ -36,7 +36,8 @@ describe('a token', () => {
 
   test('shares no random byte position with all other tokens', () => {
     const tokens = Array.from({ length: 500 }, () => Buffer.from(createToken().slice(5), 'base64url'))
-    for (let position = 3; position < 36; position++) {
+    // Behind the time, the number of the id begins with bytes that change with each millisecond only.
+    for (let position = 9; position < 36; position++) {
       // 500 draws of one of 256 values: fewer than 100 distinct ones never happen by chance.
       expect(new Set(tokens.map((token) => token[position])).size).toBeGreaterThan(100)
     }
@@ -62,14 +63,39 @@ describe('a token', () => {
 })
 
 describe('an id', () => {
-  test('begins with a count of 256 seconds, so that those made near each other lie near each other', () => {
-    const time = () => Buffer.from(createId(), 'base64url').subarray(0, 3).toString('hex')
-    vi.useFakeTimers({ toFake: ['Date'], now: 256_000 * 0x010203 })
-    expect(time()).toBe('010203')
-    vi.setSystemTime(256_000 * 0x010203 + 255_999)
-    expect(time()).toBe('010203')
-    vi.setSystemTime(256_000 * 0x010204)
-    expect(time()).toBe('010204')
+  const bytesOf = (id: string) => Buffer.from(id, 'base64url')
+
+  test('begins with the milliseconds of the clock, be that set back too', () => {
+    const time = () => bytesOf(createId()).subarray(0, 6).toString('hex')
+    vi.useFakeTimers({ toFake: ['Date'], now: 0x01_02_03_04_05 })
+    expect(time()).toBe('000102030405')
+    vi.setSystemTime(0x01_02_03_04_06)
+    expect(time()).toBe('000102030406')
+    vi.setSystemTime(0x01_02_03_04_04)
+    expect(time()).toBe('000102030404')
+  })
+
+  test('comes behind the one before, and by a random step, in the same millisecond too', () => {
+    vi.useFakeTimers({ toFake: ['Date'], now: 1_000 })
+    const steps = Array.from({ length: 200 }, () => {
+      const [before, next] = [bytesOf(createId()), bytesOf(createId())]
+      return {
+        isBehind: Buffer.compare(before, next) < 0,
+        step: next.readUIntBE(6, 6) - before.readUIntBE(6, 6),
+      }
+    })
+    // Once in some 100,000 there is no room for one more.
+    expect(steps.filter(({ isBehind }) => !isBehind).length).toBeLessThanOrEqual(1)
+    expect(new Set(steps.map(({ step }) => step)).size).toBeGreaterThan(190)
+  })
+
+  test('does not tell by its number how many were made before', () => {
+    vi.useFakeTimers({ toFake: ['Date'], now: 2_000 })
+    const numbers = Array.from({ length: 100 }, (_, index) => {
+      vi.setSystemTime(2_000 + index)
+      return bytesOf(createId()).readUIntBE(6, 6)
+    })
+    expect(numbers.toSorted((one, other) => one - other)).not.toEqual(numbers)
   })
 
   test('is 16 characters of base64url, and for its token the same again', () => {

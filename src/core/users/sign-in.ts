@@ -72,7 +72,8 @@ export async function signInRefusal(
   { limit, uncounted, precision }: SignInRules,
 ): Promise<SessionError | undefined> {
   if (await wasRevoked(context, signIn, precision)) return signInRevoked()
-  if (limit?.whenFull === 'endOldest' && isToCount(signIn.userId, limit, uncounted)) await endOldest(user, limit)
+  if (limit?.whenFull === 'endOldest' && isToCount(signIn.userId, limit, uncounted))
+    await endOldest(user, limit)
   if (limit?.whenFull !== 'refuse' || signIn.wasTheirs) return undefined
   if (!(await takesPlace(context, signIn, user, limit))) return tooManySessions(limit.most)
   return undefined
@@ -109,8 +110,10 @@ async function endOldest(user: SessionsOfUser, { most, slack }: UserLimit): Prom
   const newestFirst = records.toSorted(
     (one, other) => signedInAt(other) - signedInAt(one) || (publicIdOf(one) < publicIdOf(other) ? -1 : 1),
   )
-  const tooMany = newestFirst.slice(most - slack)
-  await Promise.all(tooMany.map((record) => user.end(publicIdOf(record), 'limit')))
+  const tooMany = newestFirst.slice(most - slack).map(publicIdOf)
+  // Many at once share statements. A few go one by one: on a table of express-mysql-session each is looked for in all of it.
+  if (slack > 0) await Promise.all(tooMany.map((publicId) => user.end(publicId, 'limit')))
+  else for (const publicId of tooMany) await user.end(publicId, 'limit')
 }
 
 /**
