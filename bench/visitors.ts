@@ -20,7 +20,8 @@ export async function visitorsOf(port: number, count: number): Promise<string[]>
     if (given) shown[visitor] = answer
   })
   await send(port, 'GET', '/read', cookies, (_response, answer, visitor) => {
-    if (shown[visitor] !== undefined && answer !== shown[visitor]) throw new Error(`A visitor reads ${answer} and not ${shown[visitor]}.`)
+    if (shown[visitor] !== undefined && answer !== shown[visitor])
+      throw new Error(`A visitor reads ${answer} and not ${shown[visitor]}.`)
   })
   return cookies
 }
