@@ -21,7 +21,7 @@ export interface SessionsOptions {
   readonly store: SessionStore
   /**
    * Signs the cookies: 32 random bytes that every app has, as `openssl rand -base64 32` prints them. Less than 16 bytes, and
-   * one repeated character, are refused. In a list the first signs and all verify, so that a secret can be replaced without signing anybody out; unset
+   * one repeated character, are refused. In a list the first signs and all verify, so that a secret can be replaced without signing anybody out: give all apps `[old, new]` first, and then `[new, old]`; unset
    * ones after the first are skipped.
    */
   readonly secret: Secret | undefined | readonly (Secret | undefined)[]

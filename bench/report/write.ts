@@ -9,7 +9,7 @@ import { coresTitles, fullTables, marksTable, summaryTable } from './tables.ts'
 
 const root = join(import.meta.dirname, '../..')
 const results = join(root, 'bench/results/bench.json')
-const readme = join(root, 'README.md')
+const readmes = ['README.md', 'README.zh-CN.md'].map((name) => join(root, name))
 const page = join(root, 'docs/benchmark.md')
 const command = 'npm run bench'
 /** README and the picture show what users see: rented machines let idle cores sleep. */
@@ -22,7 +22,8 @@ export async function writeReport(measured: Measured, more: readonly Mark[]): Pr
   await writeFile(picture, await plot(measured, shown))
   const where = `${measured.on}. Medians of ${measured.rounds} rounds of ${measured.seconds} s, ${measured.at.slice(0, 10)}.`
   const how = `64 connections, sessions with ${shapes[mainShape].title}, ${coresTitles[shown]}.`
-  await putInto(readme, command, `${summaryTable(measured, shown)}\n\n${where} ${how}`)
+  const summary = `${summaryTable(measured, shown)}\n\n${where} ${how}`
+  for (const readme of readmes) await putInto(readme, command, summary)
   const marks = marksTable([...marksOf(measured), ...more])
   await putInto(page, command, `${where}\n\n## The marks\n\n${marks}\n\n${fullTables(measured)}`)
 }

@@ -13,9 +13,9 @@ export type EndReason = 'destroy' | 'limit' | 'regenerate' | 'revoke' | 'signOut
 export interface SessionEvents {
   /** A session was stored for the first time. */
   created: [event: SessionReference]
-  /** Changes were stored. `version` counts them; a mere move of the expiry is none. */
+  /** Changes were stored. `version` counts them, but on a table of express-mysql-session, where it is a fingerprint. A mere move of the expiry is no change. */
   committed: [event: SessionReference & { readonly version: number }]
-  /** The session has a new token, the old one is void. */
+  /** The session has a new token. The old one works for `rotationGrace` more. */
   rotated: [event: SessionReference]
   /** The session was ended. */
   destroyed: [event: SessionReference & { readonly reason: EndReason }]

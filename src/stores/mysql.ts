@@ -35,7 +35,7 @@ export interface MySQLStoreOptions {
    * How sessions lie in the table. Left out: a table of their own, in which tokens are hashes.
    *
    * `'express-mysql-session'` is the table of that library, in place, so that apps on it and apps on coatcheck share
-   * live sessions during a move. Session ids lie there as they are: whoever can read the table can use the sessions.
+   * live sessions during a move. Session ids lie there as they are: whoever can read the table and knows the secret can use the sessions.
    */
   readonly layout?: 'express-mysql-session' | undefined
   /**

@@ -78,7 +78,7 @@ export interface SessionStore {
 /**
  * A store that knows sessions by their tokens as they are, as older session libraries do. The engine hands such a
  * store tokens in place of ids: to live beside apps of those libraries, which look for the tokens there.
- * Whoever can read its database can use the sessions in it. It has no grace, keeps no marks and no children. `version` is any number there
+ * Whoever can read its database and knows the secret can use the sessions in it. It has no grace, keeps no marks and no children. `version` is any number there
  * that is another one after each change of the content, such as a hash of it, because those libraries keep no count. A record whose id is
  * the token of a session has that token's SHA-256 for its `hash`.
  */
