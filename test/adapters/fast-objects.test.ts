@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { setFlagsFromString } from 'node:v8'
+import { runInThisContext } from 'node:vm'
 import { createSessions, MemoryStore } from 'coatcheck'
 import session from 'coatcheck/express'
 import express from 'express'
@@ -11,7 +12,7 @@ import { afterEach, expect, test } from 'vitest'
 // Node and the app do with the object is several times slower.
 
 setFlagsFromString('--allow-natives-syntax')
-const isFast = new Function('object', 'return %HasFastProperties(object)') as (object: object) => boolean
+const isFast = runInThisContext('(object) => %HasFastProperties(object)') as (object: object) => boolean
 
 const leftovers: (() => unknown)[] = []
 
