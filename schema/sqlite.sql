@@ -6,7 +6,6 @@ CREATE TABLE IF NOT EXISTS "coatcheck_sessions" (
   secret_hash BLOB,
   user_id BLOB,
   authenticated_at INTEGER,
-  data BLOB NOT NULL,
   about BLOB,
   format INTEGER NOT NULL,
   version INTEGER NOT NULL,
@@ -19,6 +18,7 @@ CREATE TABLE IF NOT EXISTS "coatcheck_sessions" (
   former_until INTEGER,
   former_user_id BLOB,
   former_authenticated_at INTEGER,
+  data BLOB NOT NULL,
   former_data BLOB
 ) STRICT, WITHOUT ROWID;
 

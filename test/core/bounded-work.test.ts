@@ -183,6 +183,13 @@ describe('much data at once leaves other requests their turns', () => {
     expect(await turnsOf(() => sessions.user('ada').list())).toBeGreaterThanOrEqual(8)
   })
 
+  test('where a user’s many small sessions are listed', async () => {
+    const sessions = memorySessions()
+    for (let index = 0; index < 200; index++) await storedSession(sessions, {}, 'ada')
+    // A page has 20.
+    expect(await turnsOf(() => sessions.user('ada').list())).toBeGreaterThanOrEqual(9)
+  })
+
   test('where many requests read at once', async () => {
     const sessions = memorySessions()
     const tokens = await Promise.all(Array.from({ length: 40 }, () => storedSession(sessions, { text })))

@@ -5,6 +5,7 @@ import { type SessionData, sessionWork, type SessionWork } from '../session/sess
 import type { WorkContext } from '../session/work-context.js'
 import { type ListedRecord, publicIdOf, type SessionId } from '../store/record.js'
 import { createMark } from '../store/mark.js'
+import { nextTurn } from '../scheduling.js'
 import { Slices } from '../slices.js'
 import type { SessionStore } from '../store/session-store.js'
 import { isOwnToken, isSessionId } from '../token.js'
@@ -202,6 +203,8 @@ export class UserSessions {
       const page = await this.#context.asking('listing sessions', () => this.#store.list(query))
       yield page.items
       after = page.next
+      // A store in this process answers within the turn, and there may be hundreds of pages.
+      if (after !== undefined) await nextTurn()
     } while (after !== undefined)
   }
 }

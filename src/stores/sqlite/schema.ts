@@ -7,13 +7,12 @@ import { now } from './statements.js'
 export function migrations(table: string): readonly (readonly string[])[] {
   return [
     [
-      // Texts of the app are bytes: node:sqlite of Node 22 and 24.0 reads a text up to its first NUL.
+      // What may be long comes last: SQLite reads a row up to the last column that a statement asks for. Texts of the app are bytes: node:sqlite of Node 22 and 24.0 reads a text up to its first NUL.
       `CREATE TABLE IF NOT EXISTS "${table}" (
   id BLOB NOT NULL PRIMARY KEY,
   secret_hash BLOB,
   user_id BLOB,
   authenticated_at INTEGER,
-  data BLOB NOT NULL,
   about BLOB,
   format INTEGER NOT NULL,
   version INTEGER NOT NULL,
@@ -26,6 +25,7 @@ export function migrations(table: string): readonly (readonly string[])[] {
   former_until INTEGER,
   former_user_id BLOB,
   former_authenticated_at INTEGER,
+  data BLOB NOT NULL,
   former_data BLOB
 ) STRICT, WITHOUT ROWID`,
       `CREATE INDEX IF NOT EXISTS "${table}_user_id" ON "${table}" (user_id) WHERE user_id IS NOT NULL`,
