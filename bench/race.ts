@@ -52,7 +52,7 @@ try {
     await putInto(page, `npm run race${database === 'mariadb' ? '' : ` -- --database ${database}`}`, text)
   for (const { title } of outcomes.filter(isBroken)) {
     console.error(
-      `${title}: a promise is broken. Every update is to be acknowledged, kept and counted, every logout final.`,
+      `${title}: a guarantee is broken. Every update must be acknowledged, kept and counted, and every sign-out must be final.`,
     )
     process.exitCode = 1
   }
@@ -93,14 +93,14 @@ function asTable(outcomes: readonly Outcome[]): string {
     [
       '',
       'processes',
-      `updates done of ${number.format(updates)}`,
-      'of them lost',
-      'counted too few',
+      `updates acknowledged of ${number.format(updates)}`,
+      'updates lost',
+      'increments lost',
       `sessions back of ${logouts}`,
     ],
     outcomes.map(({ title, processes, acknowledged, lost, miscounted, resurrected }) => [
       title,
-      processes === 1 ? '1: in its memory' : `${processes}`,
+      processes === 1 ? '1, in memory' : `${processes}`,
       ...[acknowledged, lost, miscounted, resurrected].map((count) => number.format(count)),
     ]),
   )

@@ -18,7 +18,7 @@ export const contenders: readonly Contender[] = [
   { kind: 'coatcheck-mysql', title: 'coatcheck, MySQL', processes: 2, promises: true },
   { kind: 'coatcheck-sqlite', title: 'coatcheck, SQLite', processes: 2, promises: true },
   { kind: 'coatcheck-memory', title: 'coatcheck, memory', processes: 1, promises: true },
-  { kind: 'coatcheck-drop-in', title: 'the first, its imports replaced', processes: 2, promises: true },
+  { kind: 'coatcheck-drop-in', title: 'coatcheck, imports replaced', processes: 2, promises: true },
   // A store written for express-session has no compare-and-set: over processes, no one can promise anything on it.
   { kind: 'coatcheck-drop-in-redis', title: 'coatcheck on connect-redis', processes: 2, promises: false },
 ]

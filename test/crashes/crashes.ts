@@ -11,7 +11,7 @@ import type { Outcome } from '../faults/play.ts'
 import { emptyTally } from '../faults/visitors.ts'
 
 /** What it is called in docs/faults.md. */
-export const crashFault = 'app killed (SIGKILL) in the middle of a request, which is then made again'
+export const crashFault = 'app killed (SIGKILL) in the middle of a request, which is then repeated'
 
 /** `'short'`: a kill between any two departures of a request. `'long'`: one at every step. */
 type Form = 'short' | 'long'

@@ -9,7 +9,7 @@ import { Crowd } from './visitors.ts'
 /** What happens to the apps themselves. */
 export const appScenarios: readonly Scenario[] = [
   {
-    fault: 'an app killed (SIGKILL) and started again',
+    fault: 'app killed (SIGKILL) and restarted',
     isOfApp: true,
     runs: { short: 3, long: 30 },
     async happen({ urls, restart }, crowd, round) {
@@ -18,7 +18,7 @@ export const appScenarios: readonly Scenario[] = [
     },
   },
   {
-    fault: 'an app stopped (SIGTERM) and started again',
+    fault: 'app stopped (SIGTERM) and restarted',
     isOfApp: true,
     runs: { short: 3, long: 30 },
     async happen({ urls, restart }, crowd, round) {
@@ -27,8 +27,7 @@ export const appScenarios: readonly Scenario[] = [
     },
   },
   {
-    fault:
-      'two versions at once: the next one, whose table has a column more, comes app by app and goes again',
+    fault: 'rolling upgrade to a version with one more column, and back, app by app',
     runs: { short: 1, long: 5 },
     stage: {},
     async happen({ owner, restart, stored, urls }, crowd) {
@@ -59,7 +58,7 @@ export const appScenarios: readonly Scenario[] = [
     },
   },
   {
-    fault: 'secret changed, app by app: both, both the other way around, the new one only',
+    fault: 'secret replaced app by app: old and new, new and old, new only',
     isOfApp: true,
     runs: { short: 1, long: 5 },
     stage: { env: { SECRETS: secretOf(0) } },
@@ -88,7 +87,7 @@ export const appScenarios: readonly Scenario[] = [
     },
   },
   {
-    fault: 'clocks of the apps off by ten minutes, and by a day, either way',
+    fault: 'clocks of the apps off by ten minutes and by a day, fast or slow',
     runs: { short: 2, long: 10 },
     stage: {},
     async happen({ urls, restart }, crowd, round) {

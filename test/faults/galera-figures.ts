@@ -20,7 +20,7 @@ export class Figures {
     for (const [what, seen] of this.#rows) process.stdout.write(`${what}: ${seen}\n`)
     if (!toStay) return
     const rows = this.#rows.map(([what, seen]) => `| ${what} | ${seen} |`)
-    const table = ['| what | seen |', '| --- | --- |', ...rows].join('\n')
+    const table = ['| measured | result |', '| --- | --- |', ...rows].join('\n')
     const before = await readFile(page, 'utf8')
     const [from, to] = [before.indexOf(begin), before.indexOf(end)]
     if (from < 0 || to < from) throw new Error(`${page} has no place for what was measured.`)

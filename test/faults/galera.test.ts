@@ -66,8 +66,8 @@ describe('three apps, each on its own node of a Galera cluster', () => {
 
   test('with causalReads, a login and a logout that one node acknowledged are known on every other at once', async () => {
     const { lateLogins, lateLogouts, settled } = await whileNodesAreBusy(() => visits(apps))
-    figures.add('with causalReads: logins that another node did not know yet', `${lateLogins} of ${rounds}`)
-    figures.add('with causalReads: logouts that another node did not know yet', `${lateLogouts} of ${rounds}`)
+    figures.add('with causalReads: sign-ins not yet visible on another node', `${lateLogins} of ${rounds}`)
+    figures.add('with causalReads: sign-outs not yet visible on another node', `${lateLogouts} of ${rounds}`)
     expect({ lateLogins, lateLogouts, settled }).toEqual({ lateLogins: 0, lateLogouts: 0, settled: rounds })
   })
 
@@ -94,8 +94,11 @@ describe('three apps, each on its own node of a Galera cluster', () => {
 
   test('without it, one is known elsewhere after a moment', async () => {
     const { lateLogins, lateLogouts, settled } = await whileNodesAreBusy(() => visits(plain))
-    figures.add('without: logins that another node did not know yet', `${lateLogins} of ${rounds}`)
-    figures.add('without: logouts that another node did not know yet', `${lateLogouts} of ${rounds}`)
+    figures.add('without causalReads: sign-ins not yet visible on another node', `${lateLogins} of ${rounds}`)
+    figures.add(
+      'without causalReads: sign-outs not yet visible on another node',
+      `${lateLogouts} of ${rounds}`,
+    )
     expect(settled).toBe(rounds)
   })
 
@@ -116,11 +119,11 @@ describe('three apps, each on its own node of a Galera cluster', () => {
       }
       const [without, withIt] = times.map(median) as [number, number]
       figures.add(
-        `median time of a reading request, without and with causalReads, ${when}`,
+        `median time of a read request, without and with causalReads, ${when}`,
         `${without.toFixed(2)} ms, ${withIt.toFixed(2)} ms: ${(withIt / without).toFixed(2)} times`,
       )
     }
-    await compare('quiet nodes')
+    await compare('idle nodes')
     await whileNodesAreBusy(() => compare('busy nodes'))
   })
 
@@ -137,8 +140,11 @@ describe('three apps, each on its own node of a Galera cluster', () => {
     }
     await Promise.all(apps.flatMap((app) => [increment(app), increment(app)]))
     const { count } = await who(apps[2]!, browser)
-    figures.add('increments acknowledged, and in the session', `${each * 6}, ${String(count)}`)
-    figures.add('refused, as others were always faster', String(refusals.get('ERR_SESSION_CONFLICT') ?? 0))
+    figures.add('increments acknowledged, and found in the session', `${each * 6}, ${String(count)}`)
+    figures.add(
+      'increments rejected with ERR_SESSION_CONFLICT',
+      String(refusals.get('ERR_SESSION_CONFLICT') ?? 0),
+    )
     expect([...refusals.keys()].filter((code) => code !== 'ERR_SESSION_CONFLICT')).toEqual([])
     for (const app of apps) expect((await who(app, browser)).count).toBe(each * 6)
   })
@@ -165,9 +171,9 @@ describe('three apps, each on its own node of a Galera cluster', () => {
       if (after.some(({ status }) => status === 200)) survived++
     }
     await whileNodesAreBusy(() => inTurns(races, race))
-    figures.add('sign-ins under way that outlived a revocation on another node', `${survived} of ${races}`)
+    figures.add('sign-ins in progress that survived a revocation on another node', `${survived} of ${races}`)
     figures.add(
-      'of these, refused with a 401 (the others were ended after their answer)',
+      'sign-ins in progress rejected with 401 (the others were revoked after their response)',
       `${refused} of ${races}`,
     )
     expect(survived).toBe(0)
@@ -191,7 +197,7 @@ describe('three apps, each on its own node of a Galera cluster', () => {
         for (const app of apps) live.push((await new Browser().get(app.url, `/live/${user}`)).body['live'])
       }
       figures.add(
-        `live sessions of a user after 12 logins at once, at most 3, ${whenFull}`,
+        `live sessions of a user after 12 parallel sign-ins, limit 3, ${whenFull}`,
         [...new Set(live)].join(' or '),
       )
       expect(new Set(live)).toEqual(new Set([3]))
@@ -248,16 +254,16 @@ describe('three apps, each on its own node of a Galera cluster', () => {
     }
     const acknowledged = visitors.reduce((sum, visitor) => sum + visitor.writes, 0)
     const pause = Math.max(...survivors.map(({ longestPause }) => longestPause))
-    figures.add('a node killed and rejoined under load', `${deaths} times`)
-    figures.add('acknowledged writes meanwhile, and missing afterwards', `${acknowledged}, ${missing}`)
-    figures.add('data of somebody else in an answer', String(foreign))
+    figures.add('node killed and rejoined under load', `${deaths} times`)
+    figures.add('writes acknowledged during that, and writes lost', `${acknowledged}, ${missing}`)
+    figures.add("responses with another user's data", String(foreign))
     const looks = deaths * visitsADeath * 4
     figures.add(
-      'with causalReads: logins and logouts meanwhile, and right after, that a node did not know yet',
+      'with causalReads: sign-ins and sign-outs not yet visible, during that and right after',
       `${stale} of ${looks}`,
     )
-    figures.add('refusals by code', [...refusals].map(([code, count]) => `${code} ${count}`).join(', '))
-    figures.add('longest wait of a request on a node that stayed', `${(pause / 1_000).toFixed(1)} s`)
+    figures.add('rejections by code', [...refusals].map(([code, count]) => `${code} ${count}`).join(', '))
+    figures.add('longest wait of a request on a node that kept running', `${(pause / 1_000).toFixed(1)} s`)
     expect({ missing, foreign, stale }).toEqual({ missing: 0, foreign: 0, stale: 0 })
     expect([...refusals.keys()].filter((code) => !code.startsWith('ERR_SESSION_STORE_'))).toEqual([])
   })

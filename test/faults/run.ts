@@ -28,14 +28,14 @@ try {
   }
   note(await playCrashes(form, { database }))
   const diskFull = await playDiskFull(form, database)
-  if (typeof diskFull === 'string') notDone = `\n\nNot done: disk full (${diskFull}).`
+  if (typeof diskFull === 'string') notDone = `\n\nSkipped: disk full (${diskFull}).`
   else note(diskFull)
 } finally {
   await stage.end()
 }
 
 const table = [
-  '| fault | runs | acknowledged writes | lost | ended tokens | came back | foreign canaries | untyped errors | typed errors | no answer |',
+  '| fault | runs | acknowledged writes | lost | dead tokens | accepted | foreign data | untyped errors | typed errors | no response |',
   '| --- | --: | --: | --: | --: | --: | --: | --: | --: | --: |',
   ...outcomes.map((outcome) =>
     [

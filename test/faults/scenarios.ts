@@ -13,7 +13,7 @@ const roundsOfBits = 5
 
 export const scenarios: readonly Scenario[] = [
   {
-    fault: 'database killed (SIGKILL) and started again',
+    fault: 'database killed (SIGKILL) and restarted',
     runs: { short: 2, long: 50 },
     async happen({ database }, crowd) {
       await database.crash()
@@ -22,7 +22,7 @@ export const scenarios: readonly Scenario[] = [
     },
   },
   {
-    fault: 'network swallows everything, then delivers it late or never',
+    fault: 'network stalls, then delivers the data late or never',
     runs: slow,
     async happen({ proxy }, crowd, round) {
       proxy.blackhole()
@@ -53,7 +53,7 @@ export const scenarios: readonly Scenario[] = [
     },
   },
   {
-    fault: 'connection cut just before a change, or before the reply to it',
+    fault: 'connection cut just before a change is sent, or just before its reply',
     runs: quick,
     async happen({ proxy }, _crowd, round) {
       await proxy.cutAround('"canary"', round % 2 === 0 ? 'before the reply' : 'before the request')
@@ -83,7 +83,7 @@ export const scenarios: readonly Scenario[] = [
     },
   },
   {
-    fault: '500 requests at once on a pool of 2 connections, with room for 100 to wait',
+    fault: '500 parallel requests on a pool of 2 connections and a queue of 100',
     runs: { short: 1, long: 5 },
     stage: { apps: 1, env: { POOL: '2', QUEUE: '100', STATEMENT_TIMEOUT: '10000', DEADLINE: '20000' } },
     async happen({ proxy, owner }, crowd) {
@@ -110,7 +110,7 @@ export const scenarios: readonly Scenario[] = [
     },
   },
   {
-    fault: 'sessions locked by a transaction that goes on',
+    fault: 'sessions locked by a transaction that stays open',
     runs: slow,
     async happen({ owner }, crowd) {
       await asOwner(owner, async (connection) => {
@@ -122,7 +122,7 @@ export const scenarios: readonly Scenario[] = [
     },
   },
   {
-    fault: 'database read only (1290)',
+    fault: 'database read-only (error 1290)',
     runs: slow,
     async happen({ owner }, crowd) {
       const [reader] = await crowd.signedIn(1)
@@ -138,7 +138,7 @@ export const scenarios: readonly Scenario[] = [
     },
   },
   {
-    fault: 'stored data cut off at every byte',
+    fault: 'stored data truncated at every byte',
     isOfApp: true,
     runs: { short: 1, long: 5 },
     happen: (stage, crowd) => corrupt(stage, crowd, 'data', cutAtEveryByte, [401]),
@@ -151,7 +151,7 @@ export const scenarios: readonly Scenario[] = [
     happen: (stage, crowd, round) => corrupt(stage, crowd, 'data', bitsFlipped(round), [401, 200]),
   },
   {
-    fault: 'each bit of encrypted data, and of whose it is, flipped',
+    fault: 'each bit of encrypted data and of its user id flipped',
     isOfApp: true,
     runs: { short: 1, long: roundsOfBits },
     stage: { env: { ENCRYPTION: randomBytes(32).toString('base64') } },
@@ -161,7 +161,7 @@ export const scenarios: readonly Scenario[] = [
     },
   },
   {
-    fault: 'session one byte larger than it may be',
+    fault: 'session one byte over the size limit',
     runs: slow,
     async happen(_stage, crowd) {
       const [visitor] = await crowd.signedIn(1)

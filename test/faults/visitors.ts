@@ -205,8 +205,15 @@ export class Crowd {
   async #readBack(visitor: Visitor): Promise<void> {
     // Whoever was not told the newest token cannot ask for the session, but it is there all the same.
     const found = visitor.inDoubt ? await this.#stored(visitor.user) : [(await this.#answered(visitor)).body]
-    for (const [name, value] of visitor.acknowledged) {
-      if (!found.some((data) => data[name] === value)) this.tally.lost++
+    const lost = [...visitor.acknowledged].filter(
+      ([name, value]) => !found.some((data) => data[name] === value),
+    )
+    if (lost.length > 0) {
+      this.tally.lost += lost.length
+      const names = lost.map(([name]) => name).join()
+      this.strange.push(
+        `${visitor.user} lost ${names} (${visitor.inDoubt ? 'in doubt' : 'has a good token'}); read back ${JSON.stringify(found)}`,
+      )
     }
     for (const name of visitor.neverBegun) {
       if (found.some((data) => name in data))

@@ -129,7 +129,7 @@ async function failures(copy: Copy, tests: readonly string[], stores: readonly s
     return ran.flatMap((module) => failuresIn(module, folder))
   }
   Object.assign(copy, await runnerIn(folder))
-  return ['the tests do not come to their end']
+  return ['the tests do not finish']
 }
 
 function failuresIn(module: TestModule, folder: string): string[] {
@@ -151,12 +151,19 @@ function page(found: readonly Found[]): string {
     ({ mutation, failed }) =>
       `| ${mutation.name} | ${mutation.file}, \`${mutation.at}\` | ${seenBy(failed)} |`,
   )
-  return `# Rules that were broken to see whether a test notices
+  return `# Mutation tests
 
-\`npm run test:long -- mutations\` breaks one rule of the source at a time, in a copy, runs the tests that should notice on it, and
-writes this page. It fails if a broken rule goes unnoticed. The rules are in \`test/mutations/rules\`.
+\`npm run test:long -- mutations\` checks that the tests notice a broken rule. In a copy of the source, it breaks one rule
+at a time and runs the tests for it. It fails if all of them still pass. A full run writes this page.
 
-| broken rule | where | noticed by |
+The rules are in \`test/mutations/rules\`. Their words:
+
+- **old token**: a token that a rotation or a sign-in has replaced. It works for the grace period (\`rotationGrace\`).
+- **mark**: a random value that a write leaves in its row. It shows whether a write whose reply was lost was stored.
+- **note**: a record that holds a fact about a user, such as a revocation. No token opens it.
+- **child**: a record that is found only while its root record is there and has the same user.
+
+| broken rule | source | caught by |
 | --- | --- | --- |
 ${rows.join('\n')}
 `

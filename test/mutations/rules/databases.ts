@@ -9,7 +9,7 @@ const oldTable = {
 /** What one database or another may do. */
 export const databaseRules: readonly Mutation[] = [
   {
-    name: 'what is stored may be lost with the machine (SQLite)',
+    name: 'a commit does not wait for the disk (SQLite)',
     file: 'src/stores/sqlite/table.ts',
     at: 'SQLiteTable.#makeReady',
     find: 'synchronous = FULL',
@@ -18,28 +18,28 @@ export const databaseRules: readonly Mutation[] = [
     store: 'SQLite',
   },
   {
-    name: 'an insert that was lost with its connection is sent again (MySQL)',
+    name: 'an insert is sent again after its connection was lost (MySQL)',
     ...settling,
     at: 'settle.again',
     find: "write.type !== 'insert'",
     replace: 'write.type.length > 0',
   },
   {
-    name: "whatever mark a record has is this write's (MySQL)",
+    name: 'any mark in a record counts as the mark of this write (MySQL)',
     ...settling,
     at: 'hasMark',
     find: 'if (Buffer.compare(marks.subarray(start, start + markLength), mark) === 0) return true',
     replace: 'if (mark.length > 0) return true',
   },
   {
-    name: 'only the newest mark is looked at (MySQL)',
+    name: 'only the newest mark is compared (MySQL)',
     ...settling,
     at: 'hasMark',
     find: 'start < marks.length',
     replace: 'start < Math.min(1, marks.length)',
   },
   {
-    name: 'a write that is not among the marks never was carried out, however old it is (MySQL)',
+    name: 'a write without a mark counts as not stored, however old it is (MySQL)',
     ...settling,
     at: 'findingOf',
     find: 'since <= marksKept',
@@ -55,7 +55,7 @@ export const databaseRules: readonly Mutation[] = [
     store: 'MySQL',
   },
   {
-    name: 'a connection in doubt goes back to its pool (MySQL)',
+    name: 'a connection that lost a reply goes back to its pool (MySQL)',
     file: 'src/stores/mysql/client.ts',
     at: 'PoolClient.#giveBack',
     find: ' && doubtedSince === undefined',
@@ -73,7 +73,7 @@ export const databaseRules: readonly Mutation[] = [
     store: 'MySQL',
   },
   {
-    name: 'a change that is not committed counts as done (MySQL)',
+    name: 'an uncommitted change counts as stored (MySQL)',
     file: 'src/stores/mysql/connection.ts',
     at: 'statusInTransaction',
     find: '= 1',
@@ -82,7 +82,7 @@ export const databaseRules: readonly Mutation[] = [
     store: 'MySQL',
   },
   {
-    name: 'TLS does not look for which host a certificate is (MySQL)',
+    name: "TLS does not verify the certificate's host name (MySQL)",
     file: 'src/stores/mysql/tls.ts',
     at: 'verifiedTLS',
     find: 'rejectUnauthorized, verifyIdentity }',
@@ -91,7 +91,7 @@ export const databaseRules: readonly Mutation[] = [
     store: 'MySQL',
   },
   {
-    name: "the old table's version is not compared",
+    name: 'on an express-mysql-session table, an update ignores the version',
     file: 'src/stores/mysql-express/statements.ts',
     at: 'expressStatements.asRead',
     find: 'AND ${fingerprint} = ?',
@@ -99,7 +99,7 @@ export const databaseRules: readonly Mutation[] = [
     ...oldTable,
   },
   {
-    name: "the old table's versions are not compared where many are stored at once",
+    name: 'on an express-mysql-session table, updates that share a statement ignore the version',
     file: 'src/stores/mysql-express/statements.ts',
     at: 'expressStatements.updateMany',
     find: "IF(${fingerprint} = ${byId('?', '-1')},",
@@ -107,7 +107,7 @@ export const databaseRules: readonly Mutation[] = [
     ...oldTable,
   },
   {
-    name: 'a removal in the old table ends the session of whoever signed in since',
+    name: 'on an express-mysql-session table, a removal deletes a session whose user has changed',
     file: 'src/stores/mysql-express/writer.ts',
     at: 'ExpressWriter.#remove',
     find: "      if (record.userId !== userId) return 'moved'\n",
@@ -115,7 +115,7 @@ export const databaseRules: readonly Mutation[] = [
     ...oldTable,
   },
   {
-    name: "a touch in an app's store does not look whether the session is there",
+    name: 'on a store for express-session, a touch of a missing session counts as done',
     file: 'src/express-session/foreign/foreign-store.ts',
     at: 'ForeignStore.#touch',
     find: "if (!session) return 'gone'",
@@ -123,7 +123,7 @@ export const databaseRules: readonly Mutation[] = [
     tests: ['test/express-session/foreign-store.test.ts'],
   },
   {
-    name: "an error of an app's store names the token",
+    name: 'an error of a store for express-session shows the token',
     file: 'src/express-session/foreign/foreign-store.ts',
     at: 'ForeignStore.#ask',
     find: 'throw withoutToken(error, id)',
@@ -131,7 +131,7 @@ export const databaseRules: readonly Mutation[] = [
     tests: ['test/express-session/tokens-in-errors.test.ts'],
   },
   {
-    name: 'SQLiteStore makes a file that others can read',
+    name: 'SQLiteStore creates a file that other users can read',
     file: 'src/stores/sqlite/driver.ts',
     at: 'makeForOwner',
     find: '0o600',
@@ -139,7 +139,7 @@ export const databaseRules: readonly Mutation[] = [
     tests: ['test/stores/sqlite.test.ts'],
   },
   {
-    name: 'a lock of the sweep that somebody holds for ever is waited for in silence',
+    name: 'a lock that blocks every sweep is never reported',
     file: 'src/core/store/refused-sweeps.ts',
     at: 'RefusedSweeps.refused',
     find: '++this.#count < mostRefused',
@@ -147,7 +147,7 @@ export const databaseRules: readonly Mutation[] = [
     tests: ['test/stores/sqlite.test.ts', 'test/stores/mysql-work.test.ts'],
   },
   {
-    name: 'sweeps that a lock refused are counted on after one that had it',
+    name: 'a successful sweep does not reset the count of blocked sweeps',
     file: 'src/core/store/refused-sweeps.ts',
     at: 'RefusedSweeps.succeeded',
     find: 'this.#count = 0',

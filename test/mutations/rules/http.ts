@@ -4,7 +4,7 @@ import type { Mutation } from '../aim.ts'
 
 export const httpRules: readonly Mutation[] = [
   {
-    name: 'a token is set again without a look at whether it still leads anywhere',
+    name: 'a cookie is set again without checking that its token is still valid',
     file: 'src/http/exchange.ts',
     at: 'Exchange.finish',
     find: 'if (this.#setsAgain()) this.work.touch()',
@@ -12,7 +12,7 @@ export const httpRules: readonly Mutation[] = [
     tests: ['test/http/exchange.test.ts', 'test/drop-in/beside-others.test.ts'],
   },
   {
-    name: 'the cookie is set again under a former token',
+    name: 'the cookie is set again for an old token',
     file: 'src/http/exchange.ts',
     at: 'Exchange.#setsAgain',
     find: 'if (this.work.isFormer || this.work.isLeft) return false',
@@ -20,7 +20,7 @@ export const httpRules: readonly Mutation[] = [
     tests: ['test/http/exchange.test.ts', 'test/adapters/cookies.test.ts'],
   },
   {
-    name: 'a response leaves before its session is stored',
+    name: 'a response is sent before its session is stored',
     file: 'src/adapters/node.ts',
     at: 'ResponseHold.#begin',
     find: `      this.#state = 'committing'
@@ -34,7 +34,7 @@ export const httpRules: readonly Mutation[] = [
     tests: ['test/adapters/failing-store.test.ts'],
   },
   {
-    name: 'an answer under way does not keep its connection open',
+    name: 'a held response does not keep its connection open',
     file: 'src/adapters/connection-guard.ts',
     at: 'ConnectionGuard.hold',
     find: '    this.#held.add(response)\n',
@@ -42,7 +42,7 @@ export const httpRules: readonly Mutation[] = [
     tests: ['test/adapters/ended-answers.test.ts'],
   },
   {
-    name: 'the cookie of the drop-in outlives 400 days',
+    name: 'the cookie of session(options) lasts longer than 400 days',
     file: 'src/express-session/model/request-form.ts',
     at: 'withinAge',
     find: 'expires.getTime() <= latest',
@@ -50,7 +50,7 @@ export const httpRules: readonly Mutation[] = [
     tests: ['test/drop-in/express-session-configurations.test.ts'],
   },
   {
-    name: 'the drop-in says nothing of a cookie of 4,097 bytes',
+    name: 'session(options) does not warn about a cookie of 4,097 bytes',
     file: 'src/express-session/model/request-form.ts',
     at: 'warnOfSize',
     find: 'bytes <= mostBytes',
@@ -58,7 +58,7 @@ export const httpRules: readonly Mutation[] = [
     tests: ['test/drop-in/express-session-configurations.test.ts'],
   },
   {
-    name: 'a path of 1,025 bytes is taken',
+    name: 'a cookie path of 1,025 bytes is accepted',
     file: 'src/http/cookie.ts',
     at: 'refuseContradictions',
     find: 'Buffer.byteLength(path) > mostAttributeBytes',
@@ -66,7 +66,7 @@ export const httpRules: readonly Mutation[] = [
     tests: ['test/http/cookie.test.ts'],
   },
   {
-    name: 'a store written for express-session knows no absolute lifetime',
+    name: 'on a store for express-session, the absolute lifetime is ignored',
     file: 'src/express-session/foreign/foreign-store.ts',
     at: 'ForeignStore.#isOver',
     find: 'kept && createdAt + this.#absolute <= readAt',
@@ -74,7 +74,7 @@ export const httpRules: readonly Mutation[] = [
     tests: ['test/drop-in/absolute-lifetime.test.ts'],
   },
   {
-    name: 'private with the names of headers counts as private',
+    name: 'Cache-Control: private with a list of headers counts as private',
     file: 'src/http/caching.ts',
     at: 'directivesOf',
     find: 'name !== undefined && !hasNames',
@@ -82,7 +82,7 @@ export const httpRules: readonly Mutation[] = [
     tests: ['test/adapters/cookies.test.ts', 'test/drop-in/express-session-wire.test.ts'],
   },
   {
-    name: 'public beside private is believed',
+    name: 'Cache-Control: private beside public counts as private',
     file: 'src/http/caching.ts',
     at: 'keepsOutShared',
     find: " && !said.has('public')",
@@ -90,7 +90,7 @@ export const httpRules: readonly Mutation[] = [
     tests: ['test/adapters/cookies.test.ts'],
   },
   {
-    name: 'a CDN is told to keep the session cookie',
+    name: 'headers that let a CDN store the session cookie are kept',
     file: 'src/http/caching.ts',
     at: 'overrulesCacheControl',
     find: 'if (!leavesCaching) return true',
@@ -98,7 +98,7 @@ export const httpRules: readonly Mutation[] = [
     tests: ['test/adapters/cookies.test.ts'],
   },
   {
-    name: 'headers of the last moment let caches keep the cookie',
+    name: 'headers passed to writeHead let caches store the cookie',
     file: 'src/adapters/node.ts',
     at: 'ResponseHold.#writeLastHead',
     find: 'if (this.#changes) keepFromSharedCaches(this.#response, this.#changes, parameters)',
@@ -106,7 +106,7 @@ export const httpRules: readonly Mutation[] = [
     tests: ['test/adapters/cookies.test.ts'],
   },
   {
-    name: 'a page that read the session is the same for all in caches',
+    name: 'a response that read the session has no Vary: Cookie',
     file: 'src/http/exchange.ts',
     at: 'Exchange.varies',
     find: 'this.work.wasOpened && ',
@@ -114,7 +114,7 @@ export const httpRules: readonly Mutation[] = [
     tests: ['test/adapters/cookies.test.ts', 'test/shared/shared-cache.test.ts'],
   },
   {
-    name: 'of several cookies only some are tried',
+    name: 'of more than 100 session cookies, only 100 are tried',
     file: 'src/http/exchange.ts',
     at: 'verifiedOf',
     find: 'if (match) verified.push(match)',
@@ -122,7 +122,7 @@ export const httpRules: readonly Mutation[] = [
     tests: ['test/http/exchange.test.ts'],
   },
   {
-    name: 'a Cookie header is read however long it is',
+    name: 'a Cookie header of any length is read',
     file: 'src/http/exchange.ts',
     at: 'verifiedTokens',
     find: '?.slice(0, longestHeader)',
@@ -130,7 +130,7 @@ export const httpRules: readonly Mutation[] = [
     tests: ['test/http/exchange.test.ts'],
   },
   {
-    name: 'of the sessions of two users one is taken',
+    name: 'with session cookies of two users, one is chosen',
     file: 'src/core/session/several-tokens.ts',
     at: 'chooseSession',
     find: 'owners.size > 1 ?',
@@ -138,7 +138,15 @@ export const httpRules: readonly Mutation[] = [
     tests: ['test/http/exchange.test.ts'],
   },
   {
-    name: 'a sign-out ends one session only',
+    name: 'an anonymous session that comes first hides the session of the user',
+    file: 'src/core/session/several-tokens.ts',
+    at: 'chooseSession',
+    find: 'firstOf(signedIn) ?? ',
+    replace: '',
+    tests: ['test/http/exchange.test.ts'],
+  },
+  {
+    name: 'a sign-out ends only one of the sessions that the request has cookies for',
     file: 'src/core/session/unit-of-work.ts',
     at: 'UnitOfWork.signOut',
     find: '[inHand, ...this.#others]',
@@ -146,7 +154,7 @@ export const httpRules: readonly Mutation[] = [
     tests: ['test/http/exchange.test.ts'],
   },
   {
-    name: 'a sign-in leaves what keeps the next request signed out',
+    name: "a sign-in leaves another user's session, so the next request is signed out",
     file: 'src/core/session/unit-of-work.ts',
     at: 'isOfAnother',
     find: 'owner !== undefined && owner !== userId',

@@ -15,7 +15,7 @@ const update = ['test/core/update.test.ts', ...commitCases]
 
 export const inHandRules: readonly Mutation[] = [
   {
-    name: 'a former token shows what it stored',
+    name: 'a request with an old token sees the merged data after its write',
     file: stored,
     at: 'adoptStored',
     find: 'data: seen }',
@@ -23,7 +23,7 @@ export const inHandRules: readonly Mutation[] = [
     tests: rotationGrace,
   },
   {
-    name: 'the session in hand goes on from a write that the store has not confirmed',
+    name: 'a write counts as stored before the store has confirmed it',
     file: commit,
     at: 'write',
     find: '    result = await work.context.write(write, hash)\n',
@@ -33,7 +33,7 @@ export const inHandRules: readonly Mutation[] = [
     tests: ['test/core/store-failure.test.ts', ...lostAnswers],
   },
   {
-    name: 'what the handler changes while a write is under way is lost',
+    name: 'changes that the handler makes during a write are lost',
     file: inHand,
     at: 'bringInLine.wanted',
     find: 'isAsItWas ? next : mergedTrees',
@@ -41,7 +41,7 @@ export const inHandRules: readonly Mutation[] = [
     tests: [...concurrency, ...update],
   },
   {
-    name: 'a session that takes no changes counts as one that took them',
+    name: 'a session object that did not take a merged value counts as up to date',
     file: stored,
     at: 'adoptStored',
     find: 'isBehind: taken !== visible.data',
@@ -49,7 +49,7 @@ export const inHandRules: readonly Mutation[] = [
     tests: commitCases,
   },
   {
-    name: 'a patch puts new objects in place of those that a handler holds',
+    name: 'a merge replaces objects to which the handler holds references',
     file: 'src/core/data/patch.ts',
     at: 'patch',
     find: 'if (isPlainObject(present)',
@@ -57,7 +57,7 @@ export const inHandRules: readonly Mutation[] = [
     tests: [...concurrency, 'test/core/hardening.test.ts'],
   },
   {
-    name: 'update(fn) runs on the session in hand',
+    name: 'update(fn) runs on req.session and not on a draft',
     file: change,
     at: 'run',
     find: 'copied(form.dataOf(session))',
@@ -65,7 +65,7 @@ export const inHandRules: readonly Mutation[] = [
     tests: update,
   },
   {
-    name: 'update(fn) is not run again on what others stored',
+    name: 'update(fn) does not run again after a conflict',
     file: change,
     at: 'storeChange.make',
     find: 'onto: (base, row) => {\n',
@@ -74,7 +74,7 @@ export const inHandRules: readonly Mutation[] = [
     tests: update,
   },
   {
-    name: 'what update(fn) does to the session in hand stays there',
+    name: 'changes that update(fn) makes to req.session stay',
     file: change,
     at: 'run',
     find: 'wasMistaken = putBack(work, inHand, now)',
@@ -82,7 +82,7 @@ export const inHandRules: readonly Mutation[] = [
     tests: update,
   },
   {
-    name: 'an update(fn) that changes the session in hand is stored',
+    name: 'an update(fn) that changes req.session is stored',
     file: change,
     at: 'run',
     find: 'if (wasMistaken) {',
@@ -90,7 +90,7 @@ export const inHandRules: readonly Mutation[] = [
     tests: update,
   },
   {
-    name: 'update(fn) tells a former token what it made of what came after',
+    name: 'with an old token, update(fn) returns a value from the newer data',
     file: change,
     at: 'storeChange.make',
     find: "if (inHand.state.kind === 'former') return { data: next.data, source: first.source }\n",
@@ -98,7 +98,7 @@ export const inHandRules: readonly Mutation[] = [
     tests: rotationGrace,
   },
   {
-    name: 'what update(fn) returned can be changed',
+    name: 'the value that update(fn) returns is not a copy',
     file: change,
     at: 'run',
     find: 'value = detached(given === draft ? form.visible(source) : given) as Result',
@@ -106,7 +106,7 @@ export const inHandRules: readonly Mutation[] = [
     tests: update,
   },
   {
-    name: 'update(fn) may be async',
+    name: 'update(fn) accepts an async function',
     file: change,
     at: 'run',
     find: '    assertSynchronous(given)\n',
@@ -114,7 +114,7 @@ export const inHandRules: readonly Mutation[] = [
     tests: update,
   },
   {
-    name: 'what was asked for after a write without an answer is forgotten once that is found',
+    name: 'a sign-in requested after a lost write is forgotten once that write is found',
     file: commit,
     at: 'takeAsStored',
     find: 'if (intent.signIn === signIn && (intent.token === undefined || intent.token === token)) return',
@@ -122,7 +122,7 @@ export const inHandRules: readonly Mutation[] = [
     tests: lostAnswers,
   },
   {
-    name: 'what a later build stored while the request ran is overwritten',
+    name: 'data that a newer version stored during the request is overwritten',
     file: commit,
     at: 'read',
     find: 'row && row.record.format > recordFormat',
@@ -130,7 +130,7 @@ export const inHandRules: readonly Mutation[] = [
     tests: commitCases,
   },
   {
-    name: 'a touch that finds another token does not count as one',
+    name: 'a touch that finds another token counts as confirmed',
     file: commit,
     at: 'touch',
     find: "!== 'done'",
@@ -138,7 +138,7 @@ export const inHandRules: readonly Mutation[] = [
     tests: ['test/http/exchange.test.ts', ...rotationGrace],
   },
   {
-    name: 'a token is signed anew although the store did not say that it still leads anywhere',
+    name: 'a token is signed again although its touch failed',
     file: commit,
     at: 'touch',
     find: '    isUnconfirmed = true\n',
@@ -146,7 +146,7 @@ export const inHandRules: readonly Mutation[] = [
     tests: ['test/http/exchange.test.ts'],
   },
   {
-    name: 'the commit meets the last failure only',
+    name: 'the commit reports only the last of several failures',
     file: 'src/core/serial-queue.ts',
     at: 'SerialQueue.take',
     find: 'this.#all = this.#all ? firstFailureOf(this.#all, turn) : turn',
@@ -154,7 +154,7 @@ export const inHandRules: readonly Mutation[] = [
     tests: ['test/core/not-awaited.test.ts'],
   },
   {
-    name: 'a change whose turn comes too late is done all the same',
+    name: 'a queued change runs after its deadline',
     file: 'src/core/serial-queue.ts',
     at: 'LimitedSerialQueue.#inTurnByDeadline',
     find: 'if (tooLate) return',

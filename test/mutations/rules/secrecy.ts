@@ -10,7 +10,7 @@ const rotationGrace = ['test/core/rotation-grace.test.ts']
 
 export const secrecyRules: readonly Mutation[] = [
   {
-    name: 'an id alone leads to its session',
+    name: 'an id without the secret opens its session',
     file: engine,
     at: 'SessionEngine.#found',
     find: 'record && tokenPlaceOf(hash, record)',
@@ -18,7 +18,7 @@ export const secrecyRules: readonly Mutation[] = [
     tests: ['test/core/hardening.test.ts', 'test/core/session-data.test.ts', ...rotationGrace],
   },
   {
-    name: 'a token from before a rotation counts as the one of now',
+    name: 'an old token counts as the current one',
     file: 'src/core/session/state.ts',
     at: 'tokenPlaceOf',
     find: "? 'former'",
@@ -26,7 +26,7 @@ export const secrecyRules: readonly Mutation[] = [
     tests: rotationGrace,
   },
   {
-    name: 'hashes of two lengths are compared',
+    name: 'hashes of different lengths are compared',
     file: token,
     at: 'isSameHash',
     find: ' && one.length === other.length',
@@ -34,7 +34,7 @@ export const secrecyRules: readonly Mutation[] = [
     tests: ['test/core/token.test.ts'],
   },
   {
-    name: 'the hash is of the secret only',
+    name: 'the hash covers only the secret of a token',
     file: token,
     at: 'hashOf',
     find: "hash('sha256', token, 'binary')",
@@ -42,7 +42,7 @@ export const secrecyRules: readonly Mutation[] = [
     tests: ['test/core/token.test.ts'],
   },
   {
-    name: 'the id of a token that is not ours is the beginning of its hash',
+    name: "the id of an app's own token is the beginning of its hash",
     file: token,
     at: 'idOf',
     find: '`coatcheck id of ${token}`',
@@ -50,7 +50,7 @@ export const secrecyRules: readonly Mutation[] = [
     tests: ['test/core/token.test.ts'],
   },
   {
-    name: 'the id of a token that is not ours is in the clear',
+    name: "the id of an app's own token shows part of the token",
     file: token,
     at: 'hashedId',
     find: "hash('sha256', text, 'base64url').slice(0, idLength)",
@@ -58,7 +58,7 @@ export const secrecyRules: readonly Mutation[] = [
     tests: ['test/core/token.test.ts'],
   },
   {
-    name: 'a token is the same for the same id',
+    name: 'the same id always gives the same token',
     file: token,
     at: 'createToken',
     find: 'randomBytes(secretLength)',
@@ -66,7 +66,7 @@ export const secrecyRules: readonly Mutation[] = [
     tests: ['test/core/token.test.ts'],
   },
   {
-    name: 'no signature is looked at',
+    name: 'signatures are not verified',
     file: token,
     at: 'Signer.#verifyAnew',
     find: 'timingSafeEqual(given, expected)',
@@ -74,7 +74,7 @@ export const secrecyRules: readonly Mutation[] = [
     tests: ['test/core/token.test.ts', 'test/http/exchange.test.ts'],
   },
   {
-    name: 'an unknown token is taken on',
+    name: 'a new session adopts an unknown token',
     file: engine,
     at: 'SessionEngine.loadAs',
     find: 'new UnitOfWork(this, form, found))',
@@ -86,7 +86,7 @@ export const secrecyRules: readonly Mutation[] = [
     tests: ['test/core/session-data.test.ts', 'test/http/exchange.test.ts'],
   },
   {
-    name: 'a token from before a rotation goes before one of after it',
+    name: 'an old token is preferred over a current one',
     file: 'src/core/session/several-tokens.ts',
     at: 'firstOf',
     find: "live.find(({ place }) => place === 'current') ?? ",
@@ -94,7 +94,7 @@ export const secrecyRules: readonly Mutation[] = [
     tests: ['test/http/exchange.test.ts'],
   },
   {
-    name: 'a session is taken by its token from before a rotation, though it was sent the one of now',
+    name: 'a session is opened by its old token although the request has the current one',
     file: 'src/core/session/several-tokens.ts',
     at: 'withoutRepeats',
     find: "(before.place === 'former' && found.place === 'current')",
@@ -102,7 +102,7 @@ export const secrecyRules: readonly Mutation[] = [
     tests: ['test/http/exchange.test.ts', ...rotationGrace],
   },
   {
-    name: 'an app without a grace takes the tokens that another app replaced',
+    name: 'an app without rotationGrace accepts tokens that another app replaced',
     file: engine,
     at: 'SessionEngine.#read',
     find: 'this.rotationGrace === 0',
@@ -110,7 +110,7 @@ export const secrecyRules: readonly Mutation[] = [
     tests: rotationGrace,
   },
   {
-    name: 'encrypted data is bound to no session',
+    name: 'encrypted data is not bound to its session',
     file: encryption,
     at: 'derivedKey',
     find: '${id}',
@@ -118,7 +118,7 @@ export const secrecyRules: readonly Mutation[] = [
     tests: encryptionTests,
   },
   {
-    name: 'encrypted data is bound to no user',
+    name: 'encrypted data is not bound to its user',
     file: encryption,
     at: 'authenticated',
     find: '`user ${userId}`',
@@ -126,7 +126,7 @@ export const secrecyRules: readonly Mutation[] = [
     tests: encryptionTests,
   },
   {
-    name: 'encrypted data is bound to no token',
+    name: 'encrypted data is not bound to its token',
     file: encryption,
     at: 'authenticated',
     find: 'hash ?? Buffer.alloc(0)',
@@ -134,7 +134,7 @@ export const secrecyRules: readonly Mutation[] = [
     tests: encryptionTests,
   },
   {
-    name: 'encrypted data is bound to the token from before',
+    name: 'after a rotation, encrypted data is bound to the old token',
     file: 'src/core/session/commit.ts',
     at: 'write.hash',
     find: '(write.secret?.hash ?? before?.hash)',
@@ -142,7 +142,7 @@ export const secrecyRules: readonly Mutation[] = [
     tests: encryptionTests,
   },
   {
-    name: 'what is not encrypted is read as if it were',
+    name: "data that is not encrypted is read without 'plain' in the list of keys",
     file: encryption,
     at: 'Encryption.#open',
     find: 'if (this.#readsPlain) return',
@@ -150,7 +150,7 @@ export const secrecyRules: readonly Mutation[] = [
     tests: encryptionTests,
   },
   {
-    name: 'a secret of one repeated character is taken',
+    name: 'a secret of one repeated character is accepted',
     file: token,
     at: 'secretKey',
     find: 'if (isRepeated(secret)) {',
@@ -158,7 +158,7 @@ export const secrecyRules: readonly Mutation[] = [
     tests: ['test/core/token.test.ts'],
   },
   {
-    name: 'the drop-in says nothing of a secret of one repeated character',
+    name: 'session(options) does not warn about a secret of one repeated character',
     file: 'src/express-session/model/secrets.ts',
     at: 'keyFrom',
     find: "if (isRepeated(typeof secret === 'string' ? secret : bytes)) {",
@@ -166,7 +166,7 @@ export const secrecyRules: readonly Mutation[] = [
     tests: ['test/drop-in/one-warning.test.ts'],
   },
   {
-    name: 'in an old table a visitor is whom they say',
+    name: 'on an express-mysql-session table, unsigned metadata sets the user',
     file: 'src/stores/mysql-express/record.ts',
     at: 'ExpressRecord',
     find: 'found !== undefined && !isSigned(session!, keys, subjectOf(this.id))',
@@ -174,7 +174,7 @@ export const secrecyRules: readonly Mutation[] = [
     tests: ['test/drop-in/old-table.test.ts'],
   },
   {
-    name: 'in an old table the user of another session is believed',
+    name: 'on an express-mysql-session table, metadata of another session is accepted',
     file: 'src/core/data/embedded-metadata.ts',
     at: 'signatureOf',
     find: '[subject, userId',
@@ -182,7 +182,7 @@ export const secrecyRules: readonly Mutation[] = [
     tests: ['test/drop-in/old-table.test.ts'],
   },
   {
-    name: 'in an old table a session is as old as its holder says',
+    name: 'on an express-mysql-session table, the signature does not cover createdAt',
     file: 'src/core/data/embedded-metadata.ts',
     at: 'signatureOf',
     find: 'authenticatedAt ?? null, createdAt]',
@@ -190,7 +190,7 @@ export const secrecyRules: readonly Mutation[] = [
     tests: ['test/drop-in/old-table.test.ts'],
   },
   {
-    name: 'the copy of an old table believes what a visitor says',
+    name: 'coatcheck copy accepts unsigned metadata',
     file: 'src/command/copied-session.ts',
     at: 'copiedSession',
     find: "found && isSigned(session, keys, row.secretHash.toString('hex')) ? found : undefined",
@@ -198,7 +198,7 @@ export const secrecyRules: readonly Mutation[] = [
     tests: ['test/command/copy.test.ts'],
   },
   {
-    name: 'an old table that was emptied is signed by a key that is gone',
+    name: 'a key that was deleted with an express-mysql-session table still signs',
     file: 'src/stores/mysql-express/writer.ts',
     at: 'ExpressWriter.#signing',
     find: "Number(row!['has_key']) === 1",

@@ -6,7 +6,7 @@ const work = 'src/core/session/unit-of-work.ts'
 
 export const sessionRules: readonly Mutation[] = [
   {
-    name: 'a token from before a rotation shows what came after it',
+    name: 'an old token shows data from after the rotation',
     file: 'src/core/session/in-hand.ts',
     at: 'foundState',
     find: 'asItWas(record, record.former!)',
@@ -14,7 +14,7 @@ export const sessionRules: readonly Mutation[] = [
     tests: ['test/core/rotation-grace.test.ts', 'test/properties/interleavings.test.ts'],
   },
   {
-    name: 'after another proof of who its user is, the old token is taken for that user still',
+    name: 'after the user signed in again, the old token still counts as that user',
     file: 'src/core/session/in-hand.ts',
     at: 'foundState',
     find: '!isAfterSignIn(record) || ',
@@ -22,7 +22,7 @@ export const sessionRules: readonly Mutation[] = [
     tests: ['test/core/rotation-grace.test.ts'],
   },
   {
-    name: 'a former token ends the session',
+    name: 'an old token can end the session',
     file: work,
     at: 'UnitOfWork.#remove',
     find: '    this.#assertMayEnd(ending)\n',
@@ -30,7 +30,7 @@ export const sessionRules: readonly Mutation[] = [
     tests: ['test/core/rotation-grace.test.ts', 'test/properties/interleavings.test.ts'],
   },
   {
-    name: 'an ending that a former token may not do is tried again by each commit',
+    name: 'a removal that was rejected for an old token is retried by each commit',
     file: work,
     at: 'UnitOfWork.#assertMayEnd',
     find: '    this.#forget(inHand)\n',
@@ -38,7 +38,7 @@ export const sessionRules: readonly Mutation[] = [
     tests: ['test/core/rotation-grace.test.ts'],
   },
   {
-    name: 'an ending that failed is not tried again',
+    name: 'a failed removal is not retried',
     file: work,
     at: 'UnitOfWork.#remove',
     find: '      this.#plan(ending)\n',
@@ -46,7 +46,7 @@ export const sessionRules: readonly Mutation[] = [
     tests: ['test/core/store-failure.test.ts', 'test/core/hardening.test.ts'],
   },
   {
-    name: 'an ending is forgotten if another session begins meanwhile',
+    name: 'a removal is forgotten if another session begins before it runs',
     file: work,
     at: 'UnitOfWork.#remove',
     find: 'const { inHand, reason } = ending',
@@ -54,7 +54,23 @@ export const sessionRules: readonly Mutation[] = [
     tests: ['test/core/not-awaited.test.ts'],
   },
   {
-    name: 'each read moves the expiry',
+    name: 'a failed signIn() that nobody awaited counts as successful',
+    file: work,
+    at: 'UnitOfWork.#commit',
+    find: '!promise.isAwaited',
+    replace: 'false',
+    tests: ['test/core/not-awaited.test.ts'],
+  },
+  {
+    name: 'a failure that the handler has handled fails the commit',
+    file: work,
+    at: 'UnitOfWork.#commit',
+    find: '!promise.isAwaited',
+    replace: 'true',
+    tests: ['test/core/not-awaited.test.ts'],
+  },
+  {
+    name: 'each read extends the expiry',
     file: 'src/core/session/work.ts',
     at: 'isTouchDue',
     find: '>= form.touchAfter(record)',
@@ -62,7 +78,7 @@ export const sessionRules: readonly Mutation[] = [
     tests: ['test/core/session-expiry.test.ts'],
   },
   {
-    name: 'a session that a later build stored is read',
+    name: 'a session that a newer version stored is read',
     file: 'src/core/engine.ts',
     at: 'SessionEngine.open',
     find: 'record.format > recordFormat',
@@ -70,7 +86,7 @@ export const sessionRules: readonly Mutation[] = [
     tests: ['test/core/session-data.test.ts'],
   },
   {
-    name: 'data may take the name of a member that identifies the session',
+    name: 'stored data can take the name of a member such as userId',
     file: 'src/core/session/session.ts',
     at: 'fill',
     find: 'if (!reservedNames.has(name))',
@@ -78,7 +94,7 @@ export const sessionRules: readonly Mutation[] = [
     tests: ['test/core/session-data.test.ts'],
   },
   {
-    name: 'what identifies a session can be redefined',
+    name: 'identity properties such as userId can be redefined',
     file: 'src/core/session/session.ts',
     at: 'identity',
     find: 'configurable: false',
@@ -86,7 +102,7 @@ export const sessionRules: readonly Mutation[] = [
     tests: ['test/core/session-data.test.ts'],
   },
   {
-    name: 'what identifies a session is no property of its own',
+    name: 'identity properties such as userId are inherited',
     file: 'src/core/session/session.ts',
     at: 'SessionBag.constructor',
     find: 'for (const name of identityNames) Object.defineProperty(this, name, identity[name]!)',
@@ -95,7 +111,7 @@ export const sessionRules: readonly Mutation[] = [
     tests: ['test/core/session-data.test.ts'],
   },
   {
-    name: 'what is assigned to the name of what identifies a session is dropped without a word',
+    name: 'an assignment to an identity property is silently ignored',
     file: 'src/core/session/session.ts',
     at: 'identity',
     find: '        throw reservedName(name)\n',
@@ -103,7 +119,7 @@ export const sessionRules: readonly Mutation[] = [
     tests: ['test/core/session-data.test.ts'],
   },
   {
-    name: 'what another app stored under the name of a member is dropped',
+    name: "data that another app stored under a member's name is dropped",
     file: 'src/core/session/session.ts',
     at: 'fill',
     find: '  fillAside(session, data)\n',
@@ -111,7 +127,7 @@ export const sessionRules: readonly Mutation[] = [
     tests: ['test/core/session-data.test.ts'],
   },
   {
-    name: 'a session that was destroyed can still be used',
+    name: 'a destroyed session can still be used',
     file: work,
     at: 'UnitOfWork.assertCurrent',
     find: 'session !== this.#inHand.session',
@@ -119,7 +135,7 @@ export const sessionRules: readonly Mutation[] = [
     tests: ['test/core/ending.test.ts'],
   },
   {
-    name: 'once the headers are out, a sign-in is stored',
+    name: 'a sign-in after the headers were sent is stored',
     file: work,
     at: 'UnitOfWork.signIn',
     find: '      if (this.#headersSent) throw headersSent()\n',
@@ -127,7 +143,7 @@ export const sessionRules: readonly Mutation[] = [
     tests: ['test/core/hardening.test.ts'],
   },
   {
-    name: 'once the headers are out, a session gets a token that nobody hears of',
+    name: 'a new session is stored after the headers were sent, so no cookie has its token',
     file: 'src/core/session/plan.ts',
     at: 'plan',
     find: "      if (facts.headersSent) return { do: 'refuse', why: 'headers sent' }\n",
@@ -135,7 +151,7 @@ export const sessionRules: readonly Mutation[] = [
     tests: ['test/core/hardening.test.ts', 'test/http/exchange.test.ts'],
   },
   {
-    name: 'a new session without anything in it is stored',
+    name: 'a new, empty session is stored',
     file: 'src/core/session/plan.ts',
     at: 'plan',
     find: 'if (!facts.isKept && facts.owner === undefined)',
@@ -145,7 +161,7 @@ export const sessionRules: readonly Mutation[] = [
 
   // The store that is asked
   {
-    name: 'writes are sent again after a failure',
+    name: 'failed writes are sent again',
     file: 'src/core/store/batcher.ts',
     at: 'Batcher',
     find: 'readsOnly: false',
@@ -153,7 +169,7 @@ export const sessionRules: readonly Mutation[] = [
     tests: ['test/core/batcher.test.ts'],
   },
   {
-    name: 'a queue has no end',
+    name: 'the queue has no limit',
     file: 'src/core/store/request-queue.ts',
     at: 'RequestQueue',
     find: 'if (this.#waiting.length >= this.#settings.longestQueue)',
@@ -161,7 +177,7 @@ export const sessionRules: readonly Mutation[] = [
     tests: ['test/core/batcher-limits.test.ts'],
   },
   {
-    name: 'data that the database refuses counts as an outage',
+    name: 'data that the database rejects counts as an outage',
     file: 'src/core/store/store-failure.ts',
     at: 'isAway',
     find: "return answer.code === 'ERR_SESSION_STORE_UNAVAILABLE' ||",
@@ -169,7 +185,7 @@ export const sessionRules: readonly Mutation[] = [
     tests: ['test/core/circuit.test.ts'],
   },
   {
-    name: 'a failure of no known kind counts as an outage',
+    name: 'an unknown failure counts as an outage',
     file: 'src/core/store/store-failure.ts',
     at: 'isAway',
     find: "kindOf(answer) === 'away'",
@@ -177,7 +193,7 @@ export const sessionRules: readonly Mutation[] = [
     tests: ['test/core/circuit.test.ts'],
   },
   {
-    name: 'a failure of no known kind counts as an outage where a store hands it on',
+    name: 'an unknown failure counts as an outage if another store passes it on',
     file: 'src/core/store/store-failure.ts',
     at: 'failureOf',
     find: 'asNoOutage(failure)',
@@ -185,7 +201,7 @@ export const sessionRules: readonly Mutation[] = [
     tests: ['test/core/circuit.test.ts', 'test/core/store-failure.test.ts'],
   },
   {
-    name: 'a store that hangs is no outage',
+    name: 'a store that times out does not count as an outage',
     file: 'src/core/store/store-failure.ts',
     at: 'isAway',
     find: " || answer.code === 'ERR_SESSION_STORE_TIMEOUT'",
@@ -193,7 +209,7 @@ export const sessionRules: readonly Mutation[] = [
     tests: ['test/core/circuit.test.ts'],
   },
   {
-    name: 'the class of an SQLSTATE says nothing',
+    name: 'the class of an SQLSTATE is ignored',
     file: 'src/core/store/store-failure.ts',
     at: 'kindOfSQLState',
     find: 'kindOfClass[state.slice(0, 2)]',
@@ -201,7 +217,7 @@ export const sessionRules: readonly Mutation[] = [
     tests: ['test/core/circuit.test.ts', 'test/core/store-failure.test.ts'],
   },
   {
-    name: 'a statement of which nobody knows whether it was undone counts as undone',
+    name: 'SQLSTATE 40003 (outcome unknown) counts as rolled back',
     file: 'src/core/store/store-failure.ts',
     at: 'kindOfSQLState',
     find: "  if (state === '40003') return 'away'\n",
@@ -209,7 +225,7 @@ export const sessionRules: readonly Mutation[] = [
     tests: ['test/core/circuit.test.ts', 'test/core/store-failure.test.ts'],
   },
   {
-    name: 'data that is refused is a 503',
+    name: 'rejected data is a 503',
     file: 'src/core/store/store-failure.ts',
     at: 'typeOf.data',
     find: '500',
@@ -217,7 +233,7 @@ export const sessionRules: readonly Mutation[] = [
     tests: ['test/core/circuit.test.ts', 'test/core/store-failure.test.ts'],
   },
   {
-    name: 'one session that fails shuts out all others',
+    name: 'failures of one session open the circuit for all',
     file: 'src/core/store/circuit.ts',
     at: 'Circuit.failed',
     find: '|| !this.#ofSeveral',

@@ -19,7 +19,7 @@ const update = ['test/core/update.test.ts', ...commitCases]
 
 export const storingRules: readonly Mutation[] = [
   {
-    name: 'a lost rotation of a store whose keys are tokens is looked for under its new token first',
+    name: 'with tokens as keys, a lost rotation is looked up under its new token first',
     file: 'src/core/session/commit.ts',
     at: 'rowOf.record',
     find: `(known && (await context.find(known.record.id))) ||
@@ -29,7 +29,7 @@ export const storingRules: readonly Mutation[] = [
     tests: ['test/stores/mysql-old-table.test.ts'],
   },
   {
-    name: 'a lost rotation of a store whose keys are tokens goes by the content alone',
+    name: 'with tokens as keys, a lost rotation is recognized by its content alone',
     file: 'src/core/session/state.ts',
     at: 'fateByContent',
     find: "  if (record.id === token) return isSame ? 'newest' : 'earlier'\n",
@@ -38,7 +38,7 @@ export const storingRules: readonly Mutation[] = [
   },
   // Whose the write was
   {
-    name: 'a write whose answer was lost is not found again',
+    name: 'a write whose reply was lost is forgotten',
     file: commit,
     at: 'write',
     find: 'if (mayBeStored(error))',
@@ -46,7 +46,7 @@ export const storingRules: readonly Mutation[] = [
     tests: lostAnswers,
   },
   {
-    name: "whatever mark a record has is this request's",
+    name: 'any mark in a record counts as the mark of this request',
     file: state,
     at: 'fateOf',
     find: 'if (Buffer.compare(mark, write.mark) === 0)',
@@ -54,7 +54,7 @@ export const storingRules: readonly Mutation[] = [
     tests: lostAnswers,
   },
   {
-    name: 'only the newest mark is looked at',
+    name: 'only the newest mark is compared',
     file: state,
     at: 'fateOf',
     find: 'start < record.marks.length',
@@ -62,7 +62,7 @@ export const storingRules: readonly Mutation[] = [
     tests: lostAnswers,
   },
   {
-    name: 'a write that is not among the marks never was carried out, however old it is',
+    name: 'a write without a mark counts as not stored, however old it is',
     file: state,
     at: 'fateOf',
     find: "since <= marksKept ? 'never' : 'unknown'",
@@ -70,7 +70,7 @@ export const storingRules: readonly Mutation[] = [
     tests: lostAnswers,
   },
   {
-    name: 'what is sent again has another mark',
+    name: 'a write that is sent again gets a new mark',
     file: attempts,
     at: 'prepared',
     find: 'lost && isSameWrite(lost.write, write)',
@@ -78,7 +78,7 @@ export const storingRules: readonly Mutation[] = [
     tests: lostAnswers,
   },
   {
-    name: 'other content is sent with the mark of what was lost',
+    name: 'new content is sent with the mark of a lost write',
     file: attempts,
     at: 'prepared',
     find: 'lost && isSameWrite(lost.write, write)',
@@ -86,7 +86,7 @@ export const storingRules: readonly Mutation[] = [
     tests: lostAnswers,
   },
   {
-    name: 'an insert whose answer was lost is sent again',
+    name: 'an insert whose reply was lost is sent again',
     file: reconcile,
     at: 'reconcileNew',
     find: 'repeatsInserts\n',
@@ -94,7 +94,7 @@ export const storingRules: readonly Mutation[] = [
     tests: lostAnswers,
   },
   {
-    name: 'what was perhaps stored is not stored over',
+    name: 'a lost write that the handler has undone since is not overwritten',
     file: plan,
     at: 'updateReason',
     find: "  if (unanswered?.some(({ held }) => Buffer.compare(held, facts.held) !== 0)) return 'perhaps stored'\n",
@@ -102,7 +102,7 @@ export const storingRules: readonly Mutation[] = [
     tests: lostAnswers,
   },
   {
-    name: 'a session that is behind is stored without a look at what others stored',
+    name: 'a session that is behind the store is saved without reading the row first',
     file: plan,
     at: 'plan',
     find: 'if (state.isBehind && !hasRead)',
@@ -110,7 +110,7 @@ export const storingRules: readonly Mutation[] = [
     tests: [...lostAnswers, ...update],
   },
   {
-    name: 'what gets another token, or ends, does not ask what became of a write without an answer',
+    name: 'a new token or a removal ignores a write whose reply was lost',
     file: commit,
     at: 'settleUnanswered',
     find: '  if (!open?.unanswered) return\n',
@@ -118,7 +118,7 @@ export const storingRules: readonly Mutation[] = [
     tests: lostAnswers,
   },
   {
-    name: 'a store that is too busy may have stored it all the same',
+    name: 'a write that the store rejected counts as perhaps stored',
     file: attempts,
     at: 'mayBeStored',
     find: 'neverStored.has(code)',
@@ -128,7 +128,7 @@ export const storingRules: readonly Mutation[] = [
 
   // Where the row is not as it was read
   {
-    name: 'an ended session begins again with a late commit',
+    name: 'a late commit starts an ended session again',
     file: reconcile,
     at: 'reconcile',
     find: "return intent.signIn ? startAnew(state, isProved ? row : undefined) : { is: 'gone' }",
@@ -136,7 +136,7 @@ export const storingRules: readonly Mutation[] = [
     tests: ['test/core/ending.test.ts', 'test/core/reconcile.test.ts'],
   },
   {
-    name: 'revokeAll by a former token begins a session of its own',
+    name: 'revokeAll with an old token starts a new session',
     file: reconcile,
     at: 'reconcile',
     find: "return intent.signIn ? startAnew(state, undefined) : { is: 'gone' }",
@@ -148,7 +148,7 @@ export const storingRules: readonly Mutation[] = [
     ],
   },
   {
-    name: 'what began before a sign-in is merged into it',
+    name: 'a request from before a sign-in is merged into the signed-in session',
     file: reconcile,
     at: 'reconcile',
     find: "if (!isOwn || (place === 'former' && isAfterSignIn(row.record)))",
@@ -156,7 +156,7 @@ export const storingRules: readonly Mutation[] = [
     tests: concurrency,
   },
   {
-    name: 'what began before the same user proved again who they are is merged into that',
+    name: 'a request from before the user signed in again is merged into the session',
     file: reconcile,
     at: 'reconcile',
     find: " || (place === 'former' && isAfterSignIn(row.record))",
@@ -164,7 +164,7 @@ export const storingRules: readonly Mutation[] = [
     tests: rotationGrace,
   },
   {
-    name: "a sign-in does not win over who rotated its user's session",
+    name: "a sign-in loses its user's session to a parallel rotation",
     file: reconcile,
     at: 'reconcile.mayClaim',
     find: '(isProved || ',
@@ -172,7 +172,7 @@ export const storingRules: readonly Mutation[] = [
     tests: [...signIn, 'test/core/user-sessions.test.ts', 'test/core/one-row.test.ts'],
   },
   {
-    name: 'revokeAll does not win over who rotated the session that is spared',
+    name: 'revokeAll loses the session that it spares to a parallel rotation',
     file: reconcile,
     at: 'reconcile.mayClaim',
     find: ' || (isOwn && intent.forcesToken && row.owner !== undefined)',
@@ -180,7 +180,7 @@ export const storingRules: readonly Mutation[] = [
     tests: ['test/core/user-sessions.test.ts', 'test/core/one-row.test.ts'],
   },
   {
-    name: 'who rotated a session goes on beside the one who forcesToken it',
+    name: 'a token from a parallel rotation keeps its grace after revokeAll replaced it',
     file: attempts,
     at: 'contentWrite',
     find: 'isTaken || isTooSoon ? 0 : context.rotationGrace',
@@ -188,7 +188,7 @@ export const storingRules: readonly Mutation[] = [
     tests: ['test/core/user-sessions.test.ts', 'test/core/one-row.test.ts'],
   },
   {
-    name: 'a sign-in within the millisecond of the one before leaves a grace that passes for that of a rotation',
+    name: 'after two sign-ins in one millisecond, the old token counts as merely rotated',
     file: attempts,
     at: 'contentWrite',
     find: 'isTaken || isTooSoon ? 0',
@@ -196,7 +196,7 @@ export const storingRules: readonly Mutation[] = [
     tests: rotationGrace,
   },
   {
-    name: 'who proved later whose a session is loses it to a request from before that',
+    name: 'a request from before a later sign-in takes the session over',
     file: reconcile,
     at: 'mayGoOver',
     find: ' && record.authenticatedAt === base.record.authenticatedAt',
@@ -204,7 +204,7 @@ export const storingRules: readonly Mutation[] = [
     tests: ['test/core/one-row.test.ts', 'test/core/reconcile.test.ts', 'test/core/password-change.test.ts'],
   },
   {
-    name: 'who was spared by revokeAll loses the session to a request from before that',
+    name: 'a request from before revokeAll takes over the session that it spared',
     file: reconcile,
     at: 'mayGoOver',
     find: 'record.former !== undefined && ',
@@ -212,7 +212,7 @@ export const storingRules: readonly Mutation[] = [
     tests: ['test/core/reconcile.test.ts', 'test/core/password-change.test.ts'],
   },
   {
-    name: 'a former token takes data along by a sign-in, and gets a new token by a claim',
+    name: 'an old token keeps its data at a sign-in, and gets a new token from revokeAll',
     file: reconcile,
     at: 'reconcile',
     find: "state.kind === 'former' && (intent",
@@ -220,7 +220,7 @@ export const storingRules: readonly Mutation[] = [
     tests: ['test/core/reconcile.test.ts', 'test/core/user-of.test.ts'],
   },
   {
-    name: 'a session that has a new token gets a third one by a sign-in',
+    name: 'a sign-in gives a third token to a session that was just rotated',
     file: reconcile,
     at: 'reconcile',
     find: "(place !== 'current' || !isOwn)",
@@ -228,7 +228,7 @@ export const storingRules: readonly Mutation[] = [
     tests: [...signIn, ...rotationGrace],
   },
   {
-    name: 'a token that was replaced meanwhile goes on as the one of now',
+    name: 'a token that was replaced during the request still counts as current',
     file: reconcile,
     at: 'reconcile',
     find: "place === 'current' ? { ...state, unanswered }",
@@ -236,7 +236,7 @@ export const storingRules: readonly Mutation[] = [
     tests: rotationGrace,
   },
   {
-    name: 'a sign-in by a former token carries over what has ended',
+    name: 'a sign-in copies data of a session that has ended',
     file: attempts,
     at: 'prepared',
     find: "(state.kind !== 'new' || read.row === undefined)",
@@ -244,7 +244,7 @@ export const storingRules: readonly Mutation[] = [
     tests: signIn,
   },
   {
-    name: 'a sign-in that carries over a session does not look whether that is there still',
+    name: 'a sign-in copies a session without checking that it still exists',
     file: plan,
     at: 'plan',
     find: 'if (state.copiedFrom && !hasRead)',
@@ -252,7 +252,7 @@ export const storingRules: readonly Mutation[] = [
     tests: signIn,
   },
   {
-    name: 'a former token stores what it saw over what is there now',
+    name: 'a request with an old token overwrites the current data',
     file: plan,
     at: 'plan',
     find: "      if (!hasRead) return { do: 'read', why: state.unanswered ? 'an answer was lost' : 'former' }\n",
@@ -260,7 +260,7 @@ export const storingRules: readonly Mutation[] = [
     tests: rotationGrace,
   },
   {
-    name: 'what others planted in the session is merged into a sign-in that does not keep it',
+    name: 'a sign-in merges planted data that it does not keep',
     file: inHand,
     at: 'merged',
     find: 'kept(form, theirs, keep)',
@@ -268,7 +268,7 @@ export const storingRules: readonly Mutation[] = [
     tests: signIn,
   },
   {
-    name: 'what a sign-in does not keep counts as what the handler began from',
+    name: 'data that a sign-in drops still counts as the base of the merge',
     file: inHand,
     at: 'merged',
     find: 'kept(form, before, keep)',
@@ -276,7 +276,7 @@ export const storingRules: readonly Mutation[] = [
     tests: signIn,
   },
   {
-    name: "a sign-in goes on with what is another user's by now",
+    name: 'a sign-in continues on a session that belongs to another user by now',
     file: reconcile,
     at: 'reconcile',
     find: "(place !== 'current' || !isOwn)",
@@ -284,7 +284,7 @@ export const storingRules: readonly Mutation[] = [
     tests: ['test/core/reconcile.test.ts', ...commitCases, 'test/core/user-of.test.ts'],
   },
   {
-    name: 'a merge takes theirs',
+    name: 'a merge prefers the stored value',
     file: 'src/core/data/merge.ts',
     at: 'mergedValue',
     find: 'if (!resolve || isSame(ours, now)) return ours',
@@ -292,7 +292,7 @@ export const storingRules: readonly Mutation[] = [
     tests: ['test/core/merge.test.ts', 'test/properties/interleavings.test.ts'],
   },
   {
-    name: 'the app is asked about places that only this request has changed',
+    name: 'the merge option is called for values that only this request changed',
     file: 'src/core/data/merge.ts',
     at: 'mergedValue',
     find: '  if (isSame(now, before)) return ours\n',
@@ -300,7 +300,7 @@ export const storingRules: readonly Mutation[] = [
     tests: ['test/core/merge.test.ts', ...concurrency, 'test/core/lost-answers.test.ts'],
   },
   {
-    name: 'where both changed a place, the app is not asked',
+    name: 'the merge option is not called for values that both requests changed',
     file: 'src/core/data/merge.ts',
     at: 'mergedValue',
     find: 'if (!resolve || isSame(ours, now)) return ours',
@@ -308,7 +308,7 @@ export const storingRules: readonly Mutation[] = [
     tests: ['test/core/merge.test.ts', ...concurrency],
   },
   {
-    name: 'an ending that finds another user removes that session',
+    name: 'a removal deletes a session that belongs to another user by now',
     file: ending,
     at: 'removeStored',
     find: `    if (row && row.owner !== owner && row.owner !== undefined) return "another's"\n`,
@@ -316,7 +316,7 @@ export const storingRules: readonly Mutation[] = [
     tests: [...rotationGrace, 'test/core/ending.test.ts', 'test/core/hardening.test.ts'],
   },
   {
-    name: 'an ending gives up where a parallel request has bound the session to its user',
+    name: 'a removal gives up if a parallel request has bound the session to its user',
     file: ending,
     at: 'removeStored',
     find: '    userId = found?.userId\n',

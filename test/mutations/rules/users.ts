@@ -10,7 +10,7 @@ const userOf = ['test/core/user-of.test.ts']
 
 export const userRules: readonly Mutation[] = [
   {
-    name: 'a sign-in keeps the token',
+    name: 'a sign-in does not replace the token',
     file: work,
     at: 'UnitOfWork.#intendSignIn',
     find: 'token: base && nextToken(this, base.record)',
@@ -18,7 +18,7 @@ export const userRules: readonly Mutation[] = [
     tests: [...signInTests, 'test/properties/interleavings.test.ts'],
   },
   {
-    name: 'another user goes on with what the one before left',
+    name: "a sign-in as another user keeps the previous user's data",
     file: work,
     at: 'UnitOfWork.signIn.isAnothers',
     find: 'owner !== undefined && owner !== text',
@@ -26,7 +26,7 @@ export const userRules: readonly Mutation[] = [
     tests: [...signInTests, 'test/core/hardening.test.ts'],
   },
   {
-    name: 'a sign-in as another user leaves the session of the one before',
+    name: "a sign-in as another user leaves the previous user's session stored",
     file: work,
     at: 'UnitOfWork.signIn',
     find: "if (isAnothers && !isFormer) await this.#remove({ inHand, reason: 'signOut' })\n",
@@ -34,7 +34,7 @@ export const userRules: readonly Mutation[] = [
     tests: [...signInTests, 'test/core/hardening.test.ts'],
   },
   {
-    name: 'a sign-in by a former token takes along what that shows',
+    name: 'a sign-in with an old token keeps the data that it shows',
     file: work,
     at: 'UnitOfWork.signIn',
     find: 'isAnothers || isFormer || !isOpen',
@@ -42,7 +42,7 @@ export const userRules: readonly Mutation[] = [
     tests: [...signInTests, 'test/core/rotation-grace.test.ts'],
   },
   {
-    name: 'with userOf, a former token proves afresh whose the session is',
+    name: 'with userOf, signIn works with an old token',
     file: work,
     at: 'UnitOfWork.signIn',
     find: "      if (inHand.state.kind === 'former' && this.form.userOf) throw tokenReplaced()\n",
@@ -50,7 +50,7 @@ export const userRules: readonly Mutation[] = [
     tests: userOf,
   },
   {
-    name: 'the visitor’s token leads on where a sign-in is spared by revokeAll',
+    name: "after signIn and revokeAll({ except }), the visitor's token keeps its grace",
     file: work,
     at: 'UnitOfWork.claim',
     find: '{ ...intent, forcesToken: true }\n        return',
@@ -58,7 +58,7 @@ export const userRules: readonly Mutation[] = [
     tests: ['test/core/user-sessions.test.ts'],
   },
   {
-    name: 'revokeAll leaves the grace of a session that it spares by its publicId',
+    name: 'revokeAll does not end the grace of a session that it spares by publicId',
     file: 'src/core/users/user-sessions.ts',
     at: 'UserSessions.#spared',
     find: '    if (publicId !== undefined && !work) await this.#endGrace(publicId)\n',
@@ -66,7 +66,7 @@ export const userRules: readonly Mutation[] = [
     tests: ['test/core/user-sessions.test.ts'],
   },
   {
-    name: "revokeAll ends the grace of somebody else's session",
+    name: "revokeAll ends the grace of another user's session",
     file: 'src/core/users/user-sessions.ts',
     at: 'UserSessions.#endGrace',
     find: ' || record.userId !== this.#userId',
@@ -74,7 +74,7 @@ export const userRules: readonly Mutation[] = [
     tests: ['test/core/user-sessions.test.ts'],
   },
   {
-    name: 'a sign-in keeps all that a visitor had',
+    name: "a sign-in keeps all of the visitor's data",
     file: 'src/core/session/keep.ts',
     at: 'resolveKeep',
     find: '{ keep = [] }',
@@ -82,7 +82,7 @@ export const userRules: readonly Mutation[] = [
     tests: ['test/core/planted.test.ts'],
   },
   {
-    name: 'names that a sign-in keeps may be anything',
+    name: 'keep of signIn accepts names that are not strings',
     file: 'src/core/session/keep.ts',
     at: 'resolveKeep',
     find: " && names.every((name) => typeof name === 'string')",
@@ -90,7 +90,7 @@ export const userRules: readonly Mutation[] = [
     tests: ['test/core/planted.test.ts'],
   },
   {
-    name: "with express-session's ways, a sign-in drops the cookie",
+    name: 'with session(options), a sign-in drops session.cookie',
     file: 'src/core/session/keep.ts',
     at: 'kept',
     find: ' || ownNames.includes(name)',
@@ -98,7 +98,7 @@ export const userRules: readonly Mutation[] = [
     tests: ['test/core/planted.test.ts'],
   },
   {
-    name: 'a user who proves again who they are loses what the session holds',
+    name: 'a user who signs in again loses the data of the session',
     file: work,
     at: 'UnitOfWork.signIn',
     find: 'if (!isTheirs) this.#drop(inHand, keep)',
@@ -106,7 +106,7 @@ export const userRules: readonly Mutation[] = [
     tests: ['test/core/planted.test.ts'],
   },
   {
-    name: 'a second sign-in brings back what the first one did not keep',
+    name: 'a second sign-in restores data that the first one dropped',
     file: work,
     at: 'UnitOfWork.signIn.keep',
     find: '(inHand.intent.signIn?.keep ?? true)',
@@ -114,7 +114,7 @@ export const userRules: readonly Mutation[] = [
     tests: ['test/core/planted.test.ts'],
   },
   {
-    name: 'a sign-in keeps the session from a destroy() that was called since',
+    name: 'a sign-in cancels a later destroy()',
     file: work,
     at: 'UnitOfWork.signIn',
     find: "      if (inHand.state.kind === 'ending') return\n",
@@ -122,7 +122,7 @@ export const userRules: readonly Mutation[] = [
     tests: ['test/core/not-awaited.test.ts', 'test/core/ending.test.ts'],
   },
   {
-    name: 'what a sign-in does not keep is in hand still',
+    name: 'data that a sign-in drops stays in req.session',
     file: work,
     at: 'UnitOfWork.#drop',
     find: 'kept(this.form, this.form.dataOf(inHand.session), keep)',
@@ -130,7 +130,7 @@ export const userRules: readonly Mutation[] = [
     tests: signInTests,
   },
   {
-    name: 'a sign-in does not look at what was revoked',
+    name: 'a sign-in does not check for a revocation',
     file: signIn,
     at: 'signInRefusal',
     find: 'if (await wasRevoked(context, signIn, precision)) return signInRevoked()',
@@ -138,7 +138,7 @@ export const userRules: readonly Mutation[] = [
     tests: limits,
   },
   {
-    name: 'a sign-in that may not stay stays',
+    name: 'a rejected sign-in leaves its session stored',
     file: 'src/core/session/stored.ts',
     at: 'assertMayStay',
     find: "  await context.write({ type: 'remove', id: record.id, userId }).catch(() => undefined)\n",
@@ -146,7 +146,7 @@ export const userRules: readonly Mutation[] = [
     tests: limits,
   },
   {
-    name: 'a revocation is not noted',
+    name: 'revokeAll does not record the revocation',
     file: 'src/core/users/user-sessions.ts',
     at: 'UserSessions.revokeAll',
     find: '    await rememberRevocation(this.#context, this.#userId, except)\n',
@@ -154,7 +154,7 @@ export const userRules: readonly Mutation[] = [
     tests: limits,
   },
   {
-    name: 'a revocation that spares a session takes back the one before',
+    name: 'a revocation that spares a session cancels an earlier one',
     file: signIn,
     at: 'wasRevoked.revokedAt',
     find: '? note.before',
@@ -162,7 +162,7 @@ export const userRules: readonly Mutation[] = [
     tests: limits,
   },
   {
-    name: 'revokeAll leaves the session that is spared its token',
+    name: 'revokeAll gives the session that it spares no new token',
     file: 'src/core/users/user-sessions.ts',
     at: 'UserSessions.#spared',
     find: '(await work.claim(this.#userId))',
@@ -170,7 +170,7 @@ export const userRules: readonly Mutation[] = [
     tests: ['test/core/user-sessions.test.ts', 'test/core/one-row.test.ts'],
   },
   {
-    name: "revokeAll gives somebody else's session another token",
+    name: "revokeAll gives another user's session a new token",
     file: work,
     at: 'UnitOfWork.claim',
     find: 'if (base?.owner !== userId)',
@@ -178,7 +178,7 @@ export const userRules: readonly Mutation[] = [
     tests: ['test/core/user-sessions.test.ts', 'test/core/one-row.test.ts'],
   },
   {
-    name: 'revokeAll spares a session that its request has lost',
+    name: 'revokeAll spares a session that its request no longer holds',
     file: 'src/core/users/user-sessions.ts',
     at: 'UserSessions.#spared',
     find: '!(await work.claim(this.#userId))',
@@ -186,7 +186,7 @@ export const userRules: readonly Mutation[] = [
     tests: ['test/core/user-sessions.test.ts', 'test/core/one-row.test.ts'],
   },
   {
-    name: "revoking one session ends another user's",
+    name: "revoke deletes another user's session",
     file: 'src/core/users/user-sessions.ts',
     at: 'UserSessions.end',
     find: "{ type: 'remove', id, userId })",
@@ -194,7 +194,7 @@ export const userRules: readonly Mutation[] = [
     tests: ['test/core/user-sessions.test.ts', 'test/core/one-row.test.ts'],
   },
   {
-    name: 'the limit of sessions ends the newest',
+    name: 'sessionsPerUser ends the newest sessions',
     file: signIn,
     at: 'endOldest',
     find: 'newestFirst.slice(most - slack)',
@@ -202,7 +202,7 @@ export const userRules: readonly Mutation[] = [
     tests: limits,
   },
   {
-    name: 'of sign-ins at the same moment more are let in than there are places',
+    name: 'parallel sign-ins exceed sessionsPerUser',
     file: signIn,
     at: 'takesPlace',
     find: 'if (await writeNote(context, subject, place, { text: publicId }, lifetime)) return true',
@@ -211,7 +211,7 @@ export const userRules: readonly Mutation[] = [
     tests: limits,
   },
   {
-    name: 'what is remembered of one user counts for whoever shares the id of the note',
+    name: 'a note counts for another user with the same note id',
     file: 'src/core/users/notes.ts',
     at: 'readNote',
     find: '  if (about !== hashOf(subject)) return undefined\n',
@@ -219,7 +219,7 @@ export const userRules: readonly Mutation[] = [
     tests: limits,
   },
   {
-    name: 'a session passes for a note',
+    name: 'a session is read as a note',
     file: 'src/core/users/notes.ts',
     at: 'contentOf',
     find: 'hash === undefined && JSON',
@@ -227,7 +227,7 @@ export const userRules: readonly Mutation[] = [
     tests: limits,
   },
   {
-    name: 'a user id may hold a NUL',
+    name: 'a user id may contain a NUL',
     file: 'src/core/users/user-id.ts',
     at: 'faultOfText',
     find: "text.includes('\\0')",
@@ -235,7 +235,7 @@ export const userRules: readonly Mutation[] = [
     tests: signInTests,
   },
   {
-    name: 'a user id may be half of a surrogate pair',
+    name: 'a user id may contain half of a surrogate pair',
     file: 'src/core/users/user-id.ts',
     at: 'faultOfBytes',
     find: 'bytes.toString() !== text',
@@ -245,7 +245,7 @@ export const userRules: readonly Mutation[] = [
 
   // Whose a session is, where its data says it
   {
-    name: 'a user whom the data names is no sign-in',
+    name: 'with userOf, a new user in the data is not a sign-in',
     file: 'src/core/session/content-write.ts',
     at: 'contentWrite.isSignIn',
     find: 'owner !== undefined && owner !== base?.owner',
@@ -253,7 +253,7 @@ export const userRules: readonly Mutation[] = [
     tests: userOf,
   },
   {
-    name: 'a user whom the data names keeps the token',
+    name: 'with userOf, a new user in the data keeps the old token',
     file: 'src/core/session/commit.ts',
     at: 'planNewOwner',
     find: '  inHand.intent = { ...intent, token: nextToken(reading, state.base.record) }\n',
@@ -261,7 +261,7 @@ export const userRules: readonly Mutation[] = [
     tests: userOf,
   },
   {
-    name: 'a merge stores the user of before it',
+    name: 'with userOf, a merge stores the user from before it',
     file: 'src/core/session/content-write.ts',
     at: 'contentWrite.owner',
     find: 'tree && form.userOf ?',
@@ -269,7 +269,7 @@ export const userRules: readonly Mutation[] = [
     tests: userOf,
   },
   {
-    name: 'a user whom the data names by what is no id is an error for all who read it',
+    name: 'with userOf, an invalid user id in stored data fails every read',
     file: 'src/core/session/in-hand.ts',
     at: 'ownerOf',
     find: '        return undefined\n',
@@ -277,7 +277,7 @@ export const userRules: readonly Mutation[] = [
     tests: userOf,
   },
   {
-    name: 'signIn takes any user, whoever the data names',
+    name: 'with userOf, signIn accepts another user than the data names',
     file: work,
     at: 'UnitOfWork.signIn',
     find: '      if (this.form.userOf && this.userId !== text) throw signInByData()\n',
@@ -285,7 +285,7 @@ export const userRules: readonly Mutation[] = [
     tests: userOf,
   },
   {
-    name: 'userOf reads what all objects have',
+    name: 'userOf reads inherited properties',
     file: 'src/core/users/user-of.ts',
     at: 'valueAt',
     find: ' || !Object.hasOwn(found, name)',
