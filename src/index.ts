@@ -43,5 +43,10 @@ export type { SessionInfo, UserSessions } from './core/users/user-sessions.js'
 export type { CookieOptions } from './http/cookie.js'
 export type { Exchange, ExchangeRequest, ResponseChanges } from './http/exchange.js'
 export type { SitePolicy } from './http/sites.js'
-export { createSessions, type Sessions, type SessionsOptions } from './sessions.js'
+export {
+  type AdvancedSessionsOptions,
+  createSessions,
+  type Sessions,
+  type SessionsOptions,
+} from './sessions.js'
 export { MemoryStore, type MemoryStoreOptions } from './stores/memory.js'

@@ -15,119 +15,192 @@ import { type CookieOptions, SessionCookie } from './http/cookie.js'
 import { Exchange, type ExchangeRequest } from './http/exchange.js'
 import { resolveSites, type SitePolicy } from './http/sites.js'
 
-/** The options of `createSessions`. Give every app that shares the store the same ones: that is the sharing. */
-export interface SessionsOptions {
-  /** Where sessions are kept: `new MySQLStore(url)`, `new SQLiteStore(file)`, `new MemoryStore()`, or one of your own. */
+/**
+ * The options of `createSessions`. Only `store` and `secret` are required. Apps that share the store need the same
+ * options; `sites`, `sweep` and `storeLimits` may differ.
+ *
+ * A length of time is a number of milliseconds, or a text such as `'30m'`. An option that is unknown, malformed or
+ * contradicts another throws `ERR_SESSION_OPTION` at start-up.
+ *
+ * The options that most apps leave out are in `AdvancedSessionsOptions`.
+ */
+export interface SessionsOptions extends AdvancedSessionsOptions {
+  /**
+   * Where sessions are kept: `new MySQLStore(url)`, `new SQLiteStore(file)`, `new MemoryStore()`, or a store of your
+   * own. `docs/stores.md` compares them.
+   */
   readonly store: SessionStore
   /**
-   * Signs the cookies: 32 random bytes that every app has, as `openssl rand -base64 32` prints them. Less than 16 bytes, and
-   * one repeated character, are refused. In a list the first signs and all verify, so that a secret can be replaced without signing anybody out: give all apps `[old, new]` first, and then `[new, old]`; unset
-   * ones after the first are skipped.
+   * Signs the session cookies (HMAC-SHA256). Give 32 random bytes, the same in every app: `openssl rand -base64 32`
+   * prints them. Fewer than 16 bytes, and one repeated character, are refused.
+   *
+   * In a list, the first secret signs and all are accepted. Unset secrets after the first are skipped. To replace a
+   * secret without signing anybody out, deploy `[old, new]` to all apps, then `[new, old]`, and later `[new]`: see
+   * `docs/deploy.md`, "Secrets".
+   * @example
+   * secret: [process.env.SESSION_SECRET, process.env.OLD_SESSION_SECRET]
    */
   readonly secret: Secret | undefined | readonly (Secret | undefined)[]
-  /** How the cookie is made. The default is the safest that works wherever the request came by. */
+  /**
+   * The attributes of the session cookie. By default it is for one host, `HttpOnly`, `SameSite=Lax`, and `Secure` on
+   * HTTPS.
+   * @example
+   * cookie: { domain: 'example.com' } // shared by all subdomains
+   */
   readonly cookie?: CookieOptions | undefined
-  /** How long a session lives, enforced by the store's clock. */
+  /**
+   * How long a session lives, by the store's clock.
+   * @example
+   * lifetime: { idle: '30m', absolute: '12h' }
+   */
   readonly lifetime?: {
-    /** Since the last use. Default `'1d'`. */
+    /**
+     * A session expires this long after its last use (ASVS 5, 7.3.1). Milliseconds, or a text such as `'30m'`.
+     * @default '1d'
+     */
     readonly idle?: Duration | undefined
-    /** Since the session began, however much it is used. Default `'30d'`; `false`: no limit. */
+    /**
+     * A session expires this long after it was first stored, even if it is in use (ASVS 5, 7.3.2). Milliseconds, or a
+     * text such as `'7d'`; not shorter than `idle`. `false`: no limit.
+     * @default '30d'
+     */
     readonly absolute?: Duration | false | undefined
   }
   /**
-   * Reading a session moves its expiry only when this long has passed since that was last stored, so that most
-   * requests write nothing. A session therefore lives for `idle` less at most `touchAfter` after its last
-   * use. Default: a tenth of `idle`.
+   * The trusted origins: `cors(sessions)` lets their pages read responses, and `sessions.sites.trusts(origin)` tells
+   * whether an origin is one of them.
+   *
+   * Write an origin as browsers send it (RFC 6454, section 6.2): scheme, host, and the port unless it is the default.
+   * `'https://*.example.com'` is every subdomain at any depth, and not `https://example.com` itself. `http:` is
+   * accepted for this machine only, such as `'http://localhost:3000'`.
+   * @default []
+   * @example
+   * sites: ['https://app.example.com', 'https://*.example.com']
    */
-  readonly touchAfter?: Duration | undefined
+  readonly sites?: readonly string[] | undefined
   /**
-   * For how long the token from before a rotation still leads to the session, so that requests which the browser sent
-   * before it had the new one find it. They see the session as it was before the rotation, and never more; what
-   * they change of it is stored in the session. They cannot end it, and a sign-in of theirs begins an empty one. `false`: not at all, also not after a rotation by another app. Default `'10s'`.
-   */
-  readonly rotationGrace?: Duration | false | undefined
-  /**
-   * Where your data says who is signed in, for libraries that sign in by the data: `'passport.user'` for Passport, whose
-   * `req.login` then binds the user without a line in the app. A path of names, or a function of the data that gives the user's id. The
-   * commit that first stores a user gives the session a new token, as `signIn` does; the one that takes the user out leaves it nobody's.
-   * A session that was stored without `userOf` is found by its user, and ended by `revokeAll`, only once a request has opened it.
-   * Give every app that shares the store the same. Left out: `signIn` says who is signed in.
+   * Where your data names the signed-in user, for libraries such as Passport that put the user into the session's data.
+   * It is a path of names, or a function of the data that returns the user's id. Left out: `signIn` sets the user.
+   *
+   * The commit that first stores a user gives the session a new token, as `signIn` does. The commit that removes the
+   * user from the data unbinds the session.
+   *
+   * A session that was stored without `userOf` is bound when a request next opens it. Until then, `sessions.user(id)`
+   * neither lists nor ends it.
    * @example userOf: 'passport.user'
    * @example userOf: ({ passport }) => passport?.user?.id
    */
   readonly userOf?: UserOf | undefined
+}
+
+/** The options of `createSessions` that most apps leave out. Part of `SessionsOptions`. */
+export interface AdvancedSessionsOptions {
   /**
-   * How many sessions one user may have at once. `whenFull` says what a sign-in does that is one too many: `'endOldest'`,
-   * the default, ends the session that was signed in to longest ago; `'refuse'` fails with ERR_SESSION_LIMIT (403).
-   * `most` is at most 1,000. However many sign in at the same moment in however many apps, no more stay. Sessions from before the option was
-   * set are not refused, and not counted by `'refuse'`.
+   * How many sessions one user may have at once, in all apps. `most` is 1 to 1,000. `whenFull` says what happens to a
+   * sign-in beyond it:
    *
-   * Default: about 1,000. Each app process counts a user's sessions once in 100 sign-ins, and ends the oldest of more than 1,000 until 900
-   * are left. On a table of express-mysql-session there is no limit by default. `false`: as many as they like.
+   * - `'endOldest'` (default): it ends the session that was signed in to longest ago.
+   * - `'refuse'`: it fails with `ERR_SESSION_LIMIT` (403). This needs `lifetime.absolute`. Sessions that were stored
+   *   before this option was set are not counted.
+   *
+   * The limit holds however many sign-ins arrive at once.
+   *
+   * By default, a user has about 1,000 sessions at most: each app process counts them once in 100 sign-ins, and ends
+   * the oldest of more than 1,000 until 900 are left. On a table of express-mysql-session there is no limit by default.
+   * `false`: no limit.
+   * @example
+   * sessionsPerUser: { most: 3, whenFull: 'refuse' }
    */
   readonly sessionsPerUser?:
     { readonly most: number; readonly whenFull?: 'endOldest' | 'refuse' | undefined } | false | undefined
   /**
-   * Says what becomes of one place of a session that two requests changed at the same time. Default: the later commit
-   * stands. All else is merged without it: what only one changed, key by key. It may be called again for the same commit, so
-   * it only works out a value, which `codec` can store; what it throws fails the commit.
+   * A request that only reads a session moves its expiry at most once in this time, so that most requests write
+   * nothing. Therefore a session lives for `lifetime.idle`, less at most `touchAfter`, after its last use.
+   * Milliseconds, or a text such as `'5m'`; shorter than `lifetime.idle`. Default: a tenth of `lifetime.idle`.
+   */
+  readonly touchAfter?: Duration | undefined
+  /**
+   * How long the old token still works after a rotation, for requests that are already on their way. Milliseconds, or a
+   * text such as `'10s'`; at most `'5m'`.
+   *
+   * A request with the old token sees the session as it was before the rotation. What it changes is saved, unless the
+   * rotation was a sign-in. It cannot end the session, and its `signIn` begins a new, empty one: see `docs/sign-in.md`.
+   *
+   * `false`: this app never accepts an old token, not even after a rotation by another app.
+   * @default '10s'
+   */
+  readonly rotationGrace?: Duration | false | undefined
+  /**
+   * Returns the value to store where two requests changed the same place of a session at the same time. By default,
+   * the later commit wins. Changes of different places are merged without it, key by key.
+   *
+   * The function may run several times for one commit, so it should only compute a value. `undefined` removes the
+   * place. If it throws, the commit fails with that error.
    * @example
    * merge: ({ path, base, mine, theirs }) =>
    *   path[0] === 'tags' ? [...new Set([...(theirs as string[]), ...(mine as string[])])] : mine
    */
   readonly merge?: Merge | undefined
-  /** How data becomes bytes. Default: JSON that refuses what it cannot keep. */
+  /**
+   * Turns a session's data into bytes and back. The default, `jsonCodec`, is JSON that refuses what it would lose
+   * (`ERR_SESSION_DATA`).
+   */
   readonly codec?: Codec | undefined
   /**
-   * Encrypts what sessions hold before a store gets it: with AES-256-GCM, under 32 random bytes that every app has, as
-   * `openssl rand -base64 32` prints them. In a list the first key encrypts and all decrypt; unset ones after the first are
-   * skipped. `'plain'` in the list stands for data that is not encrypted: first, nothing is encrypted yet; later, what was
-   * stored so is still read. The store must be in coatcheck's own layout. Default: nothing is encrypted.
+   * Encrypts session data before it reaches the store (AES-256-GCM), and binds it to its row, its user and its token's
+   * hash. A key is 32 random bytes, the same in every app: `openssl rand -base64 32` prints them. Default: no
+   * encryption.
    *
-   * Nobody is signed out by a change of keys if each step is in all apps before the next is in any:
+   * In a list, the first key encrypts and all decrypt. Unset keys after the first are skipped. `'plain'` in the list
+   * stands for data that is not encrypted. Do not leave it there: as long as one app lists it, whoever can write to the
+   * database can make sessions. The steps to turn encryption on or off, or to replace a key, are in `docs/stores.md`,
+   * "Encryption at rest".
    *
-   * 1. `[oldKey, newKey]`, so that all can read what will be written;
-   * 2. `[newKey, oldKey]`: a session goes over to the new key with its next change;
-   * 3. `[newKey]`, once `lifetime.absolute` has passed since. What is still under the old key then is signed out.
+   * Data that was changed, moved to another row, user or token, or encrypted with a key that is not in the list is
+   * reported as `ERR_SESSION_CORRUPT`, and its holder is signed out. Ids, hashes of tokens, user ids, times and sizes
+   * stay readable. `SECURITY.md` says what encryption does not prevent.
    *
-   * With `'plain'` for `oldKey` encryption is turned on; with `'plain'` for `newKey` off, and the last step is to leave the
-   * option out. Whoever can write to the database can make sessions as long as any app lists `'plain'`, so do not
-   * leave it there.
-   *
-   * Data is good only under its record's id, its user and its token's hash. Swapped, copied to another session's row, or changed, it is
-   * reported as ERR_SESSION_CORRUPT and the session is signed out; so it is when one of these is changed. Not hidden are
-   * hashes of tokens, publicIds, users, times and sizes. Not prevented, for whoever can write to the database: ending
-   * sessions, putting an earlier row back as it was, even an ended session's, changing its times
-   * (`authenticatedAt` too), and what `sessions.user(id)` counts, lists and remembers.
+   * The store must use coatcheck's own layout; others are refused with `ERR_SESSION_OPTION`.
    * @example
    * encryption: [process.env.SESSION_ENCRYPTION_KEY, process.env.OLD_SESSION_ENCRYPTION_KEY]
    */
   readonly encryption?: EncryptionKey | undefined | readonly (EncryptionKey | undefined)[]
   /**
-   * The most that one session's encoded data may take, in bytes; encryption adds 37 that do not count. Default 65,536. What is larger is
-   * ERR_SESSION_TOO_LARGE. JSON also takes at most 10,000 names of properties and 1,000 levels (ERR_SESSION_DATA). The limits are there so
-   * that no session holds up other requests for more than 50 ms.
+   * The largest encoded data of one session, in bytes. Encryption adds 37 bytes that do not count. Beyond it, the
+   * commit fails with `ERR_SESSION_TOO_LARGE`.
+   *
+   * JSON is also limited to 10,000 property names and 1,000 levels (`ERR_SESSION_DATA`). With these limits, no session
+   * holds up other requests for more than 50 ms.
+   * @default 65_536
    */
   readonly sizeLimit?: number | undefined
   /**
-   * Who is trusted across origins: origins such as `'https://app.example.com'`, or `'https://*.example.com'`. `http:` only on
-   * this machine, such as `'http://localhost:3000'`.
+   * How this process removes expired sessions from the store. Reads never depend on it: an expired session is not
+   * found. `every` is the time between two sweeps, as milliseconds or a text. `batch` is how many are removed at a
+   * time, with a rest after each batch. `false`: this process removes none.
+   * @default { every: '10m', batch: 250 }
    */
-  readonly sites?: readonly string[] | undefined
-  /** How often expired records are cleared away (default every `'10m'`, `250` a batch, with a rest after each), or `false`: not by this process. */
   readonly sweep?: { readonly every?: Duration; readonly batch?: number } | false
-  /** For how long requests wait for the store, and how many: what they are spared when it hangs or cannot keep up. */
+  /**
+   * How long requests wait for the store, and how many may wait. It protects the app when the store hangs or is too
+   * slow.
+   */
   readonly storeLimits?: {
     /**
-     * A request that has no answer from the store by then fails with ERR_SESSION_STORE_TIMEOUT (503), a tenth of it later
-     * at most; whether a change of it was stored is unknown then. Give less than what stands before the app waits, such
-     * as a proxy, so that the app's own error page arrives. Default `'10s'`.
+     * How long one call waits for the store. Then it fails with `ERR_SESSION_STORE_TIMEOUT` (503), up to a tenth later,
+     * and it is unknown whether a change was stored. Milliseconds, or a text such as `'3s'`.
+     *
+     * Give less than the timeout of a proxy in front of the app, so that users see the app's own error page.
+     * @default '10s'
      */
     readonly deadline?: Duration | undefined
     /**
-     * So many reads may wait for the store, and so many changes, those counted that came in the same moment; one more fails at once with ERR_SESSION_STORE_BUSY (503). So many changes may also
-     * wait for others of the same session, each until the deadline. Give less to turn away early what could not be served in time.
-     * Default 10,000.
+     * The most calls that may wait for the store, counted separately for reads and for changes. One more fails at once
+     * with `ERR_SESSION_STORE_BUSY` (503), and nothing of it was sent. As many changes may wait for other changes of
+     * the same session, each until `deadline`.
+     *
+     * Give less to turn away early what could not be served in time.
+     * @default 10_000
      */
     readonly queue?: number | undefined
   }
@@ -138,9 +211,13 @@ const optionNames = [
   'encryption', 'sizeLimit', 'sites', 'sweep', 'storeLimits',
 ] as const // prettier-ignore
 
-/** Sessions with the rules by which they meet browsers. Made by `createSessions`. */
+/**
+ * The sessions of one or more apps: what `session(sessions)` and `cors(sessions)` take. Made by `createSessions`.
+ *
+ * It is an `EventEmitter`: `sessions.on(name, listener)` listens to the events of `SessionEvents`.
+ */
 export class Sessions extends SessionEngine {
-  /** The one list of trusted origins. */
+  /** The trusted origins, as given by `sites`. */
   readonly sites: SitePolicy
   /** @internal */
   readonly cookie: SessionCookie
@@ -156,11 +233,14 @@ export class Sessions extends SessionEngine {
   }
 
   /**
-   * Begins one request's exchange, for adapters to servers and frameworks of any kind: it takes headers and gives headers.
+   * Begins the work on one request's session, for adapters to any server or framework. It takes request headers, and
+   * `finish` returns the response headers to set. It returns no promise if the store need not be asked.
    *
-   * @throws (by the promise) ERR_SESSION_STORE_UNAVAILABLE, ERR_SESSION_STORE_TIMEOUT, ERR_SESSION_STORE_BUSY
+   * @throws (rejects) `ERR_SESSION_STORE_UNAVAILABLE`, `ERR_SESSION_STORE_TIMEOUT` or `ERR_SESSION_STORE_BUSY` (503):
+   *   the session may well exist, so do not treat the visitor as signed out
    * @example
-   * const exchange = await sessions.exchange({ cookieHeader: request.headers.get('cookie') ?? undefined, secure: true })
+   * const cookieHeader = request.headers.get('cookie') ?? undefined
+   * const exchange = await sessions.exchange({ cookieHeader, secure: true })
    * const response = await handle(request, exchange.work.session)
    * const changes = await exchange.finish()
    * if (changes) {
@@ -177,9 +257,9 @@ export class Sessions extends SessionEngine {
 }
 
 /**
- * Makes the sessions that an app hands to its adapters. Options are checked here, once.
+ * Makes the sessions that an app gives to `session(sessions)` and `cors(sessions)`. All options are checked here, once.
  *
- * @throws {SessionError} ERR_SESSION_OPTION if an option is missing, unknown, malformed, or contradicts another
+ * @throws {SessionError} `ERR_SESSION_OPTION` if an option is missing, unknown, malformed, or contradicts another
  * @example
  * const sessions = createSessions({
  *   store: new MySQLStore(process.env.DATABASE_URL),
@@ -195,7 +275,7 @@ export function createSessions(options: SessionsOptions): Sessions {
   }
   refuseUnknownOptions('createSessions', options, optionNames)
   const lifetime = resolveLifetime(options.lifetime ?? {})
-  // All is checked before the engine begins to sweep.
+  // Check everything first: the engine starts its sweep timer when it is made.
   const http = {
     signer: new Signer(options.secret as Secret),
     cookie: new SessionCookie(options.cookie ?? {}, lifetime.absolute),
@@ -248,12 +328,12 @@ function resolveRotationGrace(grace: Duration | false | undefined, idle: number)
   if (grace === undefined) return Math.min(defaultRotationGrace, idle)
   if (grace === 0) throw optionError('rotationGrace: false is no grace at all.')
   const value = milliseconds('rotationGrace', grace)
-  // Whoever has the old token has what the session was, so this is for seconds.
+  // A stolen old token can still read the session, so the grace is short.
   if (value > 300_000) throw optionError('rotationGrace is for requests on their way: at most 5m.')
   return value
 }
 
-/** More than this would be no limit, and each sign-in reads all of them. */
+/** The highest `most`. Each sign-in reads all sessions of its user, so a higher limit would be too slow. */
 const mostSessionsPerUser = 1_000
 
 function resolveUserLimit(
@@ -262,7 +342,7 @@ function resolveUserLimit(
   keyedByToken: boolean,
 ): UserLimit | undefined {
   if (limit === false) return undefined
-  // There, a user's sessions are found only by reading the whole table.
+  // Such a store finds a user's sessions only by reading the whole table.
   if (limit === undefined && keyedByToken) return undefined
   const longestLife = lifetime.absolute ?? Infinity
   if (limit === undefined)
@@ -296,7 +376,7 @@ function resolveCodec(codec: Partial<Codec> | null = jsonCodec): Codec {
 }
 
 function resolveEncryption(options: SessionsOptions): Encryption | undefined {
-  // One that is there but empty is an environment variable that was forgotten.
+  // An option that is there but undefined is a forgotten environment variable: `Encryption` refuses it.
   if (!('encryption' in options)) return undefined
   const encryption = new Encryption(options.encryption)
   if ((options.store as Partial<TokenKeyedStore>).keyedBy === 'token') {

@@ -4,15 +4,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { installInto, nodeProgram } from './package/nodes.ts'
+import { installInto, nodeProgram, supportedNodes } from './package/nodes.ts'
 import { pack } from './package/pack.ts'
 import { databases, freshDatabase } from './servers/databases.ts'
 
 const run = promisify(execFile)
 const root = join(import.meta.dirname, '..')
-
-/** The lowest Node that package.json allows, and the newest of the lines after it. The last is this repository's own. */
-const versions = ['22.13.0', '22.23.2', '24.21.0', process.versions.node]
 
 let folder: string
 let packed: readonly string[]
@@ -27,7 +24,7 @@ beforeAll(async () => {
     devDependencies: { mysql2: string }
   }
   const packages = [tarball, `mysql2@${devDependencies.mysql2}`]
-  for (const version of versions.slice(0, -1)) await nodeProgram(version)
+  for (const version of supportedNodes) await nodeProgram(version)
   await installInto(project('every'), packages)
   for (const file of ['use.mjs', 'use.cjs', 'keep-and-find.cjs']) {
     await copyFile(join(root, 'test/package', file), join(project('every'), file))
@@ -57,7 +54,7 @@ test('no file of the package names a source map: the sources are not in it', asy
   }
 })
 
-describe.each(versions)('on Node %s', (version) => {
+describe.each(supportedNodes)('on Node %s', (version) => {
   test.for([
     { by: 'import', file: 'use.mjs' },
     { by: 'require', file: 'use.cjs' },
@@ -128,7 +125,7 @@ async function use(
   file: string,
   database: string,
 ): Promise<{ stdout: string; stderr: string }> {
-  const program = version === process.versions.node ? process.execPath : await nodeProgram(version)
+  const program = await nodeProgram(version)
   // Only what an app would set: nothing of the test runner's own is to reach it.
   const env = {
     PATH: process.env['PATH'],

@@ -14,8 +14,8 @@ const app = express()
 app.use(files)
 app.use(logRequests('accounts'))
 app.use(neverKept)
-app.use(session(sessions))
 app.use(onlyFrom((origin) => origin === origins.accounts))
+app.use(session(sessions))
 app.use(express.urlencoded({ extended: false }))
 
 app.get('/', async (req, res) => {

@@ -14,8 +14,8 @@ const app = express()
 app.use(logRequests('api'))
 app.use(neverKept)
 app.use(cors(sessions)) // answers preflights; lets the pages of sessions.sites read the answers
-app.use(session(sessions))
 app.use(onlyFrom((origin) => sessions.sites.trusts(origin)))
+app.use(session(sessions))
 app.use(express.json())
 
 const signedIn: RequestHandler = (req, res, next) => {

@@ -14,8 +14,8 @@ const app = express()
 app.use(files)
 app.use(logRequests('shop'))
 app.use(neverKept)
-app.use(session(sessions))
 app.use(onlyFrom((origin) => origin === origins.shop))
+app.use(session(sessions))
 
 app.get('/', (req, res) => {
   const { cart, order, userId } = req.session

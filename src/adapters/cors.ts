@@ -1,6 +1,6 @@
 import { mistakenFor } from '../core/argument.js'
 import { optionError, type SessionError } from '../core/errors.js'
-import { warnOnce } from '../express-session/model/warn-once.js'
+import { warnOnce } from '../core/warn-once.js'
 import { answerByOptions, answerBySites } from '../http/cors.js'
 import type {
   CorsAnswer,
@@ -15,7 +15,7 @@ import { corsOptionNames, type CorsWarning, warningsOf, warningsOfForm } from '.
 import { varyWith } from '../http/vary.js'
 import { createSessions, Sessions } from '../sessions.js'
 
-/** What is used of a response. Every Node response has it, Express's and connect's too. */
+/** The members of a response that `cors` uses. Every Node response has them, those of Express and connect too. */
 export interface CorsResponse {
   statusCode?: number | undefined
   getHeader?(name: string): number | string | readonly string[] | undefined
@@ -24,18 +24,20 @@ export interface CorsResponse {
 }
 
 /**
- * Gives options by request: calls back as in the cors package, or, if it declares no callback, returns them or a promise
- * of them.
+ * A function that gives the options for each request. It calls back, as in the cors package. If it declares no
+ * callback, it may return the options, or a promise of them. An error, or a rejection, goes to `next`.
+ * @example
+ * cors((request, callback) => callback(null, { origin: request.headers.host === 'api.example.com' }))
  */
 export type CorsOptionsFunction<Request extends CorsRequest = CorsRequest> = (
   request: Request,
   callback: (error: unknown, options?: CorsOptions) => void,
 ) => unknown
 
-/** `CorsOptionsFunction` by its name in the types of the cors package. */
+/** `CorsOptionsFunction`, by its name in the types of the cors package. */
 export type CorsOptionsDelegate<Request extends CorsRequest = CorsRequest> = CorsOptionsFunction<Request>
 
-/** Middleware for Express, connect and bare `http`. */
+/** A middleware for Express, connect and `node:http` with a `next` of your own. */
 export type CorsMiddleware<Request extends CorsRequest = CorsRequest> = (
   request: Request,
   response: CorsResponse,
@@ -43,20 +45,24 @@ export type CorsMiddleware<Request extends CorsRequest = CorsRequest> = (
 ) => void
 
 /**
- * Middleware that lets other origins read responses (CORS, a part of Fetch). Put it before the session
- * middleware: preflights carry no cookie and end here.
+ * Middleware that lets pages of other origins read responses (Fetch standard, "CORS protocol"). Put it before the
+ * session middleware and every check of your own: preflights have no cookie, and end here.
  *
- * It takes the `Sessions` themselves: the origins of their `sites` may then read responses, with
- * credentials, and preflights are remembered for ten minutes. Or it takes every option of the cors
- * package, or a function that gives those for a request, and does as that package does. With nothing, everybody may read,
- * without credentials.
+ * It takes one of these:
  *
- * CORS hands out permissions to read and does not stop requests: a denied one goes on, without headers.
+ * - `Sessions`: pages of their `sites` may read responses, with credentials. Browsers remember a preflight for 600
+ *   seconds.
+ * - The options of the cors package: it then does what that package does.
+ * - A function of the request that gives such options.
+ * - Nothing: pages of all origins may read, without credentials.
  *
- * Options that are unsafe or without effect are warned of, once a process, as `COATCHECK_CORS_OPEN`,
+ * CORS only allows pages to read a response. It stops no request: a denied one still reaches your handler.
+ *
+ * Options that are unsafe or have no effect cause a warning, once in a process: `COATCHECK_CORS_OPEN`,
  * `COATCHECK_CORS_ORIGIN`, `COATCHECK_CORS_OPTION` or `COATCHECK_UNKNOWN_OPTION`.
  *
- * @throws SessionError `ERR_SESSION_OPTION` if the sessions have no `sites`, or a store or `createSessions` is given
+ * @throws {SessionError} `ERR_SESSION_OPTION` if the sessions have no `sites`; for a store, or `createSessions` itself;
+ *   for sessions of another copy of coatcheck
  *
  * @example
  * app.use(cors(sessions))
@@ -70,7 +76,7 @@ function cors<Request extends CorsRequest = CorsRequest>(
   return typeof given === 'function' ? byFunction(given) : byOptions(given)
 }
 
-/** Its types, by the names that the types of the cors package give them. */
+/** The types of `cors`, by the names that the types of the cors package use. */
 declare namespace cors {
   export type {
     CorsMiddleware,
@@ -85,7 +91,7 @@ declare namespace cors {
   }
 }
 
-// Tools that take an ES module's `default` out of a CommonJS module look for it.
+// Some tools look for an ES module's `default` on a CommonJS module.
 Object.assign(cors, { default: cors })
 
 export { cors }
@@ -110,7 +116,7 @@ function byFunction<Request extends CorsRequest>(ask: CorsOptionsFunction<Reques
     askOnce(ask, request, isObject, (error, answer) => {
       if (error) return void next(error)
       const options = answer as CorsOptions | null | undefined
-      // Each may be made for its request, and a warning is to be one, not one a request.
+      // Warn of the first options only: each request may get an object of its own.
       if (isFirst && isObject(options)) warnOf(warningsOfForm(options))
       isFirst = false
       respond(options, true, request, response, next)
@@ -132,19 +138,19 @@ function respond(
   askOrigin(read.origin, request.headers.origin, (error, origin) => {
     if (error) return void next(error)
     const answer = answerByOptions(read, origin, request, true)
-    // The cors package hands on what it was called back with.
+    // As the cors package: `next` gets what the function called back with.
     apply(answer, response, origin ? next : () => next(error))
   })
 }
 
-/** Whatever fails goes to `next`: not all that gets here was called by a framework that would catch it. */
+/** Errors go to `next`: this may run outside of a framework that would catch them. */
 function apply(answer: CorsAnswer, response: CorsResponse, next: (error?: unknown) => unknown): void {
   try {
     addVary(answer.vary, response)
     for (const [name, value] of answer.headers) response.setHeader(name, value)
     if (answer.status !== undefined) {
       response.statusCode = answer.status
-      // Some browsers wait for a body otherwise, even on a 204.
+      // Without it, some browsers wait for a body, even on a 204.
       response.setHeader('Content-Length', '0')
       return void response.end()
     }
@@ -169,9 +175,12 @@ function warnOf(warnings: readonly CorsWarning[]): void {
   for (const { code, message } of warnings) warnOnce(code, message)
 }
 
-/** @throws ERR_SESSION_OPTION if it is of coatcheck, so that no app moved here with it, and cannot be meant */
+/**
+ * @throws ERR_SESSION_OPTION for things of coatcheck's that are no options. An app that moved from the cors package
+ *   cannot have passed them
+ */
 function assertMayBeOptions(given: unknown): void {
-  // A function is asked for options by each request, so only this one can be told from those that give some.
+  // Any other function may be one that gives options.
   if (given === createSessions) throw notOptions('createSessions itself')
   const mistake = mistakenFor(given, corsOptionNames)
   if (mistake === 'sessions' || mistake === 'a store') throw notOptions(mistake)

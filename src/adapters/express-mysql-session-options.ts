@@ -4,31 +4,60 @@ import { optionError, SessionError } from '../core/errors.js'
 import { longestTimer } from '../core/lifetime.js'
 import type { MySQLColumns } from '../stores/mysql.js'
 
-/** `undefined` is as good as left out: it is what a missing environment variable gives. */
+/**
+ * mysql2's options, each of which may be `undefined`, as from an unset environment variable: that counts as left out.
+ */
 type DriverOptions = { [Name in keyof PoolOptions]: PoolOptions[Name] | undefined }
 
-/** The options of the store: those of express-mysql-session by the same names, and all of mysql2's. */
+/**
+ * The options of the store: those of express-mysql-session, by the same names. All others are passed to mysql2, such as
+ * `host`, `user`, `password`, `database` and `ssl`. With `ssl`, the server's certificate and host name are verified.
+ *
+ * An option that mysql2 does not have is a warning (`COATCHECK_UNKNOWN_OPTION`). If it asks for TLS by another name,
+ * such as `sslmode`, it throws `ERR_SESSION_OPTION`, and so does `encryption`, which this table does not support.
+ */
 export interface MySQLStoreOptions extends DriverOptions {
-  /** Clear expired sessions away by a timer. Default `true`. */
+  /**
+   * Whether a timer removes expired sessions.
+   * @default true
+   */
   clearExpired?: boolean | undefined
-  /** How often, in milliseconds; at most every 24 days, which is as long as a timer waits. Default 900,000. */
+  /**
+   * The time between two removals of expired sessions, in milliseconds. At most 24 days, which is how long a timer
+   * waits.
+   * @default 900_000
+   */
   checkExpirationInterval?: number | undefined
-  /** How long a session lives whose cookie has no `maxAge`, in milliseconds. Default 86,400,000. */
+  /**
+   * How long a session lives if its cookie has no `maxAge`, in milliseconds.
+   * @default 86_400_000
+   */
   expiration?: number | undefined
-  /** Make the table if it is not there. Default `true`. */
+  /**
+   * Whether to make the table if it is missing.
+   * @default true
+   */
   createDatabaseTable?: boolean | undefined
-  /** Whether `close()` ends the connection. Default: if the store made it. */
+  /** Whether `close()` ends the connection. Default: `true` for a pool that the store made, otherwise `false`. */
   endConnectionOnClose?: boolean | undefined
-  /** Reading a session does not move its expiry. Default `false`. */
+  /**
+   * Whether reading a session leaves its expiry as it is.
+   * @default false
+   */
   disableTouch?: boolean | undefined
+  /** The names of the table and its columns. */
   schema?: {
-    /** Default `sessions`. */
+    /**
+     * The table's name.
+     * @default 'sessions'
+     */
     tableName?: string | undefined
+    /** The columns' names. Default: `session_id`, `expires` and `data`. */
     columnNames?: MySQLColumns | undefined
   }
 }
 
-/** The options of a store, filled up with the defaults. */
+/** The options of a store, with the defaults filled in. */
 export type ResolvedOptions = MySQLStoreOptions & {
   readonly expiration: number
   readonly checkExpirationInterval: number
@@ -49,21 +78,21 @@ export const defaultOptions = {
   },
 }
 
-/** Of earlier versions of that package. Apps still give them, and they have had no effect for years. */
+/** Options of earlier versions of the package. Apps still give them, although they have had no effect for years. */
 const retiredOptions = [
   'autoReconnect', 'jsonData', 'keepAlive', 'keepAliveInterval', 'maxReconnectAttempts', 'reconnect', 'reconnectDelay',
   'reconnectDelayGroup', 'useConnectionPooling',
 ] // prettier-ignore
 
-/** What is the store's own; all else goes to the driver. */
+/** The store's own options. All others go to the driver. */
 const ownOptions = new Set([
   ...Object.keys(defaultOptions).filter((name) => name !== 'charset'),
   ...retiredOptions,
 ])
 
 /**
- * @param connectionGiven whether the app brings a connection of its own
- * @returns the options, filled up with the defaults
+ * @param connectionGiven whether the app passed in a connection of its own
+ * @returns the options, with the defaults filled in
  */
 export function resolveOptions(
   given: MySQLStoreOptions | null | undefined,
@@ -85,7 +114,7 @@ export function resolveOptions(
   } as ResolvedOptions
 }
 
-/** @throws ERR_SESSION_OPTION that names an unknown column, or says that there is no encryption */
+/** @throws ERR_SESSION_OPTION for an unknown column name, which the message names, and for `encryption` */
 export function validateOptions(options: MySQLStoreOptions): void {
   if ('encryption' in options) throw encryptionUnavailable()
   for (const name of Object.keys(options.schema?.columnNames ?? {})) {
@@ -96,7 +125,7 @@ export function validateOptions(options: MySQLStoreOptions): void {
   }
 }
 
-/** What of the options is for the driver: all that is not the store's own, now or in earlier versions. */
+/** The options for the driver: all but the store's own, of now and of earlier versions. */
 export function driverOptions(options: MySQLStoreOptions): PoolOptions {
   const entries = Object.entries(options).filter(
     ([name, value]) => value !== undefined && !ownOptions.has(name),
@@ -105,23 +134,26 @@ export function driverOptions(options: MySQLStoreOptions): PoolOptions {
 }
 
 /**
- * How long a timer waits between two clearings: `interval`, as long as a timer can wait that. The original clears every
- * millisecond where it is longer, or no length.
+ * The milliseconds between two removals of expired sessions: `interval`, but not longer than a timer can wait. If it is
+ * no length of time, it is the default. (The original removes every millisecond in both cases.)
  */
 export function clearingInterval(interval: unknown): number {
   const length = Number(interval)
   return length >= 1 ? Math.min(length, longestTimer) : defaultOptions.checkExpirationInterval
 }
 
-/** How long a session lives whose cookie does not say, in milliseconds. What is no length, such as `undefined`, is the default. */
+/**
+ * The lifetime of a session whose cookie has none, in milliseconds. The default, if `expiration` is no length of time.
+ */
 export function usualLifetime({ expiration }: ResolvedOptions): number {
   const length = Number(expiration ?? NaN)
   return Number.isNaN(length) ? defaultOptions.expiration : length
 }
 
 /**
- * When a row ends, in seconds: at the `cookie.expires` of what is stored, a Date, its text or a number; else after `lifetime`.
- * @throws ERR_SESSION_DATA if that is no moment; TypeError for no data
+ * When a row expires, in Unix seconds: at the `cookie.expires` of its data (a Date, its text or milliseconds), or else
+ * after `lifetime`.
+ * @throws ERR_SESSION_DATA if `cookie.expires` is no date; TypeError for no data
  */
 export function expirySecond(data: unknown, lifetime: number): number {
   const { cookie } = data as { cookie?: { expires?: unknown; _expires?: unknown } }

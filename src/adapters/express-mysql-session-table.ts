@@ -11,47 +11,50 @@ import { mysqlFailure } from '../stores/mysql/errors.js'
 import { asStored, assertFits } from '../stores/mysql-express/record.js'
 import { expirySecond, type ResolvedOptions, usualLifetime } from './express-mysql-session-options.js'
 
-/** What the driver gives for a statement. */
+/** What the driver returns for a statement. */
 export type QueryResult = [rows: unknown, fields: unknown]
 
-/** The store as the app has it. Its `query` and `options` are looked up at each call, because apps replace them. */
+/** The store as the app sees it. Its `query` and `options` are looked up at each call, because apps replace them. */
 interface StoreInUse {
   readonly connection: MySQLTarget
   readonly options: ResolvedOptions
   query(sql: string, parameters?: readonly unknown[]): Promise<QueryResult>
 }
 
-/** Text as its bytes, so that the character set of the app's connection has no say. */
+/** A placeholder for the bytes of a text, so that the character set of the app's connection does not matter. */
 const text = 'CONVERT(? USING utf8mb4)'
 const statements = {
   set: `INSERT INTO ?? (??, ??, ??) VALUES (?, ?, ${text}) ON DUPLICATE KEY UPDATE ?? = VALUES(??), ?? = VALUES(??)`,
   touch: 'UPDATE ?? SET ?? = ? WHERE ?? = ?',
   destroy: 'DELETE FROM ?? WHERE ?? = ?',
-  /** A row counts until half a second after its expiry, because that package rounds the current second; what coatcheck remembers does not. */
+  /**
+   * A row counts until half a second after its expiry, because the package rounds the current second. Notes of
+   * coatcheck do not count.
+   */
   length: `SELECT COUNT(*) AS live FROM ?? WHERE ?? >= ROUND(UNIX_TIMESTAMP(NOW(3))) AND ?? NOT LIKE '${notePrefix}%'`,
   clear: 'DELETE FROM ??',
   largest: 'SELECT @@max_allowed_packet AS most',
 }
 
-/** Bytes of a statement that any server takes: 1 MiB is the lowest `max_allowed_packet` that one comes with. */
+/** The bytes of a statement that every server accepts: 1 MiB is the lowest default of `max_allowed_packet`. */
 const taken = 1_048_576
 
-/** Bytes that data takes in a statement: it goes in hexadecimal. */
+/** The bytes that data takes in a statement, where it is in hexadecimal. */
 function inStatement(data: Uint8Array): number {
   return 2 * data.length + 4_096
 }
 
 /**
- * The table of a store of express-mysql-session's kind.
+ * The table of a store of express-mysql-session.
  *
- * What the app itself stores is stored as that package does: whatever it is, blindly, in one statement. The session of a request
- * goes through the bridge: it is merged with what others stored, and does not bring back what has ended.
+ * What the app itself passes to `set` is stored as the package does: blindly, in one statement. The session of a
+ * request goes through the bridge: it is merged with what others have stored, and an ended session is not brought back.
  */
 export class SessionTable {
   readonly native: NativeStore
   readonly #store: StoreInUse
   readonly #bridge: StoreBridge
-  /** Calls for one id take turns, so that those that nobody awaits are carried out in their order. */
+  /** Calls for one id take turns, so that they run in their order even if nobody awaits them. */
   readonly #turns = new KeyedSerialQueues()
   /** Settled when the table is there, or could not be made. */
   readonly ready: Promise<void>
@@ -69,9 +72,9 @@ export class SessionTable {
     this.native = { store: native, idle, touches: disableTouch !== true }
     this.#store = store
     this.#bridge = new StoreBridge(native, idle)
-    // In a turn of its own, so that methods which an app puts in place of the store's are called.
+    // In a later turn, so that methods are called that the app has replaced by then.
     this.ready = Promise.resolve().then(start)
-    // Whoever wants to know asks onReady(); a database that is down at the start must not end the process.
+    // onReady() reports the error. A database that is away at the start must not end the process.
     this.ready.catch(() => undefined)
   }
 
@@ -105,11 +108,13 @@ export class SessionTable {
     ])
   }
 
-  /** Asked of what is large only: the server drops the connection, at times before it says why, where a statement is larger than it takes. */
+  /**
+   * Only for large data: a server drops the connection at a statement that is too large, sometimes before it says why.
+   */
   async #assertTaken(bytes: Uint8Array, key: string | undefined): Promise<void> {
     const [rows] = await this.#send('storing a session', statements.largest, key, [])
     const most = Number((rows as readonly { readonly most?: unknown }[] | undefined)?.[0]?.most)
-    // An app's own `query` may give something else.
+    // An app's own `query` may return something else.
     if (Number.isNaN(most) || inStatement(bytes) <= most) return
     throw new SessionError(
       'ERR_SESSION_TOO_LARGE',
@@ -135,7 +140,7 @@ export class SessionTable {
     return this.#send('removing a session', statements.destroy, key, [session_id, key ?? null])
   }
 
-  /** All that is live and can be read, by id. */
+  /** All live sessions that can be read, by id. */
   async all(): Promise<Record<string, unknown>> {
     const sessions: [id: string, data: unknown][] = []
     for await (const records of this.#bridge.pages()) {
@@ -157,18 +162,18 @@ export class SessionTable {
     return this.#send('removing all sessions', statements.clear, undefined, [])
   }
 
-  /** Says that `session` is that of a request, made of `data`, which `get` gave. */
+  /** Remembers that `session` is the session of a request, made of `data`, which `get` returned. */
   link(data: object, session: object): void {
     this.#bridge.link(data, session)
   }
 
-  /** Lets go of the connection, once it has answered. */
+  /** Closes the store's side of the connection, after all answers have come. */
   async close(): Promise<void> {
     await this.ready.catch(() => undefined)
     await this.#bridge.close()
   }
 
-  /** What the row holds, as it was stored. */
+  /** The data of a row, as it was stored. */
   #dataOf(record: Omit<SessionRecord, 'marks'>): unknown {
     const stored = asStored(record)
     if (stored.length === 0) return null
@@ -183,7 +188,7 @@ export class SessionTable {
     return data
   }
 
-  /** @param key whose turn it is; `undefined`: nobody's */
+  /** @param key the id whose turn the statement waits for; `undefined`: none */
   async #send(
     doing: string,
     sql: string,
@@ -199,7 +204,7 @@ export class SessionTable {
   }
 }
 
-/** With errors of ours: those of the driver name the host and the user. */
+/** Asks, and turns errors into SessionErrors: the driver's own name the host and the user. */
 export async function asking<Answer>(doing: string, ask: () => Promise<Answer>): Promise<Answer> {
   try {
     return await ask()
@@ -208,20 +213,20 @@ export async function asking<Answer>(doing: string, ask: () => Promise<Answer>):
   }
 }
 
-/** The session as a request sees it: without what the store keeps for itself. */
+/** The data that a request sees: without the store's own `coatcheck` object. */
 export function withoutMetadata(data: object): object {
   if (!metadataIn(data as Record<string, unknown>)) return data
   const { coatcheck: _, ...rest } = data as { coatcheck?: unknown }
   return rest
 }
 
-/** Whether it is `req.session`, of either package, or what `load` gave. */
+/** Whether a value is a `req.session`, of either package, or the result of `load`. */
 function isOfRequest(data: unknown): data is StoredSession {
   if (typeof data !== 'object' || data === null) return false
   return Object.getOwnPropertyDescriptor(data, 'req')?.enumerable === false
 }
 
-/** An id as the table has it; `undefined` for none. */
+/** An id as text, as the table has it; `undefined` if there is none. */
 function textOf(id: unknown): string | undefined {
   return id === undefined || id === null ? undefined : `${id as string}`
 }

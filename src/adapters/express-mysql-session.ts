@@ -7,7 +7,7 @@ import { clearInterval, setInterval } from '../core/scheduling.js'
 import { failureOf } from '../core/store/store-failure.js'
 import { type NativeStore, nativeStore } from '../express-session/foreign/foreign-store.js'
 import type { Store, StoredData } from '../express-session/bridge/store.js'
-import { warnOnce } from '../express-session/model/warn-once.js'
+import { warnOnce } from '../core/warn-once.js'
 import type { MySQLTarget } from '../stores/mysql.js'
 import { missesTable } from '../stores/mysql/errors.js'
 import { toleratedPoolOptions } from '../stores/mysql/options.js'
@@ -23,92 +23,113 @@ import {
 } from './express-mysql-session-options.js'
 import { asking, type QueryResult, SessionTable, withoutMetadata } from './express-mysql-session-table.js'
 
-/** Of a failure it gets the error alone. Its types leave that out, as those of express-mysql-session do. */
+/** If the call fails, it gets the error alone. The types do not say so, as those of express-mysql-session do not. */
 type Callback<Value = unknown> = { call(error: unknown, value: Value): void }['call']
 
-/** A session of a row, which may hold anything. */
+/** The data of a row. It may hold anything. */
 type StoredRow = StoredData & Record<string, unknown>
 
-/** A pool or connection: of mysql2, with promises or with callbacks, or of the package mysql. */
+/** A pool or connection of mysql2, with promises or callbacks, or of the package mysql. */
 export type MySQLConnection = Exclude<MySQLTarget, string | PoolOptions | undefined> | OldConnection
 
-/** What the store uses of a pool or connection of the package mysql. */
+/** The methods of a pool or connection of the package mysql that the store uses. */
 interface OldConnection {
   query(sql: string, callback: (error: null, rows: never) => void): unknown
   escape(value: unknown): string
 }
 
-/** The store. Its methods return a promise; if the last argument is a callback, of what that gives. */
+/**
+ * The store of express-mysql-session. Its methods return a promise. If the last argument is a callback, it is called
+ * too, and the promise resolves to what it returns.
+ *
+ * Errors have a code of coatcheck, such as `ERR_SESSION_STORE_UNAVAILABLE`. The driver's error is their `cause`.
+ */
 export interface MySQLStore extends Omit<
   Store,
   'get' | 'set' | 'touch' | 'destroy' | 'all' | 'length' | 'clear'
 > {
+  /** The defaults of all options. */
   readonly defaultOptions: typeof defaultOptions
-  /** `INITIALIZING`, `INITIALIZED`, `CLOSING`, `CLOSED`. */
+  /** `'INITIALIZING'`, `'INITIALIZED'`, `'CLOSING'` or `'CLOSED'`. */
   state: string
-  /** As given, filled up with the defaults. */
+  /** The options that were given, with the defaults filled in. */
   options: ResolvedOptions
-  /** What was passed in, or the mysql2 pool that was made. */
+  /** The pool or connection that was passed in, or the mysql2 pool that the store made. */
   readonly connection: MySQLConnection
-  /** Fulfilled when the table is there; rejected if it could not be made. */
+  /** Resolves when the table is there. Rejects if it could not be made. */
   onReady(): Promise<void>
+  /** Reads the data of a session; `null` if there is no live row, or its text is no JSON. */
   get(id: string, callback?: Callback<StoredRow | null>): Promise<StoredRow | null>
   /**
-   * Stores anything that JSON has a word for, blindly, until `cookie.expires`. The session of a request is merged instead with what others
-   * have stored since it was read, and is not stored if it has ended.
+   * Stores data until its `cookie.expires`, and overwrites what is there.
+   *
+   * The session of a request is treated differently: it is merged with what others have stored since it was read, and
+   * is not stored if it has ended.
    */
   set(id: string, data: unknown, callback?: Callback): Promise<unknown>
-  /** Moves the expiry to `cookie.expires`. That of a request's session only becomes later. */
+  /** Moves the expiry to `cookie.expires`. For the session of a request, it never becomes earlier. */
   touch(id: string, data: unknown, callback?: Callback): Promise<unknown>
+  /** Deletes a session. */
   destroy(id: string, callback?: Callback): Promise<unknown>
-  /** All live sessions, by their ids. */
+  /** Lists all live sessions, by their ids. */
   all(callback?: Callback<Record<string, StoredRow>>): Promise<Record<string, StoredRow>>
-  /** How many sessions are live. */
+  /** Counts the live sessions. */
   length(callback?: Callback<number>): Promise<number>
-  /** Removes all sessions. */
+  /** Deletes all sessions. */
   clear(callback?: Callback): Promise<unknown>
-  /** Stops the clearing, and ends the connection if `endConnectionOnClose` says so. */
+  /** Stops the timer that removes expired sessions. With `endConnectionOnClose`, it also ends the connection. */
   close(callback?: Callback): Promise<void>
-  /** Removes what is expired, 1,000 at a time. */
+  /** Removes all expired sessions, 1,000 at a time. */
   clearExpiredSessions(): Promise<void>
-  /** Clears expired sessions away every `interval` milliseconds from now on. A clearing that fails is a warning; the next is tried. */
+  /**
+   * Removes expired sessions every `interval` milliseconds from now on. If it fails, that is a warning
+   * (`COATCHECK_SWEEP`), and it is tried again at the next interval. Default: the option `checkExpirationInterval`.
+   */
   setExpirationInterval(interval?: number): void
+  /** Stops the timer of `setExpirationInterval`. */
   clearExpirationInterval(): void
-  /** Makes the table, unless it is there. */
+  /** Makes the table if it is missing. */
   createDatabaseTable(): Promise<void>
-  /** Sends a statement by the connection, whatever its kind. @returns rows and fields */
+  /**
+   * Sends a statement over the connection.
+   * @returns rows and fields
+   */
   query(sql: string, parameters?: readonly unknown[]): Promise<QueryResult>
-  /** Makes the pool that the store uses if it is given none. */
+  /** Makes the pool that the store uses if no connection is passed in. */
   createPool(options: MySQLStoreOptions): Pool
-  /** What of the options is for the driver: all that is not the store's own. */
+  /** Returns the options for the driver: all but the store's own. */
   prepareOptionsForMySQL2(options: MySQLStoreOptions): PoolOptions
-  /** Fills what is left out of the options with the defaults, and puts them at `options`. */
+  /** Fills in the defaults, and sets `options`. */
   setOptions(options?: MySQLStoreOptions): void
-  /** @throws Error that names an unknown column */
+  /**
+   * Checks the names in `schema.columnNames`.
+   * @throws `ERR_SESSION_OPTION` for an unknown name, and for `encryption`
+   */
   validateOptions(options: MySQLStoreOptions): void
 }
 
-/** What `expressMySQLSession(session)` gives. */
+/** The constructor that `expressMySQLSession(session)` returns. */
 export interface MySQLStoreConstructor {
   /**
-   * @param connection a pool or connection of yours. Left out: a pool is made
-   * @throws ERR_SESSION_OPTION
+   * @param options the database and the store's options
+   * @param connection a pool or connection of yours. Left out: the store makes a pool
+   * @throws `ERR_SESSION_OPTION` for an unknown column, `encryption`, or an option that asks for TLS by a wrong name
    */
   new (options?: MySQLStoreOptions | null, connection?: MySQLConnection | null): MySQLStore
   /** Without `new`, for stores made with `util.inherits`. */
   (this: unknown, options?: MySQLStoreOptions | null, connection?: MySQLConnection | null): void
   readonly prototype: MySQLStore
-  /** Runs functions that return promises one after the other. */
+  /** Runs functions that return promises, one after the other. */
   promiseAllSeries(factories: readonly (() => unknown)[]): Promise<unknown>
 }
 
-/** A store from within. */
+/** A store as its own methods see it. */
 interface StoreInside extends MySQLStore {
   connection: MySQLConnection
   _expirationInterval: NodeJS.Timeout | null
 }
 
-/** The inner part of each store, which apps do not see. */
+/** The inner part of each store, hidden from apps. */
 const tables = new WeakMap<object, SessionTable>()
 
 function tableOf(store: object): SessionTable {
@@ -118,15 +139,15 @@ function tableOf(store: object): SessionTable {
 }
 
 /**
- * express-mysql-session's store, for coatcheck/express and for express-session: the same options, methods and table, so that
- * apps which still use that package share live sessions with those that use this one. Methods return a promise,
- * and call back besides if they are given a callback.
+ * Makes the store class of express-mysql-session, for `coatcheck/express` or the original express-session. Options,
+ * methods and table are the same, so apps on that package and apps on this one share live sessions.
  *
- * Unlike that package, the sessions of requests lose no concurrent changes and are not brought back once they have ended. It passes every
- * option of the driver on, survives failed clean-ups, and goes by the database's clock.
+ * Unlike that package, sessions of requests lose no concurrent changes, and ended sessions do not come back. All
+ * options of the driver are passed on, a failed removal of expired sessions does not end the process, and the
+ * database's clock counts. `docs/migrating.md`, "From express-mysql-session", has the whole list.
  *
- * @param session the session middleware that the store is for: its `Store` is what the class extends
- * @throws ERR_SESSION_OPTION if it is something else
+ * @param session the session middleware that the store is for. The class extends its `Store`
+ * @throws `ERR_SESSION_OPTION` if `session` has no `Store`
  * @example
  * const session = require('coatcheck/express')
  * const MySQLStore = require('coatcheck/express-mysql-session')(session)
@@ -161,7 +182,7 @@ function expressMySQLSession(session: { readonly Store: unknown }): MySQLStoreCo
   return Object.assign(MySQLStore, { promiseAllSeries }) as unknown as MySQLStoreConstructor
 }
 
-/** Its types, by the names that @types/express-mysql-session gives them, and by ours. */
+/** The types of the store, by the names of @types/express-mysql-session, and by coatcheck's own. */
 declare namespace expressMySQLSession {
   export type {
     MySQLConnection,
@@ -173,12 +194,12 @@ declare namespace expressMySQLSession {
   }
 }
 
-// Tools that take an ES module's `default` out of a CommonJS module look for it.
+// Some tools look for an ES module's `default` on a CommonJS module.
 Object.assign(expressMySQLSession, { default: expressMySQLSession })
 
 export { expressMySQLSession }
 
-/** Those that take a callback. */
+/** The methods that take a callback. */
 const methods = withCallbacks({
   get: (store, id) => tableOf(store).get(id),
   set: (store, id, data) => tableOf(store).set(id, data),
@@ -199,7 +220,7 @@ const plainMethods: Partial<StoreInside> & ThisType<StoreInside> = {
   },
   setExpirationInterval(interval) {
     this.clearExpirationInterval()
-    // A method that an app puts in its place may throw, and may return nothing.
+    // An app may have replaced the method by one that throws, or returns nothing.
     const clear = async () => this.clearExpiredSessions()
     const length = clearingInterval(interval || this.options.checkExpirationInterval)
     this._expirationInterval = setInterval(() => void clear().catch(warnOfClearing), length).unref()
@@ -227,7 +248,10 @@ const plainMethods: Partial<StoreInside> & ThisType<StoreInside> = {
   validateOptions,
 }
 
-/** `undefined` where the app has replaced a method, such as by one that measures: then that one must be called. */
+/**
+ * The coatcheck store inside. `undefined` if the app has replaced a method, for example to measure: that must be
+ * called.
+ */
 function nativeOf(this: StoreInside): NativeStore | undefined {
   const replaced = (['get', 'set', 'touch', 'destroy'] as const).some((name) => this[name] !== methods[name])
   return replaced ? undefined : tables.get(this)?.native
@@ -235,7 +259,10 @@ function nativeOf(this: StoreInside): NativeStore | undefined {
 
 type Method = (store: StoreInside, ...given: unknown[]) => Promise<unknown>
 
-/** If the last argument is a function, it is called back. If it throws, it is called again, with that error. The promise is of what it returns. */
+/**
+ * Methods that call the last argument back if it is a function. If that throws, it is called again with the error, as
+ * in the original. The promise resolves to what it returns.
+ */
 function withCallbacks(plain: Readonly<Record<string, Method>>): Record<string, unknown> {
   return Object.fromEntries(
     Object.entries(plain).map(([name, method]) => [
@@ -249,7 +276,7 @@ function withCallbacks(plain: Readonly<Record<string, Method>>): Record<string, 
   )
 }
 
-/** A failure that nobody awaits must not end the process. */
+/** Makes sure that a failure which nobody awaits does not end the process. */
 function heard<Value>(promise: Promise<Value>): Promise<Value> {
   promise.catch(() => undefined)
   return promise
@@ -281,7 +308,7 @@ async function clearExpired({ native }: SessionTable): Promise<void> {
   while ((await native.store.removeExpired(batch)) === batch);
 }
 
-/** Where the connection stays open, so does the store: only its timer ends. */
+/** Closes the store. If the connection stays open, only the timer stops, and the store can still be used. */
 async function close(store: StoreInside): Promise<void> {
   store.clearExpirationInterval()
   if (!store.options.endConnectionOnClose || store.state === 'CLOSED' || store.state === 'CLOSING') return
@@ -294,7 +321,7 @@ async function close(store: StoreInside): Promise<void> {
   }
 }
 
-/** Drivers with promises never call back. */
+/** Sends a statement by a driver with callbacks or with promises. The latter never call back. */
 function query(
   connection: unknown,
   sql: string,

@@ -3,21 +3,21 @@ import type { OldData, OldSession, OldStore, WithOldTypes } from '../express-ses
 import type { OldMembers } from '../express-session/model/session.js'
 import type { Store } from '../express-session/bridge/store.js'
 
-/** What coatcheck adds to a session of express-session's types. */
+/** The members that coatcheck adds to a session with express-session's types. */
 type AddedMembers = Omit<Session, 'id' | 'userId' | 'regenerate' | 'destroy' | 'reload' | 'save' | 'touch'> &
   Pick<OldMembers, 'boundUserId'>
 
 declare global {
   namespace Express {
     interface Request {
-      /** The session of this request. `undefined` only after `destroy()`, and where `skip` said so. */
+      /** The session of this request. It is `undefined` only after `destroy()`, and if `skip` left the request out. */
       session: WithOldTypes<
         OldSession & Partial<OldData>,
         RequestSession & Omit<Partial<OldMembers>, keyof SessionData | keyof Session>
       >
-      /** The session's token. A secret: never log it; `req.session.publicId` is for that. */
+      /** The session's token. It is a secret: never log it. Log `req.session.publicId` instead. */
       sessionID: string
-      /** With `session(options)`: the store, as express-session has it. */
+      /** The store, as under express-session. Only with `session(options)`. */
       sessionStore: WithOldTypes<OldStore, Store>
     }
   }

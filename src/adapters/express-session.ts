@@ -10,7 +10,7 @@ import {
 import { RequestForm } from '../express-session/model/request-form.js'
 import { missingSecret } from '../express-session/model/secrets.js'
 import { Session } from '../express-session/model/session.js'
-import { warnOnce } from '../express-session/model/warn-once.js'
+import { warnOnce } from '../core/warn-once.js'
 import { pathMatches } from '../http/cookie.js'
 import type { ExchangeContext } from '../http/exchange.js'
 import {
@@ -22,17 +22,17 @@ import {
   type SessionRequest,
 } from './request-in-hand.js'
 
-/** A request as this form of the middleware sees it. */
+/** A request as `session(options)` sees it. */
 interface OldRequest extends SessionRequest {
   readonly originalUrl?: string
-  /** By cookie-parser: names and values that it verified, and all others. */
+  /** Of cookie-parser: the values that it verified, by their names. `cookies` has all others. */
   readonly signedCookies?: Record<string, unknown>
   readonly cookies?: Record<string, unknown>
   sessionID?: unknown
   sessionStore?: unknown
 }
 
-/** The middleware of `session(options)`: the same sessions, handled as express-session does. */
+/** The middleware of `session(options)`: the same sessions, with express-session's behaviour. */
 export function expressSession(options: SessionOptions): SessionMiddleware {
   const resolved = resolveOptions(options)
   generateInto(resolved)
@@ -45,7 +45,7 @@ export function expressSession(options: SessionOptions): SessionMiddleware {
 
   return function sessionMiddleware(incoming: IncomingMessage, response, next) {
     const request = incoming as OldRequest
-    // One that has a session keeps it, and it need not be opened to see that.
+    // A request that has a session keeps it. This test does not read the session.
     const hasSession = request[inHand] !== undefined || Boolean(request.session)
     if (resolved.skips(request) || hasSession || !resolved.connected()) return next()
     if (!isWithin(resolved.cookieFor(request).path || '/', request)) return next()
@@ -92,9 +92,9 @@ const properties: Record<'session' | 'sessionID', PropertyDescriptor & ThisType<
     set(value: unknown) {
       assign(this[inHand]!, value)
     },
-    // Older apps delete it to leave the session alone.
+    // Older apps delete it, to keep the session from being stored.
     configurable: true,
-    // Not enumerable: whoever copies or prints a request must not open its session or show its token.
+    // Not enumerable: copying or printing a request must neither open its session nor show its token.
     enumerable: false,
   },
   sessionID: {
@@ -116,10 +116,10 @@ const properties: Record<'session' | 'sessionID', PropertyDescriptor & ThisType<
 
 /** What a handler assigned to `req.session` that is no session, such as `null`. */
 const unset = new WeakMap<RequestInHand, unknown>()
-/** What a handler assigned to `req.sessionID`, in place of the id that the session has. */
+/** What a handler assigned to `req.sessionID`, and the id that the session had then. */
 const choices = new WeakMap<RequestInHand, { readonly id: unknown; readonly inPlaceOf: string }>()
 
-/** That choice, as long as the session goes by the id that it had then. */
+/** What was assigned to `req.sessionID`, as long as the session still has the id that it had then. */
 function choiceOf(hand: RequestInHand): { readonly id: unknown } | undefined {
   const choice = choices.get(hand)
   return choice?.inPlaceOf === hand.work.id ? choice : undefined
@@ -133,14 +133,14 @@ function assign(hand: RequestInHand, value: unknown): void {
   const id = choiceOf(hand)?.id
   if (typeof id === 'string') work.startNew(id)
   else if (!session) work.startNew()
-  // Its JSON: a session object of others has a cookie of its own, and methods.
+  // By its JSON: the session object of another library has a cookie of its own, and methods.
   work.replaceData(JSON.parse(JSON.stringify(value)) as Record<string, unknown>)
 }
 
-/** What a handler may have done to `req.session` itself, and the cookie's time. Right before each commit. */
+/** Applies what a handler did to `req.session` itself, and the cookie's new `maxAge`. Runs right before each commit. */
 function adoptAssigned(request: OldRequest, form: RequestForm, unsetDestroys: boolean): void {
   const hand = request[inHand]!
-  // Deleted, and perhaps set anew.
+  // The property was deleted, and perhaps set again.
   const property = Object.getOwnPropertyDescriptor(request, 'session')
   if (!property?.get) assign(hand, property?.value)
   const isUnset = unset.has(hand)
@@ -153,7 +153,7 @@ function isNothing(value: unknown): boolean {
   return value === undefined || value === null
 }
 
-/** Without an id that is text, express-session stores nothing of the session and sets no cookie. */
+/** Whether the id is text. Otherwise the session is not stored and gets no cookie, as in express-session. */
 function hasStorableId(hand: RequestInHand): boolean {
   const choice = choiceOf(hand)
   if (!choice) return true
@@ -165,13 +165,13 @@ function hasStorableId(hand: RequestInHand): boolean {
   return true
 }
 
-/** Lets `req.sessionStore.regenerate(req, …)`, and whoever calls `generate` as it does, begin a new session. */
+/** Gives the store `generate`, by which `req.sessionStore.regenerate(req, …)` and others begin a new session. */
 function generateInto(resolved: ResolvedOptions): void {
   const generate = (request: OldRequest): void => {
     const hand = request[inHand]
     if (hand) {
       unset.delete(hand)
-      // A handler may have deleted it.
+      // A handler may have deleted the property.
       Object.defineProperty(request, 'session', properties.session)
       return hand.work.startNew()
     }
@@ -182,19 +182,22 @@ function generateInto(resolved: ResolvedOptions): void {
   Object.assign(resolved.store, { generate })
 }
 
-/** Whether a request is for the path of a cookie, or for one below it. */
+/** Whether a request is for the cookie's path, or a path below it. */
 function isWithin(path: string, request: OldRequest): boolean {
   const pathname = pathOf(request.originalUrl ?? request.url ?? '')
   return path === '/' ? pathname.startsWith('/') : pathMatches(path, pathname)
 }
 
-/** The path in a request's target, which proxies send in absolute form (RFC 9112, section 3.2.2). Frameworks leave it empty for their root. */
+/**
+ * The path in a request's target. Proxies send the target in absolute form (RFC 9112, section 3.2.2). Frameworks leave
+ * it empty for their root.
+ */
 function pathOf(target: string): string {
   const origin = target.startsWith('/') ? '' : (/^[a-z][a-z\d+.-]*:\/\/[^/?#]*/i.exec(target)?.[0] ?? '')
   return target.slice(origin.length).split(/[?#]/, 1)[0] || '/'
 }
 
-/** Where cookie-parser took the cookie out of the header, or another middleware put one. */
+/** The session cookie as cookie-parser, or another middleware, has put it on the request. */
 function parsedCookies(request: OldRequest, name: string): { tokens: string[]; signed: string[] } {
   const texts = (value: unknown) => (typeof value === 'string' && value !== '' ? [value] : [])
   return {

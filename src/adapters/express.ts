@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import { mistakenFor } from '../core/argument.js'
 import type { Callback } from '../core/callback.js'
-import { optionError, refuseUnknownOptions, type SessionError } from '../core/errors.js'
+import { optionError, refuseUnknownOptions, type SessionError, shown } from '../core/errors.js'
 import type { WithoutReservedNames } from '../core/session/session.js'
 import {
   Cookie,
@@ -33,23 +33,30 @@ import {
   type SessionRequest,
 } from './request-in-hand.js'
 
-/** The options of `session(sessions, options)`. */
+/** The options of `session(sessions, options)`. An unknown one throws `ERR_SESSION_OPTION`. */
 export interface ExpressSessionOptions {
   /**
-   * Requests that get no session at all, such as health checks: nothing is read, `req.session` stays undefined.
-   * `path` and `originalUrl` are there under Express.
+   * Whether a request gets no session, such as a health check. Then nothing is read, and `req.session` is `undefined`.
+   * Under Express, the request has `path` and `originalUrl`. Default: no request is skipped.
    * @example session(sessions, { skip: (req) => req.path === '/healthz' })
    */
   readonly skip?:
     | ((request: IncomingMessage & { readonly path?: string; readonly originalUrl?: string }) => boolean)
     | undefined
   /**
-   * What a request gets whose session cannot be read because the store is down. `'error'`, the default: a 503 by
-   * `next(err)`. `'anonymous'`: an empty session, which cannot be stored; its holder keeps the cookie
-   * and is known again when the store is back.
+   * What happens to a request whose session cannot be read, because the store is away or does not answer in time.
+   *
+   * - `'error'`: the error, with status 503, goes to `next(error)`.
+   * - `'anonymous'`: the request gets an empty session that cannot be stored. Visitors keep their cookie, and have
+   *   their session again when the store is back.
+   * @default 'error'
    */
   readonly whenUnavailable?: 'error' | 'anonymous' | undefined
-  /** Trust the first item of X-Forwarded-Proto, as a proxy of yours sets it. Express's own setting, `trust proxy`, does so too. */
+  /**
+   * Whether to believe the header `X-Forwarded-Proto`, of which the first item counts. Set it only if every request
+   * comes through a proxy that sets this header itself. In Express, `app.set('trust proxy', 1)` does the same.
+   * @default false
+   */
   readonly proxy?: boolean | undefined
 }
 
@@ -67,7 +74,7 @@ const properties: Pick<Handling, 'session' | 'sessionID'> = {
       }
     },
     configurable: true,
-    // Not enumerable: whoever copies or prints a request must not open its session or show its token.
+    // Not enumerable: copying or printing a request must neither open its session nor show its token.
     enumerable: false,
   },
   sessionID: {
@@ -80,23 +87,29 @@ const properties: Pick<Handling, 'session' | 'sessionID'> = {
 }
 
 /**
- * Gives each request its session, at `req.session`, and lets no response begin before the session is stored.
+ * Middleware that gives each request its session, at `req.session`. The first byte of the response waits until the
+ * session is saved. For Express 4 and 5, connect and `node:http`.
  *
- * What a handler changed is stored when it begins to answer: by `res.end`, `res.json`, `res.redirect`, the
- * first chunk of a stream, `flushHeaders` or `writeHead`. A stream may write 16 MiB while that is under way,
- * against back-pressure; past it the response becomes a 503. Changes made between a stream's first byte and its
- * end are stored before it ends. If storing fails, the answer is taken back and the error goes to `next(err)`, once;
- * a stream that has not ended gets a plain text answer with the error's status. What the app's error handler changes in the
- * session is stored with its answer; if that fails as well, a 5xx goes out, and in place of any other that plain text.
+ * There are two forms:
  *
- * There are two forms. `session(sessions)` takes what `createSessions` made. `session(options)` takes the options of
- * express-session and behaves as it does, safer where docs/migrating.md says so: to change an app's import and no
- * more. `session.Store`, `.MemoryStore`, `.Session` and `.Cookie` are for the latter;
- * `session.ExpressStore` makes any coatcheck store one for express-session.
+ * - `session(sessions, options?)`, with `sessions` from `createSessions`.
+ * - `session(options)`, with the options of express-session. It is a drop-in replacement: change the import and nothing
+ *   else. `docs/migrating.md` lists what differs. `session.Store`, `.MemoryStore`, `.Session` and `.Cookie` are for
+ *   this form. `session.ExpressStore` makes any coatcheck store one for the original express-session.
+ *
+ * What a handler changed is saved when it begins to answer: by `res.end`, `res.json`, `res.redirect`, the first chunk
+ * of a stream, `flushHeaders` or `writeHead`. What it changes between the first byte and the end of a stream is saved
+ * before the stream ends. Meanwhile, up to 16 MiB of a streamed response are buffered. Beyond that, the response is a
+ * 503 (`ERR_SESSION_RESPONSE_BUFFER`).
+ *
+ * If the save fails, the answer is dropped, and the error goes to `next(error)`, once. A response that is still being
+ * streamed becomes a plain text answer with the error's status. The error handler may change the session too. If that
+ * cannot be saved either, its answer is sent if it is a 5xx, and replaced by the plain text answer otherwise.
  *
  * @param given `Sessions` from `createSessions`, or the options of express-session
  * @param options for the first form only
- * @throws {SessionError} ERR_SESSION_OPTION, or a TypeError where express-session throws one
+ * @throws {SessionError} `ERR_SESSION_OPTION` for wrong options; with `session(options)`, a `TypeError` where
+ *   express-session throws one
  * @example
  * app.use(session(sessions))
  * app.get('/', (req, res) => {
@@ -108,29 +121,29 @@ const properties: Pick<Handling, 'session' | 'sessionID'> = {
  * app.use(session({ store, secret: process.env.SESSION_SECRET, cookie: { maxAge: 3_600_000 } }))
  */
 function session(
-  // One signature, so that the compiler's message is about what was given and not about the other form.
+  // One signature, not overloads: so the compiler's message is about the form that was used.
   given?: SessionOptions | CheckedSessions | null,
   options: ExpressSessionOptions = {},
 ): SessionMiddleware {
   if (given instanceof Sessions) return sessionOf(given, options)
-  // express-session takes nothing at all, for apps whose secret cookie-parser has.
+  // As express-session, this takes no options at all: for apps whose secret is that of cookie-parser.
   const old = (given ?? {}) as SessionOptions
   const mistake = mistakenFor(old, sessionOptionNames)
   if (mistake === undefined) return expressSession(old)
-  // This copy's own are an instance of its class.
+  // Sessions of this copy of the package were handled above.
   const what = mistake === 'sessions' ? 'sessions that another copy of this package made' : mistake
   throw optionError(
     `session() was given ${what}. Write session(createSessions({ store, secret })), or session({ store, secret }) with the options of express-session.`,
   )
 }
 
-/** `Sessions`, unless the types of the program do not go with them: then a text, because the compiler's message shows it. */
+/** `Sessions`. If other types in the program contradict them, it is a text, which the compiler shows as its message. */
 type CheckedSessions = WithOldTypes<
   'session(sessions) and @types/express-session both type req.session: uninstall @types/express-session, or leave it out of "types" in tsconfig.json',
   WithoutReservedNames<Sessions>
 >
 
-/** Its classes and types, by the names that express-session and its types give them. */
+/** The classes and types of `session`, by the names that express-session and its types use. */
 declare namespace session {
   export {
     Cookie,
@@ -160,7 +173,7 @@ declare namespace session {
   }
 }
 
-// Tools that take an ES module's `default` out of a CommonJS module look for it.
+// Some tools look for an ES module's `default` on a CommonJS module.
 Object.assign(session, { default: session, Cookie, ExpressStore, MemoryStore, Session, Store })
 
 export { session }
@@ -171,7 +184,7 @@ function sessionOf(sessions: Sessions, options: ExpressSessionOptions): SessionM
   if (skip !== undefined && typeof skip !== 'function')
     throw optionError('skip must be a function of the request.')
   if (whenUnavailable !== 'error' && whenUnavailable !== 'anonymous') {
-    throw optionError("whenUnavailable must be 'error' or 'anonymous'.")
+    throw optionError(`whenUnavailable must be 'error' or 'anonymous', not ${shown(whenUnavailable)}.`)
   }
   const context: ExchangeContext = { engine: sessions, cookie: sessions.cookie, signer: sessions.signer }
   const handling: Handling = {

@@ -1,17 +1,18 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { nextTick } from '../core/scheduling.js'
+import { warnOnce } from '../core/warn-once.js'
 import type { Session } from '../core/session/session.js'
 import type { UnitOfWork } from '../core/session/unit-of-work.js'
 import { Exchange, type ExchangeContext, type ExchangeRequest } from '../http/exchange.js'
 import { holdResponse } from './node.js'
 
-/** Goes on to the next handler, or with an error to the app's error handler. */
+/** Calls the next handler; with an error, the app's error handler. */
 export type Next = (error?: unknown) => void
 
-/** A middleware for Express 4 and 5, connect, and plain `http` with a `next` of your own. */
+/** A middleware for Express 4 and 5, connect, and `node:http` with a `next` of your own. */
 export type SessionMiddleware = (request: IncomingMessage, response: ServerResponse, next: Next) => void
 
-/** Where a request keeps its `RequestInHand`. */
+/** The property of a request that holds its `RequestInHand`. */
 export const inHand = Symbol('coatcheck')
 
 export type SessionRequest = IncomingMessage & {
@@ -21,15 +22,15 @@ export type SessionRequest = IncomingMessage & {
 }
 
 const nothing = { tokens: [], signed: [] }
-/** Given to nextTick as it is, so that no request makes a function for it. */
+/** One function for nextTick, so that no request has to make its own. */
 let goOn: (hand: RequestInHand, exchange: Exchange) => void
 
-/** What a middleware does with every request. */
+/** How a middleware handles every request. */
 export interface Handling {
-  /** The sessions that its requests get their sessions from. */
+  /** The sessions, or resolved options, that the middleware was made of. */
   readonly owner: object
   readonly anonymousWhenUnavailable: boolean
-  /** Tokens and signed values that others have read from a request. */
+  /** Tokens and signed values that other middleware has read from a request. */
   readonly elsewhere?: (request: SessionRequest) => ReturnType<NonNullable<ExchangeRequest['elsewhere']>>
   /** The properties that a request gets. */
   readonly session: PropertyDescriptor & ThisType<SessionRequest>
@@ -87,10 +88,10 @@ export class RequestInHand implements ExchangeRequest {
     return this.work.session
   }
 
-  /** Finds the request's session, gives the request its properties, and goes on to the next handler. */
+  /** Finds the request's session, gives the request its properties, and calls the next handler. */
   begin(context: ExchangeContext): void {
     const begun = Exchange.begin(context, this)
-    // In a turn of its own: what a handler throws must reach the app as it would without us, not a promise.
+    // In a turn of its own: what a handler throws must reach the app as usual, not reject this promise.
     if (begun instanceof Exchange) this.#goOn(begun)
     else
       begun.then(
@@ -110,22 +111,22 @@ export class RequestInHand implements ExchangeRequest {
     try {
       Object.defineProperty(request, 'session', this.#handling.session)
       Object.defineProperty(request, 'sessionID', this.#handling.sessionID)
-      // Before the handler: in `response.end(text(request.session))` it has looked `end` up before it opens the session.
+      // Before the handler runs: `response.end(text(request.session))` looks `end` up before it reads the session.
       holdResponse(this.#response, exchange, request, this.#next)
     } catch (error) {
-      // A request or response that takes no properties. Thrown from here, it could end the process.
+      // The request or response accepts no properties. To throw here could end the process.
       return this.#next(error)
     }
     this.#next()
   }
 }
 
-/** Nobody need be trusted for it: it only decides about a warning. */
+/** The host of a request. It only decides about a warning, so the headers need not be trusted. */
 function hostOf({ headers }: IncomingMessage): string | undefined {
   const given = headers['x-forwarded-host'] ?? headers.host ?? headers[':authority']
   if (given === undefined) return undefined
   const host = String(given).split(',', 1)[0]!.trim().toLowerCase()
-  // The port may be empty. An address of IPv6 has colons of its own, within brackets or without a port.
+  // Remove the port, which may be empty. An IPv6 address has colons too: in brackets, or without a port.
   return host.replace(/^(\[.*\]|[^:]*):\d*$/, '$1')
 }
 
@@ -146,13 +147,9 @@ export function isSecure(request: SessionRequest, proxy: boolean | undefined): b
   return request.secure === true
 }
 
-let warned = false
-
 function warnProxy(): void {
-  if (warned) return
-  warned = true
-  process.emitWarning(
+  warnOnce(
+    'COATCHECK_UNTRUSTED_PROXY',
     'A request says that it came by HTTPS to a proxy (X-Forwarded-Proto), which this server was not told to trust, so its session cookie is not Secure. If the proxy is yours: app.set("trust proxy", 1) in Express, or the option { proxy: true } of session().',
-    { code: 'COATCHECK_UNTRUSTED_PROXY' },
   )
 }

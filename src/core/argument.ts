@@ -2,11 +2,11 @@ import { isOptions, kindOf, optionError, shown } from './errors.js'
 import type { SessionStore } from './store/session-store.js'
 
 /**
- * What a value is that cannot be an object of options: for a message that says what to write instead. Never the value
- * itself, which may be a secret.
+ * What a value is, if it cannot be an object of options: for a message that says what to write instead. It never shows
+ * the value itself, which may be a secret.
  *
- * @param known the names of the options. Left out: it may be any other object
- * @returns `undefined` if it may be options
+ * @param known the names of the options. Left out: any other object may be options
+ * @returns `undefined` if the value may be options
  */
 export function mistakenFor(given: unknown, known?: readonly string[]): string | undefined {
   if (given === undefined || given === null) return 'nothing'
@@ -17,7 +17,7 @@ export function mistakenFor(given: unknown, known?: readonly string[]): string |
   return !known || isOptions(given, known) ? undefined : kindOf(given)
 }
 
-/** Whether it is a store of coatcheck's kind. */
+/** Whether an object is a coatcheck store. */
 export function isStore(given: object): given is SessionStore {
   return has(given, 'find') && has(given, 'write') && has(given, 'removeByUser')
 }
@@ -34,7 +34,7 @@ const storeMethods = [
   'find', 'alive', 'write', 'list', 'removeByUser', 'removeExpired', 'close',
 ] as const satisfies readonly (keyof SessionStore)[] // prettier-ignore
 
-/** @throws ERR_SESSION_OPTION if it is no store of coatcheck's kind */
+/** @throws ERR_SESSION_OPTION if a value is no coatcheck store */
 export function checkedStore(given: unknown): SessionStore {
   assertMayBeStore(given)
   if (!isStore(given) && isExpressSessionStore(given)) {
@@ -47,7 +47,7 @@ export function checkedStore(given: unknown): SessionStore {
   throw optionError(`store lacks ${missing.join(', ')}: it is not a coatcheck SessionStore.`)
 }
 
-/** @throws ERR_SESSION_OPTION if it is no store of any kind */
+/** @throws ERR_SESSION_OPTION if a value is no store of any kind */
 export function assertMayBeStore(given: unknown): asserts given is object {
   const mistake = mistakenFor(given)
   if (mistake === 'nothing') {

@@ -1,5 +1,5 @@
 /**
- * Node's kind of callback. Written as a method, because its parameters may then be of a narrower type: apps say what they
- * expect, as in `(error: Error | null) => …`.
+ * A callback as in Node: the error first, then the value. It is written as a method, so that apps may declare narrower
+ * types for its parameters, as in `(error: Error | null) => …`.
  */
 export type Callback<Value = unknown> = { call(error?: unknown, value?: Value): void }['call']

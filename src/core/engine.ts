@@ -31,40 +31,40 @@ import type { UserRule } from './users/user-of.js'
 import { UserSessions } from './users/user-sessions.js'
 import type { SignIn } from './session/work-context.js'
 
-/** The engine's options in their resolved, read-only form; lengths of time in milliseconds, sizes in bytes. */
+/** The engine's options in their resolved, read-only form. Times are in milliseconds, sizes in bytes. */
 export interface EngineSettings {
   readonly store: SessionStore
   readonly lifetime: Lifetime
   readonly touchAfter: number
   readonly codec: Codec
   readonly encryption?: Encryption | undefined
-  /** Of what the codec made, before it is encrypted. */
+  /** The most bytes that the codec may make of a session, before encryption. */
   readonly sizeLimit: number
-  /** For how long the token from before a rotation still leads to what the session was then. 0: not at all. */
+  /** How long an old token still finds the session as it was before the rotation. 0: not at all. */
   readonly rotationGrace: number
   readonly merge?: Merge | undefined
-  /** Whose a session is, by its data. Left out: `signIn` says it. */
+  /** Finds a session's user in its data. Left out: `signIn` sets the user. */
   readonly userOf?: UserRule | undefined
   readonly sessionsPerUser?: UserLimit | undefined
   readonly sweep: SweepSettings | undefined
-  /** What is left out is as `defaultBatching`, which is best for a store that answers many at once. */
+  /** What is left out is as in `defaultBatching`, which suits a store that answers many calls at once. */
   readonly batching?: Partial<BatchSettings>
 }
 
-/** What a token's session is found by, and what its token is known by. */
+/** The id by which a token's session is found, and the hash by which the token is checked. */
 interface TokenKey {
   readonly id: SessionId
   readonly hash: Uint8Array
 }
 
-/** Stores that know sessions by their tokens keep times in whole seconds. */
+/** Milliseconds. A `TokenKeyedStore` keeps times in whole seconds. */
 const precisionOfOldTables = 2_000
 
-/** Loads sessions by token, commits them, ends them. Knows nothing of HTTP. */
+/** Loads sessions by their tokens, stores changes, and ends sessions. It knows nothing of HTTP. */
 export class SessionEngine extends EventEmitter<SessionEvents> {
   readonly #settings: EngineSettings
   readonly #form: SessionForm
-  /** @internal Whether the store knows sessions by their tokens. */
+  /** @internal Whether the store finds sessions by their tokens. */
   readonly tokensAreKeys: boolean
   /** @internal */
   readonly rotationGrace: number
@@ -75,7 +75,7 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
   readonly #warnedAt = new Map<string, number>()
   readonly #corruptIds = new Set<SessionId>()
   readonly #turns: KeyedSerialQueues
-  /** Of the tokens that were used last. Only of our form: others may be of any length. */
+  /** The keys of recent tokens. Only tokens of our own form are kept: others may have any length. */
   readonly #keys = new RecentValues<TokenKey>()
   readonly #uncounted = new RecentValues<number>()
   #closing: Promise<void> | undefined
@@ -102,34 +102,47 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
       })
   }
 
-  /** Begins work without a token, or while the store is `unavailable`: then the work can be read, as empty, but not stored. */
+  /**
+   * Makes a new, empty session without a request, such as in a test or a job. It is stored by `commit()`, if data or a
+   * user was put into it.
+   *
+   * @param unavailable makes a session that cannot be stored: a commit fails with this error
+   * @example
+   * const work = sessions.begin()
+   * await work.session!.signIn('ada')
+   * await work.commit()
+   * const token = work.id
+   */
   begin(unavailable?: SessionError): UnitOfWork {
     return this.beginAs(this.#form, unavailable)
   }
 
-  /** @internal Begins work in another form. */
+  /** @internal As `begin`, in another form. */
   beginAs(form: SessionForm = this.#form, unavailable?: SessionError): UnitOfWork {
     return new UnitOfWork(this, form, undefined, unavailable)
   }
 
   /**
-   * Begins work on the session of the first of `tokens` that leads to a live record; on a new, empty one
-   * if none does, or if they lead to sessions of several users. A token that leads nowhere is never adopted. A current token goes before
-   * one from before a rotation. `signOut` ends all the sessions that the tokens lead to.
+   * Opens the session of a token without HTTP, such as on a WebSocket that kept the `req.sessionID` of its handshake.
+   * If there is no such session, it gives a new, empty one under a new token.
    *
-   * For use without HTTP, such as on a WebSocket that keeps the `req.sessionID` of the request that opened it:
+   * Of several tokens, one that finds a user's session goes before the others; then a current token goes before an old
+   * one, from before a rotation; then the first is taken. If they find sessions of several users, it gives a new, empty
+   * session. `signOut` ends all sessions that current tokens have found.
+   *
+   * @param tokens tokens as in `req.sessionID`, not values of a cookie, which are signed
+   * @throws (rejects) `ERR_SESSION_STORE_UNAVAILABLE`, `ERR_SESSION_STORE_TIMEOUT` or `ERR_SESSION_STORE_BUSY` (503)
+   * @throws (rejects) `ERR_SESSION_CLOSED` (503) after `close()`
    * @example
    * const work = await sessions.load(token)
    * work.session!.cart = []
    * await work.commit()
-   *
-   * @throws ERR_SESSION_STORE_UNAVAILABLE, ERR_SESSION_STORE_TIMEOUT, ERR_SESSION_STORE_BUSY
    */
   load(...tokens: readonly string[]): Promise<UnitOfWork> {
     return this.loadAs(this.#form, tokens)
   }
 
-  /** @internal Loads in another form. */
+  /** @internal As `load`, in another form. */
   loadAs(form: SessionForm = this.#form, tokens: readonly string[]): Promise<UnitOfWork> {
     if (tokens.length > 1) return this.#loadOneOf(form, tokens)
     const token = tokens[0]
@@ -144,7 +157,7 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
     const owners = new Map<Found, string | undefined>()
     const slices = new Slices()
     for (const each of live) {
-      // Where the app goes by the data, that is decoded.
+      // With `userOf`, the owner is in the data, which is decoded for it.
       await slices.before(form.userOf ? each.record.data.length : 0)
       owners.set(each, ownerOfFound({ context: this, form }, each))
     }
@@ -153,18 +166,23 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
   }
 
   /**
-   * One user's sessions, in all apps.
-   * @throws ERR_SESSION_USER_ID
+   * The sessions of one user, in all apps: list them, or end them.
+   *
+   * @param userId the user's id, as given to `signIn`: 1 to 255 bytes of text, or a whole number
+   * @throws `ERR_SESSION_USER_ID` if the id is missing, too long or malformed
+   * @example
+   * await sessions.user(user.id).revokeAll()
    */
   user(userId: UserId): UserSessions {
     return new UserSessions(userIdText(userId), this.#settings.store, this)
   }
 
   /**
-   * Resolves when the store answers. For a readiness probe: an app whose store is down, or that is closing, should get
-   * no requests.
+   * Resolves when the store answers a read: for a readiness probe. It makes missing tables first, and does not test
+   * writes. Do not use it for a liveness probe: a restart does not bring a database back.
    *
-   * @throws ERR_SESSION_STORE_UNAVAILABLE, ERR_SESSION_STORE_TIMEOUT, ERR_SESSION_STORE_BUSY, ERR_SESSION_CLOSED
+   * @throws (rejects) `ERR_SESSION_STORE_UNAVAILABLE`, `ERR_SESSION_STORE_TIMEOUT` or `ERR_SESSION_STORE_BUSY` (503)
+   * @throws (rejects) `ERR_SESSION_CLOSED` (503) after `close()`
    * @example
    * app.get('/ready', async (req, res) => {
    *   await sessions.ready()
@@ -176,9 +194,11 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
   }
 
   /**
-   * Stops sweeping, waits for what is under way, and closes the store. May be called twice. Requests that are still
-   * being answered need the store, so stop the server first. A store that is not closed by `storeLimits.deadline` is waited for no
-   * longer, and `storeError` tells of it.
+   * Stops the sweep, waits for calls to the store, and closes the store. Close the server first: requests that still
+   * need a session fail with `ERR_SESSION_CLOSED` (503). It may be called twice.
+   *
+   * If the store has not closed within `storeLimits.deadline` (10 seconds), it resolves all the same, and the event
+   * `storeError` fires. A database connection that you passed in stays open.
    *
    * @example
    * process.once('SIGTERM', () => server.close(() => void sessions.close()))
@@ -192,7 +212,7 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
     return this.#closing
   }
 
-  /** One that hangs must not keep a server from ending. */
+  /** A store that hangs must not keep the process from ending. */
   async #closeStore(): Promise<void> {
     try {
       await this.#byDeadline(() => this.#settings.store.close())
@@ -207,14 +227,14 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
     return this.tokensAreKeys ? (token as SessionId) : idOf(token)
   }
 
-  /** The session that a token leads to. */
+  /** The session of a token. */
   #found(token: string): Promise<Found | undefined> {
-    // No async function, which would be one more promise: each request comes here.
+    // Every request comes here: an async function would cost one more promise.
     let key: TokenKey
     try {
       key = this.#keyOf(token)
     } catch (error) {
-      return Promise.reject(error as Error) // no text
+      return Promise.reject(error as Error) // the token is no text
     }
     const { id, hash } = key
     return this.#read(id).then((record) => {
@@ -227,7 +247,7 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
     const known = this.#keys.get(token)
     if (known) return known
     if (!isOwnToken(token)) return { id: this.idOf(token), hash: hashOf(token) }
-    // Copies: neither the header that the token came in nor the pool that Node takes buffers from is to be kept in memory for it.
+    // Copies: slices would keep the whole Cookie header and a block of Node's buffer pool in memory.
     const copy = Buffer.from(token, 'latin1').toString('latin1')
     const key = { id: this.idOf(copy), hash: new Uint8Array(hashOf(copy)) }
     this.#keys.set(copy, key)
@@ -273,7 +293,7 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
     return this.#turns.take(id, act)
   }
 
-  /** @internal Asks the store; its failure becomes a typed error and an event. */
+  /** @internal Asks the store. A failure becomes a `SessionError`, and the event `storeError`. */
   async asking<Answer>(doing: string, ask: () => Promise<Answer>): Promise<Answer> {
     if (this.#closing) throw closed()
     try {
@@ -350,9 +370,12 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
     }
   }
 
-  /** @internal Tells an event. A listener's error is the app's own: it must not make a stored change look failed. */
+  /**
+   * @internal Fires an event. If a listener throws, that is an uncaught exception: it must not make a stored change
+   * look failed.
+   */
   announce<Name extends keyof SessionEvents>(name: Name, ...event: SessionEvents[Name]): void {
-    // Raw ones: they are what takes a listener of `once` off again.
+    // Raw listeners: those of `once` remove themselves when they are called.
     const listeners = this.rawListeners(name) as ((...event: SessionEvents[Name]) => void)[]
     if (listeners.length === 0 && name === 'storeError') this.#warn(event[0] as SessionError)
     for (const listener of listeners) {
@@ -366,7 +389,7 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
     }
   }
 
-  /** Nobody listens: then at least one line a minute for each kind of fault, not one a request. */
+  /** Without a listener for `storeError`: at most one warning a minute for each code. */
   #warn(error: SessionError): void {
     const now = Date.now()
     if (now - (this.#warnedAt.get(error.code) ?? -Infinity) < 60_000) return
@@ -374,7 +397,7 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
     warnOfError(error)
   }
 
-  /** Of the first thousand top-level names: each is encoded by itself for it. */
+  /** The name of the largest property. It looks at the first 1,000 only, as it encodes each by itself. */
   #largestName(data: Record<string, unknown>): string {
     const sizes = Object.entries(data)
       .slice(0, 1_000)

@@ -1,6 +1,9 @@
 import { isNativeError } from 'node:util/types'
 
-/** The stable names of everything that can go wrong. Programs compare these; messages may change. */
+/**
+ * The codes of `SessionError`. They stay the same between versions; messages may change. `docs/troubleshooting.md`,
+ * "Error codes", says what each means and what to do.
+ */
 export type SessionErrorCode =
   | 'ERR_SESSION_OPTION'
   | 'ERR_SESSION_STORE_UNAVAILABLE'
@@ -27,8 +30,11 @@ export type SessionErrorCode =
   | 'ERR_SESSION_CLOSED'
 
 /**
- * Every error that coatcheck makes. `code` is stable, `status` is the HTTP status that Express
- * answers with when the error reaches `next(err)`, and the message says what to do.
+ * An error of coatcheck. Its message says what to do. It holds no token and no secret. What the database or its
+ * driver said is in `cause`, which may name hosts and database users.
+ *
+ * Compare `code` rather than messages. If two copies of the package may be loaded, compare `code` rather than the
+ * class.
  *
  * @example
  * app.use((err, req, res, next) => {
@@ -40,7 +46,12 @@ export type SessionErrorCode =
  */
 export class SessionError extends Error {
   override readonly name = 'SessionError'
+  /** What happened. `docs/troubleshooting.md`, "Error codes", lists all codes. */
   readonly code: SessionErrorCode
+  /**
+   * The HTTP status to answer with, as Express does when the error reaches `next(error)`: 401, 403, 409, 500 or 503.
+   * @default 500
+   */
   readonly status: number
 
   constructor(code: SessionErrorCode, message: string, options: ErrorOptions & { status?: number } = {}) {
@@ -48,9 +59,19 @@ export class SessionError extends Error {
     this.code = code
     this.status = options.status ?? 500
   }
+
+  /** The same as `status`, by the name that Fastify, NestJS and Koa look for. */
+  get statusCode(): number {
+    return this.status
+  }
+
+  /** Whether a framework may show the message to the visitor: not that of a 5xx. As in http-errors. */
+  get expose(): boolean {
+    return this.status < 500
+  }
 }
 
-/** @param largest the top-level name that takes most of it */
+/** @param largest the top-level property that takes the most bytes */
 export function dataTooLarge(limit: number, largest: string): SessionError {
   return new SessionError(
     'ERR_SESSION_TOO_LARGE',
@@ -58,12 +79,12 @@ export function dataTooLarge(limit: number, largest: string): SessionError {
   )
 }
 
-/** A configuration that cannot work or is unsafe, found at start-up. */
+/** A configuration that cannot work, or is unsafe. Most are found at start-up. */
 export function optionError(message: string): SessionError {
   return new SessionError('ERR_SESSION_OPTION', message)
 }
 
-/** How a message shows a value that was given: text in quotes, numbers and the like as they print, of all else its kind. */
+/** A value as a message shows it: text in quotes, numbers and the like as they print, and only the kind of all else. */
 export function shown(value: unknown): string {
   switch (typeof value) {
     case 'string':
@@ -76,7 +97,7 @@ export function shown(value: unknown): string {
   }
 }
 
-/** What kind of value it is, for a message: never the value itself, which may be a secret. */
+/** The kind of a value, for a message. It never shows the value itself, which may be a secret. */
 export function kindOf(value: unknown): string {
   if (value === null || value === undefined) return String(value)
   if (typeof value === 'string') return 'a text'
@@ -87,8 +108,9 @@ export function kindOf(value: unknown): string {
 }
 
 /**
- * No option may be without effect and without a word.
- * @throws ERR_SESSION_OPTION if `options` is no object of options, such as a number, or has a name that is not in `known`
+ * Refuses options that would be ignored.
+ * @throws ERR_SESSION_OPTION if `options` is no object of options, such as a number, or has a name that is not in
+ *   `known`
  */
 export function refuseUnknownOptions(what: string, options: unknown, known: readonly string[]): void {
   if (!isOptions(options, known)) {
@@ -104,30 +126,33 @@ export function refuseUnknownOptions(what: string, options: unknown, known: read
 }
 
 /**
- * Whether it is an Error, of this realm or another. Under Jest the package is in a realm of its own, and what Node itself throws is of
- * Node's.
+ * Whether a value is an Error, of this realm or another. Under Jest, the package has a realm of its own, while Node
+ * itself throws errors of Node's realm.
  */
 export function isError(value: unknown): value is Error {
   return value instanceof Error || isNativeError(value)
 }
 
-/** Warns of an error. Node takes only an Error of its own realm, so this hands over texts. */
+/** Warns of an error. Node accepts an Error of its own realm only, so this passes texts. */
 export function warnOfError(error: Error & { readonly code?: string }): void {
   const { name, message, code, stack = '' } = error
   const detail = stack.slice(stack.indexOf('\n    at ') + 1)
   process.emitWarning(message, code === undefined ? { type: name, detail } : { type: name, code, detail })
 }
 
-/** Whether it is a plain object, or one of the app's own class with at least one of the options. A Map or a Date is neither. */
+/**
+ * Whether a value is a plain object, or an instance of the app's own class with at least one of the options. A Map or a
+ * Date is neither.
+ */
 export function isOptions(given: unknown, known: readonly string[]): given is object {
   if (typeof given !== 'object' || given === null || Array.isArray(given)) return false
   const prototype = Object.getPrototypeOf(given) as object | null
-  // Object.prototype, that of another realm as well.
+  // Object.prototype, also that of another realm.
   const isPlain = prototype === null || Object.getPrototypeOf(prototype) === null
   return isPlain || known.some((name) => name in given)
 }
 
-/** The store did not answer in time. Status 503. What it was to write may be stored all the same. */
+/** The store did not answer in time. Status 503. A write may have been stored all the same. */
 export function storeTimeout(deadline: number): SessionError {
   return new SessionError(
     'ERR_SESSION_STORE_TIMEOUT',
@@ -136,7 +161,7 @@ export function storeTimeout(deadline: number): SessionError {
   )
 }
 
-/** More calls wait for the store than may. Status 503. Nothing of the refused one was sent. */
+/** Too many calls wait for the store. Status 503. The refused call was not sent. */
 export function storeBusy(longestQueue: number): SessionError {
   return new SessionError(
     'ERR_SESSION_STORE_BUSY',
@@ -145,7 +170,7 @@ export function storeBusy(longestQueue: number): SessionError {
   )
 }
 
-/** More changes of one session wait for their turn than may. Status 503. Nothing of the refused one was sent. */
+/** Too many changes of one session wait for each other. Status 503. The refused change was not sent. */
 export function sessionBusy(longestQueue: number): SessionError {
   return new SessionError(
     'ERR_SESSION_STORE_BUSY',
@@ -154,7 +179,7 @@ export function sessionBusy(longestQueue: number): SessionError {
   )
 }
 
-/** The turn of a change did not come in time. Status 503. Nothing of it was sent. */
+/** A change waited too long for other changes of its session. Status 503. It was not sent. */
 export function turnTooLate(deadline: number): SessionError {
   return new SessionError(
     'ERR_SESSION_STORE_TIMEOUT',
@@ -163,12 +188,12 @@ export function turnTooLate(deadline: number): SessionError {
   )
 }
 
-/** The session that was to be used has ended. Status 401: its holder may begin another. */
+/** The session has ended. Status 401: its holder may begin another. */
 export function sessionGone(message: string): SessionError {
   return new SessionError('ERR_SESSION_GONE', message, { status: 401 })
 }
 
-/** What a token from before a rotation may not do. Status 409: the browser has the new token by now, and with that it may. */
+/** A token from before a rotation may not do this. Status 409: sent again, the request has the new token, which may. */
 export function tokenReplaced(): SessionError {
   return new SessionError(
     'ERR_SESSION_ROTATED',
@@ -177,7 +202,7 @@ export function tokenReplaced(): SessionError {
   )
 }
 
-/** A sign-in whose user's sessions were all ended while it was under way. Status 401: sign in again. */
+/** All sessions of the user were ended while the sign-in was under way. Status 401: sign in again. */
 export function signInRevoked(): SessionError {
   return new SessionError(
     'ERR_SESSION_REVOKED',
@@ -186,14 +211,14 @@ export function signInRevoked(): SessionError {
   )
 }
 
-/** A sign-in that the next look at the data would undo. */
+/** `signIn` of a user whom the data does not name: with `userOf`, the next read of the data would undo it. */
 export function signInByData(): SessionError {
   return optionError(
     'With userOf, the data says who is signed in: store the user there, as req.login of Passport does. signIn is for that same user only, to note that they have proved again who they are.',
   )
 }
 
-/** A sign-in of a user who has as many sessions as may be. Status 403. */
+/** A sign-in of a user who has as many sessions as `sessionsPerUser` allows. Status 403. */
 export function tooManySessions(most: number): SessionError {
   return new SessionError(
     'ERR_SESSION_LIMIT',
@@ -202,7 +227,7 @@ export function tooManySessions(most: number): SessionError {
   )
 }
 
-/** A new session or token came too late for the browser to be told. */
+/** A session began, or was to get a new token, after the headers were sent: the browser cannot get the cookie. */
 export function headersSent(): SessionError {
   return new SessionError(
     'ERR_SESSION_HEADERS_SENT',
@@ -210,7 +235,7 @@ export function headersSent(): SessionError {
   )
 }
 
-/** Others were always faster. Status 503: the next try may be lucky. */
+/** Other requests were always faster. Status 503: another try may succeed. */
 export function changedTooOften(attempts: number): SessionError {
   return new SessionError(
     'ERR_SESSION_CONFLICT',

@@ -1,9 +1,12 @@
 import { optionError, shown } from './errors.js'
 
-/** A length of time: milliseconds as a number, or a whole number with a unit: `'500ms'`, `'90s'`, `'30m'`, `'12h'`, `'7d'`. */
+/**
+ * A length of time: a whole number of milliseconds, or a text of a whole number and a unit, such as `'500ms'`, `'90s'`,
+ * `'30m'`, `'12h'` or `'7d'`.
+ */
 export type Duration = number | `${number}${'ms' | 's' | 'm' | 'h' | 'd'}`
 
-/** For how many milliseconds the token from before a rotation still leads to what the session was then. */
+/** Milliseconds for which the old token still works after a rotation. */
 export const defaultRotationGrace = 10_000
 
 const unitInMilliseconds = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
@@ -20,10 +23,10 @@ export function milliseconds(option: string, duration: Duration): number {
   return value
 }
 
-/** The longest that Node's timers wait, in milliseconds: 24 days and a half. Anything longer they take for 1 ms. */
+/** The longest wait of Node's timers, in milliseconds: about 24.8 days. They take a longer one for 1 ms. */
 export const longestTimer = 2 ** 31 - 1
 
-/** As `milliseconds`, for what a timer waits: throws as well if it is longer than one can wait. */
+/** As `milliseconds`, for a timer: it also throws if the duration is longer than a timer can wait. */
 export function timerMilliseconds(option: string, duration: Duration): number {
   const value = milliseconds(option, duration)
   assertFitsTimer(option, value)

@@ -2,11 +2,11 @@ import * as timers from 'node:timers'
 import * as waits from 'node:timers/promises'
 
 /*
- * What schedules, as it was when this module was loaded. Test tools put fakes in place of these functions that stand still, and a
- * request that waited for one would never be answered. `Date` is not among them: tests fake it on purpose, to let sessions expire.
+ * The functions that schedule, as they were when this module was loaded. Test tools replace them with fakes that stand still. A request
+ * that waited for a fake would never be answered. `Date` is not here: tests fake it on purpose, to let sessions expire.
  *
- * Timers come from Node's modules, which most tools leave alone even where they fake the globals before the package is loaded. Sinon
- * (`@sinonjs/fake-timers`) replaces them there too, and leaves nothing to take instead.
+ * Timers come from Node's modules. Most tools fake the globals only, so these stay real even if the package is loaded after that. Sinon
+ * (`@sinonjs/fake-timers`) and `mock.timers` of `node:test` fake the modules too: then load the package before you enable them.
  */
 
 export const setTimeout = timers.setTimeout

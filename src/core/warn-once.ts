@@ -1,6 +1,8 @@
 const warned = new Set<string>()
 
-/** Warns of what an older app may have had for years: it goes on, and is told once a process. */
+/**
+ * Emits a process warning, each message once in a process. Give it fixed messages only, because it remembers them all.
+ */
 export function warnOnce(code: string, message: string): void {
   if (warned.has(message)) return
   warned.add(message)

@@ -1,3 +1,9 @@
+/**
+ * Cross-origin answers: `cors(sessions)`, and the drop-in `cors(options)`.
+ *
+ * @module coatcheck/cors
+ */
+
 export {
   type CorsMiddleware,
   type CorsOptionsDelegate,

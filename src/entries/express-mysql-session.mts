@@ -1,3 +1,9 @@
+/**
+ * The store of an app that used express-mysql-session, on the same table.
+ *
+ * @module coatcheck/express-mysql-session
+ */
+
 export {
   expressMySQLSession as default,
   type MySQLConnection,

@@ -1,3 +1,10 @@
+/**
+ * The middleware for Express, connect and `node:http`, in both forms: `session(sessions)` and the drop-in
+ * `session(options)`.
+ *
+ * @module coatcheck/express
+ */
+
 // Loads what `declare module 'coatcheck'` in an app adds to.
 import './index.mjs'
 

@@ -1,1 +1,7 @@
+/**
+ * `MySQLStore`, for MySQL and MariaDB.
+ *
+ * @module coatcheck/mysql
+ */
+
 export * from '../stores/mysql.js'

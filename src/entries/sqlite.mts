@@ -1,1 +1,7 @@
+/**
+ * `SQLiteStore`, for several processes on one machine.
+ *
+ * @module coatcheck/sqlite
+ */
+
 export * from '../stores/sqlite.js'

@@ -1,10 +1,10 @@
 /**
- * What the Cache-Control of a response with a session cookie has to be: a shared cache must not hand one person's cookie to another
+ * The Cache-Control for a response with a session cookie: a shared cache must not give one visitor's cookie to another
  * (RFC 9111, section 7.3).
  *
- * @param current the response's own; '' if it has none
- * @param leavesCaching whether the app's own stays, with a warning, where it lets shared caches keep the cookie
- * @returns `undefined` if it stays as it is
+ * @param current the response's Cache-Control; '' if it has none
+ * @param leavesCaching whether an app's own Cache-Control that lets shared caches keep the cookie stays, with a warning
+ * @returns `undefined` if the current one stays
  */
 export function cacheControlWithCookie(current: string, leavesCaching: boolean): string | undefined {
   if (keepsOutShared(current)) return undefined
@@ -14,21 +14,21 @@ export function cacheControlWithCookie(current: string, leavesCaching: boolean):
 }
 
 /**
- * Whether no shared cache keeps a response with this Cache-Control. `private` with the names of headers does not say that: caches differ
- * in what they make of it (RFC 9111, section 5.2.2.7), as they do of `private` beside `public`.
+ * Whether no shared cache keeps a response with this Cache-Control. `private` with names of headers does not ensure
+ * that, as caches differ in what they do with it (RFC 9111, section 5.2.2.7). Neither does `private` beside `public`.
  */
 export function keepsOutShared(caching: string): boolean {
   const said = directivesOf(caching)
   return said.has('no-store') || (said.has('private') && !said.has('public') && !said.has('s-maxage'))
 }
 
-/** Fields that stand over Cache-Control in the caches of a CDN or of a proxy (RFC 9213), by whichever vendor. */
+/** Headers that overrule Cache-Control in the caches of CDNs and proxies (RFC 9213), of any vendor. */
 const targetedField = /^(?:.+-cache-control|surrogate-control|edge-control|x-accel-expires)$/i
 
 /**
- * Whether a header of a response with a session cookie has to go, because some caches heed it in place of Cache-Control.
+ * Whether to remove a header of a response with a session cookie, because some caches use it in place of Cache-Control.
  *
- * @param leavesCaching whether it stays, with a warning
+ * @param leavesCaching whether it stays, with a warning if it lets shared caches keep the cookie
  */
 export function overrulesCacheControl(name: string, value: string, leavesCaching: boolean): boolean {
   if (!targetedField.test(name)) return false
@@ -37,7 +37,7 @@ export function overrulesCacheControl(name: string, value: string, leavesCaching
   return false
 }
 
-/** The names of the directives that have no argument, or one that is no list of headers, in lower case. */
+/** The names of the directives in lower case, without those whose argument is a list of headers. */
 function directivesOf(caching: string): Set<string> {
   const names = new Set<string>()
   for (const [, name, argument] of caching.matchAll(/([^\s,="]+)(?:\s*=\s*("[^"]*"?|[^\s,"]*))?|"[^"]*"?/g)) {

@@ -1,9 +1,9 @@
 import { parse } from 'tldts'
 
 /**
- * Why hosts cannot share a cookie of this Domain, and what works instead; `undefined` if they can. Browsers keep such a cookie on
- * the very host of that name, if at all: otherwise strangers under one suffix could set cookies for each other
- * (RFC 6265bis, section 5.7, step 9).
+ * Why hosts cannot share a cookie of this Domain, and what works instead; `undefined` if they can. Browsers keep such a
+ * cookie for the host of that very name, or not at all. Otherwise strangers under one suffix could set cookies for each
+ * other (RFC 6265bis, section 5.7).
  */
 export function unsharedDomain(domain: string): string | undefined {
   const {
@@ -11,7 +11,7 @@ export function unsharedDomain(domain: string): string | undefined {
     publicSuffix,
     domain: registrable,
   } = parse(domain, {
-    // Of hosters too, such as github.io: browsers know them as well.
+    // Also suffixes of hosters, such as github.io: browsers know them too.
     allowPrivateDomains: true,
     validateHostname: false,
   })
@@ -35,25 +35,25 @@ export function isWithin(host: string, domain: string): boolean {
 
 const checked = new Set<string>()
 const warned = new Set<string>()
-/** A domain may be made of the request, which may name any. */
+/** The most domains that are checked. An app may make the domain of the request, which can name any host. */
 const mostDomains = 100
 
-/** Warns, once a domain, that browsers share a cookie of it with no other host. */
+/** Warns, once for each domain, that browsers do not share its cookie with other hosts. */
 export function warnUnshared(domain: string): void {
   if (checked.has(domain) || checked.size === mostDomains) return
   checked.add(domain)
   const unshared = unsharedDomain(domain)
   if (unshared === undefined) return
-  // One fault, one warning: that requests come to other hosts is what it leads to.
+  // One fault, one warning: do not also warn that requests come to hosts outside of the domain.
   warned.add(domain)
   process.emitWarning(unshared, { code: 'COATCHECK_COOKIE' })
 }
 
-/** Warns, once a domain, that a browser drops the cookie that is just being set. */
+/** Warns, once for each domain, that the browser drops the cookie that is being set. */
 export function warnOutside(host: string, domain: string): void {
   if (warned.has(domain) || warned.size === mostDomains) return
   warned.add(domain)
-  // Anybody may send any Host.
+  // Clients can send any Host, so show only what looks like one.
   const shown = /^[a-z0-9.:[\]-]{1,100}$/.test(host) ? JSON.stringify(host) : 'another host'
   process.emitWarning(
     `The browser drops the session cookie of this request: cookie.domain is ${JSON.stringify(domain)}, and the request came to ${shown}. Open the app at ${JSON.stringify(domain)} or at a host below it, or leave cookie.domain out. If a proxy in between changes the Host header, let it pass that on, or send X-Forwarded-Host.`,

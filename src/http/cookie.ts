@@ -2,31 +2,71 @@ import { stringifySetCookie } from 'cookie'
 import { optionError, refuseUnknownOptions } from '../core/errors.js'
 import { unsharedDomain } from './cookie-domain.js'
 
-/** How the session cookie is made. It is made from this alone; nothing of it is ever read from the database. */
+/**
+ * The attributes of the session cookie. They come from these options alone, never from the database.
+ *
+ * Attributes that are malformed, or that browsers would not accept together, throw `ERR_SESSION_OPTION` at start-up.
+ */
 export interface CookieOptions {
   /**
-   * The cookie's name, used as it is. Default: `sid`, with `__Host-` before it where the cookie is Secure and has no
-   * Domain, and `__Secure-` where it is Secure and has one (RFC 6265bis, section 4.1.3).
+   * The cookie's name: 1 to 200 letters, digits or other token characters, used as it is. A name that begins with
+   * `__Host-` or `__Secure-` needs `secure: true`; with `__Host-`, no `domain` and the path `/` as well (RFC 6265bis,
+   * section 4.1.3).
+   *
+   * Default: `sid` over HTTP. Over HTTPS, where the cookie is Secure, `__Host-sid`, or `__Secure-sid` with a `domain`
+   * or a `path`.
    */
   readonly name?: string | undefined
   /**
-   * `'example.com'` shares the cookie with all its subdomains: every one of them must be trusted. `localhost`, an IP address and a
-   * public suffix such as `co.uk` cannot be shared and are refused; in development, `'my.localhost'` can. Default: this host only.
+   * The domain whose hosts share the cookie (RFC 6265bis, section 4.1.2.3). `'example.com'` is that host and all its
+   * subdomains: each of them gets the cookie, so you must trust them all. Default: only the host that set it.
+   *
+   * `localhost`, IP addresses and public suffixes such as `co.uk` are refused, because browsers do not share such a
+   * cookie. In development, use `'my.localhost'`.
    */
   readonly domain?: string | undefined
-  /** Default `/`. */
+  /**
+   * The path that the cookie is sent to, and all paths below it (RFC 6265bis, section 4.1.2.4). It begins with `/`, and
+   * has at most 1,024 bytes. It does not protect one app from another on the same host.
+   * @default '/'
+   */
   readonly path?: string | undefined
-  /** Default `'lax'`. `'none'` sends the cookie along from other sites too, and needs `secure: true`. */
+  /**
+   * Whether the browser sends the cookie with requests from other sites (RFC 6265bis, section 4.1.2.7).
+   *
+   * - `'lax'`: only with links and other top-level `GET` requests.
+   * - `'strict'`: never.
+   * - `'none'`: always, where the browser allows it. This needs `secure: true`.
+   * @default 'lax'
+   */
   readonly sameSite?: 'lax' | 'strict' | 'none' | undefined
-  /** Default `'auto'`: Secure wherever the request came by HTTPS. `true`: on other requests no cookie is set. */
+  /**
+   * Whether the cookie is `Secure`: the browser sends it over HTTPS only (RFC 6265bis, section 4.1.2.5).
+   *
+   * - `'auto'`: if the request came by HTTPS.
+   * - `true`: always. A response to an HTTP request sets no cookie.
+   * - `false`: never.
+   * @default 'auto'
+   */
   readonly secure?: boolean | 'auto' | undefined
-  /** Default `true`: scripts cannot read it. */
+  /**
+   * Whether the cookie is `HttpOnly`: scripts of the page cannot read it (RFC 6265bis, section 4.1.2.6).
+   * @default true
+   */
   readonly httpOnly?: boolean | undefined
-  /** Default `false`. `true` gives each top-level site its own jar (CHIPS), and needs `secure: true`. */
+  /**
+   * Whether the cookie is `Partitioned` (CHIPS): the browser keeps one for each top-level site that embeds yours. It
+   * needs `secure: true`.
+   * @default false
+   */
   readonly partitioned?: boolean | undefined
-  /** Left out by default. Chromium drops cookies of low priority first. */
+  /** The cookie's `Priority`: Chromium drops cookies of low priority first. By default, the attribute is left out. */
   readonly priority?: 'low' | 'medium' | 'high' | undefined
-  /** Default `false`: the cookie goes when the browser closes. `true`: it stays as long as the session can live, at most 400 days. */
+  /**
+   * Whether the cookie stays when the browser closes. `true`: it stays for `lifetime.absolute`, at most 400 days
+   * (RFC 6265bis, section 5.5). `false`: the browser drops it when it closes.
+   * @default false
+   */
   readonly persistent?: boolean | undefined
 }
 
@@ -34,14 +74,14 @@ const names = [
   'name', 'domain', 'path', 'sameSite', 'secure', 'httpOnly', 'partitioned', 'priority', 'persistent',
 ] as const // prettier-ignore
 
-/** The longest life of a cookie in seconds: browsers shorten what is longer (RFC 6265bis, section 5.5). */
+/** The longest lifetime of a cookie, in seconds. Browsers shorten a longer one (RFC 6265bis, section 5.5). */
 export const longestAge = 400 * 86_400
-/** The most bytes of a cookie's name and value together: browsers drop what is larger (RFC 6265bis, section 5.6). */
+/** The most bytes of a cookie's name and value together. Browsers drop a larger one (RFC 6265bis, section 5.6). */
 export const mostBytes = 4_096
-/** The most bytes of an attribute's value: browsers ignore what is larger (RFC 6265bis, section 5.6). */
+/** The most bytes of an attribute's value. Browsers ignore a longer one (RFC 6265bis, section 5.6). */
 export const mostAttributeBytes = 1_024
 
-/** The session cookie of some apps: its name, its attributes, and the headers that set and clear it. */
+/** The session cookie: its name, its attributes, and the headers that set and clear it. */
 export class SessionCookie {
   readonly secure: boolean | 'auto'
   readonly #name: string | undefined
@@ -49,7 +89,7 @@ export class SessionCookie {
   readonly #maxAge: number | undefined
 
   /**
-   * @param absolute the longest that a session can live, in milliseconds; `undefined`: no limit
+   * @param absolute the longest lifetime of a session, in milliseconds; `undefined`: no limit
    * @throws ERR_SESSION_OPTION if the attributes are unknown, malformed, or contradict each other
    */
   constructor(options: CookieOptions, absolute: number | undefined) {
@@ -57,19 +97,19 @@ export class SessionCookie {
     refuseContradictions(options)
     this.secure = options.secure ?? 'auto'
     this.#name = options.name
-    // By name: a copy by `...` would leave out what is inherited.
+    // By name: a spread would leave out inherited options.
     this.#options = Object.fromEntries(names.map((name) => [name, options[name]]))
     this.#maxAge = options.persistent
       ? Math.min(longestAge, absolute === undefined ? longestAge : Math.floor(absolute / 1000))
       : undefined
     try {
-      this.set('token', true) // the cookie library refuses what is malformed: find out now
+      this.set('token', true) // lets the cookie library refuse malformed attributes at start-up
     } catch (error) {
       throw optionError(`The cookie cannot be made from these options: ${(error as Error).message}.`)
     }
   }
 
-  /** The name that the cookie has on a request that is secure, or not: no other name is read there. */
+  /** The cookie's name on a request, by whether that is secure. No other name is read there. */
   name(secure: boolean): string {
     if (this.#name !== undefined) return this.#name
     if (!this.#isSecure(secure)) return 'sid'
@@ -77,7 +117,7 @@ export class SessionCookie {
     return hostOnly ? '__Host-sid' : '__Secure-sid'
   }
 
-  /** Whether a cookie may be set on such a request at all. */
+  /** Whether a response may set the cookie, by whether the request is secure. */
   settable(secure: boolean): boolean {
     return secure || this.secure !== true
   }
@@ -86,12 +126,12 @@ export class SessionCookie {
     return this.#options.domain
   }
 
-  /** The Set-Cookie value that hands out a signed token. */
+  /** The Set-Cookie value that gives the browser a signed token. */
   set(value: string, secure: boolean): string {
     return this.#serialize(value, secure, this.#maxAge)
   }
 
-  /** The Set-Cookie value that makes the browser drop the cookie: the same attributes, no life left. */
+  /** The Set-Cookie value that makes the browser drop the cookie: the same attributes, already expired. */
   clear(secure: boolean): string {
     return this.#serialize('', secure, 0)
   }
@@ -126,16 +166,18 @@ export class SessionCookie {
 }
 
 /**
- * All values that a Cookie header gives one name, in order. Browsers send several when cookies of
- * the same name differ in Domain or Path, and a parser that keeps only one can lock people out. Only SP and HTAB are
- * trimmed, names are compared exactly, and a value that is not percent-encoded right is skipped
- * (RFC 6265bis, section 5.6).
+ * All values that a Cookie header has for one name, in order. Browsers send several cookies of one name if they differ
+ * in Domain or Path. A parser that kept only one of them could lock people out.
+ *
+ * Only SP and HTAB are trimmed, and names are compared exactly (RFC 6265bis, section 5.6). A value with wrong percent
+ * encoding is skipped.
  */
 export function cookieValues(header: string | undefined, name: string): string[] {
-  // A cheap test first: most requests without a session do not have the name at all.
+  // Fast path: most requests without a session do not have the name at all.
   if (!header?.includes(name)) return []
   const values: string[] = []
-  // Looked for once, and again only behind the last: a header of nothing but semicolons must not be searched for each.
+  // Search for the next `=` only once the last one was passed: a header of many semicolons must not be searched for
+  // each.
   let equals = header.indexOf('=')
   for (let start = 0; equals >= 0 && start < header.length;) {
     const semicolon = header.indexOf(';', start)
@@ -145,7 +187,7 @@ export function cookieValues(header: string | undefined, name: string): string[]
       try {
         values.push(decodeURIComponent(trim(header.slice(equals + 1, end))))
       } catch {
-        // Not percent-encoded right.
+        // Wrong percent encoding.
       }
     }
     start = end + 1
@@ -153,7 +195,7 @@ export function cookieValues(header: string | undefined, name: string): string[]
   return values
 }
 
-/** Whether the text from `start` to `end`, without the blanks around it, is `name`. */
+/** Whether the text from `start` to `end`, without blanks at its ends, is `name`. */
 function isTrimmed(text: string, start: number, end: number, name: string): boolean {
   while (start < end && isBlank(text.charCodeAt(start))) start++
   while (end > start && isBlank(text.charCodeAt(end - 1))) end--
@@ -161,7 +203,7 @@ function isTrimmed(text: string, start: number, end: number, name: string): bool
 }
 
 function trim(text: string): string {
-  // No regular expression: on a long run of spaces in the middle, /[ \t]+$/ takes time quadratic in it.
+  // No regular expression: /[ \t]+$/ takes quadratic time on a long run of spaces in the middle.
   let [start, end] = [0, text.length]
   while (start < end && isBlank(text.charCodeAt(start))) start++
   while (end > start && isBlank(text.charCodeAt(end - 1))) end--

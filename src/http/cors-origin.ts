@@ -2,7 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http'
 import { isPromise, isRegExp } from 'node:util/types'
 import { kindOf, optionError } from '../core/errors.js'
 
-/** What is read of a request. Every Node request has it, Express's and connect's too. */
+/** The members of a request that `cors` reads. Every Node request has them, those of Express and connect too. */
 export interface CorsRequest {
   method?: string | undefined
   headers: IncomingHttpHeaders
@@ -11,20 +11,21 @@ export interface CorsRequest {
 /**
  * Which origins may read responses:
  *
- * - `true`: all, each by its name; `false`: none
- * - a text: `'*'` for all, or one origin as browsers write it, such as `'https://app.example.com'`.
- * - a regular expression that the origin matches. Begin it with `^https:\/\/`, end it with `$`, and escape dots.
- * - an array of these, in which `'*'` is no wildcard
+ * - `true`: all origins. The response names the origin of the request.
+ * - `false`: none.
+ * - A text: `'*'` for all origins, or one origin as browsers write it, such as `'https://app.example.com'`.
+ * - A regular expression that the origin must match. Begin it with `^https:\/\/`, end it with `$`, and escape its dots.
+ * - An array of these. `'*'` is no wildcard in it.
  */
 export type CorsOrigin = boolean | string | RegExp | readonly (boolean | string | RegExp)[]
 
-/** How an origin function answers. An error goes to `next`; a denial (`false`) is no error. */
+/** The callback of an origin function. An error goes to `next`. To deny an origin, pass `false`, not an error. */
 export type CorsOriginCallback = (error: unknown, origin?: CorsOrigin) => void
 
 /**
- * Decides on each request which origins may read the response. It gets the `Origin` header
- * (`undefined` if there is none), and answers by the callback. One that declares no callback may return a
- * `CorsOrigin`, or a promise of one. What decides by more of the request is a `CorsOptionsFunction`.
+ * A function that decides, for each request, which origins may read the response. It gets the `Origin` header
+ * (`undefined` if there is none), and calls back. If it declares no callback, it may return a `CorsOrigin`, or a
+ * promise of one. To decide by other parts of the request, use a `CorsOptionsFunction`.
  *
  * @example
  * cors({ origin: (origin, callback) => { callback(null, allowed.has(origin)) } })
@@ -32,15 +33,17 @@ export type CorsOriginCallback = (error: unknown, origin?: CorsOrigin) => void
  */
 export type CorsOriginFunction = (origin: string | undefined, callback: CorsOriginCallback) => unknown
 
-/** What a function of the app's calls once it knows. */
+/** The callback of a function of the app. */
 export type Callback = (error: unknown, answer?: unknown) => void
 
-/** Whether the package cors takes it for a text. */
+/** Whether the cors package takes a value for a text. */
 export function isText(value: unknown): value is string {
   return typeof value === 'string' || value instanceof String
 }
 
-/** Whether an `origin` lets this one in. What is no text, expression or array counts as `true` or `false`. */
+/**
+ * Whether an `origin` option allows this origin. Other values than text, expressions and arrays count as true or false.
+ */
 export function isAllowed(origin: string, allowed: unknown): boolean {
   if (Array.isArray(allowed)) return allowed.some((entry) => isAllowed(origin, entry))
   if (isText(allowed)) return origin === allowed
@@ -48,7 +51,7 @@ export function isAllowed(origin: string, allowed: unknown): boolean {
   return Boolean(allowed)
 }
 
-/** As `test`, but the same each time: with the flags `g` and `y`, `test` goes on from its last match. */
+/** As `pattern.test(origin)`, without its state: with the flags `g` and `y`, `test` goes on from its last match. */
 export function matches(pattern: RegExp, origin: string): boolean {
   const fresh = pattern.global || pattern.sticky ? new RegExp(pattern) : pattern
   return fresh.test(origin)
@@ -62,11 +65,11 @@ export function askOrigin(ask: CorsOriginFunction, origin: string | undefined, d
 }
 
 /**
- * Calls a function that may answer by a callback, or, if it declares none, by returning or by a promise. The first
- * answer counts, and `done` runs after the function has returned, so that what the next handler throws is not taken for
+ * Calls a function that answers by a callback; or, if it declares none, by what it returns, or by a promise. The first
+ * answer counts. `done` runs after the function has returned: otherwise, what the next handler throws would look like
  * the function's error.
  *
- * @param isAnswer tells of what is returned whether it can be the answer
+ * @param isAnswer whether a returned value can be the answer
  */
 export function askOnce<Asked>(
   ask: (asked: Asked, callback: Callback) => unknown,
@@ -82,13 +85,13 @@ export function askOnce<Asked>(
     if (!isCalling) done(error, answer)
   }
   const returned = (value: unknown) => {
-    // Old database drivers return whether more may be written, and call back with the answer.
+    // It has a callback, so ignore what it returns: old database drivers return whether more may be written.
     if (ask.length > 1) return
     if (isAnswer(value)) answerOnce(undefined, value)
-    // Without a parameter it may take the callback all the same: as a rest, or after a default.
+    // With no declared parameter, it may still use the callback: as a rest parameter, or after a default.
     else if (ask.length === 1) answerOnce(noAnswer(value))
   }
-  // A thrown `undefined` must not read as no error.
+  // A thrown `undefined` is an error too.
   const failed = (reason: unknown) => {
     answerOnce(reason ? reason : new Error(`A function given to cors failed with ${String(reason)}.`))
   }

@@ -6,7 +6,10 @@ import { isText } from './cors-origin.js'
 import { hostileOriginOf } from './hostile-origins.js'
 import { faultOfOrigin } from './sites.js'
 
-/** What the cors package takes without a word and is unsafe or without effect, and what to write instead. */
+/**
+ * A warning of an option that the cors package accepts, though it is unsafe or has no effect; and what to write
+ * instead.
+ */
 export interface CorsWarning {
   readonly code:
     'COATCHECK_CORS_OPEN' | 'COATCHECK_CORS_ORIGIN' | 'COATCHECK_CORS_OPTION' | 'COATCHECK_UNKNOWN_OPTION'
@@ -55,7 +58,7 @@ export function warningsOf(options: object): CorsWarning[] {
   ]
 }
 
-/** What is wrong with options apart from `origin`: a function that gives them may have checked the request's. */
+/** Warnings of all options but `origin`: a function that gives options may have checked the request's origin itself. */
 export function warningsOfForm(options: object): CorsWarning[] {
   const warnings: CorsWarning[] = []
   const warn = (message: string, code: CorsWarning['code'] = 'COATCHECK_CORS_OPTION') =>
@@ -78,7 +81,7 @@ export function warningsOfForm(options: object): CorsWarning[] {
     const value: unknown = Reflect.get(given, name)
     if (value === undefined || value === null) continue
     if (!holds(value)) warn(`${name} is ${shown(value)}. ${cure}`)
-    // Fetch, 'HTTP new-header syntax': with credentials, `*` in these is a name like any other.
+    // Fetch standard, "HTTP new-header syntax": with credentials, `*` is a name like any other.
     else if (given.credentials === true && (value === '*' || (Array.isArray(value) && value.includes('*')))) {
       warn(`${name} has '*', which means nothing to browsers with credentials: true. List the names.`)
     }
@@ -86,7 +89,7 @@ export function warningsOfForm(options: object): CorsWarning[] {
   return warnings
 }
 
-/** What is wrong with `origin`: one warning of what matches nothing, and one of what lets others in. */
+/** Warnings of `origin`: one of entries that match no origin, and one of entries that allow too much. */
 function warningsOfOrigin(options: CorsOptions): CorsWarning[] {
   const { origin = 'origin' in options ? undefined : '*', credentials } = options
   if (origin === false || typeof origin === 'function') return []
@@ -126,7 +129,7 @@ const wildcardWithCredentials: CorsWarning = {
     "cors: origin '*' with credentials: true is of no use: no browser hands such an answer to a page. List the origins that you trust, like ['https://app.example.com'], or leave credentials out.",
 }
 
-/** Why the entry matches no origin; `undefined` if it may. */
+/** Why an entry matches no origin; `undefined` if it may match one. */
 function faultOfEntry(entry: unknown): string | undefined {
   if (isRegExp(entry) || entry === 'null') return undefined
   if (!isText(entry)) return entry ? undefined : `${shown(entry)} is no origin. Leave it out.`
@@ -140,7 +143,7 @@ function faultOfEntry(entry: unknown): string | undefined {
   return faultOfOrigin(text, "Write an origin like 'https://app.example.com'.")
 }
 
-/** Whom the entry lets in that it hardly means to; `undefined` if nobody. */
+/** Whom an entry allows, probably by mistake; `undefined` if nobody. */
 function openingOf(entry: unknown, credentials: boolean): string | undefined {
   if (isText(entry))
     return credentials && entry === 'null' ? "'null' lets in the sandboxed frames of every site" : undefined
@@ -152,7 +155,7 @@ function openingOf(entry: unknown, credentials: boolean): string | undefined {
   return `${shown(entry)} ${entry === true ? '' : 'counts as true, and '}lets in every site`
 }
 
-/** Whether this is names with commas between (RFC 9110 section 5.6.1, where empty elements are allowed). */
+/** Whether a value is a list of names, separated by commas (RFC 9110, section 5.6.1, which allows empty elements). */
 function isNameList(value: unknown): boolean {
   if (Array.isArray(value)) return value.every((part) => typeof part === 'string' && isNameList(part))
   return (

@@ -4,32 +4,64 @@ import type { SitePolicy } from './sites.js'
 
 export type { CorsOrigin, CorsOriginCallback, CorsOriginFunction, CorsRequest } from './cors-origin.js'
 
-/** The options of the cors package, by the same names. They are read at each request. */
+/**
+ * The options of `cors(options)`: those of the cors package, by the same names. They are read at each request, so you
+ * may change the object.
+ */
 export interface CorsOptions {
   /**
-   * Which origins may read responses. Default: `'*'`. `false`, and also an `undefined` that is given by name, as
-   * `process.env.ORIGIN` may be, turn CORS off: requests pass through untouched.
+   * Which origins may read responses: `Access-Control-Allow-Origin`. `false` turns CORS off, and so does an explicit
+   * `undefined`, as an unset `process.env.ORIGIN` gives it: requests then pass without any headers.
+   *
+   * With `credentials: true`, `'*'` does not work for requests with cookies: browsers hide the response from the page
+   * (Fetch standard, "CORS protocol and credentials").
+   * @default '*'
+   * @example
+   * cors({ origin: ['https://app.example.com', /^https:\/\/pr-\d+\.example\.dev$/] })
    */
   origin?: CorsOrigin | CorsOriginFunction | null | undefined
-  /** The methods that preflights allow. Default: `'GET,HEAD,PUT,PATCH,POST,DELETE'`. */
+  /**
+   * The methods that preflights allow, as a list or a text with commas: `Access-Control-Allow-Methods`.
+   * @default 'GET,HEAD,PUT,PATCH,POST,DELETE'
+   */
   methods?: string | readonly string[] | undefined
-  /** The request headers that preflights allow. Default: those that the preflight asks for. `[]`: none. */
+  /**
+   * The request headers that preflights allow, as a list or a text with commas: `Access-Control-Allow-Headers`.
+   * Default: those that the preflight asks for. `[]`: none.
+   */
   allowedHeaders?: string | readonly string[] | undefined
-  /** Another name of `allowedHeaders`, which wins. */
+  /** Another name of `allowedHeaders`. If both are given, `allowedHeaders` counts. */
   headers?: string | readonly string[] | undefined
-  /** The response headers that pages may read besides the safelisted ones. Default: none. */
+  /**
+   * The response headers that pages may read, as a list or a text with commas: `Access-Control-Expose-Headers`. They
+   * can always read the safelisted ones, such as `Content-Type` (Fetch standard, "CORS-safelisted response-header
+   * name"). Default: no others.
+   */
   exposedHeaders?: string | readonly string[] | undefined
-  /** Whether requests with cookies may be read, by allowed origins only. Default: `false`. */
+  /**
+   * Whether allowed origins may read responses to requests with cookies: `Access-Control-Allow-Credentials`. Only
+   * `true` allows it.
+   * @default false
+   */
   credentials?: boolean | undefined
-  /** For how many seconds browsers may remember a preflight. Default: not said (browsers take 5). */
+  /**
+   * For how many seconds browsers may remember a preflight: `Access-Control-Max-Age`. Default: the header is not sent,
+   * and browsers take 5 seconds.
+   */
   maxAge?: number | string | undefined
-  /** Hand preflights on to the next handler, once their headers are set. Default: `false`. */
+  /**
+   * Whether preflights go on to the next handler, with their headers set. Otherwise they are answered here.
+   * @default false
+   */
   preflightContinue?: boolean | undefined
-  /** The status of a preflight's answer, 200 to 299. Default: 204. */
+  /**
+   * The status of the answer to a preflight, from 200 to 299: browsers refuse others (Fetch standard, "ok status").
+   * @default 204
+   */
   optionsSuccessStatus?: number | undefined
 }
 
-/** What to do with one request. */
+/** The answer to one request: the headers to set, and whether it ends here. */
 export interface CorsAnswer {
   readonly headers: readonly (readonly [name: string, value: string])[]
   /** What to merge into the response's `Vary`. */
@@ -38,22 +70,25 @@ export interface CorsAnswer {
   readonly status: number | undefined
 }
 
-/** What is allowed to `sites`. Long enough to spare a busy page its preflights, short enough for one taken off the list. */
+/**
+ * What `sites` may do. 600 seconds save a busy page most preflights, and are short enough for a site that is taken off
+ * the list.
+ */
 const siteOptions: CorsOptions = { origin: true, credentials: true, maxAge: 600 }
 
-/** Answers a request by the list of trusted sites. All others get no header that allows anything. */
+/** Answers a request by the list of trusted sites. Other origins get no header that allows anything. */
 export function answerBySites(sites: SitePolicy, request: CorsRequest): CorsAnswer {
   const answer = answerByOptions(siteOptions, siteOptions.origin, request, false)
   return sites.trusts(request.headers.origin) ? answer : { ...answer, headers: [] }
 }
 
 /**
- * Answers a request as the cors package does (Fetch, 'CORS protocol'), whatever the options are: what is wrong with them,
- * `warningsOf` tells.
+ * Answers a request as the cors package does (Fetch standard, "CORS protocol"). It does not check the options:
+ * `warningsOf` does.
  *
- * @param origin `options.origin`, or, where that is a function, its answer
- * @param byFunction whether a function of the app decided. It may have read the `Origin`, so `Vary` always names that,
- * also with a denial and with `'*'`
+ * @param origin `options.origin`; if that is a function, its answer
+ * @param byFunction whether a function of the app decided. It may have read the `Origin` header, so `Vary` always names
+ *   that, also with a denial or `'*'`
  */
 export function answerByOptions(
   options: CorsOptions,
@@ -84,7 +119,7 @@ export function answerByOptions(
   }
 }
 
-/** A text is sent as it is, whoever asks: the browser compares. Otherwise the request's own origin is sent, if it is allowed. */
+/** A text is sent as it is, as browsers compare it. Otherwise, the request's own origin is sent if it is allowed. */
 function allowedOrigin(origin: unknown, request: CorsRequest): string {
   if (isText(origin)) return String(origin)
   const asked = request.headers.origin
@@ -101,13 +136,13 @@ function listOf(names: unknown): string {
   return (list as { length?: unknown } | null | undefined)?.length ? textOf(list) : ''
 }
 
-/** Arrays are joined, and whatever else can be, such as the lists of Immutable.js. */
+/** Joins arrays and everything else with a `join`, such as the lists of Immutable.js. */
 function joined(names: unknown): unknown {
   const { join } = Object(names) as Partial<string[]>
   return typeof join === 'function' ? Reflect.apply(join, names, [',']) : names
 }
 
-/** As Node makes a text of what a header is set to. */
+/** Text of a value, as Node makes it of a header's value. */
 function textOf(value: unknown): string {
   return `${value as string}`
 }

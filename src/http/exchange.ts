@@ -2,89 +2,105 @@ import { SessionError } from '../core/errors.js'
 import type { SessionForm } from '../core/session/session-form.js'
 import type { Signer, VerifiedToken } from '../core/token.js'
 import type { UnitOfWork } from '../core/session/unit-of-work.js'
+import { warnOnce } from '../core/warn-once.js'
 import { cacheControlWithCookie, overrulesCacheControl } from './caching.js'
 import { cookieValues } from './cookie.js'
 import { isWithin, warnOutside, warnUnshared } from './cookie-domain.js'
 
-/** What an exchange needs of the sessions that the app made. */
+/** What an exchange needs of the sessions. */
 export interface ExchangeContext {
   readonly engine: ExchangeEngine
   readonly cookie: CookiePolicy
   readonly signer: Signer
   /** How the app sees the session. Left out: as the engine does. */
   readonly form?: SessionForm
-  /** What is still to be done to the session right before each commit. */
+  /** Called right before each commit, to change the session first. */
   readonly beforeCommit?: (work: UnitOfWork) => void
 }
 
-/** What gives an exchange its unit of work. `SessionEngine` is one. */
+/** What makes the unit of work of an exchange. `SessionEngine` is one. */
 export interface ExchangeEngine {
   beginAs(form: SessionForm | undefined, unavailable?: SessionError): UnitOfWork
   loadAs(form: SessionForm | undefined, tokens: readonly string[]): Promise<UnitOfWork>
 }
 
-/** The session cookie's name and headers, on a request that is secure or not. `SessionCookie` is one. */
+/** The session cookie's name and headers, by whether a request is secure. `SessionCookie` is one. */
 export interface CookiePolicy {
   name(secure: boolean): string
-  /** Whether a cookie may be set on such a request at all. */
+  /** Whether a response may set the cookie, by whether the request is secure. */
   settable(secure: boolean): boolean
-  /** The Set-Cookie value that hands out a signed token. */
+  /** The Set-Cookie value that gives the browser a signed token. */
   set(value: string, secure: boolean): string
   /** The Set-Cookie value that makes the browser drop the cookie. */
   clear(secure: boolean): string
-  /** The Domain that the cookie is set with, in lower case and without a leading dot. */
+  /** The cookie's Domain, in lower case and without a leading dot. */
   readonly domain?: string | undefined
   /** Whether every response sets the cookie again. */
   readonly rolling?: boolean
-  /** Whether the app's own Cache-Control stays, even one that lets shared caches keep the cookie. */
+  /** Whether the app's own Cache-Control stays, even if it lets shared caches keep the cookie. */
   readonly leavesCaching?: boolean
-  /** Whether a session that begins too late for its cookie is a warning, not an error. */
+  /** Whether it is a warning, not an error, if a session begins too late for its cookie. */
   readonly toleratesLate?: boolean
-  /** Whether a warning has told already that the cookie is Secure by mistake. */
+  /** Whether a warning has already said that the cookie is Secure by mistake. */
   readonly warnedOfSecure?: boolean
-  /** Whether a cookie that the browser has is set again because of what was stored. */
+  /** Whether to set the browser's cookie again after what was stored, such as a new `maxAge`. */
   moves?(work: UnitOfWork): boolean
 }
 
-/** What an exchange needs of a request. */
+/** A request, as `sessions.exchange` takes it. */
 export interface ExchangeRequest {
-  /** The Cookie header as it came. */
+  /** The `Cookie` header; `undefined` if there is none. Its first 16,384 characters are read. */
   readonly cookieHeader: string | undefined
-  /** Whether the request came by HTTPS, as far as the server can trust what it is told. */
+  /** Whether the request came by HTTPS. Believe a proxy's `X-Forwarded-Proto` only if that proxy is yours. */
   readonly secure: boolean
-  /** The host that the browser asked, in lower case and without the port, as far as the server is told. */
+  /** The host of the request, in lower case and without the port. It only decides about a warning. */
   readonly host?: string | undefined
-  /** Whether a store that is down leaves the request with an empty session that cannot be stored, instead of an error. */
+  /**
+   * Whether the request gets an empty session that cannot be stored while the store is away. Otherwise, `exchange`
+   * rejects.
+   * @default false
+   */
   readonly anonymousWhenUnavailable?: boolean | undefined
-  /** Tokens that others have read from this request and verified, and signed values: tried if the header gives none. */
+  /**
+   * Other places of the token, used if no session cookie is in the header: `tokens` that somebody else has verified,
+   * and `signed` values that are verified here.
+   */
   readonly elsewhere?: () => { readonly tokens: readonly string[]; readonly signed: readonly string[] }
 }
 
-/** What a finished exchange changes in the response. */
+/** What to change in the response, after a finished exchange. */
 export interface ResponseChanges {
-  /** A Set-Cookie, beside those that are there. */
+  /** A value of `Set-Cookie`, to add to those of the response. */
   readonly setCookie: string
-  /** The Cache-Control that the response gets, by the one that it has ('' if none); `undefined`: it stays as it is. */
+  /**
+   * Returns the `Cache-Control` to set, given the current one (`''` if none). `undefined`: leave it. A shared cache
+   * must not give one visitor's cookie to another (RFC 9111, section 7.3).
+   */
   readonly cacheControl: (current: string) => string | undefined
-  /** Whether a header of the response has to go, such as `CDN-Cache-Control`, which some caches heed in place of Cache-Control. */
+  /**
+   * Whether to remove a header of the response, such as `CDN-Cache-Control`, which overrules `Cache-Control` (RFC
+   * 9213).
+   */
   readonly drops: (name: string, value: string) => boolean
 }
 
 /**
- * Of a Cookie header, so many characters are read, which is what Node lets through of all headers by default. All cookies of our name in
- * there are tried: an attacker who can set cookies for the host, as from a sibling subdomain, puts any number before the visitor's own.
+ * How many characters of a Cookie header are read: as many as Node accepts of all headers by default. All cookies of
+ * the name in them are tried. The reason: an attacker on a sibling subdomain can put any number before the visitor's
+ * own.
  */
 const longestHeader = 16_384
 
 /**
- * One request and its response: begins by finding the session that the cookie leads to, finishes by
- * storing what changed and saying which header tells the browser.
+ * One request and its response. It begins by finding the session of the request's cookie. It finishes by storing what
+ * changed, and says which response headers to set. Made by `sessions.exchange(request)`.
  */
 export class Exchange {
+  /** The work on the request's session: `work.session` is what an app sees at `req.session`. */
   readonly work: UnitOfWork
   readonly #context: ExchangeContext
   readonly #request: ExchangeRequest
-  /** The browser's token carries the signature of an older secret. */
+  /** Whether an old secret signed the browser's token, so that it should get a new signature. */
   readonly #renew: boolean
 
   private constructor(context: ExchangeContext, request: ExchangeRequest, work: UnitOfWork, renew: boolean) {
@@ -95,8 +111,9 @@ export class Exchange {
   }
 
   /**
-   * Begins an exchange. Answers at once, without a promise, where the store need not be asked.
-   * @throws (by the promise) ERR_SESSION_STORE_UNAVAILABLE: the session may well exist, so this is not "no session"
+   * Begins an exchange. It returns no promise if the store need not be asked.
+   * @throws (rejects) `ERR_SESSION_STORE_UNAVAILABLE`, `ERR_SESSION_STORE_TIMEOUT` or `ERR_SESSION_STORE_BUSY` (503):
+   *   the session may well exist, so this does not mean "no session"
    */
   static begin(context: ExchangeContext, request: ExchangeRequest): Exchange | Promise<Exchange> {
     const { engine, form } = context
@@ -116,14 +133,14 @@ export class Exchange {
   }
 
   /**
-   * Stores what changed and says what to add to the response. Call it right before the headers go. Answers at
-   * once, without a promise, if there is nothing to store.
-   * @throws (by the promise, never at once: `response.end` may be called where nothing catches) what `UnitOfWork.commit` throws, or
-   *   that the cookie cannot be made; the response must then be an error
+   * Stores what changed, and returns what to change in the response. Call it right before the headers are sent. It
+   * returns no promise if there is nothing to store.
+   * @throws (rejects) what `UnitOfWork.commit` throws, or an error if the cookie cannot be made. Answer with an error
+   *   then. It never throws at once, because `response.end` may be called where nothing catches
    */
   finish(): ResponseChanges | undefined | Promise<ResponseChanges | undefined> {
     try {
-      // Finds out whether the token that is to be set again still leads to the session: a parallel request may have replaced it.
+      // The touch finds out whether the token is still good: a parallel request may have replaced it.
       if (this.#setsAgain()) this.work.touch()
       const commit = this.#commit()
       return commit ? commit.then(() => this.#changes()) : this.#changes()
@@ -133,8 +150,8 @@ export class Exchange {
   }
 
   /**
-   * What `finish` is going to say if the commit that it began goes well. For a response whose headers cannot wait for that.
-   * It never drops a cookie. Nothing, if the cookie cannot be made: `finish` fails with that.
+   * What `finish` will return if its commit succeeds: for a response whose headers cannot wait for that. It never drops
+   * a cookie. If the cookie cannot be made, it is `undefined`, and `finish` rejects.
    */
   get expectedChanges(): ResponseChanges | undefined {
     const { work } = this
@@ -148,21 +165,21 @@ export class Exchange {
   }
 
   /**
-   * Stores what a handler changed after the headers went; `undefined` if nothing did.
-   * @throws (by the promise) as `finish`, and ERR_SESSION_HEADERS_SENT if a cookie would have to be set for it; where the policy tolerates
-   *   that, it is a warning
+   * Stores what a handler changed after the headers were sent. Returns `undefined` if there is nothing to store.
+   * @throws (rejects) as `finish`; and `ERR_SESSION_HEADERS_SENT` if a cookie would have to be set, which is a warning
+   *   if the cookie policy tolerates it
    */
   finishLate(): Promise<void> | undefined {
     const late = this.#commit()
     return this.#context.cookie.toleratesLate ? late?.catch(warnLate) : late
   }
 
-  /** Whether the response needs `Vary: Cookie`: its handler has looked at the session, so that it may be another for each visitor. */
+  /** Whether the response needs `Vary: Cookie` (RFC 9110, section 12.5.5): its handler has read the session. */
   get varies(): boolean {
     return this.work.wasOpened && this.#context.cookie.leavesCaching !== true
   }
 
-  /** Whether a commit has failed, and nobody has changed the session since: then there is nothing new to store. */
+  /** Whether a commit has failed, and nobody has changed the session since: there is nothing new to store. */
   get isAsRefused(): boolean {
     if (!this.work.wasRefused) return false
     this.#context.beforeCommit?.(this.work)
@@ -180,7 +197,7 @@ export class Exchange {
 
   #setsAgain(): boolean {
     const { cookie } = this.#context
-    // Another response brings the browser the token that came after this one; or the handler wants none of this session.
+    // With an old token, another response gives the browser the new one. After `leave()`, the handler wants no cookie.
     if (this.work.isFormer || this.work.isLeft) return false
     return this.#renew || cookie.rolling === true || cookie.moves?.(this.work) === true
   }
@@ -189,7 +206,7 @@ export class Exchange {
     const { work } = this
     const { cookie } = this.#context
     work.closeHeaders()
-    // Most responses: the browser has the cookie already, and it is to stay as it is.
+    // Most responses: the browser has the cookie already, and keeps it.
     if (work.action === 'keep' && !this.#setsAgain()) return undefined
     const { outcome } = work
     if (outcome.action === 'clear') return this.#adding(cookie.clear(this.#request.secure))
@@ -240,28 +257,33 @@ function verifiedOf(values: readonly string[], signer: Signer): VerifiedToken[] 
     const match = signer.verify(value)
     if (match) verified.push(match)
   }
+  if (verified.length === 0 && values.some(isSigned)) warnUnknownSecret()
   return verified
 }
 
-let warned = false
+/** Whether a value has the form of a signed one: `s:`, a text, a dot and an HMAC-SHA256 in base64 without padding. */
+function isSigned(value: string): boolean {
+  return /^s:.+\.[A-Za-z0-9+/]{43}$/s.test(value)
+}
 
-function warnInsecure(): void {
-  if (warned) return
-  warned = true
-  process.emitWarning(
-    'No session cookie was set: cookie.secure is true, and the request did not come by HTTPS as far as this server knows. Behind a proxy of yours, have your framework trust it, or pass { proxy: true }.',
-    { code: 'COATCHECK_INSECURE_REQUEST' },
+function warnUnknownSecret(): void {
+  warnOnce(
+    'COATCHECK_UNKNOWN_SECRET',
+    'A request came with a session cookie that none of the secrets of this app has signed, so its visitor is signed out. If users are signed out without reason, give all apps that share sessions the same secrets. To replace one, list both in every app first, the new one second: secret: [oldSecret, newSecret]. A forged cookie, or one of another app on this host, causes this warning too.',
   )
 }
 
-let warnedLate = false
+function warnInsecure(): void {
+  warnOnce(
+    'COATCHECK_INSECURE_REQUEST',
+    'No session cookie was set: cookie.secure is true, and the request did not come by HTTPS as far as this server knows. Behind a proxy of yours, have your framework trust it, or pass { proxy: true }.',
+  )
+}
 
 function warnLate(error: unknown): void {
   if (!(error instanceof SessionError) || error.code !== 'ERR_SESSION_HEADERS_SENT') throw error
-  if (warnedLate) return
-  warnedLate = true
-  process.emitWarning(
+  warnOnce(
+    'COATCHECK_LATE_SESSION',
     "A session was begun or got a new id after the response's first byte, so its cookie could not be set, and nothing was stored. Change req.session before the first write.",
-    { code: 'COATCHECK_LATE_SESSION' },
   )
 }

@@ -1,16 +1,18 @@
 import { kindOf, optionError } from '../core/errors.js'
 
 /**
- * The one list of trusted origins. CORS, checks against forged requests, cookies and hand-off all
- * read this one, so that no two of them can disagree.
+ * The list of trusted origins, at `sessions.sites`. `cors(sessions)` reads it. Use it for your own checks too, such as
+ * those against forged requests, so that all checks agree.
+ * @example
+ * if (!sessions.sites.trusts(req.get('origin'))) return res.sendStatus(403)
  */
 export interface SitePolicy {
-  /** The entries as they were given, each once, in their order. */
+  /** The entries of the option `sites`, each once, in their order. */
   readonly origins: readonly string[]
   /**
-   * Whether the value of an `Origin` header names a trusted origin. Everything that is not exactly
-   * the serialization that browsers send (RFC 6454 section 6.2, Fetch, 'Origin header') is not trusted:
-   * `undefined`, `null`, two origins in one header, a trailing slash or dot, user information.
+   * Whether the value of an `Origin` header is a trusted origin. It must be written exactly as browsers send it (RFC
+   * 6454, section 6.2). All else is not trusted: `undefined`, `'null'`, two origins in one header, a slash or a dot at
+   * the end, a user name.
    */
   trusts(origin: string | undefined): boolean
 }
@@ -20,16 +22,16 @@ interface Wildcard {
   readonly prefix: string
   /** `.example.com` or `.example.com:8443` */
   readonly suffix: string
-  /** What an origin can have at most: the prefix, a host name, and the port if there is one. */
+  /** The longest origin that can match: the prefix, a host name, and the port if there is one. */
   readonly longest: number
 }
 
-/** A scheme, a host name of 253 characters (RFC 1035) and a port fit well; a hostile 64 KiB does not. */
+/** Enough for a scheme, a host name of 253 characters (RFC 1035) and a port. It stops a hostile header of 64 KiB. */
 const longestOrigin = 320
 const longestHost = 253
 const longestLabel = 63
 
-/** Schemes whose pages send `Origin: null`, or that no page is ever served from. */
+/** Schemes whose pages send `Origin: null`, or that serve no pages. */
 const schemesWithoutPages = new Set([
   'file:',
   'data:',
@@ -41,32 +43,33 @@ const schemesWithoutPages = new Set([
   'wss:',
 ])
 
-// No two neighbouring parts of this can match the same character, so it cannot backtrack.
+// No two neighbouring parts can match the same character, so it never backtracks.
 const serializedOrigin =
   /^[a-z][a-z0-9+.-]*:\/\/(?:[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?$/
 
 const defaultPort = /^(?:http:.*:80|https:.*:443)$/
 
-/** Whether the text has the form of one origin as browsers serialize it. `null` has not. */
+/** Whether a text has the form of an origin as browsers serialize it. `null` does not. */
 function isSerializedOrigin(text: string): boolean {
   return text.length <= longestOrigin && serializedOrigin.test(text) && !defaultPort.test(text)
 }
 
 /**
- * Reads a list of trusted origins. An entry is
+ * Reads a list of trusted origins. An entry is one of these:
  *
- * - an exact origin, as browsers write it: `'https://app.example.com'`, `'http://shop.demo.localhost:4002'`
- * - or one with a leading wildcard label: `'https://*.example.com'` is every subdomain at any depth
- *   on that scheme and port, and not `https://example.com` itself.
+ * - An exact origin, as browsers write it: `'https://app.example.com'`, `'http://shop.demo.localhost:4002'`.
+ * - An origin whose first label is a wildcard: `'https://*.example.com'` is every subdomain at any depth, with that
+ *   scheme and port, and not `https://example.com` itself.
  *
- * `http:` is taken for this machine alone, as in `http://app.localhost:3000`: elsewhere, others on the network can pose as the site.
+ * `http:` is accepted for this machine only, as in `http://app.localhost:3000`. Elsewhere, others on the network could
+ * pose as the site.
  *
- * A wildcard trusts whoever can put a page on any of those subdomains. Whether a domain such as
- * `co.uk` is open to the public cannot be seen from its name, so do not put a wildcard on one.
+ * A wildcard trusts everybody who can put a page on one of the subdomains. Do not use one on a domain that is open to
+ * the public, such as `co.uk`: its name does not show that, so it is not refused.
  *
  * @param list the entries
- * @param option what to call the list in messages
- * @throws SessionError `ERR_SESSION_OPTION` for any other entry, naming it and what to write instead
+ * @param option the name of the list in messages
+ * @throws ERR_SESSION_OPTION for any other entry. The message names it, and what to write instead
  *
  * @example
  * const sites = resolveSites(['https://example.com', 'https://*.example.com'])
@@ -109,7 +112,7 @@ function isSubdomain(origin: string, { prefix, suffix, longest }: Wildcard): boo
   )
 }
 
-/** Whether `text` from `start` to `end` is one or more lower-case host labels with a dot between each two. */
+/** Whether `text` from `start` to `end` is one or more lower-case host labels, separated by dots. */
 function areLabels(text: string, start: number, end: number): boolean {
   let labelStart = start
   for (let at = start; at <= end; at++) {
@@ -131,12 +134,12 @@ function isLabelCode(code: number): boolean {
   const isLetter = code >= 0x61 && code <= 0x7a
   const isDigit = code >= 0x30 && code <= 0x39
   const isHyphen = code === 0x2d
-  // Not a host name by RFC 1123, yet browsers load and serialize such subdomains.
+  // RFC 1123 does not allow it in host names, but browsers load such subdomains.
   const isUnderscore = code === 0x5f
   return isLetter || isDigit || isHyphen || isUnderscore
 }
 
-/** Gives the entry back if it is one, or throws the error that says how to write it. */
+/** Returns a valid entry. Throws ERR_SESSION_OPTION, which says what to write, for any other. */
 function checkedEntry(entry: unknown, option: string): string {
   const fault = faultOfSite(entry)
   if (fault !== undefined) throw optionError(`${option}: ${fault}`)
@@ -145,7 +148,7 @@ function checkedEntry(entry: unknown, option: string): string {
 
 const example = "Write an origin like 'https://app.example.com' or 'https://*.example.com'."
 
-/** Why the entry cannot be trusted, and what to write instead; `undefined` if it can. */
+/** Why an entry cannot be trusted, and what to write instead; `undefined` if it can. */
 function faultOfSite(entry: unknown): string | undefined {
   if (typeof entry !== 'string') return `an entry is ${kindOf(entry)}, not a text. ${example}`
   if (entry === '*') return `"*" would trust every site there is. List those that you trust. ${example}`
@@ -160,21 +163,21 @@ function faultOfSite(entry: unknown): string | undefined {
   return faultOfOrigin(entry, example)
 }
 
-/** Whether the host is always this very machine. */
+/** Whether a host is always this machine. */
 export function isLoopback(host: string): boolean {
   return /^(?:(?:.+\.)?localhost|127(?:\.\d+){3}|\[::1\])$/.test(host)
 }
 
 /**
- * Why no browser sends this text as an `Origin`, and what to write instead; `undefined` if one may.
+ * Why no browser sends this text as an `Origin`, and what to write instead; `undefined` if a browser may send it.
  *
- * @param example what to write if nothing can be made of the text
+ * @param example the advice for a text that cannot be corrected
  */
 export function faultOfOrigin(text: string, example: string): string | undefined {
   const refused = (why: string, cure: string) => `${JSON.stringify(text)} ${why}. ${cure}`
   if (text.includes(',')) return refused('has a comma', 'Write each origin as an entry of its own.')
   const hasScheme = /^[a-z][a-z0-9+.-]*:\/\//i.test(text)
-  const canonical = canonicalOrigin(hasScheme ? text : `https://${text}`)
+  const canonical = canonicalOrigin(hasScheme ? text : `${schemeFor(text)}://${text}`)
   const fault = canonical === undefined ? 'is not an origin' : faultOf(canonical)
   if (!hasScheme) return refused('has no scheme', fault ? example : `Write '${canonical}'.`)
   if (fault) return refused(fault, example)
@@ -182,16 +185,21 @@ export function faultOfOrigin(text: string, example: string): string | undefined
   return refused(differenceFrom(canonical ?? '', text), `Write '${canonical}'.`)
 }
 
-/** The origin that a browser at this address sends, wildcards and all; `undefined` if it is no address. */
+/** Of a host without a scheme, with or without a port: this machine's apps are mostly without HTTPS. */
+function schemeFor(host: string): string {
+  return isLoopback(host.replace(/:\d+$/, '')) ? 'http' : 'https'
+}
+
+/** The origin that a browser sends for this address, with its wildcards; `undefined` if it is no address. */
 function canonicalOrigin(entry: string): string | undefined {
   if (!URL.canParse(entry)) return undefined
   const { protocol, host, hostname } = new URL(entry)
   if (hostname === '') return undefined
-  // A name with a final dot is another origin to browsers, and hardly ever the one that was meant.
+  // To browsers, a host with a final dot is another origin, and hardly ever the one that was meant.
   return `${protocol}//${host.replace(/\.(?=$|:)/, '')}`.toLowerCase()
 }
 
-/** Why no page that is worth trusting has this origin, however it is written; `undefined` if one may have. */
+/** Why no page to trust can have this origin; `undefined` if one can. */
 function faultOf(origin: string): string | undefined {
   const scheme = origin.slice(0, origin.indexOf('/'))
   if (schemesWithoutPages.has(scheme)) return `is no origin that a page can have (${scheme})`
@@ -202,14 +210,14 @@ function faultOf(origin: string): string | undefined {
   }
   if (!isSerializedOrigin(`https://${rest}`)) return 'is not an origin'
   const domain = rest.replace(/:\d+$/, '')
-  // All of localhost is this machine; any other single label is a public registry.
+  // Everything below localhost is this machine. Any other single label is a public registry.
   if (!domain.includes('.') && domain !== 'localhost') {
     return `would trust every site under the top-level domain "${domain}"`
   }
   return undefined
 }
 
-/** Says what makes `entry` another text than the origin that browsers send for it. */
+/** How `entry` differs from the origin that browsers send for it. */
 function differenceFrom(canonical: string, entry: string): string {
   const [, authority = '', rest = ''] = /^[^:]+:\/\/([^/?#\\]*)(.*)$/s.exec(entry) ?? []
   if (rest === '/') return 'ends in a slash, which no browser sends'

@@ -1,6 +1,6 @@
 /**
- * A `Vary` with these names in it, each once (RFC 9110, section 12.5.5). One that is `*` stays as it is.
- * @param current the response's own; '' if it has none
+ * Adds names to a `Vary` header, each once (RFC 9110, section 12.5.5). A `Vary` of `*` stays as it is.
+ * @param current the response's `Vary`; '' if it has none
  */
 export function varyWith(current: string, names: readonly string[]): string {
   if (current === '') return names.join(', ')

@@ -26,22 +26,26 @@ import type { Expiring } from './expiry-heap.js'
 import { RecencyList } from './recency-list.js'
 import type { Used } from './recency-list.js'
 
-/** What `MemoryStore` takes. */
+/** The options of `MemoryStore`. */
 export interface MemoryStoreOptions {
   /**
-   * How many sessions are held at most. When one more comes, expired ones go first, then the anonymous one that was least
-   * recently used. Where all are users' sessions, a sign-in ends the one that was least recently used, and an anonymous
-   * session is refused (`ERR_SESSION_STORE_BUSY`, 503): whoever has no account can sign nobody out. A session without a bound
-   * user, as under Passport without `userOf`, is anonymous here.
+   * The most sessions that are kept. A full store makes room for a new one in this order:
    *
-   * What has to be remembered of users, such as that all their sessions were ended, is not counted among these. Of that
-   * as much is kept again, so that no number of sessions makes the store forget it.
+   * 1. It removes expired sessions.
+   * 2. It removes the anonymous session that was least recently used.
+   * 3. If all sessions belong to users, a sign-in removes the one that was least recently used. An anonymous session is
+   *    refused with `ERR_SESSION_STORE_BUSY` (503): visitors without an account can sign nobody out.
+   *
+   * A session without a bound user is anonymous here, as those of Passport without `userOf`.
+   *
+   * Notes about users, such as a revocation of all their sessions, are counted apart. As many of them are kept again,
+   * so sessions never push them out.
    * @default 100_000
    */
   readonly maxSessions?: number | undefined
 }
 
-/** A record as it is held. `sequence` grows with each insert. */
+/** A record in memory. `sequence` grows with each insert. */
 interface Entry extends Expiring, Used<Entry> {
   readonly sequence: number
   readonly id: SessionId
@@ -56,14 +60,15 @@ interface Entry extends Expiring, Used<Entry> {
   version: number
   marks: Uint8Array
   seenAt: number
-  /** What it held before its last new secret, and until when that is told. */
+  /** The content and hash from before the last rotation, and until when they are shown. */
   former: (FormerContent & { readonly until: number }) | undefined
 }
 
 /**
- * Sessions in this process's memory, for tests, development and apps of one process. They are gone when
- * it ends, and no other process sees them. The data is copied on its way in and out, expiry is as real
- * as in a database, and there is no timer.
+ * Keeps sessions in the memory of this process: for tests, development and apps of one process. They end with the
+ * process, and no other process sees them. Expiry works as in a database, by this machine's clock.
+ *
+ * Data is copied on its way in and out. The store has no timer of its own.
  *
  * @example
  * const sessions = createSessions({ store: new MemoryStore({ maxSessions: 10_000 }), secret })
@@ -74,13 +79,13 @@ export class MemoryStore implements SessionStore {
   readonly #entries = new Map<SessionId, Entry>()
   readonly #anonymous = new RecencyList<Entry>()
   readonly #signedIn = new RecencyList<Entry>()
-  /** Apart, so that neither they nor sessions push the others out. */
+  /** Apart from sessions, so that neither push the others out. */
   readonly #notes = new RecencyList<Entry>()
   readonly #byUser = new Map<string, Set<Entry>>()
   readonly #byExpiry = new ExpiryHeap<Entry>()
   #lastSequence = 0
 
-  /** @throws `ERR_SESSION_OPTION` for an unknown option, or a `maxSessions` that is not a positive whole number */
+  /** @throws `ERR_SESSION_OPTION` for an unknown option, or if `maxSessions` is no positive whole number */
   constructor(options: MemoryStoreOptions = {}) {
     refuseUnknownOptions('MemoryStore', options, ['maxSessions'])
     this.#maxSessions = options.maxSessions ?? 100_000
@@ -146,7 +151,7 @@ export class MemoryStore implements SessionStore {
     return removed
   }
 
-  /** Does nothing: what is in memory goes with the store itself, and another app may still use it. */
+  /** Does nothing. The memory is freed with the store, and other code may still use it. */
   async close(): Promise<void> {}
 
   #carryOut(write: SessionWrite, now: number): WriteResult | Error {
@@ -197,7 +202,7 @@ export class MemoryStore implements SessionStore {
 
   #update(entry: Entry, write: UpdateWrite, now: number): WriteResult {
     if (entry.version !== write.version) return 'stale'
-    // It comes back as the last of its order, which may be another one by then.
+    // It is added again below, as the most recently used; maybe to another list, if its user has changed.
     this.#orderOf(entry).remove(entry)
     const { secret } = write
     if (secret) {
@@ -303,11 +308,11 @@ export class MemoryStore implements SessionStore {
     return true
   }
 
-  /** @returns whether there is room for what comes: no user's session gives way to one that is nobody's */
+  /** Makes room for a record. @returns whether there is room: no user's session gives way to an anonymous one */
   #makeRoom(coming: Pick<InsertWrite, 'hash' | 'userId'>, now: number): boolean {
     const isNote = coming.hash === undefined
     while (this.#maxSessions <= (isNote ? this.#notes.size : this.#anonymous.size + this.#signedIn.size)) {
-      // It may be among the others.
+      // The expired record may be of the other kind, so look again.
       if (this.#removeOneExpired(now)) continue
       const least = isNote
         ? this.#notes.first
@@ -332,7 +337,7 @@ function expiry(lifetime: Lifetime, createdAt: number, now: number): number {
   return Math.min(now + lifetime.idle, createdAt + (lifetime.absolute ?? Infinity))
 }
 
-/** Where an entry stands in a listing: by what is greater, first the moment, then the sequence. */
+/** The place of an entry in a listing: later moments come first, then higher sequences. */
 type Place = readonly [moment: number, sequence: number]
 
 function placeIn(after: string): Place {
@@ -364,13 +369,13 @@ function listed(entry: Entry, now: number, withData: boolean): ListedRecord {
 
 function recordOf(entry: Entry, now: number): SessionRecord {
   const { userId, former } = entry
-  // Field by field: to spread a listed record takes longer than all else here.
+  // Field by field: spreading a listed record would take longer than everything else here.
   return {
     id: entry.id,
     hash: entry.hash,
     userId,
     authenticatedAt: userId === undefined ? undefined : entry.authenticatedAt,
-    data: Buffer.from(entry.data), // out of Node's pool, not a memory block of its own
+    data: Buffer.from(entry.data), // from Node's pool, so it needs no memory block of its own
     about: entry.about,
     rootId: entry.rootId,
     format: entry.format,

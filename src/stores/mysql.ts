@@ -29,92 +29,114 @@ const optionNames = ['layout', 'table', 'createTable', 'causalReads', 'columns',
 /** Half of the default `storeLimits.deadline`. */
 const defaultStatementTimeout = '5s'
 
-/** What `MySQLStore` takes besides the database. */
+/** The options of `MySQLStore`. */
 export interface MySQLStoreOptions {
   /**
-   * How sessions lie in the table. Left out: a table of their own, in which tokens are hashes.
+   * The layout of the table. Left out: coatcheck's own, which keeps hashes of tokens.
    *
-   * `'express-mysql-session'` is the table of that library, in place, so that apps on it and apps on coatcheck share
-   * live sessions during a move. Session ids lie there as they are: whoever can read the table and knows the secret can use the sessions.
+   * `'express-mysql-session'` uses the table of that package in place, so that apps on it and apps on coatcheck share
+   * live sessions during a move. It keeps session ids as they are: whoever can read the table and knows the secret can
+   * use every session.
    */
   readonly layout?: 'express-mysql-session' | undefined
   /**
-   * The table's name. Apps that share sessions name the same one. Letters, digits and `_`, at most 48; with
-   * `layout: 'express-mysql-session'` any name that it took, also with a database before a dot.
-   * @default 'coatcheck_sessions'; `'sessions'` with `layout: 'express-mysql-session'`
+   * The table's name, the same in all apps that share sessions. Letters, digits and `_`, at most 48, and no digit
+   * first. With `layout: 'express-mysql-session'`, any name that the package accepts, also with a database before a
+   * dot.
+   *
+   * Default: `'coatcheck_sessions'`; with `layout: 'express-mysql-session'`, `'sessions'`.
    */
   readonly table?: string | undefined
   /**
-   * Whether the table is made on first use, and brought up to date after an upgrade. With `false`, run
-   * `schema/mysql.sql` yourself; the store's user then needs no right but SELECT, INSERT, UPDATE and DELETE.
+   * Whether the store makes its tables on first use, and updates them after an upgrade. The database user needs the
+   * right `CREATE` for it.
+   *
+   * `false`: run `schema/mysql.sql` of the package yourself. The user then needs only `SELECT`, `INSERT`, `UPDATE` and
+   * `DELETE`.
    * @default true
    */
   readonly createTable?: boolean | undefined
   /**
-   * For a MariaDB Galera cluster whose nodes several apps use: whether the store waits, before it reads or changes anything,
-   * until its node has applied all that was stored on any node so far. Without it, a sign-out that was answered by one
-   * node may go unnoticed on another for a moment. It costs each statement of the store one round trip between the nodes;
-   * other statements on a pool of yours are not concerned.
+   * For a MariaDB Galera cluster of which apps use several nodes. Each SELECT, UPDATE and DELETE of the store first
+   * waits until its node has applied everything that any node has stored. Otherwise, another node may not know of a
+   * sign-out for a moment.
    *
-   * A MariaDB that is in no cluster takes it without effect. Other servers refuse it on first use, as
-   * `ERR_SESSION_OPTION`. See docs/galera.md for what is promised on Galera, and what is not.
+   * It costs these statements one round trip between the nodes. Other statements on a pool of yours do not wait. On a
+   * MariaDB without a cluster it has no effect; other servers refuse it on first use with `ERR_SESSION_OPTION`.
+   * `docs/galera.md` says what holds on Galera.
    * @default false
    */
   readonly causalReads?: boolean | undefined
-  /** With `layout: 'express-mysql-session'`: its columns, where they are not named `session_id`, `expires` and `data`. */
+  /**
+   * The names of the columns, with `layout: 'express-mysql-session'` only. Default: `session_id`, `expires` and `data`.
+   */
   readonly columns?: MySQLColumns | undefined
   /**
-   * How long a statement may take, and how long it may wait for a free connection before that. `'30s'` or milliseconds. A pool that the
-   * store makes takes it as mysql2's `connectTimeout` too, if you do not give one. A call that takes longer fails with
-   * `ERR_SESSION_STORE_TIMEOUT` (503). Its connection is ended and replaced, because a reply that comes late must not be
-   * taken for another's.
+   * How long one statement may take, and how long it may wait for a free connection before that. Milliseconds, or a
+   * text such as `'5s'`; at most 24 days.
    *
-   * `storeLimits.deadline` of `createSessions` is how long a request waits for the store, whatever that is doing. Give at most half of
-   * it here: then there is time to ask again on another connection. More is needed only where listing or ending all
-   * sessions of a user takes as long, on a large table of express-mysql-session. Making tables has no limit.
+   * A call that takes longer fails with `ERR_SESSION_STORE_TIMEOUT` (503). Its connection is closed and replaced, so
+   * that a late reply is never taken for that of another statement. In a pool that the store makes, it is also mysql2's
+   * `connectTimeout`, unless you give one.
+   *
+   * Give at most half of `storeLimits.deadline` of `createSessions`: then a lost read can be sent again in time. Give
+   * more only if listing or ending all sessions of a user takes longer, on a large table of express-mysql-session.
+   * Making tables has no limit.
    * @default '5s'
    */
   readonly statementTimeout?: Duration | undefined
 }
 
 /**
- * Sessions in MySQL 8.0 or later, or MariaDB 10.6 or later, through the mysql2 driver.
+ * Keeps sessions in MySQL 8.0 or later, or MariaDB 10.6 or later, through the mysql2 driver (3.11 or later).
  *
- * `target` is a URL (`mysql://user:password@host:3306/database?ssl=true`; the parameters are those of mysql2, and an unknown
- * one is refused), mysql2's pool options, or a mysql2 pool of yours, with promises or with callbacks; also a single
- * connection, which is then all that the store has: it cannot be replaced, so the store does not heal when it is lost, and while one
- * of its statements hangs the others wait behind it, each until its `statementTimeout`. A pool that
- * the store made is closed by `close()`; what you passed in stays open. The constructor does not
- * connect: an unreachable database shows on first use, as `ERR_SESSION_STORE_UNAVAILABLE` (503), and so does a table that is
- * not there and may not be made (`ERR_SESSION_MISSING_TABLE`), or lacks a column (`ERR_SESSION_WRONG_TABLE`). A table that is dropped
- * while the app runs is made again, empty, unless `createTable` is `false`.
+ * `target` is one of these:
  *
- * What the server refuses is told apart from its being away: what a session holds (`ERR_SESSION_DATA_REFUSED`, of that session
- * alone), the app's user, rights or table (`ERR_SESSION_STORE_CONFIGURATION`), or a change that others locked for too long
- * (`ERR_SESSION_STORE_BUSY`, 503). Messages hold nothing of what the server said: that is the `cause`.
+ * - A URL: `mysql://user:password@host:3306/database?ssl=true`. Its parameters are those of mysql2, and `ssl-ca`. An
+ *   unknown one is refused.
+ * - mysql2's pool options, with a `database` or a `uri`.
+ * - A mysql2 pool of yours, with promises or callbacks. Leave autocommit on.
+ * - A single mysql2 connection of yours. It is not replaced when it is lost. While one of its statements hangs, the
+ *   others wait behind it, each until its `statementTimeout`.
  *
- * With `?ssl=true`, or `ssl: true` in pool options, the connection is encrypted and the server verified: who signed its certificate, and
- * that it is for this host name. `?ssl-ca=/path/to/ca.pem`, or `ssl: { ca }`, names an authority of your own. What is not to be
- * verified has to be said: `?ssl={"verifyIdentity":false}` leaves out the host name, `?ssl={"rejectUnauthorized":false}` all. A
- * server that does not pass is an `ERR_SESSION_STORE_CONFIGURATION`. A pool of yours verifies what you told it to.
+ * `close()` closes a pool that the store made. What you passed in stays open. The constructor does not connect: the
+ * first use does, and makes missing tables. A table that is dropped while the app runs is made again, empty, unless
+ * `createTable` is `false`.
  *
- * Each statement stands alone in its transaction. On the server's word the store fails what does not, as `ERR_SESSION_OPTION`: on a pool or
- * connection of yours leave autocommit on, and pass in no connection that is in a transaction. A pool that the store makes turns autocommit on
- * itself.
+ * **TLS.** With `?ssl=true`, or `ssl: true` in pool options, the connection is encrypted, and the server's certificate
+ * and host name are verified. `?ssl-ca=/path/to/ca.pem`, or `ssl: { ca }`, names your own authority.
+ * `?ssl={"verifyIdentity":false}` does not verify the host name, and `?ssl={"rejectUnauthorized":false}` verifies
+ * nothing. A pool of yours verifies what you told mysql2.
  *
- * A read is one statement however many sessions it is for, a change is one more. All are prepared. Changes of many sessions
- * share statements; one that fails fails only what was in it, and a value that the database refuses only its own session.
- * A connection that fails, or does not answer in time, is ended and never used again. What was being read is then asked once more on
- * another; what was being written is sent again where that does no harm, and known again by what the
- * record keeps of it. Only where that cannot be told, or the database is still away, the call fails.
- * Time is the database's, so the clocks of the apps and time zones do not matter.
+ * **Statements.** Requests of the same moment share statements, and all statements are prepared. Each is a transaction
+ * of its own. If one statement fails, only what was in it fails; a value that the database refuses fails only its
+ * session. All times are the database's, so clocks and time zones of the apps do not matter.
  *
- * On a table of express-mysql-session (`layout`) the store never overwrites what an app of that library stored since,
- * and never brings back what ended. What such an app does to what this store wrote is outside its power: it writes
- * blindly, and a slow request of it can still bring an ended session back. Rows look as they would there. Only a session
- * with a user, with an absolute lifetime or with a rotated token has a `coatcheck` object besides, which tells these,
- * signed by a key: that is the id of a row which begins with `note.key.`. The absolute lifetime of a session that began in an old app counts from the first change here. Expiry is in whole
- * seconds, rounded up.
+ * **Lost connections.** A connection that fails, or does not answer in time, is closed and never used again. A read is
+ * then sent once more on another connection. A write is sent again where that is harmless; by what the record keeps of
+ * it, the store knows whether it was carried out. The call fails only if that cannot be told, or if the database is
+ * still away.
+ *
+ * **Errors** of its methods. What the server said is their `cause`, never their message.
+ *
+ * - `ERR_SESSION_STORE_UNAVAILABLE` (503): the database does not answer, or can store nothing.
+ * - `ERR_SESSION_STORE_TIMEOUT` (503): a statement took longer than `statementTimeout`.
+ * - `ERR_SESSION_STORE_BUSY` (503): others locked the rows for too long.
+ * - `ERR_SESSION_STORE_CONFIGURATION` (500): the server refuses the user, its rights or the table; or it did not pass
+ *   the TLS check.
+ * - `ERR_SESSION_DATA_REFUSED` (500): the database refuses what a session holds. Only that session fails.
+ * - `ERR_SESSION_TOO_LARGE` (500): the data is larger than the column or `max_allowed_packet` allows.
+ * - `ERR_SESSION_MISSING_TABLE`, `ERR_SESSION_WRONG_TABLE` (500): there is no table, or it lacks a column.
+ * - `ERR_SESSION_OPTION` (500): a connection of yours has autocommit off or is in a transaction, so that a change was
+ *   not committed; or the server does not support `causalReads`.
+ * - `ERR_SESSION_CLOSED` (503): after `close()`.
+ *
+ * **On a table of express-mysql-session** (`layout`), the store does not overwrite what an app of that package has
+ * stored since, and does not bring back ended sessions. It cannot stop such an app from doing so: that app writes
+ * blindly. Rows look as the package writes them. Only sessions with a user, an absolute lifetime or a rotated token
+ * have a `coatcheck` object besides, which keeps these. It is signed with a key, which is the id of a row that begins
+ * with `note.key.`. The absolute lifetime of a session that began in an app of the package counts from its first change
+ * here. Expiry is in whole seconds, rounded up.
  *
  * @example
  * const store = new MySQLStore(process.env.DATABASE_URL)
@@ -126,7 +148,7 @@ export interface MySQLStoreOptions {
  * const store = new MySQLStore(process.env.DATABASE_URL, { layout: 'express-mysql-session' })
  */
 export class MySQLStore implements SessionStore {
-  /** `'token'` on a table of express-mysql-session, where sessions are known by their ids as they are. */
+  /** `'token'` on a table of express-mysql-session, where sessions are found by their tokens. Otherwise `undefined`. */
   readonly keyedBy: 'token' | undefined
   readonly #opened: OpenedTarget
   readonly #layout: MySQLLayout
@@ -136,7 +158,11 @@ export class MySQLStore implements SessionStore {
   #closed: Promise<void> | undefined
   readonly #underWay = new Set<Promise<unknown>>()
 
-  /** @throws `ERR_SESSION_OPTION` if there is no database to be had from `target`, or for an unknown option. */
+  /**
+   * @param target a URL, mysql2's pool options, or a mysql2 pool or connection of yours
+   * @throws `ERR_SESSION_OPTION` if `target` names no database, or has an unknown parameter; or if an option is unknown
+   *   or malformed. The message never shows the password
+   */
   constructor(target: MySQLTarget, options: MySQLStoreOptions = {}) {
     refuseUnknownOptions('MySQLStore', options, optionNames)
     this.#createTable = options.createTable ?? true
@@ -165,7 +191,7 @@ export class MySQLStore implements SessionStore {
     const results = await this.#do(writing, () => this.#writeAll(writes))
     const failures = new Set(results.filter((result) => isError(result)))
     if (failures.size === 0) return results
-    // Writes that failed together share one error of ours too.
+    // Writes that failed together share one SessionError too.
     const typed = new Map([...failures].map((failure) => [failure, this.#typed(writing, failure)]))
     return results.map((result) => (isError(result) ? typed.get(result)! : result))
   }
@@ -185,7 +211,7 @@ export class MySQLStore implements SessionStore {
   }
 
   close(): Promise<void> {
-    // A pool waits in vain for a connection that it loses while it ends.
+    // A pool that loses a connection while it ends would wait for it in vain.
     this.#closed ??= Promise.allSettled(this.#underWay).then(() => this.#opened.close())
     return this.#closed
   }
@@ -203,7 +229,7 @@ export class MySQLStore implements SessionStore {
     return results.map((result) => (missesTable(result, tables) ? again.next().value! : result))
   }
 
-  /** All that the store does goes through here: after the tables are there, with its errors made ours. */
+  /** Every call of the store goes through here. It makes the tables first, and turns errors into SessionErrors. */
   async #do<Answer>(doing: string, work: () => Promise<Answer>): Promise<Answer> {
     if (this.#closed) {
       throw new SessionError('ERR_SESSION_CLOSED', `The store was closed before ${doing}.`, { status: 503 })
@@ -233,8 +259,8 @@ export class MySQLStore implements SessionStore {
   }
 
   /**
-   * Somebody dropped it, and with it all sessions, while the app ran.
-   * @param ready what had made it, so that of several calls one does this
+   * Makes a table that somebody dropped while the app ran.
+   * @param ready the promise of the table that was dropped: only the first of several calls makes the table again
    */
   #makeTableAgain(ready: Promise<void> | undefined): Promise<void> {
     if (this.#tableReady === ready) this.#tableReady = undefined
@@ -259,7 +285,7 @@ export class MySQLStore implements SessionStore {
   }
 
   #makeTableOnce(): Promise<void> {
-    // A failed attempt is forgotten, so that the next use tries again.
+    // Forget a failed attempt, so that the next call tries again.
     this.#tableReady ??= this.#layout.makeTable().catch((error: unknown) => {
       this.#tableReady = undefined
       throw error
@@ -268,7 +294,7 @@ export class MySQLStore implements SessionStore {
   }
 }
 
-/** Checks what the options say of the table before there is a pool that would have to be closed again. */
+/** Checks the options of the table. It runs before a pool is made, which would have to be closed again. */
 function layoutFor({
   layout,
   table,
@@ -290,7 +316,7 @@ function layoutFor({
   return (client) => new OwnTable(client, sql, name)
 }
 
-/** LIMIT takes no marker on every server, so the number goes into the text. */
+/** Some servers accept no placeholder in LIMIT, so the number goes into the statement's text. */
 function assertWholeNumber(limit: number): void {
   if (Number.isSafeInteger(limit) && limit > 0) return
   throw optionError(`limit must be a whole number above 0, not ${String(limit)}.`)

@@ -26,47 +26,53 @@ import { carryOut } from './sqlite/writes.js'
 
 export type { SQLiteDatabase, SQLiteStatement, SQLiteValue } from './sqlite/driver.js'
 
-/** What `SQLiteStore` takes beside the file. */
+/** The options of `SQLiteStore`. */
 export interface SQLiteStoreOptions {
   /**
-   * The table's name: letters, digits and underscores.
+   * The table's name, the same in all apps that share sessions. Letters, digits and `_`, at most 48, no digit first. It
+   * must not begin with `sqlite_`.
    * @default 'coatcheck_sessions'
    */
   readonly table?: string | undefined
   /**
-   * Whether the table is made, and brought up to date, on first use. With `false`, run schema/sqlite.sql
-   * of this package yourself.
+   * Whether the store makes its tables on first use, and updates them after an upgrade. `false`: run
+   * `schema/sqlite.sql` of the package yourself.
    * @default true
    */
   readonly createTable?: boolean | undefined
   /**
-   * How long an operation may wait while another process writes, before it fails. Milliseconds, or a text like `'5s'`.
+   * How long a call waits while another process writes. Then it fails with `ERR_SESSION_STORE_BUSY` (503).
+   * Milliseconds, or a text such as `'2s'`.
    * @default '5s'
    */
   readonly busyTimeout?: Duration | undefined
 }
 
 /**
- * Sessions in an SQLite file that any number of processes on one machine share.
+ * Keeps sessions in an SQLite file, which any number of processes on one machine share. It must lie on a local disk,
+ * not on a network file system.
  *
- * The driver is node:sqlite. A file that is made here can be read by its owner alone (0600); one that is there keeps its mode. It is put
- * in WAL mode with `synchronous = FULL`, so what was acknowledged survives a power cut. All writes of a batch share one transaction and so
- * one wait for the disk. While another process writes, this one tries again between its other work; its event loop is never held up by a
- * lock.
+ * The driver is Node's own `node:sqlite`. A file that the store makes can be read by its owner alone (mode 0600); an
+ * existing file keeps its mode. The file is in WAL mode with `synchronous = FULL`, so a stored change survives a power
+ * cut. The writes of a batch share one transaction, and so one wait for the disk.
  *
- * A connection that was passed in keeps its own settings (journal mode, synchronous, busy timeout) and
- * stays open on `close()`. Give the store one of its own: a transaction that the app holds open on it makes writes wait.
+ * Statements run on the event loop's thread. While another process writes, the store tries again later, and other
+ * requests go on: a lock never blocks the event loop.
  *
- * Errors:
- * - `ERR_SESSION_STORE_BUSY` (503): the file stays locked for longer than `busyTimeout`.
+ * A connection of yours keeps its settings (journal mode, synchronous, busy timeout), and stays open after `close()`.
+ * Use it for the store only: writes wait for a transaction that you hold open on it.
+ *
+ * A table that is dropped while the app runs is made again, empty, unless `createTable` is `false`.
+ *
+ * **Errors** of its methods:
+ *
+ * - `ERR_SESSION_STORE_BUSY` (503): the file stayed locked for longer than `busyTimeout`.
  * - `ERR_SESSION_STORE_UNAVAILABLE` (503): the disk is full or fails.
- * - `ERR_SESSION_STORE_CONFIGURATION`: the file cannot be used.
- * - `ERR_SESSION_DATA_REFUSED`: a constraint or a trigger of yours refuses a session. That one alone fails.
- * - `ERR_SESSION_MISSING_TABLE`: there is no table, and `createTable` is false.
- * - `ERR_SESSION_WRONG_TABLE`: the table lacks a column.
- * - `ERR_SESSION_CLOSED`: after `close()`.
- *
- * A table that is dropped while the app runs is made again, empty, unless `createTable` is false.
+ * - `ERR_SESSION_STORE_CONFIGURATION` (500): the file cannot be used, for example for lack of rights.
+ * - `ERR_SESSION_DATA_REFUSED` (500): a constraint or a trigger of yours refuses a session. Only that session fails.
+ * - `ERR_SESSION_MISSING_TABLE` (500): there is no table, and `createTable` is `false`.
+ * - `ERR_SESSION_WRONG_TABLE` (500): the table lacks a column.
+ * - `ERR_SESSION_CLOSED` (503): after `close()`.
  *
  * @example
  * import { SQLiteStore } from 'coatcheck/sqlite'
@@ -79,8 +85,9 @@ export class SQLiteStore implements SessionStore {
   readonly #refusedSweeps = new RefusedSweeps()
 
   /**
-   * @param database a file's path, `':memory:'`, or an open `DatabaseSync` of node:sqlite
-   * @throws `ERR_SESSION_OPTION` for an unknown option, a file that cannot be opened, or a Node without node:sqlite
+   * @param database the path of a file, `':memory:'`, or an open `DatabaseSync` of `node:sqlite`
+   * @throws `ERR_SESSION_OPTION` if an option is unknown or malformed, the file cannot be opened, or this Node has no
+   *   `node:sqlite`
    */
   constructor(database: string | SQLiteDatabase, options: SQLiteStoreOptions = {}) {
     refuseUnknownOptions('SQLiteStore', options, ['table', 'createTable', 'busyTimeout'])
@@ -121,7 +128,7 @@ export class SQLiteStore implements SessionStore {
       )
     } catch (error) {
       if (writes.length === 1 || (error as SessionError).code !== 'ERR_SESSION_DATA_REFUSED') throw error
-      // All are undone, for what one of them holds. That one is to fail alone.
+      // One session was refused, and the whole batch undone. Write each by itself, so that only that one fails.
       const singly = writes.map(async (write) => (await this.write([write]))[0]!)
       return (await Promise.allSettled(singly)).map((one) =>
         one.status === 'fulfilled' ? one.value : (one.reason as Error),
@@ -199,7 +206,7 @@ export class SQLiteStore implements SessionStore {
     return ids.map((id) => items.get(id))
   }
 
-  /** One row more than the page has, if there is one. */
+  /** The rows of a page, and one more if there is a next page. */
   #rowsOf({ userId, after, limit, data }: ListQuery): ListedRow[] {
     if (userId === undefined) {
       return this.#table.rows(
@@ -219,7 +226,7 @@ export class SQLiteStore implements SessionStore {
   }
 }
 
-/** Removing a large session takes up to a millisecond, in which nothing else is done. */
+/** How many rows are removed before other requests get a turn. Removing a large session takes up to a millisecond. */
 const rowsInSlice = 32
-/** What SQLite sorts behind every id: it compares blobs byte by byte. */
+/** A value that SQLite sorts behind every id, as it compares blobs byte by byte. */
 const afterAllIds = Buffer.alloc(13, 0xff)

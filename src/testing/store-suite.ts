@@ -12,31 +12,35 @@ import { writeTests } from './store/writes.js'
 
 export type { StoresUnderTest } from './store/subject.js'
 
-/** What `storeSuite` needs: a test runner's two functions, and a database. */
+/** The options of `storeSuite`: two functions of a test runner, and a way to open an empty database. */
 export interface StoreSuiteOptions {
-  /** The runner's `describe`: of Vitest, Jest, Mocha or node:test. */
+  /** The `describe` of the test runner: Vitest, Jest, Mocha or `node:test`. */
   readonly describe: (name: string, body: () => void) => unknown
-  /** The runner's `it` or `test`. */
+  /** The `it` or `test` of the test runner. */
   readonly it: (name: string, body: () => Promise<void>) => unknown
   /**
-   * Called once a test: makes two stores on one empty database. The suite closes them, then calls
-   * `cleanUp`. The database should be a real one, of the kind that the store is for.
+   * Makes two stores on one empty database. It is called once for each test. The suite closes both stores, then calls
+   * `cleanUp`. Use a real database, of the kind that the store is for.
    */
   readonly open: () => Promise<StoresUnderTest>
   /**
-   * For a `TokenKeyedStore`, which keeps sessions where older libraries look for them. Held to the same contract, but for
-   * what has no place there. It keeps no marks, no former tokens, no children, and perhaps not what a session is about. Its versions need not
-   * count, its data is the JSON of an object, and its times may be whole seconds. A listing may have any order. The `publicId` and
-   * `createdAt` of an anonymous session are worked out from what is there.
+   * `'token'` for a `TokenKeyedStore`, which keeps sessions where older libraries look for them. The contract is the
+   * same, except for what such a store has no place for:
+   *
+   * - It keeps no marks, no former tokens and no children, and perhaps no `about`.
+   * - Its versions need not count, and its times may be whole seconds.
+   * - Its data is the JSON of an object.
+   * - Its listings may have any order.
+   * - It may compute the `publicId` and `createdAt` of an anonymous session.
    */
   readonly keyedBy?: 'token' | undefined
 }
 
 /**
- * Declares the tests that every `SessionStore` passes: the whole contract, on the real database. It
- * depends on no test runner, and sleeps nowhere: where time has to pass by the store's clock, it asks until it has.
+ * Declares the tests that every `SessionStore` must pass: the whole contract, in more than 100 tests. They run in any
+ * test runner. Where a test needs time to pass, it asks the store until it has passed, by the store's clock.
  *
- * @param name what the runner calls the group, for instance the store's name and its database
+ * @param name the name of the group of tests, such as the store's name and its database
  * @example
  * import { describe, it } from 'node:test'
  * import { storeSuite } from 'coatcheck/testing'

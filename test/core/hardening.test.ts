@@ -138,7 +138,7 @@ test.each<[unknown, string]>([
   [{}, 'is of the type object'],
   [Symbol('ada'), 'is of the type symbol'],
   [null, 'is null: perhaps nobody was found'],
-  [undefined, 'is undefined: perhaps nobody was found'],
+  [undefined, 'is undefined: perhaps nobody was found.*app\\.use\\(express\\.json\\(\\)\\)'],
 ])('no user is named %s, and the error says what was given and what to give', async (userId, fault) => {
   const sessions = memorySessions()
   const error = expect.objectContaining({

@@ -1,5 +1,5 @@
-import { SessionError } from 'coatcheck'
-import { describe, expect, test } from 'vitest'
+import { SessionError, type UnitOfWork } from 'coatcheck'
+import { describe, expect, test, vi } from 'vitest'
 import { idOf } from '../../dist/core/token.js'
 import { bag, failingStore, memorySessions, readData, type WatchedStore } from './works.ts'
 
@@ -45,6 +45,90 @@ describe('what a handler did not wait for and failed fails the commit', () => {
       await Promise.resolve()
       await expect(work.commit(), end).rejects.toMatchObject(unavailable)
     }
+  })
+})
+
+/** Lets every promise go on that can. */
+const turn = () => new Promise((resolve) => void setImmediate(resolve))
+
+describe('a call that failed before the commit, and that no commit does again,', () => {
+  const failing = {
+    signIn: (work: UnitOfWork) => bag(work).signIn(undefined as never),
+    update: (work: UnitOfWork) =>
+      bag(work).update(() => {
+        throw new TypeError('no')
+      }),
+    rotate: (work: UnitOfWork) => bag(work).rotate(),
+  }
+  const errors = {
+    signIn: { code: 'ERR_SESSION_USER_ID' },
+    update: { message: 'no' },
+    rotate: unavailable,
+  }
+  const names = ['signIn', 'update', 'rotate'] as const
+  /** A rotation alone fails only where the store was away. */
+  const begin = (name: (typeof names)[number]) =>
+    name === 'rotate'
+      ? memorySessions().begin(
+          new SessionError(unavailable.code as 'ERR_SESSION_STORE_UNAVAILABLE', 'down', unavailable),
+        )
+      : memorySessions().begin()
+
+  test.each(names)('fails the commit, once, if nobody waits for it: %s', async (name) => {
+    const work = begin(name)
+    void failing[name](work)
+    await turn()
+    await expect(work.commit()).rejects.toMatchObject(errors[name])
+    expect(work.isAsRefused).toBe(true)
+    expect(work.commit()).toBeUndefined()
+  })
+
+  test.each(names)('fails the commit once if that waits for it: %s', async (name) => {
+    const work = begin(name)
+    void failing[name](work)
+    await expect(work.commit()).rejects.toMatchObject(errors[name])
+    await turn()
+    expect(work.commit()).toBeUndefined()
+  })
+
+  test.each(names)('fails no commit if somebody waits for it, in whatever way: %s', async (name) => {
+    const waits: ((promise: Promise<unknown>) => unknown)[] = [
+      (promise) => promise.catch(() => undefined),
+      (promise) => promise.then(undefined, () => undefined),
+      (promise) => Promise.allSettled([promise]),
+      (promise) => promise.finally(() => undefined).catch(() => undefined),
+      async (promise) => {
+        try {
+          await promise
+        } catch {
+          // as a handler that answers 422
+        }
+      },
+    ]
+    for (const wait of waits) {
+      const work = begin(name)
+      const promise = failing[name](work)
+      await turn()
+      await wait(promise)
+      expect(work.commit()).toBeUndefined()
+    }
+  })
+
+  test('is warned of if the response had begun', async () => {
+    const warn = vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
+    const work = memorySessions().begin()
+    work.closeHeaders()
+    await expect(bag(work).signIn('ada')).rejects.toMatchObject({ code: 'ERR_SESSION_HEADERS_SENT' })
+    await turn()
+    expect(warn).not.toHaveBeenCalled()
+    for (let round = 0; round < 2; round++) void bag(work).signIn('ada')
+    await turn()
+    await turn()
+    expect(warn).toHaveBeenCalledExactlyOnceWith(
+      expect.stringMatching(/^req\.session\.signIn\(\) failed with ERR_SESSION_HEADERS_SENT after/),
+      { code: 'COATCHECK_NOT_AWAITED' },
+    )
+    warn.mockRestore()
   })
 })
 

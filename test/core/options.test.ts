@@ -59,6 +59,7 @@ const wrong: [string, Record<string, unknown>, RegExp][] = [
     { secret: 'keyboard cat' },
     /secret is too short.*less than 16 bytes.*32 random bytes.*openssl rand/,
   ],
+  ['a short secret in a list', { secret: [secret, 'keyboard cat'] }, /secret\[1\] is too short/],
   ['a secret of one repeated character', { secret: 'x'.repeat(32) }, /secret is one repeated.*openssl rand/],
   ['a secret that is a number', { secret: 123_456_789_012_345 }, /secret must be a text, a Buffer/],
   [

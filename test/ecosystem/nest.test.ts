@@ -7,7 +7,9 @@ import * as common from '@nestjs/common'
 import * as core from '@nestjs/core'
 import type { NestExpressApplication } from '@nestjs/platform-express'
 import type { Request, RequestHandler } from 'express'
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { createSessions, MemoryStore } from 'coatcheck'
+import session from 'coatcheck/express'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { installInto } from '../package/nodes.ts'
 import { forms, Visitor } from './served.ts'
 
@@ -76,6 +78,26 @@ describe.each(['NestJS 12', 'NestJS 8'])('%s', (version) => {
       expect(await (await visitor.ask('/visits')).json()).toEqual({ visits: 2 })
       expect(await (await visitor.ask('/visits/end', { method: 'POST' })).text()).toBe('ended')
       expect(await (await visitor.ask('/visits')).json()).toEqual({ visits: 1 })
+    },
+  )
+
+  test.each(['read', 'saved'] as const)(
+    'a session that cannot be %s is answered with the status of its error',
+    async (doing) => {
+      const nest = nests[version]!
+      const store = new MemoryStore()
+      const sessions = createSessions({ store, secret: 'a secret of sixteen bytes', sweep: false })
+      sessions.on('storeError', () => undefined)
+      const app = await nest.NestFactory.create<NestExpressApplication>(appOf(nest), { logger: false })
+      app.use(session(sessions))
+      await app.listen(0, '127.0.0.1')
+      onTestFinished(() => app.close())
+      const visitor = new Visitor(await app.getUrl())
+      await visitor.ask('/visits')
+      vi.spyOn(store, doing === 'read' ? 'find' : 'write').mockRejectedValue(new Error('away'))
+      const answer = await visitor.ask('/visits')
+      expect(answer.status).toBe(503)
+      expect(await answer.json()).toMatchObject({ statusCode: 503 })
     },
   )
 })

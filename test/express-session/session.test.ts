@@ -183,8 +183,10 @@ describe('a session of coatcheck', () => {
     async (name) => {
       const { session } = requestOn(sides[1][1])
       await expect(session[name]('ada')).rejects.toMatchObject({
-        code: 'ERR_SESSION_GONE',
-        message: expect.stringContaining('the session middleware of coatcheck/express') as string,
+        code: 'ERR_SESSION_OPTION',
+        message: expect.stringContaining(
+          'a request that has passed session() of coatcheck/express',
+        ) as string,
       })
       expect([session.boundUserId, session.createdAt]).toEqual([undefined, undefined])
     },
@@ -215,6 +217,7 @@ describe('a session of coatcheck with a unit of work', () => {
       reload: act('reload'),
       save: act('save'),
       claim: async () => true,
+      noteFailure: () => undefined,
       update: act('update') as SessionWork['update'],
     }
     const stored = { cookie: new Cookie({ maxAge: minute }), ...data }

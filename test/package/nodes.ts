@@ -8,11 +8,15 @@ const run = promisify(execFile)
 
 const cache = join(import.meta.dirname, '../../node_modules/.cache/nodes')
 
+/** The lowest Node that package.json allows, and the newest of the lines after it. The last is this repository's own. */
+export const supportedNodes = ['22.13.0', '22.23.2', '24.21.0', process.versions.node]
+
 /**
  * The Node program of an exact version, from the package that npm's `node` takes it from on this
  * kind of machine. Fetched once, then kept below node_modules.
  */
 export async function nodeProgram(version: string): Promise<string> {
+  if (version === process.versions.node) return process.execPath
   const folder = join(cache, version)
   const { platform, arch } = process
   const name = `${platform === 'darwin' && arch === 'arm64' ? 'node-bin' : 'node'}-${platform}-${arch}`

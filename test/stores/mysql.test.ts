@@ -79,7 +79,8 @@ onEachServer('MySQLStore', ({ server }) => {
     it('refuses work after close', async () => {
       const store = openStore(await freshDatabase(server))
       await store.close()
-      await expect(store.find([newId()])).rejects.toMatchObject({ code: 'ERR_SESSION_CLOSED' })
+      const closed = { code: 'ERR_SESSION_CLOSED', status: 503 }
+      await expect(store.find([newId()])).rejects.toMatchObject(closed)
     })
 
     it.each([

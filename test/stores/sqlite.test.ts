@@ -154,7 +154,7 @@ describe('a file that another connection has locked', () => {
     const locker = new DatabaseSync(file)
     leftovers.push(async () => locker.close())
     locker.exec('BEGIN IMMEDIATE')
-    return { store, record, unlock: () => locker.exec('ROLLBACK') }
+    return { file, store, record, unlock: () => locker.exec('ROLLBACK') }
   }
 
   it('leaves the event loop free, and the write is done once the lock is gone', async () => {
@@ -171,6 +171,12 @@ describe('a file that another connection has locked', () => {
     const { store, record } = await locked(60_000)
     await present(store, record.id)
     expect((await store.list({ limit: 10, data: false })).items).toHaveLength(1)
+  })
+
+  it('can be read by a process that has just started', async () => {
+    const { file, record } = await locked(60_000)
+    const restarted = storeAt(file, { busyTimeout: 1 })
+    await present(restarted, record.id)
   })
 
   it('fails a write as busy after busyTimeout, and the store works on when the lock is gone', async () => {
@@ -501,7 +507,8 @@ describe('the options of SQLiteStore', () => {
   it('a closed store says so', async () => {
     const store = storeAt(':memory:')
     await store.close()
-    await expect(store.find([newId()])).rejects.toMatchObject({ code: 'ERR_SESSION_CLOSED' })
+    const closed = { code: 'ERR_SESSION_CLOSED', status: 503 }
+    await expect(store.find([newId()])).rejects.toMatchObject(closed)
     expect(await store.find([])).toEqual([])
   })
 })

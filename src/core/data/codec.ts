@@ -4,8 +4,8 @@ import { describe, findLoss, type Loss, lossError } from './loss.js'
 import { Budget, isCyclic, isKept, largestPart, tooLarge, tooManyNames } from './walk.js'
 
 /**
- * Turns a session's data into bytes and back. Replace it (`createSessions({ codec })`) to keep types
- * that JSON has no word for. All apps that share a store must use the same one.
+ * Turns a session's data into bytes and back. Give your own to `createSessions({ codec })` to store types that JSON
+ * cannot. All apps that share a store need the same codec.
  *
  * @example
  * import { deserialize, serialize } from 'node:v8'
@@ -13,34 +13,40 @@ import { Budget, isCyclic, isKept, largestPart, tooLarge, tooManyNames } from '.
  */
 export interface Codec {
   /**
-   * Called with a plain object. May throw: the commit then fails with the error and stores nothing.
-   * @param mostBytes what comes out longer is refused anyway, so an encoder may throw before it has made it
+   * Encodes a session's data, which is a plain object. If it throws, the commit fails with that error, and nothing is
+   * stored.
+   * @param mostBytes a longer result is refused with `ERR_SESSION_TOO_LARGE`, so the encoder may throw early
    */
   encode(data: Record<string, unknown>, mostBytes?: number): Uint8Array
-  /** Called with what `encode` made, or with whatever else lies in the database: throws if it is not an object. */
+  /**
+   * Decodes what `encode` made. It may get any other bytes that lie in the database, and should throw if they are not
+   * the data of a session: then the holder is signed out, and the event `storeError` fires with `ERR_SESSION_CORRUPT`.
+   */
   decode(bytes: Uint8Array): Record<string, unknown>
 }
 
-/** How an error tells of too many names. */
+/** How an error message names too many properties. */
 const many = 'more than 10,000 names of properties'
-/** Bytes. What is shorter holds no more names than are stored, and is parsed in a few milliseconds, whatever it is. */
+/** Bytes. A shorter text cannot hold more names than are allowed, and is parsed in a few milliseconds. */
 const longText = 5 * mostNames
-/** The limit for reading. It is higher than the one for storing, because stores add names of their own. */
+/** The most names when reading. It is higher than when storing, because stores add names of their own. */
 const mostNamesRead = 2 * mostNames
 const opening = '{'.charCodeAt(0)
 const utf8 = new TextDecoder('utf-8', { fatal: true })
 
 /**
- * The default codec. What JSON writes and reads back is stored: a Date becomes its ISO text, an object
- * with `toJSON` what that gives. What JSON would lose without a word (BigInt, Map, Set, a cycle,
- * NaN, a function, bytes, …) is an error that names where it stands. So are more than 1,000 levels and more than 10,000 names of
- * properties: to read, compare and merge them would hold up all other requests.
+ * The default codec: JSON that refuses what it would lose. A Date becomes its ISO text, and an object with `toJSON`
+ * becomes what that returns. A BigInt, Map, Set, cycle, NaN, function, bytes and the like fail with `ERR_SESSION_DATA`,
+ * which names the property.
+ *
+ * More than 1,000 levels, or more than 10,000 property names, fail too: to read, compare and merge them would hold up
+ * all other requests.
  */
 export const jsonCodec: Codec = {
   encode(data, mostBytes = Infinity) {
     let loss: Loss | undefined
     try {
-      // Before JSON.stringify, which on some versions of Node goes around in a cycle for 30 ms.
+      // Before JSON.stringify: in some versions of Node, that follows a cycle for 30 ms.
       if (!isKept(data, deepest, new Budget(mostBytes))) loss = findLoss(data, [], deepest)
       if (!loss) return checked(Buffer.from(JSON.stringify(data)))
     } catch (error) {
@@ -56,15 +62,15 @@ export const jsonCodec: Codec = {
     if (bytes.length > longText && exceedsLimits(bytes, mostNamesRead))
       throw new TypeError('it holds what is never stored: too many levels or names')
     const data: unknown = JSON.parse(utf8.decode(bytes))
-    // Parsed JSON may be nested deeper than encode takes, and hold 1e999, which is read as Infinity. Its holder is better signed out than
-    // unable to have anything stored.
+    // Parsed JSON may be nested deeper than encode allows, or hold 1e999, which is read as Infinity. It is better to
+    // sign its holder out than to let every later save fail.
     if (!isKept(data, deepest, new Budget(Infinity, mostNamesRead)))
       throw new TypeError('it holds what is never stored')
     return data as Record<string, unknown>
   },
 }
 
-/** Of a text that was made: what a class or a toJSON brought into it was not counted before. */
+/** Checks the encoded text: what a class or a toJSON put into it was not counted before. */
 function checked(bytes: Buffer): Buffer {
   if (bytes[0] !== opening) throw lossError({ path: '', what: 'a toJSON that gives no object' })
   if (bytes.length > longText && exceedsLimits(bytes))
@@ -72,7 +78,7 @@ function checked(bytes: Buffer): Buffer {
   return bytes
 }
 
-/** The same bytes, not copied, as what Node gives: codecs are written for that. */
+/** The same bytes as a Buffer, without a copy: codecs are written for a Buffer. */
 export function bufferOf(bytes: Uint8Array): Buffer {
   return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }

@@ -10,7 +10,10 @@ import { optionError, type SessionError, shown } from '../errors.js'
 import type { SessionRecord } from '../store/record.js'
 import type { SessionWrite } from '../store/session-store.js'
 
-/** 32 random bytes: as they are, as a secret key object, or in base64, as `openssl rand -base64 32` prints them. */
+/**
+ * A key of `encryption`: 32 random bytes as a `Uint8Array`, a secret `KeyObject`, or base64 text, as
+ * `openssl rand -base64 32` prints it. `'plain'` stands for data that is not encrypted.
+ */
 export type EncryptionKey = string | Uint8Array | KeyObject
 
 /*
@@ -22,10 +25,11 @@ export type EncryptionKey = string | Uint8Array | KeyObject
  *   n bytes   the codec's bytes, encrypted
  *   16 bytes  the tag
  *
- * AES-256-GCM may meet at most 2^32 random nonces under one key (NIST SP 800-38D, section 8.3), which a busy site would have
- * used up within weeks. So each session has an encryption key of its own, derived with HKDF-Expand (RFC 5869, section 2.3;
- * the step before it is for keys that are not uniformly random, section 3.3). That also binds the data to its record: under
- * another id it cannot be decrypted. The first 9 bytes, the user and the hash of the token go in as additional authenticated data.
+ * AES-256-GCM may meet at most 2^32 random nonces under one key (NIST SP 800-38D, section 8.3), which a busy site would
+ * have used up within weeks. So each session has an encryption key of its own, derived with HKDF-Expand (RFC 5869,
+ * section 2.3; the step before it is for keys that are not uniformly random, section 3.3). That also binds the data to
+ * its record: under another id it cannot be decrypted. The first 9 bytes, the user and the hash of the token go in as
+ * additional authenticated data.
  */
 const version = 0xc1
 const keyLength = 32
@@ -33,10 +37,13 @@ const idEnd = 9
 const nonceEnd = 21
 const tagLength = 16
 
-/** Which record data belongs to. */
+/** The record that data belongs to. */
 type Owner = Pick<SessionRecord, 'id' | 'userId' | 'hash'>
 
-/** What the codec made or is to read. All other bytes are as a store has them: whatever lies there, it is decrypted first. */
+/**
+ * Plain bytes: made by the codec, or decrypted for it. All other bytes are as in the store, so they are decrypted
+ * first.
+ */
 class PlainData extends Uint8Array {}
 
 interface Key {
@@ -45,23 +52,23 @@ interface Key {
   readonly secret: KeyObject
 }
 
-/** Where sessions stay readable to older libraries. It is refused there: ignored, it would leave them plain. */
+/** For stores that older libraries read. `encryption` is refused there: if it were ignored, data would stay plain. */
 export function encryptionUnavailable(): SessionError {
   return optionError(
     "encryption needs createSessions, with a store in coatcheck's own layout: here sessions are kept as the JSON that older libraries read. Leave encryption out, or move over first, as docs/migrating.md of the coatcheck package tells.",
   )
 }
 
-/** Encrypts the data of records on their way to the store, and decrypts it on its way back. */
+/** Encrypts the data of records on the way to the store, and decrypts it on the way back. */
 export class Encryption {
   readonly #keys = new Map<string, Key>()
-  /** `undefined`: what is written stays plain. */
+  /** The key that encrypts. `undefined`: data is written plain. */
   readonly #first: Key | undefined
   readonly #readsPlain: boolean
 
   /**
    * @param keys the first encrypts, all decrypt; `'plain'` stands for no encryption
-   * @throws ERR_SESSION_OPTION if the first is missing, one is no key or there twice, or there is none but `'plain'`
+   * @throws ERR_SESSION_OPTION if the first is missing, one is no key, one is there twice, or there is only `'plain'`
    */
   constructor(keys: EncryptionKey | undefined | readonly (EncryptionKey | undefined)[]) {
     const given = Array.isArray(keys) ? (keys as readonly unknown[]) : [keys]
@@ -93,18 +100,18 @@ export class Encryption {
     this.#keys.set(header.toString('latin1'), { header, secret })
   }
 
-  /** Marks what the codec made. It is the same bytes, not copied. */
+  /** Marks bytes as plain: made by the codec. They are not copied. */
   plain(bytes: Uint8Array): Uint8Array {
     return new PlainData(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.byteLength)
   }
 
-  /** The write as the store is to carry it out, on a session whose token has that hash. */
+  /** The write with its data encrypted, for a session whose token has that hash. */
   sealed(write: SessionWrite, hash: Uint8Array): SessionWrite {
     if (write.type === 'touch' || write.type === 'remove') return write
     return { ...write, data: this.seal(write.data, { id: write.id, userId: write.userId, hash }) }
   }
 
-  /** The data as the store is to have it. What is no session's own, or comes from the store, stays as it is. */
+  /** Encrypts plain data. Other bytes, such as those of notes or from the store, stay as they are. */
   seal(data: Uint8Array, owner: Owner): Uint8Array {
     if (!(data instanceof PlainData)) return data
     if (!this.#first) return Buffer.from(data.buffer, data.byteOffset, data.byteLength)
@@ -117,8 +124,8 @@ export class Encryption {
   }
 
   /**
-   * The record with its data as the codec made it.
-   * @throws if it was changed, is another record's, or was encrypted with another key
+   * The record with its data decrypted.
+   * @throws if the data was changed, belongs to another record, or was encrypted with another key
    */
   opened(record: SessionRecord): SessionRecord {
     return record.data instanceof PlainData ? record : { ...record, data: this.#open(record.data, record) }
@@ -149,7 +156,7 @@ function derivedKey(secret: KeyObject, { id }: Owner): Buffer {
 }
 
 function authenticated(header: Buffer, { userId, hash }: Owner): Buffer {
-  // Each has one length but the last, so no two owners are written alike.
+  // All parts but the last have a fixed length, so two owners never give the same bytes.
   const owner = userId === undefined ? 'nobody' : `user ${userId}`
   return Buffer.concat([header, hash ?? Buffer.alloc(0), Buffer.from(owner)])
 }

@@ -2,13 +2,14 @@ import { types } from 'node:util'
 import { SessionError } from '../errors.js'
 import { isPlainObject } from './merge.js'
 
-/** Levels beneath the session itself: it keeps the walks of its data, and those of whoever reads it later, off the stack's end. */
+/** The most levels below the session itself. Deeper data could overflow the stack of whoever walks it, now or later. */
 export const deepest = 1_000
-/** Names of properties in a whole session: more take too long to read, to compare and to merge. */
+/** The most property names in a session. More take too long to read, compare and merge. */
 export const mostNames = 10_000
 
 /**
- * Merges, drafts and comparisons walk what a session holds; a codec of the app's may read more levels than the stack has room for.
+ * Refuses data that is too deep to be merged, drafted or compared. An app's own codec may read more levels than the
+ * stack has room for.
  * @throws ERR_SESSION_DATA
  */
 export function assertWalkable(...values: readonly unknown[]): void {
@@ -19,7 +20,7 @@ export function assertWalkable(...values: readonly unknown[]): void {
   )
 }
 
-/** Goes where merges and drafts go: not into an instance of a class. */
+/** Whether a value is too deep. As merges and drafts do, it does not look into instances of classes. */
 function isDeeper(value: unknown, levels: number): boolean {
   const items = itemsOf(value)
   return items !== undefined && (levels < 0 || items.some((item) => isDeeper(item, levels - 1)))
@@ -36,7 +37,10 @@ const [quote, backslash, colon, opening, closing, openingArray, closingArray] = 
   '"\\:{}[]',
 ) as unknown as number[]
 
-/** Whether JSON is nested too deep, or holds too many names: told by its bytes, before it is parsed. Most are too few for that. */
+/**
+ * Whether JSON is too deep, or has too many names. It looks at the bytes, before they are parsed; a short text always
+ * passes.
+ */
 export function exceedsLimits(json: Uint8Array, most = mostNames): boolean {
   if (json.length <= 2 * deepest) return false
   let [levels, names, inText] = [0, 0, false]

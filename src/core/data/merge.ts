@@ -2,28 +2,28 @@ import { isSame } from './compare.js'
 
 export type Data = Record<string, unknown>
 
-/** One place of a session that two requests changed at the same time. What is not there is `undefined`. */
+/** A place of a session that two requests changed at the same time. A missing value is `undefined`. */
 export interface MergeConflict {
-  /** The names that lead to it: `['cart', 'items']` is `req.session.cart.items`. */
+  /** The path of the place: `['cart', 'items']` is `req.session.cart.items`. */
   readonly path: readonly string[]
-  /** What both began from. */
+  /** The value that both requests started from. */
   readonly base: unknown
-  /** What the request that is being stored made of it. */
+  /** The value that the request now being saved wants to store. */
   readonly mine: unknown
-  /** What another has stored meanwhile. */
+  /** The value that the other request has stored. */
   readonly theirs: unknown
 }
 
-/** Says what becomes of a place that two requests changed at the same time; `undefined` removes it. */
+/** Returns the value to store for a place that two requests changed at the same time. `undefined` removes the place. */
 export type Merge = (conflict: MergeConflict) => unknown
 
 /**
- * Merges concurrent changes of three trees, as a codec reads them, into a new one. What only they changed is taken; what I changed
- * stays. Plain objects merge key by key, arrays and all else whole; where both changed one leaf, mine stands, because mine is
- * the later commit, unless `resolve` says otherwise.
+ * Merges two concurrent changes of one tree into a new tree. Plain objects merge key by key; arrays and all else are
+ * replaced as a whole. A value that only one side changed is taken from that side. If both changed it, mine wins,
+ * because it is the later commit, unless `resolve` decides otherwise.
  *
- * @param base what both began from
- * @param theirs what somebody else stored meanwhile
+ * @param base what both sides started from
+ * @param theirs what the other side has stored
  */
 export function merge(base: Data, mine: Data, theirs: Data, resolve?: Merge, within?: Place): Data {
   const merged: Data = {}
@@ -35,19 +35,19 @@ export function merge(base: Data, mine: Data, theirs: Data, resolve?: Merge, wit
   return merged
 }
 
-/** What is not there, in a place where `undefined` may be stored. */
+/** A missing value. `undefined` will not do: it may be stored. */
 const nothing = Symbol('nothing')
 
 type Three = readonly [before: unknown, ours: unknown, now: unknown]
 
 function mergedValue([before, ours, now]: Three, resolve: Merge | undefined, place: Place): unknown {
   if (isPlainObject(ours) && isPlainObject(now)) {
-    // Not compared as a whole before: done at each level, that would take the square of the depth.
+    // Do not compare them as a whole first: at each level again, that would take quadratic time in the depth.
     return merge(isPlainObject(before) ? before : {}, ours, now, resolve, place)
   }
   if (isSame(now, before)) return ours
   if (now === nothing && isPlainObject(ours) && isPlainObject(before)) {
-    // They dropped it whole: what I added to it stays, what I had from the base goes.
+    // They removed the object: what I added to it stays, and what came from the base goes.
     const added = merge(before, ours, {}, resolve, place)
     return Object.keys(added).length === 0 ? nothing : added
   }
@@ -58,14 +58,14 @@ function mergedValue([before, ours, now]: Three, resolve: Merge | undefined, pla
   return resolved === undefined ? nothing : resolved
 }
 
-/** Of a former conflict: mine first, in their order, so that what nobody else changed is stored as it was. */
+/** All keys, mine first and in my order, so that an unchanged object is stored as it was. */
 function keysOf(mine: Data, theirs: Data): Set<string> {
   const keys = new Set([...Object.keys(mine), ...Object.keys(theirs)])
   keys.delete('__proto__')
   return keys
 }
 
-/** A key, and the place of the object that it is in. A list of all keys, made at each level, would take the square of the depth. */
+/** A key, and the place of its object. A path made at each level would take quadratic time in the depth. */
 interface Place {
   readonly key: string
   readonly within: Place | undefined
@@ -84,6 +84,6 @@ function own(data: Data, key: string): unknown {
 export function isPlainObject(value: unknown): value is Data {
   if (typeof value !== 'object' || value === null) return false
   const prototype: unknown = Object.getPrototypeOf(value)
-  // Object.prototype, that of another realm as well.
+  // Object.prototype, also that of another realm.
   return prototype === Object.prototype || prototype === null || Object.getPrototypeOf(prototype) === null
 }

@@ -8,18 +8,18 @@ import type { RequestSession, Session, SessionWork } from './session.js'
 import { isOpen } from './state.js'
 import { type Change, type Content, factsOf, type Work } from './work.js'
 
-/** What an update gave, and what its draft holds. */
+/** The result of one run of an update, and the content of its draft. */
 interface Ran<Result> extends Content {
   readonly value: Result
   readonly session: Session
 }
 
 /**
- * Runs a change on a draft of the session and stores that; again on what others stored meanwhile, where they were faster. The session in
- * hand takes over what was stored once it is.
+ * Runs a change on a draft of the session, and stores the draft. If another request was faster, it runs the change
+ * again on what that stored. Then the session object gets what was stored.
  *
  * @returns what the change returned, detached; `undefined` if the session has ended
- * @throws (by the promise) what `change` throws, and a TypeError if it is async or changes the session in hand
+ * @throws (rejects) what `change` throws, and a TypeError if it is async or changes the session object itself
  */
 export async function storeChange<Result>(
   work: Work & SessionWork,
@@ -44,7 +44,7 @@ export async function storeChange<Result>(
           merged(work, base, facts.held, row, inHand.intent.signIn),
           change,
         )
-        // What it made of what came after a rotation is not for a request with the token from before that.
+        // A request with an old token must not see data from after the rotation.
         if (inHand.state.kind === 'former') return { data: next.data, source: first.source }
         last = next
         return next
@@ -60,8 +60,8 @@ export async function storeChange<Result>(
 
 /**
  * Runs a change on a draft.
- * @param held what the session in hand holds, encoded
- * @param start what the draft is to hold before; left out: the same
+ * @param held what the session object holds, encoded
+ * @param start what the draft holds at first, encoded. Left out: the same as `held`
  */
 function run<Result>(
   work: Work & SessionWork,
@@ -74,7 +74,7 @@ function run<Result>(
   const session = inHand.session!
   assertWalkable(form.visible(form.dataOf(session)))
   const now = start ? context.encode(form.dataOf(session)) : held
-  // What the handler has changed since is for the next commit.
+  // What the handler has changed in the meantime is for the next commit.
   const isAsItWas = Buffer.compare(now, held) === 0
   const begun = isAsItWas ? copied(form.dataOf(session)) : context.readBack(held)
   const draft = form.draft(session, draftWork(work), begun)
@@ -87,7 +87,7 @@ function run<Result>(
     const given = change(draft as unknown as RequestSession) as unknown
     assertSynchronous(given)
     source = form.dataOf(draft)
-    // First of all: what is far too large is not walked.
+    // Encode first: that refuses data that is far too large before anything walks it.
     data = context.encodeFitting(source, held)
     assertWalkable(given, form.visible(source))
     value = detached(given === draft ? form.visible(source) : given) as Result
@@ -110,7 +110,7 @@ function assertSynchronous(given: unknown): void {
   )
 }
 
-/** Undoes what was done to the session in hand since it held this. @returns whether anything was */
+/** Undoes changes of the session object since it held `held`. @returns whether there were any */
 function putBack(work: Work, inHand: InHand, held: Uint8Array): boolean {
   const { context, form } = work
   const session = inHand.session!
@@ -126,7 +126,7 @@ function putBack(work: Work, inHand: InHand, held: Uint8Array): boolean {
   return true
 }
 
-/** The work of a draft: it tells which session it is; its methods refuse, but for `touch`, which does nothing. */
+/** The work of a draft. It tells which session it is. Its methods throw, except `touch`, which does nothing. */
 function draftWork(work: SessionWork): SessionWork {
   const refuse = (): never => {
     throw new SessionError(
@@ -151,5 +151,6 @@ function draftWork(work: SessionWork): SessionWork {
     save: refuse,
     update: refuse,
     claim: refuse,
+    noteFailure: (call) => work.noteFailure(call),
   }
 }

@@ -4,6 +4,8 @@ import type { Intent, State } from './state.js'
 
 /** How a session stood when a commit failed: as long as all of it is as it was, there is nothing new to store. */
 export interface RefusedCommit {
+  /** What it failed with. */
+  readonly error: unknown
   readonly inHand: InHand
   readonly state: State
   readonly intent: Intent
@@ -11,15 +13,15 @@ export interface RefusedCommit {
   readonly held: readonly unknown[]
 }
 
-export function refusedCommit(reading: Reading, inHand: InHand): RefusedCommit {
+export function refusedCommit(reading: Reading, inHand: InHand, error: unknown): RefusedCommit {
   const { state, intent, session } = inHand
-  return { inHand, state, intent, held: session ? partsOf(reading, session) : [] }
+  return { error, inHand, state, intent, held: session ? partsOf(reading, session) : [] }
 }
 
 export function isAsRefused(reading: Reading, inHand: InHand, before: RefusedCommit): boolean {
   if (inHand !== before.inHand || inHand.state !== before.state || inHand.intent !== before.intent)
     return false
-  const { held } = refusedCommit(reading, inHand)
+  const { held } = refusedCommit(reading, inHand, before.error)
   return held.length === before.held.length && held.every((part, index) => isSame(part, before.held[index]))
 }
 

@@ -1,12 +1,16 @@
 import type { Callback } from '../callback.js'
 import { SessionError } from '../errors.js'
 import { nextTick } from '../scheduling.js'
+import { WatchedPromise } from '../watched-promise.js'
 import type { UserId } from '../users/user-id.js'
 
 /**
- * The data of your sessions. Augment it once and `req.session` is typed everywhere:
+ * The data of your sessions. Declare your properties here once, and `req.session` has their types everywhere. Names of
+ * `Session`'s members, such as `userId`, cannot be used.
  *
  * @example
+ * import 'coatcheck'
+ *
  * declare module 'coatcheck' {
  *   interface SessionData {
  *     name?: string
@@ -17,8 +21,8 @@ import type { UserId } from '../users/user-id.js'
 export interface SessionData {}
 
 /**
- * The argument of `session(sessions)`, unless `SessionData` declares a name that is part of every such session: then a text, because the
- * compiler's message shows it.
+ * The type of the argument of `session(sessions)`. If `SessionData` declares the name of a member of every session, it
+ * is a text, which the compiler shows as its message.
  */
 export type WithoutReservedNames<Sessions> = string extends keyof SessionData
   ? Sessions
@@ -26,21 +30,23 @@ export type WithoutReservedNames<Sessions> = string extends keyof SessionData
     ? Sessions
     : `SessionData declares ${Extract<keyof Session, keyof SessionData>}, which is part of every session: rename your data`
 
-/** What `req.session` is: your data, with the session's own methods and properties beside it. */
+/** The type of `req.session`: your data, and the session's own properties and methods. */
 export type RequestSession = Partial<SessionData> & Omit<Session, keyof SessionData>
 
-/** What `change` of `update` may return: no promise. In place of one stands a text, because the compiler's message shows it. */
+/**
+ * What the function of `update` may return: anything but a promise. For a promise, the type is the compiler's message.
+ */
 export type Synchronous<Result> =
   Result extends PromiseLike<unknown> ? 'change must not be async: await before update()' : Result
 
-/** What a session in hand asks of the request that it belongs to. */
+/** What a session object asks of the request that it belongs to. */
 export interface SessionWork {
   readonly id: string
   readonly publicId: string
   readonly userId: string | undefined
   readonly createdAt: Date | undefined
   readonly authenticatedAt: Date | undefined
-  /** Throws if the work has gone on with another session. */
+  /** Throws ERR_SESSION_REPLACED if the request has another session by now. */
   assertCurrent(session: Session): void
   signIn(userId: UserId, options?: SignInOptions): Promise<void>
   signOut(): Promise<void>
@@ -52,114 +58,172 @@ export interface SessionWork {
   update<Result>(change: (session: RequestSession) => Result): Promise<Result>
   touch(): void
   /**
-   * Gives this user's session a new token now, whatever others have done to it: no token from before leads on.
-   * @returns false if the session is not this request's any more
+   * Gives this user's session a new token now, even if another request has rotated it. No older token works any more.
+   * @returns false if the session is no longer this request's
    */
   claim(userId: string): Promise<boolean>
+  /**
+   * Notes a call that failed, and that no commit does again: unless somebody waits for it, the commit fails with its
+   * error.
+   */
+  noteFailure(call: FailedCall): void
 }
 
-/** What `signIn` takes besides the user. */
+/** A call of a session's method that failed. */
+export interface FailedCall {
+  /** Such as `signIn`. */
+  readonly method: string
+  readonly error: unknown
+  readonly promise: WatchedPromise<unknown>
+}
+
+/** The options of `signIn`. */
 export interface SignInOptions {
   /**
-   * The names of what stays of the visitor's data; `true`: everything. Default: nothing. Name only what does no harm if somebody else has put
-   * it there, such as a cart: never a secret of forms (`csrf`) nor an address to go on to (`returnTo`).
+   * The names of the visitor's data that stays in the session, or `true` for all of it. Default: none.
+   *
+   * An attacker may have written that data: name only what does no harm then, such as a cart. Never name a CSRF secret
+   * (`csrf`), or an address to redirect to (`returnTo`).
+   * @example
+   * await req.session.signIn(user.id, { keep: ['cart'] })
    */
   readonly keep?: true | readonly string[] | undefined
 }
 
-/** By this a session in hand tells the work that it belongs to. */
+/** The property of a session object that holds its request's work. */
 export const sessionWork = Symbol('coatcheck session work')
 
 /**
- * A session in hand: a plain object of your data. `Object.keys(req.session)` is your data and nothing else;
- * these members are not enumerable, and nothing hides them: no data, stored or assigned. Assigning one throws
- * ERR_SESSION_RESERVED_NAME. Methods return a promise, or take a callback as in express-session.
+ * The session object at `req.session`: a plain object of your data, with these members beside it. Changes of the data
+ * are saved before the first byte of the response. You never have to call `save()`.
+ *
+ * `Object.keys(req.session)` gives your data and nothing else: the members are not enumerable. Data cannot take their
+ * names; to assign one throws `ERR_SESSION_RESERVED_NAME`.
+ *
+ * The methods return a promise. Those that express-session has take a callback too. Await them: if `signIn`, `rotate`
+ * or `update` fails and nothing awaits it, the save before the response fails with its error.
+ *
+ * A method of a session object that the request has already destroyed or replaced fails with `ERR_SESSION_REPLACED`.
+ * Any method that needs the store can also fail with `ERR_SESSION_STORE_UNAVAILABLE`, `ERR_SESSION_STORE_TIMEOUT` or
+ * `ERR_SESSION_STORE_BUSY` (503).
  */
 export interface Session {
-  /** The token, as in `req.sessionID`. A secret: never log it; `publicId` is for that. */
+  /** The session's token, as in `req.sessionID`. It is a secret: never log it. Log `publicId` instead. */
   readonly id: string
-  /** Names this session for people: stable over rotation, safe to show and to log. */
+  /** A name for the session that is safe to show and to log. It stays the same when the token changes. */
   readonly publicId: string
-  /** Who signed in, by `signIn`. Only `signIn` and `signOut` change it. */
+  /**
+   * The user who is signed in; `undefined` if nobody is. Only `signIn` and `signOut` change it, or your data by
+   * `userOf`.
+   */
   readonly userId: string | undefined
-  /** When the session began; `undefined` until it is stored. */
+  /** When the session was first stored, by the store's clock; `undefined` before that. */
   readonly createdAt: Date | undefined
   /**
-   * When the user last proved who they are, by the store's clock; `undefined` while nobody is signed in. For steps that
-   * ask for a fresh proof (ASVS 5, 7.5.3): `signIn` with the same user moves it, and gives a new token.
+   * When the user last signed in, by the store's clock; `undefined` while nobody is signed in. Compare it where you
+   * need a fresh proof of identity (ASVS 5, 7.5.3). A second `signIn` of the same user moves it, once that is stored.
    */
   readonly authenticatedAt: Date | undefined
 
   /**
-   * Binds the session to a user and gives it a new token. Takes effect with the commit, in one step: the token from before never leads to a
-   * signed-in session (ASVS 5, 7.2.4).
+   * Binds the session to a user and gives it a new token. `userId` shows the user at once. Both are stored in one step,
+   * before the response, so the old token never opens the signed-in session (ASVS 5, 7.2.4).
    *
-   * What the visitor's session held is gone, but for what `keep` names: somebody else may have planted that session in the visitor's browser,
-   * with data in it. What this request put there before it called `signIn` is the visitor's too, so put things in afterwards. A user who
-   * proves again who they are (a step-up) keeps everything. If another user was signed in, their session ends and this one begins empty,
-   * whatever `keep` names.
+   * The visitor's data is dropped, except for what `keep` names: somebody else may have planted that session in the
+   * visitor's browser. That includes what this request put in before `signIn`, so put new data in afterwards.
    *
-   * A request that came with the token from before a rotation signs in on a new session. That begins empty, whatever `keep` names. With
-   * `userOf` it fails with ERR_SESSION_ROTATED (409).
+   * - The same user again (a step-up): all data stays.
+   * - Another user was signed in: their session ends, and this one begins empty, whatever `keep` names.
+   * - The request came with an old token, from before a rotation: a new, empty session begins, whatever `keep` names.
+   *   With `userOf`, it fails with `ERR_SESSION_ROTATED` (409).
    *
-   * A sign-in does not outlive `revokeAll`: if that came after this request began, the commit fails and nothing is
-   * signed in. The session that it was made on ends with that, as it does where a limit refuses it.
+   * If `revokeAll` was called for the user after this request began, or a limit refuses the sign-in, the commit fails.
+   * Nobody is signed in then, and the session ends.
    *
-   * @param userId your id of the user; a number is kept as its decimal text, at most 255 bytes
-   * @throws ERR_SESSION_USER_ID if it is empty or too long; ERR_SESSION_OPTION for an unknown option, or a `keep` that is no list of names;
-   *   by the commit, ERR_SESSION_REVOKED (401), and ERR_SESSION_LIMIT (403) where `sessionsPerUser` refuses
+   * @param userId the user's id in your app: 1 to 255 bytes of text, or a whole number, which is kept as text
+   * @throws (rejects) `ERR_SESSION_USER_ID` if the id is missing, too long or malformed
+   * @throws (rejects) `ERR_SESSION_OPTION` for an unknown option or a malformed `keep`; with `userOf`, for another user
+   *   than the data names
+   * @throws (rejects) `ERR_SESSION_HEADERS_SENT` after the first byte of the response
+   * @throws by the commit: `ERR_SESSION_REVOKED` (401); with `sessionsPerUser`, `ERR_SESSION_LIMIT` (403)
+   * @example
+   * await req.session.signIn(user.id, { keep: ['cart'] })
    */
   signIn(userId: UserId, options?: SignInOptions): Promise<void>
 
   /**
-   * Ends this session, in every app, before the promise resolves. `req.session` is then a new, empty one,
-   * which is stored only if you put something into it.
+   * Deletes this session for all apps before the promise resolves (ASVS 5, 7.4.1). `req.session` is then a new, empty
+   * session, which is stored only if you put data into it.
    *
-   * A request that came with the token from before a rotation ends nothing, for whoever has that token may be whom the rotation was to shut
-   * out. It fails, so that no page tells a user who is still signed in that they are not; sent again, it comes with the new token.
+   * With an old token, from before a rotation, nothing is deleted: its holder may be the one whom the rotation was to
+   * lock out. The call fails, so that no page says "signed out" by mistake. Send the request again: the browser has the
+   * new token by then.
    *
-   * @throws (by the promise) ERR_SESSION_ROTATED (409) by a token from before a rotation
+   * @throws (rejects) `ERR_SESSION_ROTATED` (409) if the request came with an old token
    */
   signOut(): Promise<void>
 
   /**
-   * Gives the session a new token with the commit; data, user and publicId stay. For changes of privilege. For `rotationGrace` the token from
-   * before still reads and changes the session, as it was. It ends nothing, signs in nowhere, and gets no new token.
+   * Gives the session a new token, stored before the response. Data, user and `publicId` stay. Call it when a user gets
+   * more rights.
+   *
+   * For `rotationGrace` (10 seconds by default), the old token still reads and changes the session as it was. It cannot
+   * end the session, sign in on it, or get a new token.
+   *
+   * @throws (rejects) `ERR_SESSION_HEADERS_SENT` after the first byte of the response
    */
   rotate(): Promise<void>
 
-  /** Ends this session and puts a new, empty one at `req.session`. Rejects as `signOut`. */
+  /**
+   * Deletes this session for all apps, and puts a new, empty one at `req.session`.
+   * @throws (rejects) `ERR_SESSION_ROTATED` (409) if the request came with an old token
+   */
   regenerate(): Promise<void>
   regenerate(callback: Callback): void
 
-  /** Ends this session in every app and takes it off `req.session`. Rejects as `signOut`. */
+  /**
+   * Deletes this session for all apps. `req.session` is then `undefined`.
+   * @throws (rejects) `ERR_SESSION_ROTATED` (409) if the request came with an old token
+   */
   destroy(): Promise<void>
   destroy(callback: Callback): void
 
-  /** Reads the session afresh, dropping changes that were not saved. Rejects with ERR_SESSION_GONE if it has ended. */
+  /**
+   * Reads the session from the store again, and drops changes that were not saved.
+   * @throws (rejects) `ERR_SESSION_GONE` (401) if the session has ended, or was never stored
+   */
   reload(): Promise<void>
   reload(callback: Callback): void
 
-  /** Stores the changes so far, now. They would be stored anyway before the response's first byte. */
+  /**
+   * Saves the changes now. Without it, they are saved before the first byte of the response. Call it to handle a
+   * failure yourself, or to save changes that come after the response.
+   *
+   * @throws (rejects) `ERR_SESSION_GONE` (401) if the session has ended
+   * @throws (rejects) `ERR_SESSION_DATA` or `ERR_SESSION_TOO_LARGE` if the data cannot be stored
+   * @throws (rejects) `ERR_SESSION_CONFLICT` (503) if other requests kept changing the session
+   */
   save(): Promise<void>
   save(callback: Callback): void
 
   /**
-   * Changes a draft of the session and stores that, now. Where another request stored something meanwhile, `change` runs
-   * again on a draft of what that left: so that what it works out from the session is never worked out from old data. N
-   * increments, in however many processes, give N. The session in hand takes over what was stored.
+   * Changes a draft of the session, and saves it now. If another request was faster, `change` runs again on a draft of
+   * what that request stored. So it never works from old data: N increments, in any number of processes, add N.
+   * `req.session` then shows what was stored.
    *
-   * @param change may run several times, so it does nothing but change the session it is given; not async
-   * @returns a frozen copy of what the last run of `change` returned; where the request came with a token from before a rotation, what the last
-   *   one on the session as it was before that returned
-   * @throws what `change` throws, the session then being as before; a TypeError if it is async, or changes `req.session` in place of the
-   *   draft; ERR_SESSION_GONE, ERR_SESSION_CONFLICT, and as `save`
+   * @param change changes the draft that it is given, and nothing else, as it may run several times; not async
+   * @returns a frozen copy of what the last run of `change` returned. A request with an old token, from before a
+   *   rotation, gets what `change` returned for the session as it was before the rotation
+   * @throws (rejects) what `change` throws; nothing is stored then
+   * @throws (rejects) a `TypeError` if `change` is async, or changes `req.session` in place of the draft
+   * @throws (rejects) `ERR_SESSION_GONE` (401) if the session has ended, or somebody signed in on it meanwhile
+   * @throws (rejects) `ERR_SESSION_CONFLICT` (503), `ERR_SESSION_DATA` and `ERR_SESSION_TOO_LARGE`, as `save`
    * @example
    * const views = await req.session.update((session) => (session.views = (session.views ?? 0) + 1))
    */
   update<Result>(change: (session: RequestSession) => Synchronous<Result>): Promise<Result>
 
-  /** Moves the expiry with the commit, even if it is not yet due. */
+  /** Moves the session's expiry with this request, even if `touchAfter` has not passed. Returns the session. */
   touch(): RequestSession
 }
 
@@ -169,7 +233,7 @@ let workOf: (session: Session) => SessionWork
 let asideOf: (session: Session) => Data | undefined
 let setAside: (session: Session, aside: Data | undefined) => void
 
-/** What says which session it is, and whose. */
+/** The read-only properties: they say which session it is, and whose. */
 const identityNames = ['id', 'publicId', 'userId', 'createdAt', 'authenticatedAt'] as const
 
 const identity = Object.fromEntries(
@@ -188,10 +252,13 @@ const identity = Object.fromEntries(
   ]),
 )
 
-/** What `req.session` really is. Its methods are accessors of the prototype, defined below. */
+/** The class of `req.session`. Its methods are accessors of the prototype, defined below. */
 class SessionBag {
   readonly #work: SessionWork
-  /** The data as it was read, where some has the name of a member. Such data is not shown, but another app's, so it stays in the store. */
+  /**
+   * The data as it was read, if some of it has the name of a member. Another app wrote that: it is not shown, but stays
+   * stored.
+   */
   #aside: Data | undefined
 
   static {
@@ -202,13 +269,13 @@ class SessionBag {
 
   constructor(work: SessionWork) {
     this.#work = work
-    // Its own and fixed, so that neither Object.defineProperty nor delete makes them say something else.
-    // One by one, which takes less time than all at once.
+    // Own properties that are not configurable: neither Object.defineProperty nor delete can replace them.
+    // One by one is faster than Object.defineProperties.
     for (const name of identityNames) Object.defineProperty(this, name, identity[name]!)
   }
 }
 
-/** A session in hand, with data that was read. */
+/** Makes a session object of data that was read. */
 export function openSession(work: SessionWork, data: Data): Session {
   const session = new SessionBag(work) as unknown as Session
   fill(session, data)
@@ -217,13 +284,13 @@ export function openSession(work: SessionWork, data: Data): Session {
 
 const methods: Record<string, (this: Session, ...parameters: never[]) => unknown> = {
   signIn(userId: UserId, options?: SignInOptions) {
-    return answer(() => current(this).signIn(userId, options))
+    return answerOnce(workOf(this), 'signIn', () => current(this).signIn(userId, options))
   },
   signOut() {
     return answer(() => current(this).signOut())
   },
   rotate() {
-    return answer(() => current(this).rotate())
+    return answerOnce(workOf(this), 'rotate', () => current(this).rotate())
   },
   regenerate(callback?: Callback) {
     return answer(() => current(this).regenerate(), callback)
@@ -238,7 +305,7 @@ const methods: Record<string, (this: Session, ...parameters: never[]) => unknown
     return answer(() => current(this).save(), callback)
   },
   update(change: (session: RequestSession) => unknown) {
-    return answer(() => current(this).update(change))
+    return answerOnce(workOf(this), 'update', () => current(this).update(change))
   },
   touch() {
     current(this).touch()
@@ -250,7 +317,7 @@ for (const [name, method] of Object.entries(methods)) {
   Object.defineProperty(SessionBag.prototype, name, {
     get: () => method,
     set(this: Session, value: unknown) {
-      // Libraries wrap methods; data must not hide them.
+      // Libraries wrap methods, so functions are allowed. Data must not hide a method.
       if (typeof value !== 'function') throw reservedName(name)
       Object.defineProperty(this, name, { value, writable: true, configurable: true, enumerable: false })
     },
@@ -258,7 +325,7 @@ for (const [name, method] of Object.entries(methods)) {
   })
 }
 
-// Object.assign(req.session, JSON.parse(body)) would give the session whatever prototype the body names.
+// Otherwise, Object.assign(req.session, JSON.parse(body)) could give the session a prototype that the body names.
 Object.defineProperty(SessionBag.prototype, '__proto__', {
   get: () => SessionBag.prototype,
   set() {
@@ -281,16 +348,16 @@ Object.defineProperty(SessionBag.prototype, sessionWork, {
   },
 })
 
-/** Names of the prototype that data must not reach. */
+/** Names by which data could reach the prototype. */
 const prototypeNames = new Set(['__proto__', 'constructor'])
 const reservedNames = new Set([...Object.keys(methods), ...identityNames, ...prototypeNames])
 
-/** Whether data of this name is stored, but not shown. */
+/** Whether data of this name stays stored without being shown. */
 function isAside(name: string): boolean {
   return reservedNames.has(name) && !prototypeNames.has(name)
 }
 
-/** Puts data into a session, but for names that would hide a member or reach the prototype. */
+/** Puts data into a session, except under names that would hide a member or reach the prototype. */
 function fill(session: Session, data: Data): void {
   for (const name of Object.keys(data)) {
     if (!reservedNames.has(name)) (session as unknown as Data)[name] = data[name]
@@ -298,26 +365,26 @@ function fill(session: Session, data: Data): void {
   fillAside(session, data)
 }
 
-/** Of data, what a session keeps aside. */
+/** The part of the data that is stored without being shown: what has the name of a member. */
 export function asideIn(data: Data): Data {
   return Object.fromEntries(Object.entries(data).filter(([name]) => isAside(name)))
 }
 
-/** Lets a session keep aside what other data has under the names of its members. */
+/** Makes a session keep that part of `data`, and forget what it kept before. */
 export function fillAside(session: Session, data: Data): void {
   setAside(session, Object.keys(data).some(isAside) ? data : undefined)
 }
 
 /**
- * The data of a session as a plain object, with what it keeps aside.
- * @throws ERR_SESSION_DATA if a getter among it fails
+ * The data of a session as a plain object, with what is stored without being shown.
+ * @throws ERR_SESSION_DATA if a getter in it throws
  */
 export function dataOf(session: Session): Data {
   const data = session as unknown as Data
   const aside = asideOf(session)
   try {
     if (!aside) return copyOf(data)
-    // In the order in which it was read, so that a session that nobody changed is not stored again.
+    // In the order in which it was read: otherwise an unchanged session would look changed, and be stored again.
     const names = Object.keys(aside).filter((name) => isAside(name) || Object.hasOwn(data, name))
     return { ...Object.fromEntries(names.map((name) => [name, aside[name]])), ...data }
   } catch (cause) {
@@ -330,7 +397,10 @@ export function dataOf(session: Session): Data {
   }
 }
 
-/** Of an object with accessors, however few, spread takes seven times as long as `assign`, which takes an own `__proto__` for the prototype. */
+/**
+ * Spread takes seven times as long as `Object.assign` on an object with accessors, even a few. But `Object.assign`
+ * takes an own `__proto__` for the prototype: then the copy is made by spread.
+ */
 function copyOf(data: Data): Data {
   const copy = Object.assign({}, data)
   return Object.getPrototypeOf(copy) === Object.prototype ? copy : { ...data }
@@ -345,13 +415,13 @@ function fails(work: () => unknown): boolean {
   }
 }
 
-/** Puts other data into a session, in place. */
+/** Replaces the data of a session, in the same object. */
 export function refill(session: Session, data: Data): void {
   for (const name of Object.keys(session)) delete (session as unknown as Data)[name]
   fill(session, data)
 }
 
-/** The data without the names that a session never shows, as it is compared and merged. */
+/** The data without names that a session never shows. It is what is compared and merged. */
 export function visibleData(data: Data): Data {
   const names = Object.keys(data)
   if (!names.some((name) => reservedNames.has(name))) return data
@@ -375,7 +445,20 @@ export function reservedName(name: string): SessionError {
   )
 }
 
-/** A promise, or the callback called after it in a turn of its own, so that what it throws is not swallowed. */
+/** As `answer`, for what no commit does again. If it fails and nobody waits for it, the commit fails. */
+export function answerOnce<Result>(
+  work: SessionWork,
+  method: string,
+  act: () => Promise<Result>,
+): Promise<Result> {
+  const promise = new WatchedPromise<Result>((resolve) => resolve(act()))
+  promise.whenRejected((error) => work.noteFailure({ method, error, promise }))
+  return promise
+}
+
+/**
+ * A promise; or, with a callback, nothing. The callback runs in a later turn, so that what it throws is not swallowed.
+ */
 export function answer<Result>(act: () => Promise<Result>, callback?: Callback): Promise<Result> | undefined {
   const promise = (async () => act())()
   // `req.session.destroy()` without await is common. The commit waits for it and meets its failure, which

@@ -10,16 +10,18 @@ export interface Choice {
 
 /**
  * Chooses among the sessions that a request's tokens lead to. Where they are of two users, somebody has planted one beside the visitor's
- * own, and nobody can tell which: then the request is nobody's. Else the first that a current token leads to is taken, and one that only a
- * token from before a rotation leads to where there is no other.
+ * own, and nobody can tell which: then the request is nobody's. Else the session of the one user is taken, because an anonymous one that was
+ * planted before it must not hide it. Among several such sessions, the first that a current token leads to is taken, and else the first that
+ * a token from before a rotation leads to.
  *
  * @param live what was found, in the order of the cookies
  * @param ownerOf whose a session is
  */
 export function chooseSession(live: readonly Found[], ownerOf: (found: Found) => string | undefined): Choice {
   const sessions = withoutRepeats(live)
-  const owners = new Set(sessions.map(ownerOf).filter((owner) => owner !== undefined))
-  const found = owners.size > 1 ? undefined : firstOf(sessions)
+  const signedIn = sessions.filter((each) => ownerOf(each) !== undefined)
+  const owners = new Set(signedIn.map(ownerOf))
+  const found = owners.size > 1 ? undefined : (firstOf(signedIn) ?? firstOf(sessions))
   return { found, others: sessions.filter((each) => each !== found) }
 }
 

@@ -4,46 +4,52 @@ import type { InsertWrite, UpdateWrite } from '../store/session-store.js'
 import { isSameHash } from '../token.js'
 import type { Keep } from './keep.js'
 
-/** How one session stands in one request. A value: whatever happens to the session gives another one. */
+/** The state of one session in one request. It is a value: each event gives a new one. */
 export type State = Open | Ending | Over
 
 /** A session that can be stored. */
 export type Open = New | Live | Former
 
-/** It was never stored. */
+/** A session that was never stored. */
 export interface New {
   readonly kind: 'new'
-  /** What it will be stored under; made when it is first asked for. */
+  /** The token that it will be stored under. It is made when it is first needed. */
   readonly token: string | undefined
-  /** How it came to be: by itself, in place of another one, or so under a token that the app has chosen. */
+  /**
+   * `begun`: by itself. `regenerated`: in place of another session. `chosen`: the same, with a token that the app
+   * chose.
+   */
   readonly origin: 'begun' | 'regenerated' | 'chosen'
   /**
-   * The rotated session whose data this new one copies, for a sign-in. If that is not there any more when this one is stored, the
+   * The rotated session whose data this one copies, for a sign-in. If that session is gone when this one is stored, the
    * copied data is dropped.
    */
   readonly copiedFrom: Base | undefined
   readonly unanswered: Unanswered | undefined
 }
 
-/** It is stored, and `token` leads to it. */
+/** A stored session; `token` is its current token. */
 export interface Live {
   readonly kind: 'live'
   readonly token: string
   readonly base: Base
-  /** Others have stored something since that is not in hand: no write before that was read. */
+  /** Whether others have stored changes that this request has not read. It must read them before it writes. */
   readonly isBehind: boolean
   /** Whether this request has stored its content. */
   readonly isSaved: boolean
   /** Whether this request gave it the token. */
   readonly isIssued: boolean
-  /** A touch did not find the session under this token, or failed, or somebody has replaced the token: no response may hand it out. */
+  /**
+   * Whether the token may be no longer good: a touch failed, or did not find the session by it, or somebody has
+   * replaced it. Then no response may set its cookie.
+   */
   readonly isUnconfirmed: boolean
   readonly unanswered: Unanswered | undefined
 }
 
 /**
- * It was found by the token from before a rotation. The request sees the content from before that, and what it stored itself; each write
- * first reads the row as it is now, and merges.
+ * A session that was found by an old token, from before a rotation. The request sees the content from before the
+ * rotation, and what it stored itself. Each write first reads the current row, and merges.
  */
 export interface Former {
   readonly kind: 'former'
@@ -53,65 +59,77 @@ export interface Former {
   readonly unanswered: Unanswered | undefined
 }
 
-/** `ending`: it will be removed, with the commit at the latest. `left`: it stays as it is stored, and this request stores nothing more. */
+/**
+ * `ending`: it will be removed, by the commit at the latest. `left`: it stays as stored, and this request stores
+ * nothing more.
+ */
 export interface Ending {
   readonly kind: 'ending' | 'left'
   readonly of: Open
 }
 
-/** It was ended here, or elsewhere. */
+/** A session that was ended: by this request (`ended`), or elsewhere (`gone`). */
 export interface Over {
   readonly kind: 'ended' | 'gone'
   readonly token: string | undefined
 }
 
 /**
- * What the session in hand is compared with, and what a merge goes by: as it was read or last stored. Of a former state: what the request
- * sees, with the hash from before the rotation and the version of now.
+ * The session as it was read or last stored: what the session object is compared with, and the base of a merge. In the
+ * state `former`, it is the content that the request sees, with the old hash and the current version.
  */
 export interface Base {
-  /** Decrypted, once the session was opened. */
+  /** Decrypted, once the session's data was read. */
   readonly record: SessionRecord
-  /** Whose it is: what the data says, where the app goes by that, else as the record has it. */
+  /** The session's user: by the data with `userOf`, otherwise by the record. */
   readonly owner: string | undefined
 }
 
-/** What the browser must be told: nothing, for its `token` is still good or there is none; a new token; or to drop the one it has. */
+/**
+ * What to tell the browser. `keep`: nothing, as its `token` is still good, or it has none. `issue`: set the cookie with
+ * the new `token`. `clear`: drop the cookie.
+ */
 export type Outcome =
   | { readonly action: 'keep'; readonly token: string | undefined }
   | { readonly action: 'issue'; readonly token: string }
   | { readonly action: 'clear' }
 
-/** Writes whose answers were lost: each was carried out, or was not, or still will be. The last one is the newest. */
+/** Writes whose answers were lost. Each was carried out, was not, or still may be. The last is the newest. */
 export type Unanswered = readonly [SentWrite, ...SentWrite[]]
 
 /** A write of content that was sent. */
 export interface SentWrite {
   readonly write: ContentWrite
-  /** What the session in hand held then. */
+  /** What the session object held then, encoded. */
   readonly held: Uint8Array
-  /** What this request is to hold once it is stored: for `save()` the same, for `update()` what the draft came to; without what others stored. */
+  /**
+   * What this request sees once the write is stored, without what others stored: for `save()`, the same as `held`; for
+   * `update()`, the content of the draft.
+   */
   readonly seen: Uint8Array
-  /** What the handler wanted by then. */
+  /** What the handler wanted at that time. */
   readonly intent: Intent
-  /** What leads to the session once the write is carried out. */
+  /** The session's token once the write is carried out. */
   readonly token: string
 }
 
 export type ContentWrite = InsertWrite | UpdateWrite
 
-/** What the handler wants besides what the session holds. */
+/** What the handler wants, besides changes of the data. */
 export interface Intent {
   readonly signIn: SignInIntent | undefined
-  /** The token that the session is to have. */
+  /** The new token for the session. */
   readonly token: string | undefined
-  /** It is to get the token even if others have rotated it meanwhile, as long as it is the same user's; and no token from before leads on. */
+  /**
+   * Whether the session gets that token even if others have rotated it, as long as it has the same user. Then no older
+   * token works any more.
+   */
   readonly forcesToken: boolean
-  /** The expiry is to move even if it is not due. */
+  /** Whether to move the expiry even if that is not due. */
   readonly touch: boolean
 }
 
-/** The user has proved who they are. */
+/** A sign-in that is to be stored. */
 export interface SignInIntent {
   readonly userId: string
   readonly keep: Keep
@@ -144,37 +162,37 @@ export function isOpen(state: State): state is Open {
   return state.kind === 'new' || state.kind === 'live' || state.kind === 'former'
 }
 
-/** The state of a session that can be stored, or could be before it was given up. */
+/** The open state: of a session that can be stored, or that could be before `ending` or `left`. */
 export function openPart(state: State): Open | undefined {
   if (isOpen(state)) return state
   return 'of' in state ? state.of : undefined
 }
 
-/** What is stored of the session, as far as this request knows. */
+/** The session as it is stored, as far as this request knows. */
 export function baseOf(state: State): Base | undefined {
   const open = openPart(state)
   return open && open.kind !== 'new' ? open.base : undefined
 }
 
-/** The token that leads to the session; that it would be stored under, if it never was. */
+/** The session's token. If it was never stored, the token that it would be stored under. */
 export function tokenOf(state: State): string | undefined {
   return 'of' in state ? state.of.token : state.token
 }
 
-/** The token of a session that is stored. */
+/** The session's token, if the session is stored. */
 export function storedTokenOf(state: State): string | undefined {
   return baseOf(state) && tokenOf(state)
 }
 
-/** The state of a session that something happened to, where it may have been given up meanwhile. */
+/** The state with a new open part. A session that is `ending` or `left` stays so. */
 export function after(state: State, next: Open): State {
   return 'of' in state ? { ...state, of: next } : next
 }
 
-/** Which of a record's tokens: the one of now, or the one from before its last rotation. */
+/** Which token of a record: its current one, or the old one from before its last rotation. */
 export type TokenPlace = 'current' | 'former'
 
-/** By which of a record's tokens a hash was made. */
+/** Which token of a record a hash belongs to; `undefined`: none. */
 export function tokenPlaceOf(hash: Uint8Array | undefined, record: SessionRecord): TokenPlace | undefined {
   if (isSameHash(record.hash, hash)) return 'current'
   return isSameHash(record.former?.hash, hash) ? 'former' : undefined
@@ -185,12 +203,12 @@ export function isAfterSignIn({ authenticatedAt, former }: SessionRecord): boole
   return authenticatedAt !== undefined && authenticatedAt !== former?.authenticatedAt
 }
 
-/** A record as it was before its last rotation. Its version is that of now. */
+/** A record as it was before its last rotation, with its current version. */
 export function asItWas(record: SessionRecord, former: FormerContent): SessionRecord {
   return { ...record, ...former, former: undefined }
 }
 
-/** What became of a write, by the record that was found after it. */
+/** Whether a write was carried out, by the record that was read after it. */
 export function fateOf(write: ContentWrite, record: SessionRecord | undefined): Fate {
   if (!record) return write.type === 'insert' ? 'unknown' : 'gone'
   if (!record.marks) return fateByContent(write, record)
@@ -205,25 +223,27 @@ export function fateOf(write: ContentWrite, record: SessionRecord | undefined): 
 }
 
 /**
- * - `newest`: carried out, and nothing was stored since. `earlier`: carried out, and others stored something since.
- * - `never`: not carried out, and it cannot be any more. `not yet`: it may still be under way.
- * - `gone`: its session is not there. `unknown`: that cannot be told.
+ * Whether a write was carried out:
+ *
+ * - `newest`: yes, and nothing was stored since. `earlier`: yes, and others have stored something since.
+ * - `never`: no, and it cannot be any more. `not yet`: no, but it may still be under way.
+ * - `gone`: its session does not exist. `unknown`: it cannot be told.
  */
 export type Fate = 'newest' | 'earlier' | 'never' | 'not yet' | 'gone' | 'unknown'
 
-/** Of a store that keeps no marks. */
+/** The same, for a store that keeps no marks. */
 function fateByContent(write: ContentWrite, record: SessionRecord): Fate {
   const isSame = record.userId === write.userId && Buffer.compare(record.data, write.data) === 0
   if (write.type === 'insert') return isSame ? 'newest' : 'unknown'
   const { token } = write.secret ?? {}
-  // Nobody else knows a token that is new. The version is made of the content, and stays what it was where only the token is new.
+  // Nobody else knows a new token. The version is made of the content, so it stays the same if only the token is new.
   if (record.id === token) return isSame ? 'newest' : 'earlier'
   if (record.version === write.version) return 'not yet'
   if (token !== undefined) return 'never'
   return isSame ? 'newest' : 'never'
 }
 
-/** The record as a write that was done left it. Its times are this process's guess, until it is read again. */
+/** The record after a write that was carried out. Its times are guesses of this process, until it is read again. */
 export function recordAfter(write: ContentWrite, before: SessionRecord | undefined): SessionRecord {
   const now = Date.now()
   const secret = write.type === 'insert' ? write : write.secret

@@ -1,7 +1,8 @@
 import { headersSent, SessionError, sessionGone, signInByData, tokenReplaced } from '../errors.js'
 import type { EndReason } from '../events.js'
-import { performance } from '../scheduling.js'
+import { performance, setImmediate } from '../scheduling.js'
 import { SerialQueue } from '../serial-queue.js'
+import { warnOnce } from '../warn-once.js'
 import { publicIdOf, type SessionRecord } from '../store/record.js'
 import { idOf } from '../token.js'
 import { type UserId, userIdText } from '../users/user-id.js'
@@ -12,7 +13,7 @@ import { baseOfRow, decrypt, foundState, InHand, ownerNow, readData, type Readin
 import { type Keep, kept, resolveKeep } from './keep.js'
 import { isAsRefused, type RefusedCommit, refusedCommit } from './refused-commit.js'
 import { plan } from './plan.js'
-import type { RequestSession, Session, SessionWork, SignInOptions } from './session.js'
+import type { FailedCall, RequestSession, Session, SessionWork, SignInOptions } from './session.js'
 import type { SessionForm } from './session-form.js'
 import {
   after,
@@ -33,14 +34,14 @@ import {
 import { becomeEmpty, factsOf, isTouchDue, nextToken, refill, tokenFor } from './work.js'
 import type { WorkContext } from './work-context.js'
 
-/** A session that a token led to: the record, and which of its tokens that was. */
+/** A session that was found by a token: the record, and whether the token is its current one. */
 export interface Found {
   readonly token: string
   readonly record: SessionRecord
   readonly place: TokenPlace
 }
 
-/** A session ends, for that reason. */
+/** A session that is to end, and why. */
 interface Ended {
   readonly inHand: InHand
   readonly reason: EndReason
@@ -48,10 +49,17 @@ interface Ended {
 
 const noEndings: readonly Ended[] = []
 const noOthers: readonly InHand[] = []
+const noFailures: readonly FailedCall[] = []
 
 /**
- * One request's work on one session: what it found, what it changed, and the commit that stores it.
- * The session is parsed when it is first opened, and stored only if there is something to store.
+ * The work of one request, or of other code, on one session: from `sessions.begin()`, `sessions.load(token)`, or `work`
+ * of an `Exchange`. Change `session`, then call `commit()`.
+ *
+ * The session's data is decoded when `session` is first read, and stored only if something changed.
+ * @example
+ * const work = await sessions.load(token)
+ * work.session!.cart = []
+ * await work.commit()
  */
 export class UnitOfWork implements SessionWork {
   readonly #context: WorkContext
@@ -62,10 +70,12 @@ export class UnitOfWork implements SessionWork {
   readonly #unavailable: SessionError | undefined
   readonly #queue = new SerialQueue()
   readonly #others: readonly InHand[]
-  /** Another one once another session has begun in place of the first. */
+  /** The current session. It is another object after a new session began in place of the first. */
   #inHand: InHand
-  /** What the commit has to end: because that was planned, or because it has failed before. */
+  /** The sessions that the commit has to end: planned endings, and endings that failed. */
   #endings: readonly Ended[] = noEndings
+  /** Calls that failed since the last commit that did, and that no commit does again. */
+  #failures: readonly FailedCall[] = noFailures
   #hasEnded = false
   #headersSent = false
   #wasOpened = false
@@ -73,7 +83,7 @@ export class UnitOfWork implements SessionWork {
 
   /**
    * @internal
-   * @param others the other sessions that tokens of the request lead to
+   * @param others the other sessions that tokens of the request have found
    */
   constructor(
     context: WorkContext,
@@ -89,12 +99,12 @@ export class UnitOfWork implements SessionWork {
     this.#begunAt = found ? 0 : performance.now()
     this.#unavailable = unavailable
     this.#inHand = new InHand(found ? stateOf(this, found) : newState('begun'))
-    // One from before a rotation is not this request's to end.
+    // A request may not end a session that it found by an old token.
     const current = others?.filter(({ place }) => place === 'current')
     this.#others = current?.map((other) => new InHand(stateOf(this, other))) ?? noOthers
   }
 
-  /** The session in hand; `undefined` once it was destroyed or left. */
+  /** The session object, as `req.session`. `undefined` after it was destroyed. */
   get session(): RequestSession | undefined {
     this.#wasOpened = true
     const inHand = this.#inHand
@@ -103,7 +113,7 @@ export class UnitOfWork implements SessionWork {
     return inHand.session as RequestSession | undefined
   }
 
-  /** Whether anybody has asked for the session. */
+  /** Whether `session` was read. */
   get wasOpened(): boolean {
     return this.#wasOpened
   }
@@ -136,38 +146,42 @@ export class UnitOfWork implements SessionWork {
     return at === undefined ? undefined : new Date(at)
   }
 
-  /** What the browser must be told of all that was stored so far: derived, so that it cannot be forgotten. */
+  /** What to tell the browser after what was stored so far. Computed anew at each read. */
   get outcome(): Outcome {
     const token = storedTokenOf(this.#inHand.state)
     if (token !== undefined)
       return { action: token === this.#client || this.isFormer ? 'keep' : 'issue', token }
-    // Not for a session that is merely gone: another request may have given it a new token, and to drop the browser's cookie would drop that.
+    // Not for a session that is only gone: another request may have given it a new token, and the browser must keep
+    // that cookie.
     const hasCookie = this.#client !== undefined || this.#others.length > 0
     return this.#hasEnded && hasCookie ? { action: 'clear' } : { action: 'keep', token }
   }
 
-  /** That of the `outcome`, alone. */
+  /** The `action` of `outcome`. */
   get action(): Outcome['action'] {
     return this.outcome.action
   }
 
-  /** Whether the session was found by a token from before a rotation, or may have lost its token since. The browser is told nothing then. */
+  /**
+   * Whether the session was found by an old token, from before a rotation, or its token may have been replaced since.
+   * Then the browser gets no cookie.
+   */
   get isFormer(): boolean {
     const open = openPart(this.#inHand.state)
     return open?.kind === 'former' || (open?.kind === 'live' && open.isUnconfirmed)
   }
 
-  /** Whether the session is left as it is stored, and nothing is told of it. */
+  /** Whether `leave()` was called: nothing is stored, and the browser gets no cookie. */
   get isLeft(): boolean {
     return this.#inHand.state.kind === 'left'
   }
 
-  /** Whether this is the token that the session was found by. */
+  /** Whether the session was found by this token. */
   leadsFrom(token: string): boolean {
     return token === this.#client
   }
 
-  /** Whether the expiry should move with this request although nothing else changed. */
+  /** Whether the expiry is to move, even if nothing else changed: `touchAfter` has passed, or `touch()` was called. */
   get touchDue(): boolean {
     return isTouchDue(this, this.#inHand)
   }
@@ -177,7 +191,7 @@ export class UnitOfWork implements SessionWork {
     return baseOf(this.#inHand.state) === undefined
   }
 
-  // Accessors, so that nothing of it is printed with the work.
+  // Accessors, so that these are not printed when somebody prints the work.
 
   /** @internal */
   get context(): WorkContext {
@@ -205,16 +219,22 @@ export class UnitOfWork implements SessionWork {
   }
 
   /**
-   * Stores what changed. `undefined` if there is nothing to store, so that the caller need not wait.
+   * Stores what changed. Returns `undefined`, not a promise, if there is nothing to store.
    *
-   * @throws (by the promise) ERR_SESSION_STORE_UNAVAILABLE, ERR_SESSION_CONFLICT, ERR_SESSION_DATA,
-   *   ERR_SESSION_TOO_LARGE; nothing is stored then, or, if the store did not answer, perhaps all of it
+   * If it rejects, nothing was stored. Exception: if the store did not answer, the change may have been stored.
+   *
+   * @throws (rejects) `ERR_SESSION_STORE_UNAVAILABLE`, `ERR_SESSION_STORE_TIMEOUT` or `ERR_SESSION_STORE_BUSY` (503)
+   * @throws (rejects) `ERR_SESSION_CONFLICT` (503) if other requests kept changing the session
+   * @throws (rejects) `ERR_SESSION_DATA` or `ERR_SESSION_TOO_LARGE` if the data cannot be stored
+   * @throws (rejects) `ERR_SESSION_REVOKED` (401) or `ERR_SESSION_LIMIT` (403) if a sign-in is refused
+   * @throws (rejects) `ERR_SESSION_HEADERS_SENT` if a cookie would have to be set after `closeHeaders()`
    */
   commit(): Promise<void> | undefined {
     const committing = this.#commit()
     if (!committing) return undefined
     return committing.catch((error: unknown) => {
-      this.#refused = refusedCommit(this, this.#inHand)
+      this.#refused = refusedCommit(this, this.#inHand, error)
+      this.#failures = noFailures
       throw error
     })
   }
@@ -233,9 +253,11 @@ export class UnitOfWork implements SessionWork {
 
   #commit(): Promise<void> | undefined {
     const { pending } = this.#queue
-    // Something that the handler did not wait for: its failure is the commit's.
+    // Calls that the handler did not wait for: if one fails, the commit fails.
     if (pending) return this.#commitAfter(pending)
     if (this.#endings.length > 0) return this.#finishEndings().then(() => this.#commit())
+    const failed = this.#failures.find(({ promise }) => !promise.isAwaited)
+    if (failed) return Promise.reject(failed.error as Error)
     const inHand = this.#inHand
     if (!isOpen(inHand.state)) return undefined
     if (!inHand.session && !this.#isDueUnopened(inHand)) return undefined
@@ -249,7 +271,14 @@ export class UnitOfWork implements SessionWork {
     return this.#queue.take(async () => void (await storeHeld(this, inHand, facts)))
   }
 
-  /** Whether there is something to store although the handler never opened the session. */
+  noteFailure(call: FailedCall): void {
+    // A commit that waited for this call has failed with its error already.
+    if (call.error === this.#refused?.error) return
+    if (this.#headersSent) setImmediate(warnUnlessAwaited, call)
+    else this.#failures = [...this.#failures, call]
+  }
+
+  /** Whether there is something to store even if nobody has read `session`. */
   #isDueUnopened(inHand: InHand): boolean {
     const { state, intent } = inHand
     const isKept = state.kind === 'new' ? this.form.keepsEmpty(false) : this.form.keepsUnchanged
@@ -261,7 +290,7 @@ export class UnitOfWork implements SessionWork {
     try {
       await pending
     } catch (error) {
-      // What is to end ends, whatever else has failed.
+      // Planned endings take place, whatever else has failed.
       if (isPlanned) await this.#finishEndings().catch(() => undefined)
       throw error
     }
@@ -270,21 +299,21 @@ export class UnitOfWork implements SessionWork {
 
   async #finishEndings(): Promise<void> {
     const endings = this.#endings
-    // Unless another session has begun since, nothing is left to be stored.
+    // If no other session has begun since, nothing is left to store.
     if (endings.some(({ inHand }) => inHand === this.#inHand)) this.#giveUp('ending')
-    // One after the other, and each whatever becomes of those before.
+    // One after the other. If one fails, the next is tried all the same.
     for (const ending of endings) this.#queue.take(() => this.#end(ending)).catch(() => undefined)
     await this.#queue.pending
   }
 
-  /** Ends the session with the commit. */
+  /** Makes the next commit delete the session. `session` is `undefined` from now on. */
   end(): void {
     if (this.#inHand.state.kind === 'ended') return
     this.#giveUp('ending')
     this.#plan({ inHand: this.#inHand, reason: 'destroy' })
   }
 
-  /** Leaves the session as it is stored: this work stores nothing of it. */
+  /** Leaves the session as it is stored: no commit stores anything more. `session` is `undefined` from now on. */
   leave(): void {
     this.#giveUp('left')
   }
@@ -298,25 +327,28 @@ export class UnitOfWork implements SessionWork {
   }
 
   /**
-   * Goes on with a new session, under a new token, and leaves the one before as it is stored.
-   * @param token one that the app has chosen: what is stored under it is replaced
+   * Begins a new, empty session, and leaves the previous one as it is stored.
+   * @param token a token that the app has chosen. What is stored under it is replaced
    */
   startNew(token?: string): void {
     this.#inHand = new InHand(newState(token === undefined ? 'regenerated' : 'chosen', token))
     this.#inHand.session = this.form.open(this, {})
   }
 
-  /** Goes on with another object for the session in hand. */
+  /** Replaces the object at `session`. */
   take(session: Session): void {
     this.#inHand.session = session
   }
 
-  /** Puts other data into the session in hand. */
+  /** Replaces the data of the session. */
   replaceData(data: Record<string, unknown>): void {
     if (this.session) this.form.refill(this.#inHand.session!, data)
   }
 
-  /** The browser can be told nothing more: from now on no commit begins a session or gives it a new token. */
+  /**
+   * Says that the response headers are sent, so no cookie can be set any more. From now on, a commit that would begin a
+   * session or give it a new token fails with `ERR_SESSION_HEADERS_SENT`.
+   */
   closeHeaders(): void {
     this.#headersSent = true
   }
@@ -336,37 +368,37 @@ export class UnitOfWork implements SessionWork {
   }
 
   signIn(userId: UserId, options: SignInOptions = {}): Promise<void> {
-    // In turn: a save under way would clear the intent when it is done.
+    // In the queue: a save that is under way would clear the intent when it is done.
     return this.#queue.take(async () => {
       const text = userIdText(userId)
       const named = resolveKeep(options)
       const inHand = this.#inHand
       this.assertAvailable()
-      // Before anything ends: what would come after it could reach nobody.
+      // Check this before anything ends: after it, no new session could reach the browser.
       if (this.#headersSent) throw headersSent()
       if (this.form.userOf && this.userId !== text) throw signInByData()
       await settleUnanswered(this, inHand)
       decrypt(this, inHand)
-      // An ending that failed, and that nobody waited for, comes first: nothing of that session goes on.
+      // First end the sessions whose ending failed: nothing of them may go on.
       for (const ending of this.#endings) {
         await this.#remove(ending)
         if (ending.inHand === inHand) becomeEmpty(this, inHand)
       }
-      // Where the data says who it is, a former token's session would have to give it, and gives nothing.
+      // With userOf, the user is in the data, and a session that was found by an old token may not give its data.
       if (inHand.state.kind === 'former' && this.form.userOf) throw tokenReplaced()
-      // Else the next request would have cookies of two users again, and nobody would be signed in.
+      // End the other users' sessions. Otherwise the next request has cookies of two users again, and no user.
       const others = this.#others.filter((other) => isOfAnother(this, other, text))
       if (others.length > 0) await this.#removeAll(others, 'signOut')
-      // A destroy() that was called since comes next, and ends it all.
+      // destroy() was called meanwhile: it comes next, and ends this session.
       if (inHand.state.kind === 'ending') return
       const owner = openPart(inHand.state) && ownerNow(this, inHand)
-      // What another user left in the session is theirs.
+      // Data of another user must not stay.
       const isAnothers = owner !== undefined && owner !== text
-      // By a former token a session of its own begins: the one that it led to is left as it is, and gives nothing.
+      // With an old token, a new, empty session begins. The session that it found stays as it is.
       const isFormer = inHand.state.kind === 'former'
       if (isAnothers && !isFormer) await this.#remove({ inHand, reason: 'signOut' })
       if (isAnothers || isFormer || !isOpen(inHand.state)) becomeEmpty(this, inHand)
-      // What is the user's already stays. For what a sign-in that is not stored yet did not keep, that one's word stands.
+      // The user's own data stays. If an earlier sign-in is not stored yet, its `keep` decides.
       const isTheirs = owner === text
       const keep = isTheirs ? (inHand.intent.signIn?.keep ?? true) : named
       if (!isTheirs) this.#drop(inHand, keep)
@@ -374,7 +406,7 @@ export class UnitOfWork implements SessionWork {
     })
   }
 
-  /** What is not kept is not in hand any more from now on, whether or not the handler has looked at it. */
+  /** Drops all data that `keep` does not name, whether the handler has read it or not. */
   #drop(inHand: InHand, keep: Keep): void {
     if (keep === true) return
     inHand.session ??= this.form.open(this, readData(this, inHand))
@@ -398,7 +430,7 @@ export class UnitOfWork implements SessionWork {
     })
   }
 
-  /** Each, whatever becomes of the others. */
+  /** Removes all of them, even if one fails; then throws the first error. */
   async #removeAll(sessions: readonly InHand[], reason: EndReason): Promise<void> {
     const removals = sessions.map((inHand) => this.#remove({ inHand, reason }))
     const failed = (await Promise.allSettled(removals)).find((removal) => removal.status === 'rejected')
@@ -411,7 +443,7 @@ export class UnitOfWork implements SessionWork {
       this.assertAvailable()
       await settleUnanswered(this, inHand)
       decrypt(this, inHand)
-      // One that has just got a new token needs no other.
+      // A new session gets a new token anyway, and one that was found by an old token has just got one.
       if (inHand.state.kind !== 'live') return
       if (this.#headersSent) throw headersSent()
       inHand.intent = { ...inHand.intent, token: nextToken(this, inHand.state.base.record) }
@@ -428,7 +460,8 @@ export class UnitOfWork implements SessionWork {
       const base = baseOf(state)
       if (!isOpen(state)) return false
       if (base?.owner !== userId) {
-        // One that is being signed in gets a new token by that, once the others have ended: they may take all places that there are.
+        // A session that is being signed in gets its new token with the commit, after the others have ended: until then
+        // they may take all places of the limit.
         if (intent.signIn?.userId !== userId) return false
         inHand.intent = { ...intent, forcesToken: true }
         return true
@@ -444,18 +477,18 @@ export class UnitOfWork implements SessionWork {
       const inHand = this.#inHand
       try {
         await this.#end({ inHand, reason: 'regenerate' })
-        // Where it could not be told which session is the visitor's: that is how Passport begins a sign-in.
+        // The cookies found sessions of several users, so none was taken. End them all: Passport begins a sign-in so.
         if (this.#client === undefined && this.#others.length > 0)
           await this.#removeAll(this.#others, 'regenerate')
       } finally {
-        // Unless it has not ended, or a handler that did not wait has begun one already.
+        // Not if it did not end, or if a handler that did not wait has begun another session already.
         if (inHand.state.kind === 'ended' && inHand === this.#inHand) this.startNew()
       }
     })
   }
 
   destroy(): Promise<void> {
-    // Another session may have begun by the time that it is its turn.
+    // Remember the session now: when its turn comes, another one may have begun.
     const ending: Ended = { inHand: this.#inHand, reason: 'destroy' }
     this.#giveUp('ending')
     return this.#queue.take(() => this.#end(ending))
@@ -480,12 +513,12 @@ export class UnitOfWork implements SessionWork {
 
   async save(): Promise<void> {
     const inHand = await this.#queue.take(async () => {
-      // Of the session in hand now, whichever is by the time that it is its turn.
+      // The session that is current when the turn comes.
       const current = this.#inHand
       await storeHeld(this, current)
       return current
     })
-    // Told to whoever asked for the save, but no reason for the commit to fail: nothing is lost that could be kept.
+    // `save()` reports it, but the commit does not fail: nothing is lost that could have been kept.
     if (inHand.state.kind === 'gone')
       throw sessionGone('This session has ended, so nothing more is stored in it.')
   }
@@ -510,18 +543,18 @@ export class UnitOfWork implements SessionWork {
   async #end(ending: Ended): Promise<void> {
     const token = this.form.endUnstored && tokenFor(this, ending.inHand)
     const wasStored = await this.#remove(ending)
-    // If this fails, nothing is left to be ended: it is not tried again.
+    // Not tried again if it fails: no stored session is left.
     if (!wasStored && token !== undefined) await this.form.endUnstored?.(token)
   }
 
   /**
-   * Whoever has a token from before a rotation may be whom that was to shut out, so they end nothing. Nor are they told that it is done: the
-   * session would go on, and its user would think to be signed out.
+   * Refuses to end a session that was found by an old token: its holder may be the one whom the rotation was to lock
+   * out. It throws, because otherwise a page could tell users that they are signed out while they are not.
    */
   #assertMayEnd({ inHand }: Ended): void {
     const { state } = inHand
     if (openPart(state)?.kind !== 'former') return
-    // Nothing of it is tried again, so that an error page can be stored.
+    // Do not try again: otherwise the changes of an error page could not be stored.
     if ('of' in state) inHand.state = { ...state, kind: 'left' }
     this.#forget(inHand)
     throw tokenReplaced()
@@ -540,12 +573,12 @@ export class UnitOfWork implements SessionWork {
       this.assertAvailable()
       result = await removeStored(this, inHand, reason)
     } catch (error) {
-      // If the handler did not wait for it, the commit tries again and fails with it.
+      // The commit tries again, and fails if that fails: the handler may not have waited for this call.
       this.#plan(ending)
       throw error
     }
     if (result === 'ended') this.#hasEnded = true
-    // A save of it that is still to come stores nothing. Callers that go on with it set a new state.
+    // A later save of this session stores nothing. Callers that go on with it set a new state.
     inHand.state = { kind: 'ended', token: tokenOf(inHand.state) }
     inHand.intent = noIntent
     this.#forget(inHand)
@@ -558,11 +591,21 @@ export class UnitOfWork implements SessionWork {
   }
 }
 
+/** Warns of a failed call that nobody awaits. The response had begun, so no commit can fail with its error. */
+function warnUnlessAwaited({ method, error, promise }: FailedCall): void {
+  if (promise.isAwaited) return
+  const code = error instanceof SessionError ? error.code : 'an error'
+  warnOnce(
+    'COATCHECK_NOT_AWAITED',
+    `req.session.${method}() failed with ${code} after the response had begun, and nothing awaits it. Call and await it before the response.`,
+  )
+}
+
 function stateOf(reading: Reading, { token, record, place }: Found): Live | Former {
   return foundState(reading, token, record, place)
 }
 
-/** Whose the session is that a token led to. */
+/** The user of a session that was found by a token. */
 export function ownerOfFound(reading: Reading, found: Found): string | undefined {
   return ownerIn(reading, stateOf(reading, found))
 }

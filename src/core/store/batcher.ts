@@ -8,7 +8,7 @@ export type BatchSettings = Pick<
   'lanes' | 'largestBatch' | 'longestQueue' | 'deadline' | 'failuresToOpen' | 'rest'
 >
 
-/** Three batches under way keep the store busy while answers are read; more would only make them smaller. */
+/** Three batches at a time keep the store busy while answers are read. More would only make the batches smaller. */
 export const defaultBatching: BatchSettings = {
   lanes: 3,
   largestBatch: 64,
@@ -19,15 +19,15 @@ export const defaultBatching: BatchSettings = {
 }
 
 /**
- * Gathers what concurrent requests ask of a store. What one turn of the event loop asks goes together as the turn ends,
- * so a quiet server waits for nothing. While all lanes are busy, calls wait, and go together when one is free.
+ * Batches the calls of concurrent requests to a store. Calls of one turn of the event loop go together when the turn
+ * ends, so nothing waits on a quiet server. While all lanes are busy, calls wait, and go together when a lane is free.
  */
 export class Batcher {
   readonly #finds: RequestQueue<SessionId, SessionRecord | undefined>
   readonly #writes: RequestQueue<SessionWrite, WriteResult>
 
   /**
-   * @param fault told of each fault of the store once, however many calls it fails; gives what those are rejected with
+   * @param fault called once for each fault of the store, however many calls that fails. It returns the error for them
    */
   constructor(
     store: SessionStore,
@@ -37,7 +37,7 @@ export class Batcher {
     const shared = { ...defaultBatching, ...settings }
     this.#finds = new RequestQueue({
       ...shared,
-      // Reading is harmless, so it can be shared, and done again.
+      // Reads have no effect, so calls can share one, and it can be repeated.
       readsOnly: true,
       keyOf: (id) => id,
       bytesOf: (record) => (record ? record.data.length + (record.former?.data.length ?? 0) : 0),
@@ -54,9 +54,9 @@ export class Batcher {
   }
 
   /**
-   * @throws (by the promise) what `fault` makes of the store's error, or of one of these. ERR_SESSION_STORE_BUSY: too many calls wait
-   *   already. ERR_SESSION_STORE_TIMEOUT: there was no answer by the deadline. ERR_SESSION_STORE_UNAVAILABLE: the store is taken to be away,
-   *   and is not asked
+   * @throws (by the promise) what `fault` makes of the store's error, or of one of these. ERR_SESSION_STORE_BUSY: too
+   *   many calls wait already. ERR_SESSION_STORE_TIMEOUT: there was no answer by the deadline.
+   *   ERR_SESSION_STORE_UNAVAILABLE: the store is taken to be away, and is not asked
    */
   find(id: SessionId): Promise<SessionRecord | undefined> {
     return this.#finds.ask(id)

@@ -2,14 +2,14 @@ import { storeTimeout } from '../errors.js'
 import { clearTimeout, setTimeout } from '../scheduling.js'
 
 /**
- * What the store answers, or ERR_SESSION_STORE_TIMEOUT if that takes longer than `deadline` milliseconds. Whatever it
- * answers later is dropped.
+ * The store's answer. If it takes longer than `deadline` milliseconds, this rejects with ERR_SESSION_STORE_TIMEOUT. A
+ * later answer is dropped.
  */
 export async function byDeadline<Answer>(deadline: number, ask: () => Promise<Answer>): Promise<Answer> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<never>((_resolve, reject) => {
     timer = setTimeout(() => reject(storeTimeout(deadline)), deadline)
-    // It holds no process open: what the store itself waits for does.
+    // The timer need not keep the process running: the store's own connection does.
     timer.unref()
   })
   try {

@@ -1,137 +1,155 @@
 import type { AliveRecord, ListedRecord, SessionId, SessionRecord } from './record.js'
 
 /**
- * What every store does, and all that it does. The engine calls nothing else.
+ * A store of sessions. To keep sessions in another database, implement this interface. coatcheck calls nothing else.
  *
  * The contract, for all methods:
  *
- * - **Batches.** `find`, `alive` and `write` take many at once and answer in the order asked. The engine
- *   never names one id twice in a call. An empty batch is answered with `[]`, without asking the
- *   database.
- * - **Time is the store's own clock** (the database's, where it has one): `createdAt`, `seenAt`,
- *   `expiresAt` and `readAt` all come from it. Callers hand in durations, never moments.
- * - **Expired is absent.** A record whose `expiresAt` is not later than the store's clock is not
- *   found, not listed and not written to, whether or not it was swept yet. An insert takes its place.
- * - **A child lives by its root.** A record with a `rootId` is found, alive and listed only while the record of that id lives. Both must
- *   be the same user's, or both nobody's. Both are read in one statement. Writes do not look at the root.
- * - **User ids are compared byte by byte.** Case, spaces at the end, NUL and Unicode forms tell users apart. A store that cannot
- *   keep an id apart from every other rejects it with `ERR_SESSION_USER_ID`.
- * - **A write says what it found.** It names the version, the hash or the user that its caller has read, and changes nothing if that is
- *   another by now. No store reads first to find out: the condition is part of the write.
- * - **Nothing is half done.** Each write takes effect whole or not at all, and its result is
- *   durable when the promise resolves.
- * - **A rejected promise** means that the store could not answer, never that a session is absent.
- *   What of a rejected `write` took effect is unknown. So it is of one write that is answered with an Error.
- * - **An error says its kind by its `code`**, and only one kind shuts requests out: after `ERR_SESSION_STORE_UNAVAILABLE` (make it by
- *   `storeUnavailable`) or `ERR_SESSION_STORE_TIMEOUT` several times in a row, the engine refuses calls at once for a while. Throw these
- *   while the store is away for all sessions alike. What one session holds and the database refuses is
- *   `ERR_SESSION_DATA_REFUSED`: of a batch it fails that write alone. What the app has to change, such as a right or a table, is
- *   `ERR_SESSION_STORE_CONFIGURATION`. Locks that others held for too long are `ERR_SESSION_STORE_BUSY`. An error that is no
- *   SessionError is a 503, and counts only if its `code` is that of a network or a disk that fails (`ECONNREFUSED`), or it has an SQLSTATE
- *   that says so: it may be the doing of one visitor.
- * - **A message holds nothing of a session**, no user, no host and no port. It may be shown and logged; what the database said goes
- *   into `cause`.
+ * - **Batches.** `find`, `alive` and `write` take many items, and answer in the same order. One call never names an id
+ *   twice. An empty batch gets `[]`, without a call to the database.
+ * - **Times come from the store's own clock** (the database's, if it has one): `createdAt`, `seenAt`, `expiresAt` and
+ *   `readAt`, in milliseconds since the Unix epoch. Callers pass durations in milliseconds, never times.
+ * - **An expired record does not exist.** If its `expiresAt` is not later than the store's clock, it is not found, not
+ *   listed and not written to, whether it was swept or not. An insert replaces it.
+ * - **A child needs its root.** A record with a `rootId` is found, alive and listed only while the record with that id
+ *   is live, and both have the same user, or both have none. Both are read in one statement. Writes do not check the
+ *   root.
+ * - **User ids are compared byte by byte.** Case, trailing spaces, NUL and Unicode forms make a difference. A store
+ *   that cannot keep an id apart from all others rejects it with `ERR_SESSION_USER_ID`.
+ * - **Writes are conditional.** A write names the version, the hash or the user that its caller has read. If the record
+ *   has another by now, the write changes nothing, and its result says so. The condition is part of the write: a store
+ *   must not read first and then write.
+ * - **Writes are atomic and durable.** Each takes effect as a whole or not at all. When the promise resolves, the
+ *   result is durable.
+ * - **A rejected promise** means that the store could not answer, never that a session does not exist. After a rejected
+ *   `write`, it is unknown which of its writes took effect. The same holds for one write whose result is an Error.
+ * - **Errors have a `code`:**
+ *   - `ERR_SESSION_STORE_UNAVAILABLE` (make it with `storeUnavailable`) and `ERR_SESSION_STORE_TIMEOUT`: the store is
+ *     away for all sessions. After several of these in a row, coatcheck refuses calls at once for a while. Only this
+ *     kind of error does that.
+ *   - `ERR_SESSION_DATA_REFUSED`: the database refuses what one session holds. It fails that write of a batch only.
+ *   - `ERR_SESSION_STORE_CONFIGURATION`: the app must change something, such as a right or a table.
+ *   - `ERR_SESSION_STORE_BUSY`: others held a lock for too long.
+ *   - An error that is no `SessionError` becomes a 503. It counts as "away" only if its `code` is that of a failing
+ *     network or disk (such as `ECONNREFUSED`), or its SQLSTATE says so. Otherwise one visitor could cause it for all.
+ * - **Messages hold nothing of a session**, and no user, host or port: they may be shown and logged. What the database
+ *   said goes into `cause`.
  *
- * A store holds no settings of the engine, so that several apps can share one. Run
- * `storeSuite` of `coatcheck/testing` against the real database to check an implementation.
+ * A store holds no settings of coatcheck, so several apps can share one. Test it with `storeSuite` of
+ * `coatcheck/testing`, on the real database.
  */
 export interface SessionStore {
   /**
-   * Reads records by id. Absent and expired ones are `undefined`. A record has its `former` while the grace of its last new secret
-   * holds, so that one statement answers for the token of now and for the one from before.
+   * Reads records by their ids. Absent and expired ones are `undefined`.
+   *
+   * A record includes its `former` until the grace of its last rotation is over. So one statement answers for the
+   * current token and for the old one.
    */
   find(ids: readonly SessionId[]): Promise<(SessionRecord | undefined)[]>
 
-  /** Reads of records only what tells whether they live, and whose they are: for whoever watches many sessions, as for sockets. */
+  /**
+   * Reads only whether records are live, and whose they are. It is for callers that watch many sessions, such as those
+   * of open sockets.
+   */
   alive(ids: readonly SessionId[]): Promise<(AliveRecord | undefined)[]>
 
   /**
-   * Carries out writes. Each stands alone: one that finds its record `stale` does not touch its neighbours.
+   * Carries out writes, each by itself: if one is `stale`, the others are not affected.
    *
-   * @returns what became of each. An Error is the failure of that write, where a store can tell it from its
-   *   neighbours; those that failed together share one. A store that carries out a batch as a whole rejects instead.
+   * @returns the result of each write, or an Error if that write alone failed. Writes that failed together share one
+   *   Error. A store that cannot tell which write failed rejects instead.
    */
   write(writes: readonly SessionWrite[]): Promise<(WriteResult | Error)[]>
 
   /**
-   * Reads live sessions a page at a time, and no notes. One user's: the one seen last first. Everybody's: the one that began last first,
-   * as far as ids tell, so that no index has to move with every use. A `TokenKeyedStore` lists in any order that stays.
+   * Lists live sessions, one page at a time. Notes, which have no hash, are not listed.
+   *
+   * One user's sessions come with the last used first. All sessions come with the newest first, as far as ids tell: so
+   * no index has to change with every use. A `TokenKeyedStore` may use any stable order.
    */
   list(query: ListQuery): Promise<Page<ListedRecord>>
 
   /**
-   * Removes all records of a user, but for the one with the id `except`. A `TokenKeyedStore` is given a publicId.
+   * Removes all records of a user.
+   * @param except the id of a record to spare; for a `TokenKeyedStore`, its publicId
    * @returns how many live records were removed
    */
   removeByUser(userId: string, except?: string): Promise<number>
 
   /**
-   * Removes at most `limit` expired records, unless another process is at it (then it removes none).
-   * @returns how many were removed; fewer than `limit` says that a sweep need not go on
+   * Removes at most `limit` expired records; none, if another process is removing them just now.
+   * @returns how many were removed. The sweep calls again only if that is `limit`
    */
   removeExpired(limit: number): Promise<number>
 
-  /** Lets go of what the store itself opened; a pool that was passed in stays open. May be called twice. */
+  /** Closes what the store itself opened. A pool that was passed in stays open. It may be called twice. */
   close(): Promise<void>
 }
 
 /**
- * A store that knows sessions by their tokens as they are, as older session libraries do. The engine hands such a
- * store tokens in place of ids: to live beside apps of those libraries, which look for the tokens there.
- * Whoever can read its database and knows the secret can use the sessions in it. It has no grace, keeps no marks and no children. `version` is any number there
- * that is another one after each change of the content, such as a hash of it, because those libraries keep no count. A record whose id is
- * the token of a session has that token's SHA-256 for its `hash`.
+ * A store that finds sessions by their tokens, as older session libraries do, so that apps on those libraries can share
+ * it. coatcheck passes it tokens in place of ids.
+ *
+ * Whoever can read its database and knows the secret can use the sessions in it. It has no grace (`rotationGrace`), no
+ * marks and no children. Its `version` is any number that differs after each change of the content, such as a hash of
+ * it. The `hash` of a record is the SHA-256 of its token.
  */
 export interface TokenKeyedStore extends SessionStore {
+  /** Marks the store as one that finds sessions by their tokens. */
   readonly keyedBy: 'token'
 }
 
-/** How long a session lives, in milliseconds. The store turns these into `expiresAt` by its own clock. */
+/** How long a session lives. The store turns this into `expiresAt` by its own clock. */
 export interface Lifetime {
-  /** From the last use: `expiresAt` is at most this far ahead. */
+  /** Milliseconds after the last use: `expiresAt` is at most this far ahead. */
   readonly idle: number
-  /** From `createdAt`, however much it is used. `undefined`: no such limit. */
+  /** Milliseconds after `createdAt`, even if the session is in use. `undefined`: no limit. */
   readonly absolute: number | undefined
 }
 
-/** The fields that an `insert` and an `update` store. */
+/** The fields that an insert and an update store. */
 export interface SessionContent {
+  /** The session's user; `undefined` for none. */
   readonly userId: string | undefined
+  /** The session's data, encoded, and encrypted if `encryption` is on. */
   readonly data: Uint8Array
-  /** Left out: it stays what it was. */
+  /** A text for listings, such as the device. Left out: the stored one stays. */
   readonly about?: string | undefined
+  /** The format that coatcheck writes records in. */
   readonly format: number
   /**
-   * 8 random bytes that no other write has. Put before the marks that are there, of which four stay: by them a write whose answer was
-   * lost is known again, whatever was written after it.
+   * 8 random bytes that identify this write. The store puts them before the record's marks, and keeps the first four.
+   * By its mark, coatcheck recognizes a write whose answer was lost.
    */
   readonly mark: Uint8Array
 }
 
-/** One change to one record. `SessionStore` says what holds for all. */
+/** One change of one record. The contract of `SessionStore` applies to all kinds. */
 export type SessionWrite = InsertWrite | UpdateWrite | TouchWrite | RemoveWrite
 
 /**
- * Creates a record with version 1. Never overwrites a live one: `exists` if that has the id. An expired one is replaced as a
- * whole: nothing that it held is left, nor its former token.
+ * Creates a record with version 1. If a live record has the id, the result is `exists`, and nothing changes. An expired
+ * one is replaced as a whole: nothing of it stays, not even its former token.
  */
 export interface InsertWrite extends SessionContent {
   readonly type: 'insert'
   readonly id: SessionId
-  /** Only for a `TokenKeyedStore`. */
+  /** Only for a `TokenKeyedStore`: the session's publicId. */
   readonly publicId?: string | undefined
-  /** Left out: a note. */
+  /** The SHA-256 of the token, 32 bytes. `undefined`: the record is a note. */
   readonly hash: Uint8Array | undefined
-  /** The session that this one lives by. */
+  /** The root of this record, if it is a child. */
   readonly rootId?: SessionId | undefined
-  /** Whether the user has just proved who they are: `authenticatedAt` is then this moment. */
+  /** Whether the user has just signed in: `authenticatedAt` is then the time of this write. */
   readonly signedIn: boolean
   readonly lifetime: Lifetime
 }
 
 /**
- * Replaces content and adds 1 to the version, if `version` is still the stored one; moves `seenAt` and `expiresAt`. Never creates.
- * With a `secret` the token changes in the same step: at no moment do both lead to the same content, or neither to any.
+ * Replaces the content of a record, adds 1 to its version, and moves `seenAt` and `expiresAt`. If the stored version is
+ * not `version`, the result is `stale`. It never creates a record.
+ *
+ * With a `secret`, the token changes in the same step. At no time do both tokens open the same content, or neither any.
  */
 export interface UpdateWrite extends SessionContent {
   readonly type: 'update'
@@ -142,34 +160,38 @@ export interface UpdateWrite extends SessionContent {
   readonly lifetime: Lifetime
 }
 
-/** A token that takes the place of the one before. */
+/** The new token of a rotation. */
 export interface NewSecret {
+  /** The SHA-256 of the new token, 32 bytes. */
   readonly hash: Uint8Array
-  /** Whether the user has just proved who they are: `authenticatedAt` is then this moment, else it stays. */
+  /** Whether the user has just signed in: `authenticatedAt` is then the time of this write. Otherwise it stays. */
   readonly signedIn: boolean
   /**
-   * For so many milliseconds the record keeps, as its `former`, the hash and the content from before. Of several new secrets only the
-   * last counts. 0: it keeps nothing of that, nor of what was kept before.
+   * How many milliseconds the record keeps its former hash and content, as `former`. A further rotation replaces them.
+   * 0: it keeps none, and drops what an earlier rotation kept.
    */
   readonly grace: number
-  /** Only for a `TokenKeyedStore`: the new token, which is its id from now on. `exists` if that is taken. */
+  /**
+   * Only for a `TokenKeyedStore`: the new token, which becomes the record's id. The result is `exists` if it is taken.
+   */
   readonly token?: SessionId | undefined
 }
 
 /**
- * Moves `seenAt`, and `expiresAt` if that makes it later: a late touch never shortens. The version stays, and so do the marks.
- * `moved` if the record has another hash: then the token that is in use elsewhere is not this one.
+ * Moves `seenAt`; and `expiresAt`, unless that would make it earlier. The version and the marks stay. If the record has
+ * another hash, the result is `moved`: the session has got another token.
  */
 export interface TouchWrite {
   readonly type: 'touch'
   readonly id: SessionId
+  /** The hash that the record had when it was read. */
   readonly hash: Uint8Array
-  /** Only for a `TokenKeyedStore`, as some cannot move an expiry without it: the data as it was last read. */
+  /** Only for a `TokenKeyedStore`: the data as it was last read, because some cannot move an expiry without it. */
   readonly data?: Uint8Array | undefined
   readonly lifetime: Lifetime
 }
 
-/** Removes a record, if it is still this user's, or nobody's if that is `undefined`; else it answers `moved`. */
+/** Removes a record, if its user is still `userId` (`undefined`: none). Otherwise the result is `moved`. */
 export interface RemoveWrite {
   readonly type: 'remove'
   readonly id: SessionId
@@ -177,6 +199,8 @@ export interface RemoveWrite {
 }
 
 /**
+ * The result of a write.
+ *
  * - `done`: it is stored.
  * - `exists`: the id to be created is taken (insert).
  * - `stale`: the record has another version than the caller read (update).
@@ -185,21 +209,21 @@ export interface RemoveWrite {
  */
 export type WriteResult = 'done' | 'exists' | 'stale' | 'moved' | 'gone'
 
-/** Which records to list. */
+/** Which sessions to list. */
 export interface ListQuery {
-  /** Only this user's. Left out: everybody's. */
+  /** Only sessions of this user. Left out: all sessions. */
   readonly userId?: string | undefined
-  /** The `next` of the page before. Left out: from the start. */
+  /** The `next` of the previous page. Left out: the first page. */
   readonly after?: string | undefined
-  /** At most this many records a page. */
+  /** The most records in a page. */
   readonly limit: number
-  /** Whether the data is read as well. */
+  /** Whether to read the data too. */
   readonly data: boolean
 }
 
 /** One page of a listing. */
 export interface Page<Item> {
   readonly items: readonly Item[]
-  /** Hand it in as `after` for the next page; `undefined` on the last. */
+  /** Pass it as `after` to get the next page. `undefined` on the last page. */
   readonly next: string | undefined
 }

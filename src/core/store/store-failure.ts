@@ -1,12 +1,12 @@
 import { isError, SessionError } from '../errors.js'
 
 /**
- * What a failure of a store is, and so what follows from it:
+ * The kinds of store failures:
  *
- * - `data`: the database refuses what one session holds. It fails that session alone.
- * - `configuration`: it refuses the app: its user, its rights, its table. Waiting does not help.
- * - `busy`: others were in the way. The next try may be lucky.
- * - `away`: it cannot answer, or cannot store anything. Only this counts for the circuit.
+ * - `data`: the database refuses what one session holds. Only that session fails.
+ * - `configuration`: the database refuses the app: its user, its rights or its table. Waiting does not help.
+ * - `busy`: others were in the way. Another try may succeed.
+ * - `away`: the database does not answer, or cannot store anything. Only this counts for the circuit.
  */
 export type FailureKind = 'data' | 'configuration' | 'busy' | 'away'
 
@@ -17,7 +17,7 @@ const typeOf = {
   away: { code: 'ERR_SESSION_STORE_UNAVAILABLE', status: 503 },
 } as const
 
-/** The first two characters of an SQLSTATE, as the standard has them and as PostgreSQL adds to it. */
+/** The kind by an SQLSTATE's class, its first two characters: those of the standard, and those that PostgreSQL adds. */
 const kindOfClass: Readonly<Record<string, FailureKind>> = {
   '08': 'away', // connection
   '0A': 'configuration', // feature not supported
@@ -39,7 +39,7 @@ const kindOfClass: Readonly<Record<string, FailureKind>> = {
   '70': 'busy', // query interrupted
 }
 
-/** Codes of Node's own errors. Those of `away` come from a network, or from a disk that is full or broken. */
+/** The kind by the codes of Node's own errors. Those of `away` come from a network, or from a full or broken disk. */
 const kindOfCode: Readonly<Record<string, FailureKind>> = {
   EACCES: 'configuration',
   EPERM: 'configuration',
@@ -68,18 +68,19 @@ const unknownFailure: Advice = [
   'What the store said is the cause of this error',
 ]
 
-/** Marks an error that counts for no outage, also where it passes through an `ExpressStore`. */
+/** Marks an error that does not count as an outage, also after it has passed through an `ExpressStore`. */
 const noOutage = Symbol('coatcheck failure that is no outage')
 
-/** By its SQLSTATE; `undefined` for a class that says nothing, such as HY, the general error. */
+/** The kind by an SQLSTATE. `undefined` for a class that says nothing, such as HY, the general error. */
 export function kindOfSQLState(state: string): FailureKind | undefined {
-  // The one of its class that does not say whether the statement was undone, so it must not be sent again.
+  // Unlike the others of class 40, 40003 does not say whether the statement was undone: it must not be sent again.
   if (state === '40003') return 'away'
   return kindOfClass[state.slice(0, 2)]
 }
 
 /**
- * @param says what happened, and what to do. A message holds nothing of a session, no user, no host and no port; the cause may.
+ * @param says what happened, and what to do. A message holds nothing of a session, and no user, host or port. The cause
+ *   may
  */
 export function storeFailure(kind: FailureKind, doing: string, says: string, cause: unknown): SessionError {
   const { code, status } = typeOf[kind]
@@ -87,16 +88,25 @@ export function storeFailure(kind: FailureKind, doing: string, says: string, cau
 }
 
 /**
- * The store did not answer. Status 503: the session may well exist. Nobody is signed out by it. A store throws this only
- * while it is away for all sessions alike: it counts for the circuit.
+ * Makes the error of a store that is away: `ERR_SESSION_STORE_UNAVAILABLE` (503). For stores of your own. Nobody is
+ * signed out by it, because the session may well exist.
+ *
+ * Throw it only while the store is away for all sessions: after several in a row, coatcheck refuses calls at once for a
+ * while.
+ *
+ * @param doing what failed, for the message: "The session store failed while `doing`"
+ * @param cause what the database or its driver said. A `SessionError` is returned as it is
+ * @example
+ * throw storeUnavailable('reading sessions', error)
  */
 export function storeUnavailable(doing: string, cause: unknown): SessionError {
   return failureOf(doing, cause, 'away')
 }
 
 /**
- * What any store may fail with, as an error of ours. One of no known kind is a 503, because many clients of databases give an outage no
- * code. In MySQLStore and SQLiteStore, whose drivers give one, such an error is a fault of a program, and a 500.
+ * Turns any error of a store into a `SessionError`. An error of unknown kind is a 503, because many database clients
+ * give an outage no code. The drivers of MySQLStore and SQLiteStore give one: there, such an error is a fault of the
+ * program, a 500.
  */
 export function failureOf(doing: string, cause: unknown, kind = kindOf(cause)): SessionError {
   if (cause instanceof SessionError) return cause
@@ -105,14 +115,14 @@ export function failureOf(doing: string, cause: unknown, kind = kindOf(cause)): 
   return kind === undefined ? asNoOutage(failure) : failure
 }
 
-/** The same error, which says of the store as a whole nothing. */
+/** Marks an error as one that says nothing about the store as a whole. */
 export function asNoOutage(failure: SessionError): SessionError {
   return Object.defineProperty(failure, noOutage, { value: true })
 }
 
 /**
- * Whether an answer says that the store is away for all sessions alike. An error of no kind that is known does not: it
- * may be about the data of one session, and whoever sent that must not shut out all others.
+ * Whether an answer says that the store is away for all sessions. An error of unknown kind does not: it may be about
+ * the data of one session, and one visitor must not be able to shut out all others.
  */
 export function isAway(answer: unknown): boolean {
   if (!isError(answer) || noOutage in answer) return false
@@ -120,7 +130,7 @@ export function isAway(answer: unknown): boolean {
   return answer.code === 'ERR_SESSION_STORE_UNAVAILABLE' || answer.code === 'ERR_SESSION_STORE_TIMEOUT'
 }
 
-/** Of an error that is none of ours: by the code that Node gives it, or by the SQLSTATE that the database gave it. */
+/** The kind of an error that is not coatcheck's: by its Node code, or by its SQLSTATE. */
 function kindOf(error: unknown): FailureKind | undefined {
   const { code, sqlState } = (error ?? {}) as { readonly code?: unknown; readonly sqlState?: unknown }
   if (typeof code === 'string' && Object.hasOwn(kindOfCode, code)) return kindOfCode[code]
@@ -128,7 +138,7 @@ function kindOf(error: unknown): FailureKind | undefined {
   return state === undefined ? undefined : kindOfSQLState(state as string)
 }
 
-/** An error's code as it stands in a message: a constant of the driver's, which tells nobody's secrets. Empty if there is none. */
+/** An error's code as a message shows it: a constant of the driver, which reveals nothing. Empty if there is none. */
 export function codeShown(error: unknown): string {
   const { code } = (error ?? {}) as { readonly code?: unknown }
   return typeof code === 'string' && /^[0-9A-Z][0-9A-Z_]{1,39}$/.test(code) ? ` (${code})` : ''

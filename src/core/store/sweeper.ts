@@ -2,22 +2,23 @@ import { longestTimer } from '../lifetime.js'
 import { clearTimeout, performance, setTimeout } from '../scheduling.js'
 import type { SessionStore } from './session-store.js'
 
-/** How expired records are cleared away. */
+/** How expired records are removed. */
 export interface SweepSettings {
-  /** Milliseconds between sweeps, give or take a tenth, so that many apps do not sweep in step. */
+  /** Milliseconds between sweeps, plus or minus a tenth, so that many apps do not sweep at the same time. */
   readonly every: number
-  /** How many records are removed at a time, at most. Each batch is followed by a rest. */
+  /** The most records that one batch removes. Each batch is followed by a rest. */
   readonly batch: number
 }
 
 export const defaultSweep: SweepSettings = { every: 600_000, batch: 250 }
 
-/** How much longer than a batch took is the rest after it: a sweep takes a quarter of what one connection can do. */
+/** How many times as long as a batch the rest after it is. So a sweep uses a quarter of one connection's time. */
 const rests = 3
 
 /**
- * Removes expired records now and then, in small batches with rests between them. Reads never depend on it: expired
- * records are absent whether swept or not. Its timer does not hold the process open, and its failures are only told.
+ * Removes expired records from time to time, in small batches with rests between them. Reads never depend on it: an
+ * expired record is not found, swept or not. Its timer does not keep the process running. Its failures are only
+ * reported.
  */
 export class Sweeper {
   readonly #store: Pick<SessionStore, 'removeExpired'>
@@ -41,7 +42,7 @@ export class Sweeper {
     this.#schedule()
   }
 
-  /** Stops; resolves when a sweep that is under way has come to its next batch's end. */
+  /** Stops. Resolves when the current batch has ended. */
   stop(): Promise<void> {
     this.#stopped = true
     clearTimeout(this.#timer)

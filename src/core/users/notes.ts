@@ -6,17 +6,18 @@ import type { Lifetime } from '../store/session-store.js'
 import { hashedId, notePrefix } from '../token.js'
 
 /*
- * What is remembered of users, across all apps, lies in the store as records of their own: without a hash, so no token leads
- * to them, and of no user, so no listing shows them. Every store can keep them as it is.
+ * Notes are what coatcheck remembers about users across all apps, such as revocations. They lie in the store as records
+ * of their own. They have no hash, so no token finds them. They have no user, so no listing shows them. Every store can
+ * keep them.
  */
 
-/** What a note is about: a kind, and whatever tells one of the kind from another. */
+/** What a note is about: a kind, such as `revoked`, and what it is `of`, such as a user id. */
 export interface Subject {
   readonly kind: string
   readonly of: string
 }
 
-/** What a note says, and the record that it was read from. */
+/** The content of a note, and the record that it was read from. */
 export interface Note {
   readonly text: string
   /** Milliseconds, by the store's clock. */
@@ -29,7 +30,7 @@ export async function readNote(context: WorkContext, subject: Subject): Promise<
   const record = await context.find(idOf(context, subject))
   if (!record) return undefined
   const { subject: about, text, before } = contentOf(record)
-  // Ids are short enough that another subject with the same one could be found by trying.
+  // Ids are short: an attacker could find another subject with the same id by trying. The full hash tells them apart.
   if (about !== hashOf(subject)) return undefined
   return {
     text: typeof text === 'string' ? text : '',
@@ -39,8 +40,8 @@ export async function readNote(context: WorkContext, subject: Subject): Promise<
 }
 
 /**
- * Writes a note in place of the one that was read, or of none.
- * @returns false if another was faster
+ * Writes a note in place of `before`, the one that was read; or a new one, if there was none.
+ * @returns false if somebody else was faster
  */
 export async function writeNote(
   context: WorkContext,
@@ -49,7 +50,7 @@ export async function writeNote(
   content: { readonly text: string; readonly before?: number | undefined },
   lifetime: Lifetime,
 ): Promise<boolean> {
-  // With a cookie, as stores that keep sessions like older libraries do read times from it.
+  // With a cookie: stores that keep sessions as older libraries do read times from it.
   const cookie = { originalMaxAge: lifetime.idle, expires: new Date(Date.now() + lifetime.idle) }
   const data = Buffer.from(JSON.stringify({ cookie, subject: hashOf(subject), ...content }))
   const write = { userId: undefined, data, format: recordFormat, mark: createMark(), lifetime }
@@ -72,7 +73,7 @@ function hashOf({ kind, of }: Subject): string {
   return hash('sha256', `${kind} ${of}`, 'base64url')
 }
 
-/** What lies there; nothing, if it is no note. */
+/** The content of a note; empty if the record is no note. */
 function contentOf({ data, hash }: SessionRecord): Readonly<Record<string, unknown>> {
   try {
     const content: unknown = hash === undefined && JSON.parse(Buffer.from(data).toString())

@@ -11,38 +11,43 @@ import { readNote, type Subject, writeNote } from './notes.js'
 export interface UserLimit {
   readonly most: number
   readonly whenFull: 'endOldest' | 'refuse'
-  /** How long no session can outlive, in milliseconds: so long is remembered who was let in. */
+  /** The longest lifetime of a session, in milliseconds. With 'refuse', it is remembered that long who has a place. */
   readonly longestLife: number
   /**
-   * So many sign-ins of a user may pass in one process between two counts of their sessions. A count that finds too many ends as many more
-   * than it has to. 0: every sign-in counts, and the limit is exact.
+   * How many sign-ins of a user pass in one process between two counts of their sessions. A count that finds too many
+   * ends this many more, to make room. 0: every sign-in counts the sessions, and the limit is exact.
    */
   readonly slack: number
 }
 
-/** One user's sessions, as far as a sign-in goes. */
+/** What a sign-in needs of its user's sessions. */
 interface SessionsOfUser {
   records(): Promise<readonly ListedRecord[]>
   end(publicId: string, reason: EndReason): Promise<boolean>
 }
 
-/** What the checks of a sign-in go by. */
+/** The rules that a sign-in is checked by. */
 export interface SignInRules {
   readonly limit: UserLimit | undefined
-  /** By user: how many more sign-ins may pass uncounted. */
+  /** For each user: how many more sign-ins may pass without a count. */
   readonly uncounted: RecentValues<number>
-  /** Milliseconds by which the store's times may be off, as those are that are kept in seconds. */
+  /** Milliseconds by which the store's times may be wrong, for stores that keep whole seconds. */
   readonly precision: number
 }
 
-/** A sign-in that takes longer than this, from the beginning of its request, is not reached by what was revoked meanwhile. */
+/**
+ * How long a revocation is remembered. A request that takes longer than this to sign a user in is not stopped by it.
+ */
 const longestSignIn = 86_400_000 // milliseconds: a day
 
 function revocationOf(userId: string): Subject {
   return { kind: 'revoked', of: userId }
 }
 
-/** Remembers that all sessions of a user end now, but for the one of the publicId `except`. Call it before they are removed. */
+/**
+ * Remembers that all sessions of a user end now, except the one with the publicId `except`. Call it before they are
+ * removed.
+ */
 export async function rememberRevocation(
   context: WorkContext,
   userId: string,
@@ -52,7 +57,7 @@ export async function rememberRevocation(
   const subject = revocationOf(userId)
   for (let attempt = 1; attempt <= mostAttempts; attempt++) {
     const note = await readNote(context, subject)
-    // Who is spared now may have been among those that were ended before.
+    // The session that is spared now may have been ended by an earlier revocation: keep that one's time.
     const before = note && (note.text === except ? note.before : note.record.seenAt)
     if (await writeNote(context, subject, note, { text: except ?? '', before }, lifetime)) return
   }
@@ -60,10 +65,10 @@ export async function rememberRevocation(
 }
 
 /**
- * Why a sign-in that was just stored may not stay.
+ * Why a sign-in that was just stored must be undone; `undefined` if it may stay.
  *
- * A revocation is remembered first, and then the sessions that are stored are removed. A sign-in is stored first, and
- * then asks what is remembered. So whichever comes first, one of the two finds the other.
+ * A revocation is first remembered, and then removes the stored sessions. A sign-in is first stored, and then looks for
+ * revocations. So one of the two always finds the other.
  */
 export async function signInRefusal(
   context: WorkContext,
@@ -87,13 +92,13 @@ async function wasRevoked(
   const note = await readNote(context, revocationOf(userId))
   if (!note) return false
   const revokedAt = note.text === publicId ? note.before : note.record.seenAt
-  // Taken after the answer, so that the way there and back makes the request older and not younger.
+  // The clock is read after the answer: so the round trip makes the request look older, never younger.
   const began = readAt ?? note.record.readAt - (performance.now() - begunAt)
-  // The store's moments are cut off to whole milliseconds.
+  // The store cuts its times to whole milliseconds.
   return revokedAt !== undefined && began < revokedAt + 1 + precision
 }
 
-/** To count reads all of the user's sessions, so where the limit need not be exact, few sign-ins do. */
+/** Whether this sign-in counts. A count reads all of the user's sessions, so with `slack` only a few sign-ins do. */
 function isToCount(userId: string, { slack }: UserLimit, uncounted: RecentValues<number>): boolean {
   const left = uncounted.get(userId) ?? 0
   if (slack > 0) uncounted.set(userId, left > 0 ? left - 1 : slack)
@@ -101,8 +106,8 @@ function isToCount(userId: string, { slack }: UserLimit, uncounted: RecentValues
 }
 
 /**
- * Ends the oldest of a user's sessions, beyond the limit. Of parallel sign-ins each does so with the sessions that it sees. All go by one
- * order, so none of them ends a session that is to stay. The last one to look sees them all.
+ * Ends the oldest of a user's sessions, beyond the limit. Parallel sign-ins each do so with the sessions that they see.
+ * They use the same order, so none of them ends a session that should stay. The last one to look sees all sessions.
  */
 async function endOldest(user: SessionsOfUser, { most, slack }: UserLimit): Promise<void> {
   const records = await user.records()
@@ -111,14 +116,16 @@ async function endOldest(user: SessionsOfUser, { most, slack }: UserLimit): Prom
     (one, other) => signedInAt(other) - signedInAt(one) || (publicIdOf(one) < publicIdOf(other) ? -1 : 1),
   )
   const tooMany = newestFirst.slice(most - slack).map(publicIdOf)
-  // Many at once share statements. A few go one by one: on a table of express-mysql-session each is looked for in all of it.
+  // Many at once share statements. A few go one by one, because a table of express-mysql-session is scanned for each.
   if (slack > 0) await Promise.all(tooMany.map((publicId) => user.end(publicId, 'limit')))
   else for (const publicId of tooMany) await user.end(publicId, 'limit')
 }
 
 /**
- * There are as many places as there may be sessions, and a place goes to one session, by a write that fails if another
- * was faster. The places are read before the sessions: whoever holds one was stored before that, so it is listed if it lives.
+ * Takes a place for a session; false if there is none. There are `most` places. Each goes to one session, by a write
+ * that fails if another sign-in was faster.
+ *
+ * The places are read before the sessions. A session is stored before it takes a place, so a live one is always listed.
  */
 async function takesPlace(
   context: WorkContext,

@@ -1,8 +1,8 @@
 import { SessionError } from '../errors.js'
 
 /**
- * How an app names a user: a text of 1 to 255 bytes of UTF-8 without NUL, or a number, which is kept as its decimal text.
- * Ids are compared byte by byte: another case, a space at the end or another Unicode form is another user.
+ * A user's id in your app: a text of 1 to 255 bytes of UTF-8 without NUL, or a whole number, which is kept as its
+ * decimal text. Ids are compared byte by byte: `Ada` and `ada` are two users, as are two Unicode forms of one name.
  */
 export type UserId = string | number | bigint
 
@@ -19,8 +19,9 @@ export function userIdText(userId: UserId): string {
 /**
  * The bytes of a user id, as a database keeps and compares them.
  *
- * @throws ERR_SESSION_USER_ID for what would become another user's id on its way: half of a surrogate pair turns into U+FFFD,
- *   a column that is too short may cut off the end, and with MariaDB's EMPTY_STRING_IS_NULL an empty text is nobody
+ * @throws ERR_SESSION_USER_ID for what would become another user's id on its way: half of a surrogate pair turns into
+ *   U+FFFD, a column that is too short may cut off the end, and with MariaDB's EMPTY_STRING_IS_NULL an empty text is
+ *   nobody
  */
 export function userIdBytes(userId: string): Buffer {
   const bytes = Buffer.from(userId)
@@ -29,25 +30,25 @@ export function userIdBytes(userId: string): Buffer {
   throw new SessionError('ERR_SESSION_USER_ID', `A user id is ${fault}. Give a text of 1 to 255 bytes.`)
 }
 
-/** Why it names nobody, in words that do not show the id itself: that may be an e-mail address. */
+/** What is wrong with an id. It does not show the id itself, which may be an e-mail address. */
 function faultOf(userId: unknown): string | undefined {
   switch (typeof userId) {
     case 'bigint':
       return faultOfText(String(userId))
     case 'number':
-      // NaN would be one user for all whose id could not be read.
+      // All users whose id could not be read would share NaN.
       return Number.isSafeInteger(userId) ? undefined : `${userId}, which is no whole number that is exact`
     case 'string':
       return faultOfText(userId)
     case 'undefined':
-      return missing('undefined')
+      return `${missing('undefined')}. If it is read from req.body, parse the body before: app.use(express.json()), or express.urlencoded() for forms`
     default:
       return userId === null ? missing('null') : `of the type ${typeof userId}`
   }
 }
 
 function faultOfText(text: string): string | undefined {
-  // Some databases and drivers read a text up to its first NUL.
+  // Some databases and drivers cut a text off at its first NUL.
   if (text.includes('\0')) return 'a text with a NUL character in it'
   return faultOfBytes(text, Buffer.from(text))
 }

@@ -3,12 +3,13 @@ import type { SessionData } from '../session/session.js'
 import { type UserId, userIdText } from './user-id.js'
 
 /**
- * Says of a session's data who is signed in: a path of names, such as `'passport.user'`, or a function of the data that gives the
- * user's id, or nothing while nobody is signed in. It is called often, so it only looks.
+ * Where a session's data names the signed-in user: a path of names, such as `'passport.user'`, or a function of the
+ * data. The function returns the user's id, or `undefined` or `null` if nobody is signed in. It runs several times a
+ * request, so it should be fast and change nothing.
  */
 export type UserOf = string | ((data: Readonly<Partial<SessionData>>) => UserId | null | undefined)
 
-/** The rule of an app: whose a session with this data is. Throws ERR_SESSION_USER_ID for what is no user id. */
+/** Returns the user's id that a session's data names. Throws ERR_SESSION_USER_ID if that is no user id. */
 export type UserRule = (data: Record<string, unknown>) => string | undefined
 
 /** @throws ERR_SESSION_OPTION */
@@ -32,7 +33,7 @@ function lookFor(userOf: unknown): (data: Record<string, unknown>) => unknown {
   return (data) => valueAt(data, path)
 }
 
-/** What the names lead to, from the outside in. */
+/** The value at a path of names. Inherited properties do not count. */
 export function valueAt(value: unknown, path: readonly string[]): unknown {
   let found = value
   for (const name of path) {

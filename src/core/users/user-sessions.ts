@@ -11,23 +11,33 @@ import type { SessionStore } from '../store/session-store.js'
 import { isOwnToken, isSessionId } from '../token.js'
 import { rememberRevocation } from './sign-in.js'
 
-/** One live session as a listing shows it. */
+/** One live session of a user, as `sessions.user(id).list()` shows it. All times are by the store's clock. */
 export interface SessionInfo {
+  /** Names the session. It is safe to show and to log, and `revoke` takes it. */
   readonly publicId: string
   readonly userId: string | undefined
+  /** When the session was first stored. */
   readonly createdAt: Date
-  /** When the user signed in here, or proved again who they are. */
+  /** When the user last signed in on it. */
   readonly authenticatedAt: Date | undefined
+  /** When it was last used. It may be `touchAfter` behind, because reads do not always move it. */
   readonly seenAt: Date
+  /** When it expires, if it is not used again. */
   readonly expiresAt: Date
-  /** A copy; changing it changes nothing. Empty if the record cannot be read. */
+  /** A copy of its data: changes of it are not stored. Empty if the data cannot be read. */
   readonly data: Readonly<Partial<SessionData>>
 }
 
 const pageSize = 1_000
 const pageSizeWithData = 20
 
-/** The sessions that one user is signed in with, over all apps and browsers. From `sessions.user(id)`. */
+/**
+ * The sessions of one user, in all apps and browsers. Made by `sessions.user(id)`.
+ *
+ * Every method can reject with `ERR_SESSION_STORE_UNAVAILABLE`, `ERR_SESSION_STORE_TIMEOUT` or `ERR_SESSION_STORE_BUSY`
+ * (503). A store that was written for express-session and cannot list its sessions rejects with
+ * `ERR_SESSION_STORE_LISTING`.
+ */
 export class UserSessions {
   readonly #userId: string
   readonly #store: SessionStore
@@ -41,8 +51,10 @@ export class UserSessions {
   }
 
   /**
-   * All live sessions of the user, the one seen last first.
-   * @throws ERR_SESSION_STORE_UNAVAILABLE
+   * Lists all live sessions of the user, the last used first (ASVS 5, 7.5.2).
+   * @example
+   * const list = await sessions.user(req.session.userId!).list()
+   * res.json(list.map(({ publicId, seenAt, data }) => ({ publicId, seenAt, device: data.device })))
    */
   async list(): Promise<SessionInfo[]> {
     const slices = new Slices()
@@ -74,9 +86,12 @@ export class UserSessions {
   }
 
   /**
-   * Ends one session of the user, in every app, before the promise resolves.
-   * @returns whether there was such a session; never touches another user's
-   * @throws ERR_SESSION_STORE_UNAVAILABLE, ERR_SESSION_STORE_TIMEOUT, ERR_SESSION_STORE_BUSY, ERR_SESSION_CONFLICT
+   * Ends one session of the user, for all apps, before the promise resolves. It never ends another user's session.
+   *
+   * @param publicId as `list()` and `req.session.publicId` give it
+   * @returns whether there was such a session
+   * @throws (rejects) `ERR_SESSION_CONFLICT` (503), on a table of express-mysql-session, if others kept rotating the
+   *   session
    */
   revoke(publicId: string): Promise<boolean> {
     return this.end(publicId, 'revoke')
@@ -102,28 +117,32 @@ export class UserSessions {
     )
   }
 
-  /** Where tokens are keys, it has to be looked for, and may move under us by a rotation: then it is looked for again. */
+  /** The id of a session. A `TokenKeyedStore` has to search for it, and a rotation may change it before it is used. */
   async #idOf(publicId: string): Promise<SessionId | undefined> {
     if (!this.#context.tokensAreKeys) return isSessionId(publicId) ? publicId : undefined
     return (await this.records()).find((record) => publicIdOf(record) === publicId)?.id
   }
 
   /**
-   * Ends all sessions of the user, in every app, before the promise resolves. Those too that begin with a sign-in
-   * whose request began before this: it may have gone by a password that is no longer good.
+   * Ends all sessions of the user, for all apps, before the promise resolves (ASVS 5, 7.4.3). It also stops sign-ins
+   * that are under way, because they may use an old password: those whose request began up to one day before this call.
    *
-   * A session in hand that is spared gets a new token first, so that whoever else holds its token is out as well. That has to be before the
-   * response's first byte, and stores what the session holds. If the request came with a token that was replaced before, nobody can tell
-   * who holds the new one: then this session ends as well, unless the request has called `signIn` first, for a fresh proof.
+   * `except` spares one session:
    *
-   * No session that is spared has a grace any more (`rotationGrace`): no token from before a rotation leads on.
+   * - `req.session` gets a new token first, so that a thief who has its token is locked out. Its data is saved with it.
+   *   If the request came with an old token, from before a rotation, this session ends too, because a thief may have
+   *   the new one. Call `signIn` first to keep it.
+   * - A `publicId` names a session that keeps its token.
    *
-   * @param options.except the one to leave: a session in hand, or the publicId of one, which keeps its token
-   * @returns how many were ended
-   * @throws (by the promise) ERR_SESSION_OPTION for a token in place of a publicId, and for an option that there is not;
-   *   ERR_SESSION_HEADERS_SENT
+   * After it, no old token of the spared session works (`rotationGrace`).
+   *
+   * @param options.except the session to spare: `req.session`, or a `publicId`
+   * @returns how many sessions were ended
+   * @throws (rejects) `ERR_SESSION_OPTION` for an unknown option, or a token in place of a `publicId`
+   * @throws (rejects) `ERR_SESSION_HEADERS_SENT` with `req.session`, after the first byte of the response
+   * @throws (rejects) `ERR_SESSION_CONFLICT` (503) if others kept changing the sessions
    * @example
-   * // After a change of password, for which the user has given the old one again:
+   * // After a change of password, for which the user has entered the old one again
    * await req.session.signIn(user.id)
    * await sessions.user(user.id).revokeAll({ except: req.session })
    */
@@ -135,7 +154,7 @@ export class UserSessions {
     await rememberRevocation(this.#context, this.#userId, except)
     const ended = new Set<string>()
     let count = 0
-    // Looked at again until none is left: where tokens are keys, one that moves meanwhile may be where the store has looked already.
+    // Again, until none is left: in a `TokenKeyedStore`, a rotation can move a session past the search.
     for (let attempt = 1; attempt <= mostAttempts; attempt++) {
       const left = (await this.records()).map(publicIdOf).filter((publicId) => publicId !== except)
       if (left.length === 0) {
@@ -154,7 +173,7 @@ export class UserSessions {
   async #spared(except: { readonly publicId: string } | string | undefined): Promise<string | undefined> {
     const work =
       typeof except === 'object' ? (except as { [sessionWork]?: SessionWork })[sessionWork] : undefined
-    // One that was lost to whoever holds its token now ends like the others.
+    // Somebody else has rotated it: it ends like the others.
     if (work && !(await work.claim(this.#userId))) return undefined
     const publicId = typeof except === 'object' ? except.publicId : except
     if (publicId !== undefined && isOwnToken(publicId)) {
@@ -166,20 +185,21 @@ export class UserSessions {
     return publicId
   }
 
-  /** Ends what the token from before its last rotation leads to, and leaves the session its token. */
+  /** Makes the old token, from before the last rotation, invalid. The session keeps its current token. */
   async #endGrace(publicId: string): Promise<void> {
     const context = this.#context
-    // Where tokens are keys there is no grace.
+    // A `TokenKeyedStore` has no grace.
     if (context.tokensAreKeys || !isSessionId(publicId)) return
     const id = publicId
     for (let attempt = 1; attempt <= mostAttempts; attempt++) {
       const found = await context.find(id)
       const record = found && context.open(found)
       if (record?.hash === undefined || record.userId !== this.#userId) return
-      // Where this app gives no grace, it does not see another app's.
+      // Without a grace of its own, this app does not see the `former` that another app has kept.
       if (record.former === undefined && context.rotationGrace > 0) return
       const { userId, hash, data, format, version } = record
-      // The same secret anew, without a grace: that is what stores drop the former one by. The expiry stays where it is.
+      // Stores drop the former content when they get a secret without a grace: so store the same secret again.
+      // The expiry does not change.
       const secret = { hash, signedIn: false, grace: 0 }
       const life = record.expiresAt - record.createdAt
       const lifetime = { idle: life, absolute: life }
@@ -189,7 +209,7 @@ export class UserSessions {
     throw changedTooOften(mostAttempts)
   }
 
-  /** @internal Without their data. */
+  /** @internal All live sessions, without their data. */
   async records(): Promise<ListedRecord[]> {
     const records: ListedRecord[] = []
     for await (const page of this.#pages(false)) records.push(...page)
@@ -203,7 +223,7 @@ export class UserSessions {
       const page = await this.#context.asking('listing sessions', () => this.#store.list(query))
       yield page.items
       after = page.next
-      // A store in this process answers within the turn, and there may be hundreds of pages.
+      // A store in memory answers within the turn: let other requests run between pages.
       if (after !== undefined) await nextTurn()
     } while (after !== undefined)
   }

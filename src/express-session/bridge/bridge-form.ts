@@ -6,15 +6,16 @@ import type { Lifetime } from '../../core/store/session-store.js'
 import { type Cookie, mergeCookie, mergedCookie } from '../model/cookie.js'
 import { fillOwnData, ownData } from '../model/session.js'
 
-/** A session as stores hand it over: the data, with the `cookie` as it was stored. */
+/** A session as `ExpressStore` returns it: the data, with the `cookie` as it was stored. */
 export interface StoredSession {
+  /** The cookie's attributes, as express-session stores them. */
   cookie?: unknown
   [name: string]: unknown
 }
 
 /**
- * A session that express-session, or an app, has in hand: whatever object it gives the store. It says only what the session is to be, so
- * whenever it is stored, it is stored.
+ * A session that express-session, or an app, gives to the store: any object. It holds only what the session is to be,
+ * not what has changed, so each `set` stores it.
  */
 export class BridgeForm implements SessionForm {
   readonly keepsUnchanged = true
@@ -23,13 +24,13 @@ export class BridgeForm implements SessionForm {
   #session: StoredSession | undefined
   #hasGivenToken = false
 
-  /** @param idle how long a session lives whose cookie has no `maxAge`, in milliseconds since its last use */
+  /** @param idle the lifetime after the last use of a session whose cookie has no `maxAge`, in milliseconds */
   constructor(sid: string, idle: number) {
     this.#sid = sid
     this.#idle = idle
   }
 
-  /** Takes what is to be stored. */
+  /** Sets what is to be stored. */
   take(session: StoredSession): void {
     this.#session = session
   }
@@ -76,7 +77,9 @@ export class BridgeForm implements SessionForm {
     return true
   }
 
-  /** The one that it was asked for. Where that leads elsewhere by now, as after a rotation, there is no other. */
+  /**
+   * The id that was asked for, once. If another token opens the session by now, as after a rotation, there is no other.
+   */
   createToken(): string {
     if (this.#hasGivenToken) {
       throw new SessionError('ERR_SESSION_GONE', 'Another token leads to this session by now.', {
@@ -96,7 +99,7 @@ export class BridgeForm implements SessionForm {
   }
 }
 
-/** What is encoded: with the fields of express-session's own Cookie, or of ours, that codecs other than JSON would not find. */
+/** The data to encode. The cookie becomes a plain object, because codecs other than JSON do not call its `toJSON`. */
 export function plainOf(session: StoredSession): Data {
   const data = { ...session }
   const { toJSON } = (data.cookie ?? {}) as Partial<Cookie>
@@ -104,7 +107,7 @@ export function plainOf(session: StoredSession): Data {
   return data
 }
 
-/** How long a session lives, by its cookie. */
+/** The lifetime of a session, by its cookie. */
 export function lifetimeOf(session: StoredSession, idle: number): Lifetime {
   const { expires, originalMaxAge } = (session.cookie ?? {}) as Partial<Cookie> & { expires?: unknown }
   if (typeof expires === 'number') return lasting(expires - Date.now())

@@ -11,32 +11,44 @@ import type { StoredSession } from './bridge-form.js'
 import { StoreBridge } from './store-bridge.js'
 import { Store } from './store.js'
 
-/** What `ExpressStore` takes beside the store. */
+/** The options of `ExpressStore`. */
 export interface ExpressStoreOptions {
-  /** How data becomes bytes. Default: JSON as express-session's own stores write it, leaving out what it cannot keep. */
+  /**
+   * Turns data into bytes. Default: JSON as other stores for express-session write it, which leaves out what it cannot
+   * keep.
+   */
   readonly codec?: Codec | undefined
-  /** How long a session lives, since its last use, whose cookie has no `maxAge`. Default `'1d'`. */
+  /**
+   * How long after its last use a session expires, if its cookie has no `maxAge`. Milliseconds, or a text such as
+   * `'1d'`.
+   * @default '1d'
+   */
   readonly ttl?: Duration | undefined
-  /** `false`: expired sessions are cleared away by others. */
+  /** `false`: this process removes no expired sessions. Default: it does, every 10 minutes, 250 at a time. */
   readonly sweep?: false | undefined
 }
 
 /**
- * Any coatcheck store as a store for express-session, for apps that keep that middleware. Unlike stores made for
- * it, this one loses no concurrent changes (they are merged), and a session that has ended stays so: saving it late
- * stores nothing, and is no error. Expired sessions are cleared away every 10 minutes, until `close()`.
+ * Makes any coatcheck store a store for the original express-session, for apps that keep that middleware.
  *
- * All methods return a promise, or take a callback.
+ * Unlike other stores for express-session, it loses no concurrent changes: they are merged. An ended session stays
+ * ended: to save it late stores nothing, and is no error.
+ *
+ * All methods return a promise, or take a callback. Expired sessions are removed every 10 minutes, until `close()`.
  *
  * @example
  * const session = require('express-session')
- * app.use(session({ store: new ExpressStore(new SQLiteStore('sessions.db')), secret, resave: false, saveUninitialized: false }))
+ * const store = new ExpressStore(new SQLiteStore('sessions.db'))
+ * app.use(session({ store, secret, resave: false, saveUninitialized: false }))
  */
 export class ExpressStore extends Store {
   readonly #bridge: StoreBridge
   readonly #sweeper: Sweeper | undefined
 
-  /** @throws ERR_SESSION_OPTION */
+  /**
+   * @param store a store such as `new MySQLStore(url)` or `new SQLiteStore(file)`
+   * @throws `ERR_SESSION_OPTION` if it is no coatcheck store, or an option is unknown or malformed
+   */
   constructor(store: SessionStore, options: ExpressStoreOptions = {}) {
     super()
     refuseUnknownOptions('ExpressStore', options, ['codec', 'ttl', 'sweep'])
@@ -46,52 +58,56 @@ export class ExpressStore extends Store {
     this.#sweeper = new Sweeper(store, defaultSweep, { swept: () => undefined, failed: warnOfSweep })
   }
 
+  /** Reads the data of a session; `undefined` if there is none. */
   override get(sid: string): Promise<StoredSession | undefined>
   override get(sid: string, callback: Callback<StoredSession>): void
   override get(sid: string, callback?: Callback<StoredSession>) {
     return callbackOrPromise(this.#bridge.get(sid), callback)
   }
 
+  /** Stores a session, merged with what others have stored since it was read. */
   override set(sid: string, session: object): Promise<void>
   override set(sid: string, session: object, callback?: Callback): void
   override set(sid: string, session: object, callback?: Callback) {
     return callbackOrPromise(this.#bridge.set(sid, session as StoredSession), callback)
   }
 
+  /** Moves the expiry of a session. */
   override touch(sid: string, session: object): Promise<void>
   override touch(sid: string, session: object, callback?: Callback): void
   override touch(sid: string, session: object, callback?: Callback) {
     return callbackOrPromise(this.#bridge.touch(sid, session as StoredSession), callback)
   }
 
+  /** Deletes a session. */
   override destroy(sid: string): Promise<void>
   override destroy(sid: string, callback?: Callback): void
   override destroy(sid: string, callback?: Callback) {
     return callbackOrPromise(this.#bridge.destroy(sid), callback)
   }
 
-  /** All live sessions, by their publicIds; by their ids, if the store keeps those. */
+  /** Lists all live sessions, by their publicIds; by their ids, if the store keeps those. */
   override all(): Promise<Record<string, StoredSession>>
   override all(callback: Callback<Record<string, StoredSession>>): void
   override all(callback?: Callback<Record<string, StoredSession>>) {
     return callbackOrPromise(this.#bridge.all(), callback)
   }
 
-  /** How many sessions are live. They are counted one by one. */
+  /** Counts the live sessions, one by one. */
   override length(): Promise<number>
   override length(callback: Callback<number>): void
   override length(callback?: Callback<number>) {
     return callbackOrPromise(this.#bridge.length(), callback)
   }
 
-  /** Removes all live sessions. */
+  /** Deletes all live sessions. */
   override clear(): Promise<void>
   override clear(callback?: Callback): void
   override clear(callback?: Callback) {
     return callbackOrPromise(this.#bridge.clear(), callback)
   }
 
-  /** Stops the clearing and closes the store. */
+  /** Stops removing expired sessions, and closes the store. */
   close(): Promise<void>
   close(callback?: Callback): void
   close(callback?: Callback) {
@@ -104,6 +120,7 @@ export class ExpressStore extends Store {
     )
   }
 
+  /** Makes a session object of stored data, and puts it at `request.session`. */
   override createSession(request: object, data: object): ReturnType<Store['createSession']> {
     const session = super.createSession(request, data)
     this.#bridge.link(data, session)

@@ -6,9 +6,12 @@ interface Stored {
   cookie?: { expires?: unknown } | null | undefined
 }
 
-/** Sessions in this process, as copies. They end with it, so this is for development and tests. */
+/**
+ * The `MemoryStore` of express-session, for `session(options)`: it keeps sessions in this process, for development and
+ * tests. `createSessions` takes the `MemoryStore` of `coatcheck` instead.
+ */
 export interface MemoryStore extends Store {
-  /** The JSON of each session by its token. */
+  /** The JSON of each session, by its token. */
   sessions: Record<string, string>
   set(token: string, session: object, callback?: Callback): void
   touch(token: string, session: object, callback?: Callback): void
@@ -17,14 +20,17 @@ export interface MemoryStore extends Store {
   clear(callback?: Callback): void
 }
 
-/** The class of the store in memory. */
+/** The constructor of express-session's `MemoryStore`. */
 export interface MemoryStoreConstructor extends Omit<StoreConstructor, 'prototype'> {
   new (): MemoryStore
   (this: unknown): void
   readonly prototype: MemoryStore
 }
 
-/** express-session's store in memory. Callable without `new`, as all stores of its kind. */
+/**
+ * The `MemoryStore` of express-session, for `session(options)`. It can be called without `new`, for stores made with
+ * `util.inherits`.
+ */
 export const MemoryStore = function (this: MemoryStore) {
   Store.call(this)
   this.sessions = noSessions()
@@ -82,7 +88,7 @@ for (const [name, value] of Object.entries(members)) {
   })
 }
 
-/** Without a prototype: a token may be any text. */
+/** An object without a prototype, because a token may be any text. */
 function noSessions<Session = string>(): Record<string, Session> {
   return Object.create(null) as Record<string, Session>
 }
@@ -96,13 +102,13 @@ function live({ sessions }: MemoryStore, token: string): Stored | undefined {
   return undefined
 }
 
-/** Whether it is a moment that has passed. Other values count as under express-session; an object never expires. */
+/** Whether an `expires` has passed. Odd values count as in express-session; an object never expires. */
 function hasPassed(expires: unknown): boolean {
   if (!expires || typeof expires === 'object') return false
   return Number(typeof expires === 'string' ? new Date(expires) : expires) <= Date.now()
 }
 
-/** The callback gets exactly the arguments that it gets from express-session. */
+/** Calls back later, with exactly the arguments that express-session passes. */
 function later(callback: Callback<never> | undefined, ...answer: [] | [error: null, value: unknown]): void {
   if (callback) setImmediate(callback as (...answer: unknown[]) => void, ...answer)
 }

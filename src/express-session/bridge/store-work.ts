@@ -1,4 +1,4 @@
-import { SessionError } from '../../core/errors.js'
+import { optionError, type SessionError } from '../../core/errors.js'
 import type { SessionWork } from '../../core/session/session.js'
 
 /** What a session without a request in hand uses of the object that it was made with. */
@@ -84,6 +84,9 @@ export class StoreWork implements SessionWork {
     throw needsRequest('claim')
   }
 
+  /** No commit follows that could fail with it. */
+  noteFailure(): void {}
+
   #ask(act: (store: SessionStoreInUse, callback: Callback) => unknown): Promise<void> {
     return new Promise((resolve, reject) => {
       act(this.#request.sessionStore!, (error) => (error ? reject(error as Error) : resolve()))
@@ -92,8 +95,7 @@ export class StoreWork implements SessionWork {
 }
 
 function needsRequest(method: string): SessionError {
-  return new SessionError(
-    'ERR_SESSION_GONE',
-    `req.session.${method} needs the session middleware of coatcheck/express; this session was not made by it.`,
+  return optionError(
+    `session.${method}() needs a request that has passed session() of coatcheck/express. This session was made without one, such as by store.load().`,
   )
 }

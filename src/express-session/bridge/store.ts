@@ -5,32 +5,39 @@ import type { SessionData } from '../../core/session/session.js'
 import type { OldData, WithOldTypes } from '../model/old-types.js'
 import { Session } from '../model/session.js'
 
-/** A session as stores of express-session's kind keep it, and as its types name it: your data, and the `cookie`. */
+/** The data of a session in a store for express-session: your data, and the `cookie`. Exported as `SessionData`. */
 export type StoredData = WithOldTypes<OldData, SessionData & { cookie: Cookie }>
 
 /**
- * What a session store is. A store that extends the class brings `get`, `set` and `destroy`, and perhaps `touch`, `all`, `length` and
- * `clear`.
+ * A store of express-session. A class that extends it implements `get`, `set` and `destroy`, and may implement `touch`,
+ * `all`, `length` and `clear`.
  */
 export interface Store extends EventEmitter {
+  /** Reads the data of a session; calls back with nothing if there is none. */
   get(token: string, callback: Callback<StoredData | null>): unknown
+  /** Stores a session. */
   set(token: string, session: object, callback?: Callback): unknown
+  /** Deletes a session. */
   destroy(token: string, callback?: Callback): unknown
+  /** Moves the expiry of a session. */
   touch?(token: string, session: object, callback?: Callback): unknown
+  /** Lists all sessions. */
   all?(callback: Callback<StoredData[] | Record<string, StoredData> | null>): unknown
+  /** Counts all sessions. */
   length?(callback: Callback<number>): unknown
+  /** Deletes all sessions. */
   clear?(callback?: Callback): unknown
-  /** Puts a new session at `request.session`. The session middleware assigns it. */
+  /** Puts a new session at `request.session`. The session middleware assigns this method. */
   generate(request: object): void
-  /** Ends the session that `request` has and puts a new one in its place. */
+  /** Deletes the session of `request`, and puts a new one in its place. */
   regenerate(request: object, callback?: Callback): void
-  /** Reads a session for use without a request, such as in a job; calls back with nothing if there is none. */
+  /** Reads a session without a request, such as in a job. It calls back with nothing if there is none. */
   load(token: string, callback?: Callback<Session & StoredData>): void
-  /** Makes a session of data as it was stored, and puts it at `request.session`. */
+  /** Makes a session object of stored data, and puts it at `request.session`. */
   createSession(request: object, data: object): Session & StoredData
 }
 
-/** The class that stores extend. Its static members are those of `EventEmitter`. */
+/** The constructor of `Store`. Its static members are those of `EventEmitter`. */
 export interface StoreConstructor extends Omit<typeof EventEmitter, 'prototype'> {
   new (options?: object): Store
   /** Without `new`, for stores made with `util.inherits`. */
@@ -39,8 +46,8 @@ export interface StoreConstructor extends Omit<typeof EventEmitter, 'prototype'>
 }
 
 /**
- * The class that stores of express-session's kind are made from: by `class … extends Store`, or by `util.inherits`
- * and `Store.call(this)`. A plain function, because classes cannot be called.
+ * The class that stores for express-session extend: by `class … extends Store`, or by `util.inherits` and
+ * `Store.call(this)`. It is a plain function, because classes cannot be called.
  */
 export const Store = function (this: EventEmitter) {
   EventEmitter.call(this as never)
@@ -68,7 +75,7 @@ const members: Pick<Store, 'regenerate' | 'load' | 'createSession'> & ThisType<S
     stored.cookie = cookieFrom(stored.cookie)
     const owner = request as { session?: Session }
     owner.session = new Session(request, data)
-    // A request in hand takes in what it is given.
+    // Read it again: a request with a session copies what is assigned.
     return owner.session
   },
 }
@@ -82,7 +89,7 @@ for (const [name, value] of Object.entries(members)) {
   })
 }
 
-/** The cookie of a session that was stored. One that is missing or malformed is as good as new. */
+/** The cookie of a stored session; a new one, if the stored one is missing or malformed. */
 function cookieFrom(stored: unknown): Cookie {
   if (typeof stored !== 'object' || stored === null) return new Cookie()
   try {

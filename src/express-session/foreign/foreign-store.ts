@@ -32,19 +32,19 @@ import {
 } from './foreign-session.js'
 import { withoutToken } from './without-token.js'
 
-/** Where a store of express-session's kind says which store of ours it is on the outside of. */
+/** The property of a store for express-session that holds the coatcheck store inside it. */
 export const nativeStore = Symbol('coatcheck store')
 
-/** A store of ours, and how sessions live there. */
+/** A coatcheck store, and how long sessions live there. */
 export interface NativeStore {
   readonly store: SessionStore
-  /** How long a session lives whose cookie has no `maxAge`, in milliseconds. */
+  /** The lifetime of a session whose cookie has no `maxAge`, in milliseconds. */
   readonly idle: number
   /** Whether reading a session moves its expiry. */
   readonly touches: boolean
 }
 
-/** What express-session asks of a store, and all that is asked here. */
+/** A store that was written for express-session, such as connect-redis: the methods that coatcheck calls. */
 export interface ExpressSessionStore {
   readonly [nativeStore]?: NativeStore | undefined
   get(token: string, callback: Callback): unknown
@@ -55,26 +55,25 @@ export interface ExpressSessionStore {
   on?(event: 'connect' | 'disconnect', listener: () => void): unknown
 }
 
-/** By the app's store, so that two middlewares on one store take turns with each other too. */
+/** The turns of each store, so that two middlewares on one store take turns with each other too. */
 const turnsByStore = new WeakMap<ExpressSessionStore, KeyedSerialQueues>()
 
 /**
- * Presents a store that was written for express-session as one of ours.
+ * Makes a coatcheck store of one that was written for express-session.
  *
- * Within this process no update is lost: what is compared and what is then stored happens in turn for each session.
- * Between processes it can be, in the moment between a `get` and the `set` that follows, and a session that another
- * process ends in that moment comes back: such a store has no compare-and-set to offer. Apps that share sessions are
- * better off with a store of coatcheck's.
+ * Within this process no update is lost: for each session, comparing and storing happen in turn. Between processes an
+ * update can be lost between a `get` and the following `set`, and a session that another process ends then comes back.
+ * The reason: such a store has no compare-and-set. Apps that share sessions should use a coatcheck store.
  *
- * Sessions are kept as express-session keeps them, under the token as it is, so that apps which use express-session on
- * the same store find them. The store has no place for a userId,
- * a publicId and a createdAt. So a session has a `coatcheck` object of these besides, once somebody has signed in on it by `signIn`, it was
- * rotated, or it has an absolute lifetime. What that says is believed as it lies there, so
- * no app on the store may let a visitor choose the name of what it puts into a session.
- * Data is read as JSON has it: what a serializer of the store's own keeps beyond that, such as a Date, arrives as text.
+ * Sessions are kept as express-session keeps them, under the token, so that apps on express-session find them. The
+ * store has no place for a userId, a publicId and a createdAt. So a session also has a `coatcheck` object with these,
+ * once it has a user by `signIn`, was rotated, or has an absolute lifetime. That object is trusted. So no app on the
+ * store may let a visitor choose the name of what it puts into a session.
  *
- * The store's methods are looked up at each call, because apps replace them. The store decides what is expired, and
- * removes it; its connections are the app's to close.
+ * Data is read as JSON: what the store's own serializer keeps beyond that, such as a Date, becomes text.
+ *
+ * The store's methods are looked up at each call, because apps replace them. The store decides what has expired, and
+ * removes it. The app closes the store's connections.
  */
 export class ForeignStore implements TokenKeyedStore {
   readonly keyedBy = 'token'
@@ -85,8 +84,8 @@ export class ForeignStore implements TokenKeyedStore {
   #connected = true
 
   /**
-   * @param kindOf what an error of a driver is that the store may use, where SQLSTATE and Node's codes do not tell: the engine goes by those
-   * @param absolute how long after it began a session is no longer found, in milliseconds: such a store cannot limit that itself
+   * @param kindOf the kind of a driver's error, if it is known. Otherwise, the engine goes by SQLSTATE and Node's codes
+   * @param absolute how many milliseconds after it began a session is no longer found: such a store has no such limit
    */
   constructor(
     store: ExpressSessionStore,
@@ -116,7 +115,7 @@ export class ForeignStore implements TokenKeyedStore {
     return this.#typed('reading sessions', () => Promise.all(ids.map((id) => this.#read(id))))
   }
 
-  /** Such a store can read nothing less. */
+  /** Such a store cannot read less than whole sessions. */
   async alive(ids: readonly SessionId[]): Promise<(AliveRecord | undefined)[]> {
     return (await this.find(ids)).map((record) => record && aliveOf(record))
   }
@@ -126,7 +125,7 @@ export class ForeignStore implements TokenKeyedStore {
     return this.#typed('writing sessions', () => Promise.all(writes.map(carryOut)))
   }
 
-  /** Ends a session that was never stored. It is not read before: see `#insert`. */
+  /** Ends a session that was never stored. It is not read first: see `#insert`. */
   endUnstored(token: string): Promise<void> {
     const id = token as SessionId
     return this.#typed('ending a session', () => this.#turns.take(id, () => this.#destroy(id)))
@@ -154,12 +153,12 @@ export class ForeignStore implements TokenKeyedStore {
     return results.filter((result) => result === 'done').length
   }
 
-  /** Nothing: the store removes what is expired by itself. */
+  /** Does nothing: the store itself removes what has expired. */
   async removeExpired(): Promise<number> {
     return 0
   }
 
-  /** Nothing: the store is the app's own. */
+  /** Does nothing: the store is the app's own. */
   async close(): Promise<void> {}
 
   #carryOut(write: SessionWrite): Promise<WriteResult> {
@@ -175,7 +174,7 @@ export class ForeignStore implements TokenKeyedStore {
     }
   }
 
-  /** Not read before, as under express-session: some such stores try for long, or fail, where there is nothing. */
+  /** Does not read first, as in express-session: some stores try for long, or fail, if there is no session. */
   async #insert(write: InsertWrite): Promise<WriteResult> {
     const { id, userId, publicId = idOf(id) } = write
     const metadata = { userId, publicId, createdAt: Date.now() }
@@ -184,8 +183,8 @@ export class ForeignStore implements TokenKeyedStore {
   }
 
   /**
-   * Should the process end between the two steps of a new token, both tokens lead to the session, until the old one expires. The other
-   * way round, neither would.
+   * A new token takes two steps. If the process ends between them, both tokens open the session until the old one
+   * expires. In the other order, neither would.
    */
   async #update(write: UpdateWrite): Promise<WriteResult> {
     const { id, userId, data, version, secret } = write
@@ -200,14 +199,15 @@ export class ForeignStore implements TokenKeyedStore {
     return 'done'
   }
 
-  /** Whether the store has to be told whose a session is, or since when it is. */
+  /** Whether the store has to keep a session's user, or when it began. */
   #mustKeep({ userId, lifetime }: InsertWrite | UpdateWrite): boolean {
     return userId !== undefined || lifetime.absolute !== undefined
   }
 
   /**
-   * Hands the store the session as it lies there: some put what they are handed in place of what they have, and what this request
-   * has read may be long out of date. One that cannot touch is left alone: there, only storing moves the expiry.
+   * Passes the store the session as it is stored now: some stores replace what they have with what they are given, and
+   * what this request has read may be out of date. A store without `touch` is not called: there, only `set` moves the
+   * expiry.
    */
   async #touch({ id, data }: TouchWrite): Promise<WriteResult> {
     const found = await this.#read(id)
@@ -239,13 +239,16 @@ export class ForeignStore implements TokenKeyedStore {
       return record && this.#isOver(record) ? undefined : record
     } catch (error) {
       if (isNotFound(error)) return undefined
-      // JSON.parse, of a damaged row. To its holder that must be a lost session, not an error on each request.
+      // JSON.parse failed on a damaged row. Its holder should lose the session, not get an error on each request.
       if (error instanceof SyntaxError) return unreadableForeign(id)
       throw error
     }
   }
 
-  /** Of a session that began in another app it is not known when: its limit counts from its first change here. */
+  /**
+   * Whether the absolute lifetime is over. For a session that began in another app, it counts from its first change
+   * here.
+   */
   #isOver({ kept, createdAt, readAt }: ForeignRecord): boolean {
     return kept && createdAt + this.#absolute <= readAt
   }
@@ -259,7 +262,10 @@ export class ForeignStore implements TokenKeyedStore {
     await this.#ask(id, (callback) => this.#store.destroy(id, callback))
   }
 
-  /** Asks the store about one session. What it says of a failure may go to logs and to other visitors, so it must not name the token. */
+  /**
+   * Asks the store about one session. Its errors may be logged and shown to other visitors, so they must not name the
+   * token.
+   */
   async #ask(id: SessionId, ask: (callback: Callback) => unknown): Promise<unknown> {
     try {
       return await answerOf(ask)
@@ -278,7 +284,7 @@ export class ForeignStore implements TokenKeyedStore {
       .filter((record) => !this.#isOver(record))
   }
 
-  /** What a database refuses of one session must be no outage here either. */
+  /** Turns a driver's error of known kind into a SessionError: what a database refuses of one session is no outage. */
   async #typed<Answer>(doing: string, ask: () => Promise<Answer>): Promise<Answer> {
     try {
       return await ask()
@@ -290,8 +296,8 @@ export class ForeignStore implements TokenKeyedStore {
 }
 
 /**
- * What a store answers by callback. Where its method returns a promise besides, only a rejection of it is heard: an
- * `async` method around older code resolves before that code has its answer. What comes after the first answer is dropped.
+ * The answer that a store gives by its callback. If its method also returns a promise, only a rejection counts: an
+ * `async` method around older code resolves before that code has an answer. Only the first answer counts.
  */
 function answerOf(ask: (callback: Callback) => unknown): Promise<unknown> {
   return new Promise((resolve, reject) => {
@@ -300,7 +306,9 @@ function answerOf(ask: (callback: Callback) => unknown): Promise<unknown> {
   })
 }
 
-/** The record; of a session that is nested too deep for JSON.stringify, one that the engine takes for corrupt. */
+/**
+ * The record of a session. If it is nested too deep for JSON.stringify, the engine will treat the record as corrupt.
+ */
 function readable(id: SessionId, session: unknown): ForeignRecord {
   try {
     return readForeign(id, session)
@@ -314,7 +322,10 @@ function isNotFound(error: unknown): boolean {
   return (error as { code?: unknown } | null)?.code === 'ENOENT'
 }
 
-/** Token and session of each. Some stores list them by token, some in an array where each has its token as its `id`. */
+/**
+ * The token and data of each session. Some stores list them by token, some in an array where each has its token as
+ * `id`.
+ */
 function entriesOf(sessions: object): [token: string, session: unknown][] {
   if (!Array.isArray(sessions)) return Object.entries(sessions)
   return (sessions as Record<string, unknown>[]).map(({ id, ...session }) => {

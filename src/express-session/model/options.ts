@@ -25,70 +25,128 @@ import { faultsOf, faultsOfCookie } from './option-faults.js'
 import type { OptionFault } from './option-names.js'
 import { type HmacKey, resolveSecrets } from './secrets.js'
 import { plainJson } from './stored-text.js'
-import { warnOnce } from './warn-once.js'
+import { warnOnce } from '../../core/warn-once.js'
 
 export type { HmacKey } from './secrets.js'
 
-/** The cookie in express-session's form. */
+/** The option `cookie` of `session(options)`: the cookie's attributes, as express-session names them. */
 export interface SessionCookieOptions extends Omit<CookieAttributes, 'secure' | 'sameSite'> {
-  /** `'auto'`: as the request is. `true`: on an insecure request no cookie is set. Default `false`. */
+  /**
+   * Whether the cookie is `Secure`: the browser sends it over HTTPS only. `'auto'`: if the request came by HTTPS.
+   * `true`: always, and a response to an HTTP request sets no cookie.
+   * @default false
+   */
   secure?: boolean | 'auto' | undefined
-  /** `'auto'`: `'none'` on secure requests, else `'lax'`. Default: not said. */
+  /**
+   * The cookie's `SameSite`. `true` is `'strict'`. `'auto'` is `'none'` on HTTPS requests, and `'lax'` on others.
+   * Default: the attribute is left out, and the browser decides.
+   */
   sameSite?: boolean | 'lax' | 'strict' | 'none' | 'auto' | undefined
 }
 
-/** The options of `session(options)`: those of express-session, by the same names, and a few of coatcheck's. */
+/**
+ * The options of `session(options)`: those of express-session, by the same names, and a few of coatcheck's own.
+ *
+ * An option that cannot work throws at start-up: `ERR_SESSION_OPTION`, or a `TypeError` where express-session throws
+ * one. A value that has no effect or does harm is a warning, such as `COATCHECK_OPTION`. `docs/migrating.md` lists what
+ * differs from express-session.
+ */
 export interface SessionOptions {
-  /** Signs the cookie. In a list the first signs and all verify. Left out: `req.secret`, as cookie-parser sets it. */
+  /**
+   * Signs the cookie. In a list, the first secret signs and all are accepted. Left out: `req.secret`, as cookie-parser
+   * sets it; a request without that fails. A secret of fewer than 16 bytes, or of one repeated character, is a warning.
+   */
   secret?: HmacKey | readonly HmacKey[] | undefined
-  /** Any store of coatcheck's or of express-session's kind. Default: a `MemoryStore`, for development. */
+  /**
+   * The store: any store of coatcheck, or one that was written for express-session, such as connect-redis. Default: a
+   * `MemoryStore`, for development.
+   */
   store?: SessionStore | ExpressSessionStore | undefined
-  /** The cookie's attributes, or a function of the request that gives them. Default `{ path: '/', httpOnly: true, secure: false, maxAge: null }`. */
+  /**
+   * The cookie's attributes, or a function of the request that gives them.
+   * @default { path: '/', httpOnly: true, secure: false, maxAge: null }
+   */
   cookie?: SessionCookieOptions | ((request: never) => SessionCookieOptions) | undefined
-  /** Makes a new session's id. Default: 36 characters of base64url, 24 bytes of which are random. */
+  /**
+   * Makes the id (the token) of a new session: a text that nobody can guess. It gets the request.
+   *
+   * Default: on a store of coatcheck's own layout, `coat_` and 48 characters; on others, 32 characters. Both contain 24
+   * random bytes in base64url. An id of your own must not have the form of the first (`ERR_SESSION_OPTION`).
+   */
   genid?: ((request: never) => string) | undefined
-  /** The cookie's name. Default `connect.sid`. */
+  /**
+   * The cookie's name.
+   * @default 'connect.sid'
+   */
   name?: string | undefined
-  /** Another name of `name`, which wins. */
+  /** Another name of `name`. If both are given, `name` counts. */
   key?: string | undefined
-  /** `true`: the first item of X-Forwarded-Proto says whether a request is secure. `false`: only the connection does. Default: `req.secure` as well. */
+  /**
+   * How to tell whether a request came by HTTPS. `true`: the first item of the header `X-Forwarded-Proto` says so.
+   * `false`: only the connection counts. Default: the connection, or Express's `req.secure`.
+   */
   proxy?: boolean | undefined
-  /** Store sessions that nobody changed. Default `false`. */
+  /**
+   * Whether to store a session at the end of a request that has not changed it.
+   * @default false
+   */
   resave?: boolean | undefined
-  /** Set the cookie on every response. Default `false`. */
+  /**
+   * Whether every response sets the cookie again.
+   * @default false
+   */
   rolling?: boolean | undefined
-  /** Store sessions that nothing was put into. Default `false`. */
+  /**
+   * Whether to store a new session into which nothing was put.
+   * @default false
+   */
   saveUninitialized?: boolean | undefined
-  /** What `delete req.session` and `req.session = null` do: `'keep'` the stored session, or `'destroy'` it. Default `'keep'`. */
+  /**
+   * What `delete req.session` and `req.session = null` do with the stored session: keep it, or destroy it.
+   * @default 'keep'
+   */
   unset?: 'destroy' | 'keep' | undefined
   /**
-   * `idle`: how long a session lives since its last use, where its cookie has no `maxAge`. Default `'1d'`. `absolute`: how long it lives
-   * since it began, however much it is used. Default `false`: no limit, as in express-session. Where the store keeps sessions as
-   * express-session does, that of a session which began in an app that has not moved counts from its first change here.
+   * How long a session lives. Milliseconds, or a text such as `'30m'`.
+   *
+   * - `idle`: it expires this long after its last use, if its cookie has no `maxAge`. Default: `'1d'`.
+   * - `absolute`: it expires this long after it began, even if it is in use. Default: `false`, no limit, as in
+   *   express-session. If the store keeps sessions as express-session does, a session that began in another app counts
+   *   from its first change here.
    */
   lifetime?: { readonly idle?: Duration; readonly absolute?: Duration | false } | undefined
   /**
-   * Reading a session moves its expiry only when this long has passed since that was last stored. Default: a tenth of
-   * its idle lifetime on stores of coatcheck's; on stores of express-session's kind, or if `rolling`, every request moves it.
+   * A request that only reads a session moves its expiry at most once in this time. Milliseconds, or a text such as
+   * `'5m'`.
+   *
+   * Default: a tenth of the session's idle lifetime, on stores of coatcheck. On stores written for express-session, and
+   * with `rolling`, every request moves it.
    */
   touchAfter?: Duration | undefined
   /**
-   * Where your data says who is signed in, such as `'passport.user'`: a path of names, or a function of the data. The sessions of a user are
-   * then found by `sessions.user(id)` of `createSessions` on the same store. Left out: `signIn` says who is signed in.
+   * Where your data names the signed-in user: a path of names, such as `'passport.user'`, or a function of the data.
+   * Then `sessions.user(id)` of `createSessions`, on the same store, finds the user's sessions. Left out: `signIn` sets
+   * the user.
    */
   userOf?: UserOf | undefined
-  /** The largest session in bytes: what is larger is refused with ERR_SESSION_TOO_LARGE. Left out: as large as the store takes, as in express-session. */
+  /**
+   * The largest encoded data of one session, in bytes. Beyond it, the save fails with `ERR_SESSION_TOO_LARGE`. Default:
+   * as large as the store accepts, as in express-session.
+   */
   sizeLimit?: number | undefined
-  /** Requests that get no session at all. */
+  /** Whether a request gets no session: then nothing is read, and `req.session` is `undefined`. */
   skip?: ((request: never) => boolean) | undefined
   /**
-   * What a request gets while the store is down, has not answered for 10 seconds, or has 10,000 waiting for it: an
-   * `'error'` of status 503, the default, or an `'anonymous'` session that cannot be stored.
+   * What happens to a request while the store is away, has not answered for 10 seconds, or has 10,000 calls waiting.
+   *
+   * - `'error'`: the error, with status 503, goes to `next(error)`.
+   * - `'anonymous'`: the request gets an empty session that cannot be stored.
+   * @default 'error'
    */
   whenUnavailable?: 'error' | 'anonymous' | undefined
 }
 
-/** The options checked, read-only. */
+/** The checked options, read-only. */
 export interface ResolvedOptions {
   readonly engine: SessionEngine
   /** What `req.sessionStore` is. */
@@ -99,24 +157,27 @@ export interface ResolvedOptions {
   readonly saveUninitialized: boolean
   readonly unsetDestroys: boolean
   readonly proxy: boolean | undefined
-  /** Whether a record without a cookie is no session. */
+  /** Whether a record must have a cookie to be a session. */
   readonly requiresCookie: boolean
   readonly lifetime: Lifetime
   readonly userOf: UserRule | undefined
   readonly anonymousWhenUnavailable: boolean
-  /** Whether the store is there at all. */
+  /** False after the store's event `disconnect`, until its next `connect`. */
   connected(): boolean
   skips(request: object): boolean
   cookieFor(request: object): SessionCookieOptions
   genid(request: object): string
   touchAfter(record: SessionRecord): number
-  /** As express-session does: a store made for it may count, log or refuse what ends. Stores of coatcheck's are not asked. */
+  /**
+   * Ends a session that was never stored, as express-session does: a store written for that may count, log or refuse
+   * endings. A store of coatcheck is not called.
+   */
   endUnstored(token: string): Promise<void>
-  /** `undefined`: there is no secret, nor a `req.secret`. */
+  /** The signer of a request; `undefined` if there is neither a secret nor a `req.secret`. */
   signerFor(request: object): Signer | undefined
 }
 
-/** What `createSessions` alone has: an app that gives one of these here counts on what it would not get. */
+/** Options that only `createSessions` has. They are refused here: to ignore them would mislead the app. */
 const optionsOfCreateSessions = [
   'sites', 'sessionsPerUser', 'rotationGrace', 'merge', 'codec', 'sweep', 'storeLimits',
 ] as const // prettier-ignore
@@ -138,7 +199,7 @@ export function resolveOptions(options: SessionOptions): ResolvedOptions {
     throw new TypeError('unset option must be "destroy" or "keep"')
   }
   const signerFor = resolveSecrets(options)
-  // As there, whatever counts as false is left out: `store: isProduction && new RedisStore(…)`.
+  // As in express-session, false values count as left out: `store: isProduction && new RedisStore(…)`.
   const cookie = options.cookie || {}
   const name = String(options.name || options.key || 'connect.sid')
   if (typeof cookie !== 'function') assertCookie(name, cookie)
@@ -161,7 +222,7 @@ export function resolveOptions(options: SessionOptions): ResolvedOptions {
     resave: Boolean(options.resave),
     saveUninitialized: Boolean(options.saveUninitialized),
     unsetDestroys: options.unset === 'destroy',
-    // Anything else has no effect, as under express-session.
+    // Other values have no effect, as in express-session.
     proxy: typeof options.proxy === 'boolean' ? options.proxy : undefined,
     requiresCookie: engine.tokensAreKeys,
     lifetime,
@@ -172,7 +233,7 @@ export function resolveOptions(options: SessionOptions): ResolvedOptions {
     cookieFor: resolveCookie(cookie, name),
     genid: genid
       ? (request) => asId(genid(request as never))
-      : // Stores that know sessions by their tokens get ids of the length that they are used to.
+      : // A `TokenKeyedStore` gets ids of 32 characters, the length that such stores are used to.
         engine.tokensAreKeys
         ? () => randomBytes(24).toString('base64url')
         : () => createToken(),
@@ -212,7 +273,7 @@ function engineOf(options: SessionOptions, lifetime: Lifetime, native: NativeSto
     )
   }
   const foreign = new ForeignStore(store, kindOfMySQLError, lifetime.absolute)
-  // Such a store answers one at a time, so that there is nothing to gather, and a slow answer must not hold up others.
+  // Such a store takes one session at a time, so there is nothing to batch. A slow answer must not hold up others.
   const batching = { lanes: Infinity, largestBatch: 1 }
   return {
     store,
@@ -239,7 +300,7 @@ function resolveTouchAfter(
   return ({ seenAt, expiresAt }) => (expiresAt - seenAt) / 10
 }
 
-/** What createSessions refuses, older apps may have had for years: they are told, and go on. */
+/** Older apps may have had such options for years: so warn of what `createSessions` refuses, and go on. */
 function warnOf(faults: readonly OptionFault[]): void {
   for (const { code, message } of faults) warnOnce(code, message)
 }
@@ -266,7 +327,7 @@ function warnOfDomain(cookie: SessionCookieOptions): void {
   if (domain !== undefined) warnUnshared(domain)
 }
 
-/** Without an id that is text, express-session stores nothing of the session and sets no cookie. */
+/** Checks an id. If it is no text, the session is not stored and gets no cookie, as in express-session. */
 function asId(id: unknown): string {
   if (typeof id !== 'string') {
     warnOnce(
@@ -281,7 +342,7 @@ function asId(id: unknown): string {
   return id as string
 }
 
-/** @throws TypeError if no cookie can be made of these: better now than at the first request */
+/** @throws TypeError if no cookie can be made of these attributes: at start-up, not at the first request */
 function assertCookie(name: string, given: SessionCookieOptions): void {
   const { maxAge } = given
   if (typeof maxAge === 'number' && !isMaxAge(maxAge)) {
@@ -290,7 +351,7 @@ function assertCookie(name: string, given: SessionCookieOptions): void {
     )
   }
   const cookie = new Cookie(given as CookieAttributes)
-  // As each response does. It makes a moment of an `expires` that is a number.
+  // As each response does: it turns an `expires` that is a number into a Date.
   if (typeof cookie.originalMaxAge === 'number') cookie.maxAge = cookie.originalMaxAge
   if (given.secure === 'auto') cookie.secure = false
   if (given.sameSite === 'auto') cookie.sameSite = 'lax'

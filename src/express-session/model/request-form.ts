@@ -20,7 +20,7 @@ import { isFalseText } from './option-faults.js'
 import type { ResolvedOptions, SessionCookieOptions } from './options.js'
 import { fillOwnData, ownData, Session } from './session.js'
 import { plainJson, sameButForCookie } from './stored-text.js'
-import { warnOnce } from './warn-once.js'
+import { warnOnce } from '../../core/warn-once.js'
 
 type Data = Record<string, unknown>
 interface StoredCookie {

@@ -2,13 +2,13 @@ import { type CipherKey, createSecretKey, KeyObject } from 'node:crypto'
 import { isAnyArrayBuffer } from 'node:util/types'
 import { optionError, type SessionError } from '../../core/errors.js'
 import { isRepeated, shortestSecret, Signer } from '../../core/token.js'
-import { warnOnce } from './warn-once.js'
+import { warnOnce } from '../../core/warn-once.js'
 
-/** What a secret may be in express-session's form: whatever `createHmac` takes. */
+/** A secret of `session(options)`: whatever `createHmac` of `node:crypto` accepts as a key. */
 export type HmacKey = CipherKey | ArrayBuffer
 
 /**
- * What signs the cookies of a request: `undefined` if there is neither a secret nor a `req.secret`.
+ * Returns a function that gives the signer of a request; `undefined` if there is neither a secret nor a `req.secret`.
  * @throws TypeError with express-session's own words, or ERR_SESSION_OPTION
  */
 export function resolveSecrets(options: {
@@ -40,7 +40,7 @@ export function resolveSecrets(options: {
   }
 }
 
-/** Follows later changes of the list, as express-session does: apps rotate secrets by changing it. */
+/** A signer that follows later changes of the list, as in express-session: apps replace secrets by changing it. */
 function rotating(secrets: readonly HmacKey[]): () => Signer {
   let used = [...secrets]
   let signer = signerOf(used)
@@ -80,11 +80,11 @@ function bytesOf(secret: Exclude<HmacKey, KeyObject>): Buffer {
   if (typeof secret === 'string') return Buffer.from(secret)
   if (ArrayBuffer.isView(secret)) return Buffer.from(secret.buffer, secret.byteOffset, secret.byteLength)
   if (isAnyArrayBuffer(secret)) return Buffer.from(secret)
-  // `Buffer.from` takes a list of texts for bytes of zero, which everybody can guess.
+  // Without this, `Buffer.from` would turn a list of texts into zeros, which everybody can guess.
   throw optionError('secret must be a text, bytes, a KeyObject, or a list of those.')
 }
 
-/** There is nothing to sign cookies with. */
+/** The error of a request for which there is no secret. */
 export function missingSecret(): SessionError {
   return optionError('secret option required for sessions')
 }

@@ -1,6 +1,7 @@
 import type { Callback } from '../../core/callback.js'
 import {
   answer as answerCore,
+  answerOnce,
   type RequestSession,
   reservedName,
   type SessionData,
@@ -17,8 +18,9 @@ import { StoreWork, type StoreRequest } from '../bridge/store-work.js'
 type Data = Record<string, unknown>
 
 /**
- * What `req.session` has besides with `session(options)`. With `session(sessions)` these are not there, so the types of `req.session` have
- * them as optional. An app of the former kind that does without @types/express-session declares that they are there:
+ * The members that `req.session` has with `session(options)` only. With `session(sessions)` it does not have them, so
+ * they are optional in the type of `req.session`. An app that uses `session(options)` without `@types/express-session`
+ * declares that they are there:
  *
  * @example
  * import session, { type OldMembers } from 'coatcheck/express'
@@ -27,24 +29,28 @@ type Data = Record<string, unknown>
  * }
  */
 export interface OldMembers {
-  /** The cookie of this session. Assigning its `maxAge`, in milliseconds, sets how long both live. */
+  /**
+   * The cookie of this session. Assign its `maxAge`, in milliseconds, to set how long the cookie and the session live.
+   */
   cookie: Cookie
-  /** Lets the cookie live for its `originalMaxAge` from now. */
+  /** Makes the cookie live for its `originalMaxAge` from now. */
   resetMaxAge(): RequestSession
-  /** Who is bound to the session. There, `userId` is data of yours, as under express-session. */
+  /** The user who is signed in, by `signIn` or `userOf`. With `session(options)`, `userId` is data of yours. */
   readonly boundUserId: string | undefined
 }
 
 /**
- * A session in hand as express-session has it: your data and its `cookie`, with methods that are not enumerable and that
- * no stored key can hide. Methods take a callback, or return a promise. Of coatcheck's own members (`signIn`, `publicId`, …)
- * data of yours may take the names. `userId` is data of yours only, as under express-session.
+ * The session object of `session(options)`, as in express-session: your data and its `cookie`. The methods are not
+ * enumerable, and stored data cannot hide them. They take a callback, or return a promise.
+ *
+ * Data of yours may have the names of coatcheck's own members, such as `signIn` and `publicId`, and hides them then.
+ * `userId` is data of yours, as in express-session; the signed-in user is `boundUserId`.
  */
 export type Session = WithOldTypes<OldSession, RequestSession & Omit<OldMembers, keyof SessionData>>
 
-/** The class of `req.session`. */
+/** The constructor of `Session`. */
 export interface SessionConstructor {
-  /** @param work what the session asks when it is the session of a request in hand; left out, it acts on `request.sessionStore` */
+  /** @param work for internal use. Left out: the session acts on `request.sessionStore` */
   new (request: object, data?: object | null, work?: SessionWork): Session
   readonly prototype: Session
 }
@@ -68,19 +74,19 @@ class ExpressSession {
     if (typeof data === 'object' && data !== null) fillSession(this, data as Data)
   }
 
-  /** A session that was destroyed or regenerated keeps the id that it had. */
+  /** After the session was destroyed or regenerated, this object keeps the id that it had. */
   #currentId(): string {
     try {
       this.#work.assertCurrent(this as unknown as CoreSession)
       this.#id = this.#work.id
     } catch {
-      // It is not the one in hand any more.
+      // It is no longer the request's session.
     }
     return this.#id
   }
 }
 
-/** The class of `req.session`, as express-session's `Session`. */
+/** The class of `req.session` with `session(options)`: express-session's `Session`. */
 export const Session = ExpressSession as unknown as SessionConstructor
 
 const methods: Record<string, (this: Session, ...parameters: never[]) => unknown> = {
@@ -110,7 +116,7 @@ for (const [name, method] of Object.entries(methods)) {
   Object.defineProperty(ExpressSession.prototype, name, {
     get: () => method,
     set(this: Session, value: unknown) {
-      // Libraries wrap methods; data must not hide them.
+      // Libraries wrap methods, so functions are allowed. Data must not hide a method.
       if (typeof value !== 'function') throw reservedName(name)
       Object.defineProperty(this, name, { value, writable: true, configurable: true, enumerable: false })
     },
@@ -118,7 +124,7 @@ for (const [name, method] of Object.entries(methods)) {
   })
 }
 
-// Without a setter: older code that assigns it goes on, without effect, as under express-session.
+// Without a setter, as in express-session: in sloppy code, assigning it has no effect.
 Object.defineProperty(ExpressSession.prototype, 'id', {
   get(this: Session) {
     return idOf(this)
@@ -127,8 +133,8 @@ Object.defineProperty(ExpressSession.prototype, 'id', {
 })
 
 /**
- * Ours, beside express-session's: an app that has long kept data by these names sees its own. There is no `userId`: an app that
- * signs out by `delete req.session.userId` must not find somebody there.
+ * The members that coatcheck adds to those of express-session. An app that already has data by these names sees its
+ * data. There is no `userId`: an app that signs out by `delete req.session.userId` must not find a user there.
  */
 const ours: Record<string, (this: Session) => unknown> = {
   publicId() {
@@ -144,17 +150,18 @@ const ours: Record<string, (this: Session) => unknown> = {
     return workOf(this).authenticatedAt
   },
   update() {
-    return (change: (session: RequestSession) => unknown) => answerCore(() => current(this).update(change))
+    return (change: (session: RequestSession) => unknown) =>
+      answerOnce(workOf(this), 'update', () => current(this).update(change))
   },
   signIn() {
     return (userId: UserId, options?: SignInOptions) =>
-      answer(this, () => current(this).signIn(userId, options))
+      answerOnce(workOf(this), 'signIn', () => current(this).signIn(userId, options))
   },
   signOut() {
     return () => answer(this, () => current(this).signOut())
   },
   rotate() {
-    return () => answer(this, () => current(this).rotate())
+    return () => answerOnce(workOf(this), 'rotate', () => current(this).rotate())
   },
 }
 
@@ -180,14 +187,14 @@ function isReserved(name: string): boolean {
   return reservedNames.has(name) || name in Object.prototype
 }
 
-/** Puts data into a session, but for names that would hide a method or reach the prototype. */
+/** Puts data into a session, except under names that would hide a method or reach the prototype. */
 export function fillSession(session: object, data: Data): void {
   for (const name of Object.keys(data)) {
     if (!isReserved(name)) (session as Data)[name] = data[name]
   }
 }
 
-/** Puts the app's own data into a session: without the cookie, and without the names that a session never shows. */
+/** Puts the app's own data into a session: without the cookie, and without names that a session never shows. */
 export function fillOwnData<Target extends object>(target: Target, data: Data): Target {
   for (const name of Object.keys(data)) {
     if (name !== 'cookie' && !isReserved(name)) (target as Data)[name] = data[name]
@@ -195,7 +202,7 @@ export function fillOwnData<Target extends object>(target: Target, data: Data): 
   return target
 }
 
-/** That data alone, without what JSON has no word for. */
+/** The app's own data, without values that JSON leaves out. */
 export function ownData(data: Data): Data {
   const own = fillOwnData<Data>({}, data)
   for (const name of Object.keys(own)) if (wordless.has(typeof own[name])) delete own[name]
@@ -210,7 +217,10 @@ function current(session: Session): SessionWork {
   return work
 }
 
-/** What ends a session that another has replaced, or that has ended already: the store, by the id that it had. */
+/**
+ * The work that ends a session. If this object is no longer the request's session, that is the store, by the object's
+ * id.
+ */
 function inUse(session: Session): SessionWork {
   try {
     return current(session)
@@ -220,7 +230,7 @@ function inUse(session: Session): SessionWork {
   }
 }
 
-/** A promise; or, for chaining, the session, and the callback called later. */
+/** A promise; or, with a callback, the session for chaining. The callback is called later. */
 function answer(session: Session, act: () => Promise<void>, callback?: Callback): Promise<void> | Session {
   return answerCore(act, callback) ?? session
 }

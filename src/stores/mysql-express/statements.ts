@@ -11,10 +11,13 @@ import { bySize, now, repeat } from '../mysql/statements.js'
  */
 export type ExpressStatements = ReturnType<typeof expressStatements>
 
-/** The names of the columns, where they are not `session_id`, `expires` and `data`. */
+/** The names of the columns in a table of express-mysql-session. */
 export interface MySQLColumns {
+  /** The column of the session id. Default: `session_id`. */
   readonly session_id?: string | undefined
+  /** The column of the expiry, in Unix seconds. Default: `expires`. */
   readonly expires?: string | undefined
+  /** The column of the data, which is JSON. Default: `data`. */
   readonly data?: string | undefined
 }
 
@@ -48,9 +51,9 @@ export function expressStatements(table: string, columns: MySQLColumns = {}) {
   const asRead = `WHERE ${id} = ${text} AND ${fingerprint} = ? AND ${live}`
   const among = (size: number) => `${id} IN (${repeat(text, size)})`
   /*
-   * All or none: a live row that holds something else than the caller read makes its expiry overflow, outside of what keeps
-   * that within the column, which is an error (1690) in every sql_mode, and the statement is undone. The expiry goes
-   * first: assignments are carried out from left to right, and the fingerprint must be that of the data as it was.
+   * All or none: a live row that holds something else than the caller read makes its expiry overflow, outside of what
+   * keeps that within the column, which is an error (1690) in every sql_mode, and the statement is undone. The expiry
+   * goes first: assignments are carried out from left to right, and the fingerprint must be that of the data as it was.
    */
   const updateMany = (size: number) => {
     const byId = (value: string, otherwise: string) =>
@@ -95,7 +98,10 @@ export function expressStatements(table: string, columns: MySQLColumns = {}) {
     removeThoseExpired: bySize((size) => `DELETE FROM ${sessions} WHERE ${among(size)} AND ${dead}`),
     expired: (limit: number) =>
       `SELECT ${bytesOf(id)} AS id_bytes FROM ${sessions} WHERE ${dead} LIMIT ${limit}`,
-    /** Sessions, and no notes, in the order of the bytes of UTF-8. @param options.sorted whether the ids' own order is that one */
+    /**
+     * Sessions, and no notes, in the order of the bytes of UTF-8. @param options.sorted whether the ids' own order is
+     * that one
+     */
     list: (options: ListOptions) =>
       `${rows} WHERE ${live} AND LEFT(${bytesOf(id)}, 5) <> '${notePrefix}'${options.after ? ` AND ${id} > ${text}` : ''}` +
       `${options.containing ? ` AND ${contains}` : ''} ORDER BY ` +

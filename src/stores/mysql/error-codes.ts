@@ -124,7 +124,7 @@ const list: readonly (readonly [kind: FailureKind, codes: string, what: string, 
     'configuration',
     '1044 1142 1143 1227 1370',
     'the user lacks a right, or the database has another name',
-    'Check the name of the database; GRANT SELECT, INSERT, UPDATE and DELETE on the tables of the store, and CREATE, or let another user make them',
+    'Check the name of the database; GRANT SELECT, INSERT, UPDATE and DELETE on the tables of the store. CREATE is needed only to make the tables',
   ],
   [
     'configuration',

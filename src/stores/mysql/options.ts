@@ -4,7 +4,7 @@ import { optionError } from '../../core/errors.js'
 import { assertFitsTimer, longestTimer } from '../../core/lifetime.js'
 import { askForTLS, tlsOptions, verifiedTLS } from './tls.js'
 
-/** What mysql2 reads in a URL behind the `?`, and `ssl-ca`, which is ours. */
+/** The parameters that mysql2 reads in a URL, and `ssl-ca`, which is coatcheck's own. */
 const parameterNames = [
   'bigNumberStrings', 'charset', 'charsetNumber', 'compress', 'connectAttributes', 'connectTimeout', 'connectionLimit',
   'dateStrings', 'debug', 'decimalNumbers', 'disableEval', 'enableCleartextPlugin', 'enableKeepAlive', 'flags', 'gracefulEnd',
@@ -14,14 +14,14 @@ const parameterNames = [
   'typeCast', 'waitForConnections',
 ] // prettier-ignore
 
-/** What else mysql2 takes in an object. */
+/** All options that mysql2 takes in an object. */
 const optionNames = [
   ...parameterNames.filter((name) => name !== 'ssl-ca'),
   'authPlugins', 'authSwitchHandler', 'database', 'host', 'infileStreamFactory', 'isServer', 'password', 'pool', 'port',
   'Promise', 'queryFormat', 'stream', 'uri', 'user',
 ] // prettier-ignore
 
-/** Options that are numbers. For what is none the driver has values of its own, such as a wait of 1 ms for `true`. */
+/** Options that are numbers. The driver makes something else of other values, such as a wait of 1 ms of `true`. */
 const numberNames = [
   'connectTimeout', 'idleTimeout', 'keepAliveInitialDelay', 'connectionLimit', 'maxIdle', 'queueLimit',
 ] as const // prettier-ignore
@@ -29,7 +29,7 @@ const numberNames = [
 const askForCA =
   'Name the authority by ?ssl-ca=/path/to/ca.pem in DATABASE_URL, or by ssl: { ca } in pool options'
 
-/** What other drivers and clients call these, in lower case and without dashes, and what to write here. */
+/** Names of such options in other drivers and clients, in lower case and without dashes, and what to write here. */
 const foreignNames: readonly (readonly [names: string, advice: string])[] = [
   [
     'sslmode tls usessl requiressl verifyservercertificate sslaccept sslidentity rejectunauthorized encrypt secure',
@@ -47,8 +47,8 @@ const foreignNames: readonly (readonly [names: string, advice: string])[] = [
 ]
 
 /**
- * What the driver makes a pool of: the app's pool options, and the URL in them read. Where they ask for TLS, the
- * server is verified.
+ * The options for the driver's pool: the app's pool options, with the URL in them already read. If they ask for TLS,
+ * the server is verified.
  *
  * @throws ERR_SESSION_OPTION, never with a value in it
  */
@@ -64,7 +64,7 @@ export function resolvePoolOptions(given: PoolOptions): PoolOptions {
   return { ...options, ssl: ssl as SslOptions }
 }
 
-/** @throws ERR_SESSION_OPTION for a name that mysql2 does not have: it would be without effect */
+/** @throws ERR_SESSION_OPTION for an option that mysql2 does not have, which would have no effect */
 export function refuseUnknownPoolOptions(options: object): void {
   const [unknown] = unknownPoolOptions(options)
   if (unknown === undefined) return
@@ -74,10 +74,11 @@ export function refuseUnknownPoolOptions(options: object): void {
 }
 
 /**
- * For a store that takes what express-mysql-session took: without what would have no effect, and with no wait that is longer than a timer's.
+ * The pool options for a store that accepts what express-mysql-session accepted. Options without effect are dropped,
+ * with a warning. A `connectTimeout` that is longer than a timer can wait is shortened.
  *
- * @param warn is told what was left out
- * @throws ERR_SESSION_OPTION for what asks for TLS by a name that would have no effect
+ * @param warn called with a message for each dropped option
+ * @throws ERR_SESSION_OPTION for a dropped option that asks for TLS: the connection would be plain
  */
 export function toleratedPoolOptions(given: PoolOptions, warn: (message: string) => void): PoolOptions {
   const options = defined(given)
@@ -102,7 +103,7 @@ export function toleratedPoolOptions(given: PoolOptions, warn: (message: string)
   return options
 }
 
-/** Those that mysql2 does not have, and what to do about each. */
+/** The options that mysql2 does not have, and what to write instead. */
 function unknownPoolOptions(options: object): { readonly name: string; readonly advice: string }[] {
   const unknown = []
   for (const name in options) {
@@ -127,7 +128,7 @@ function numberFrom(name: string, value: unknown): number {
   throw optionError(`${name} must be a number${unit}, at least 0.`)
 }
 
-/** A URL, read once: what goes to the driver, and the host that its certificate must be for. */
+/** A URL that was read: the options for the driver, and the host name that the certificate must have. */
 interface ReadURL {
   readonly options: PoolOptions
   readonly hostname: string
@@ -140,7 +141,7 @@ function readURL(url: unknown): ReadURL {
   const parsed = typeof url === 'string' ? parsedURL(url) : undefined
   if (!parsed) throw optionError(`MySQLStore cannot read its URL. ${example}`)
   const { protocol, pathname, searchParams, hostname, hash } = parsed
-  // What comes after it, such as ?ssl=true, would be without effect.
+  // Everything behind the "#", such as ?ssl=true, would have no effect.
   if (hash !== '')
     throw optionError(`The URL of MySQLStore has a "#". In a password it is written %23. ${example}`)
   if (protocol !== 'mysql:' && protocol !== 'mariadb:') {
@@ -152,7 +153,7 @@ function readURL(url: unknown): ReadURL {
   for (const name of numberNames) {
     if (searchParams.has(name)) options[name] = searchParams.get(name)
   }
-  // The driver is not to read these again.
+  // Remove these, so that the driver does not read them again.
   for (const name of ['ssl', 'ssl-ca', ...numberNames]) searchParams.delete(name)
   return { options: { ...options, uri: parsed.href }, hostname }
 }
@@ -180,7 +181,7 @@ function refuseUnknownParameters(parameters: URLSearchParams): void {
   }
 }
 
-/** What somebody who wrote `name` probably means. */
+/** What to write in place of an unknown `name`, by what was probably meant. */
 function adviceFor(name: string, known: readonly string[]): string | undefined {
   const plain = (text: string): string => text.toLowerCase().replaceAll(/[^a-z0-9]/g, '')
   const meant = known.find((one) => plain(one) === plain(name))
@@ -189,7 +190,10 @@ function adviceFor(name: string, known: readonly string[]): string | undefined {
   return foreign?.[1] ?? (/ssl|tls/.test(plain(name)) ? askForTLS : undefined)
 }
 
-/** `ssl` as the driver would read it: JSON, or else the name of a profile; and the authority of `ssl-ca` with it, which asks for TLS too. */
+/**
+ * The parameter `ssl` as the driver would read it: JSON, or else the name of a profile. `ssl-ca` adds an authority, and
+ * asks for TLS too.
+ */
 function tlsOf(parameters: URLSearchParams): unknown {
   const [text, file] = [parameters.get('ssl'), parameters.get('ssl-ca')]
   const ssl: unknown = text === null ? undefined : parsedJSON(text)
@@ -219,7 +223,7 @@ function authorityIn(file: string): string {
   }
 }
 
-/** Inherited ones too: options are often made with Object.create(defaults). */
+/** The options that are set, inherited ones too: options are often made with Object.create(defaults). */
 function defined(options: PoolOptions): PoolOptions {
   const own: Record<string, unknown> = {}
   for (const name in options) {

@@ -4,19 +4,19 @@ import { optionError } from '../../core/errors.js'
 import { driver } from './driver.js'
 import { refuseUnknownPoolOptions, resolvePoolOptions } from './options.js'
 
-/** What a `MySQLStore` is made from. */
+/** What `MySQLStore` takes first: a URL, mysql2's pool options, or a mysql2 pool or connection of yours. */
 export type MySQLTarget =
   string | PoolOptions | Pool | PromisePool | Connection | PromiseConnection | undefined
 
-/** A pool, or the one connection that the app gave in place of it, and what lets go of it: what the app gave stays open. */
+/** A pool, or the app's single connection, and the function that closes it. What the app passed in stays open. */
 export interface OpenedTarget {
   readonly target: Pool | Connection
   close(): Promise<void>
 }
 
 /**
- * @param connectTimeout milliseconds that a connection may take to be made, if `target` does not say so itself: until then it takes
- *   up one of the pool's
+ * @param connectTimeout the milliseconds that connecting may take, unless `target` has its own: meanwhile, the
+ *   connection takes a place in the pool
  * @throws ERR_SESSION_OPTION, never with the password in it
  */
 export function openTarget(target: MySQLTarget, connectTimeout?: number): OpenedTarget {
@@ -26,13 +26,14 @@ export function openTarget(target: MySQLTarget, connectTimeout?: number): Opened
   }
   const options = typeof target === 'object' && target !== null ? optionsGiven(target) : { uri: target ?? '' }
   const pool = newPool(options, connectTimeout)
-  // A server may be set to leave it off. Once a connection; should it fail, the first change there tells.
+  // A server may have autocommit off by default. Set it once for each connection; if that fails, the first change
+  // reports it.
   pool.on('connection', (connection) => connection.query('SET autocommit = 1', () => {}))
   return { target: pool, close: () => endPool(pool) }
 }
 
 /**
- * A pool of the driver's that verifies its server wherever TLS is asked for.
+ * Makes a pool of the driver that verifies its server whenever TLS is used.
  * @throws ERR_SESSION_OPTION, never with the password in it
  */
 export function newPool(options: PoolOptions, connectTimeout?: number): Pool {
@@ -41,7 +42,7 @@ export function newPool(options: PoolOptions, connectTimeout?: number): Pool {
   try {
     return createPool(connectTimeout === undefined ? resolved : { connectTimeout, ...resolved })
   } catch (error) {
-    // Not with the error as the cause: that of a URL carries the whole of it.
+    // Not with the error as the cause: an error about a URL contains the URL, with its password.
     const reason = error instanceof TypeError ? `: ${error.message}` : ''
     throw optionError(
       `The mysql2 driver refuses these connection options${reason}. Check DATABASE_URL; characters such as % and @ in a password are written %25 and %40.`,
@@ -49,7 +50,7 @@ export function newPool(options: PoolOptions, connectTimeout?: number): Pool {
   }
 }
 
-/** A connection that fails as it is ended has ended all the same. */
+/** Ends a pool. Errors are ignored: a connection that fails while it ends has ended too. */
 function endPool(pool: Pool): Promise<void> {
   return new Promise((resolve) => {
     pool.end(() => resolve())
@@ -57,8 +58,9 @@ function endPool(pool: Pool): Promise<void> {
 }
 
 /**
- * Both flavours of pool, of a part of a cluster, and of connection by what they can do, not by class: the app may have its own copy of the
- * driver, or the package mysql, which has no prepared statements. Those with promises are wrapped around one with callbacks.
+ * The callback form of a pool, a cluster's namespace or a connection; `undefined` if `target` is none. It goes by
+ * methods, not by class: the app may have its own copy of the driver, or the package mysql, which has no prepared
+ * statements. Objects with promises wrap one with callbacks.
  */
 export function driversOwn(target: object): Pool | Connection | undefined {
   if (!isDriversOwn(target)) return undefined
@@ -69,7 +71,7 @@ export function driversOwn(target: object): Pool | Connection | undefined {
   return target as Pool
 }
 
-/** Drivers of other databases have a `query` too. */
+/** By more than `query`, which drivers of other databases have too. */
 function isDriversOwn(target: object): boolean {
   return 'query' in target && ['execute', 'escape', 'getConnection'].some((name) => name in target)
 }

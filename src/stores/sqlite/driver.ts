@@ -2,17 +2,17 @@ import { closeSync, openSync } from 'node:fs'
 import { optionError, SessionError } from '../../core/errors.js'
 import { classifySQLiteError } from './errors.js'
 
-/** What is bound to a statement. */
+/** A value that can be bound to a statement. */
 export type SQLiteValue = null | number | string | Uint8Array
 
-/** What coatcheck uses of a connection, `DatabaseSync` of node:sqlite. */
+/** The methods of a connection that `SQLiteStore` uses. `DatabaseSync` of `node:sqlite` has them. */
 export interface SQLiteDatabase {
   exec(sql: string): unknown
   prepare(sql: string): SQLiteStatement
   close(): unknown
 }
 
-/** What coatcheck uses of a prepared statement. */
+/** The methods of a prepared statement that `SQLiteStore` uses. `StatementSync` of `node:sqlite` has them. */
 export interface SQLiteStatement {
   run(...values: SQLiteValue[]): { changes: number | bigint }
   all(...values: SQLiteValue[]): unknown[]
@@ -21,8 +21,8 @@ export interface SQLiteStatement {
 type DatabaseConstructor = new (file: string, options: { timeout: number }) => SQLiteDatabase
 
 /**
- * Opens `file` with node:sqlite. SQLite itself never waits for a lock (timeout 0): the store does. A file that is not there is made
- * for its owner alone (0600); one that is keeps its mode.
+ * Opens `file` with node:sqlite. SQLite itself never waits for a lock (timeout 0); the store does. A missing file is
+ * made with the mode 0600; an existing one keeps its mode.
  */
 export function openDatabase(file: string): SQLiteDatabase {
   const Database = nodeSQLite()
@@ -45,18 +45,18 @@ export function openDatabase(file: string): SQLiteDatabase {
   }
 }
 
-/** SQLite gives its `-wal` and `-shm` the mode of the file. */
+/** Makes a missing file with the mode 0600. SQLite gives its `-wal` and `-shm` the mode of the file. */
 function makeForOwner(file: string): void {
   try {
     const path = pathToMake(file)
-    // Only if it is not there: to close a file that this process has open in SQLite would drop its locks.
+    // Only if it is missing: to close a file that this process has open in SQLite would drop SQLite's locks.
     if (path !== undefined) closeSync(openSync(path, 'wx', 0o600))
   } catch {
-    // It is there, or cannot be made, which SQLite tells.
+    // It exists, or cannot be made: then SQLite reports that.
   }
 }
 
-/** The file that SQLite would make. A name may be a URI, such as `file:sessions.db?mode=rw`, which makes none. */
+/** The file that SQLite would make; `undefined` if none. A name may be a URI, such as `file:sessions.db?mode=rw`. */
 function pathToMake(file: string): string | undefined {
   const [, name, query] = /^file:(?:\/\/[^/?#]*)?([^?#]*)(?:\?([^#]*))?/.exec(file) ?? [undefined, undefined]
   if (name === undefined) return file === ':memory:' ? undefined : file
@@ -65,8 +65,8 @@ function pathToMake(file: string): string | undefined {
 }
 
 function nodeSQLite(): DatabaseConstructor | undefined {
-  // Node 22 and 24 warn that the module is experimental when it is first loaded. The app did not
-  // choose it, so this one warning is left out. Every other passes.
+  // Node 22 and 24 warn that the module is experimental when it is first loaded. The app did not choose the module, so
+  // this one warning is dropped. All others pass.
   const emitWarning = Reflect.get(process, 'emitWarning') as (this: void, ...warning: unknown[]) => void
   process.emitWarning = (warning: string | Error, ...rest: unknown[]) => {
     if (String(warning).startsWith('SQLite is an experimental feature')) return

@@ -39,7 +39,7 @@ export class SQLiteTable {
     let mayMakeTable = this.#options.create
     for (let attempt = 1; ; attempt++) {
       if (this.#closed) {
-        throw new SessionError('ERR_SESSION_CLOSED', 'This SQLiteStore was closed. Create another one.')
+        throw new SessionError('ERR_SESSION_CLOSED', `The store was closed before ${doing}.`, { status: 503 })
       }
       try {
         this.#makeReady()
@@ -94,8 +94,17 @@ export class SQLiteTable {
     if (this.#ready) return
     const { database, isOwn, create } = this.#options
     if (isOwn) database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL')
-    if (create) this.transaction(() => this.#migrate())
+    if (create && !this.#isMigrated()) this.transaction(() => this.#migrate())
     this.#ready = true
+  }
+
+  /** Looks without the write lock: another process may hold that, and reads need not wait for it. */
+  #isMigrated(): boolean {
+    const { name } = this.#options
+    const exists = (table: string): boolean => this.rows(selectTable, table).length > 0
+    if (!exists(name) || !exists('coatcheck_migrations')) return false
+    const [newest] = this.rows<{ version: number | null }>(selectNewestMigration, name)
+    return Number(newest?.version ?? 0) >= migrations(name).length
   }
 
   #migrate(): void {

@@ -18,7 +18,7 @@ import {
 } from './subject.js'
 import type { Test } from './subject.js'
 
-/** Which of these records are there. Each way of reading shows the same. */
+/** Which of these records exist. Asserts that all ways of reading agree. */
 async function shown(store: SessionStore, ids: readonly SessionId[]): Promise<boolean[]> {
   const found = await store.find(ids)
   const alive = await store.alive(ids)
@@ -39,7 +39,7 @@ async function listedOf(store: SessionStore, userId: string): Promise<Set<Sessio
   return new Set(items.map(({ id }) => id))
 }
 
-/** A record that lives by another. */
+/** Children: records that exist only while their root is live. */
 export function childTests(test: Test): void {
   for (const userId of ['ada', undefined]) {
     test(`a child of ${userId ?? 'nobody'} is there until its root is removed`, async ({ store, other }) => {

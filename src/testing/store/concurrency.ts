@@ -20,7 +20,7 @@ import {
 } from './subject.js'
 import type { StoresUnderTest, Test } from './subject.js'
 
-/** Twenty calls at the same time, by both stores in turn. */
+/** Makes twenty calls at the same time, alternating between both stores. */
 function atOnce<Result>(
   { store, other }: StoresUnderTest,
   call: (store: StoresUnderTest['store'], index: number) => Promise<Result>,
@@ -32,7 +32,7 @@ function oneDoneAndTheRest(results: readonly string[], rest: string): void {
   assert.deepEqual([...results].sort(), ['done', ...results.slice(1).map(() => rest)].sort())
 }
 
-/** Several stores at one database at the same moment. */
+/** Concurrent calls of several stores on one database. */
 export function concurrencyTests(test: Test): void {
   test('of parallel updates of one version exactly one is done, the rest are stale', async (stores) => {
     const record = await inserted(stores.store)

@@ -26,7 +26,7 @@ import {
 } from './subject.js'
 import type { Test } from './subject.js'
 
-/** Idle and absolute limits, by the store's clock. */
+/** Idle and absolute lifetimes, by the store's clock. */
 export function expiryTests(test: Test): void {
   test('an expired record is absent for every method', async ({ store }) => {
     const { id } = await expired(store, { userId: 'ada' })
@@ -128,7 +128,7 @@ export function expiryTests(test: Test): void {
     const before = await inserted(store)
     await until('a touch is seen at a later moment', async () => {
       await write(store, touchOf(before, { idle: minute, absolute: minute }))
-      // A store keyed by token tells the one from the other: where the end stays, so does seenAt.
+      // A `TokenKeyedStore` may compute seenAt from the expiry, which stays here: so its seenAt stays too.
       return keyedBy === 'token' || (await present(store, before.id)).seenAt > before.seenAt
     })
     assert.equal((await present(store, before.id)).expiresAt, before.expiresAt)

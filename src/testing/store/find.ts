@@ -23,9 +23,9 @@ import {
 import { recordFormat, type SessionId } from '../../core/store/record.js'
 import type { Test } from './subject.js'
 
-/** What is read is what was written. */
+/** A store reads what was written. */
 export function findTests(test: Test, keyedBy: 'token' | undefined): void {
-  // Only a store keyed by token gets its ids from outside, and only it must read what it stores as JSON.
+  // Only a `TokenKeyedStore` gets ids from other libraries, and must read what it stores as JSON.
   if (keyedBy === 'token') tokenTests(test)
   else idTests(test)
 

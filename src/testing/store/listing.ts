@@ -22,7 +22,7 @@ import {
 } from './subject.js'
 import type { Test } from './subject.js'
 
-/** All pages of a listing, put together. */
+/** The records of all pages of a listing. */
 async function listed(store: SessionStore, query: Omit<ListQuery, 'after'>): Promise<ListedRecord[]> {
   const records: ListedRecord[] = []
   let after: string | undefined
@@ -45,7 +45,7 @@ function sortedIdsOf(records: readonly { id: string }[]): string[] {
   return idsOf(records).sort()
 }
 
-/** What a listing shows of a record that was found. */
+/** A record as a listing shows it. */
 function asListed(
   { marks: _marks, former: _former, data, ...rest }: SessionRecord,
   withData: boolean,

@@ -14,7 +14,7 @@ import {
 } from './subject.js'
 import type { Test } from './subject.js'
 
-/** By its mark, a write whose answer was lost is known again. */
+/** Marks: by them, a write whose answer was lost can be recognized. */
 export function markTests(test: Test): void {
   test('a record keeps the marks of its last four writes, the newest first, over new secrets', async ({
     store,

@@ -14,7 +14,7 @@ import {
 } from './subject.js'
 import type { Test } from './subject.js'
 
-/** What the engine keeps beside the sessions: records without a hash. */
+/** Notes: records without a hash, which coatcheck keeps beside the sessions. */
 export function noteTests(test: Test, keyedBy: 'token' | undefined): void {
   test('a note is found, without a hash, and never listed', async (subject) => {
     const { store, other } = subject

@@ -35,7 +35,7 @@ function signInOf(
   return { ...rotation, userId: 'ada', data: content('after') }
 }
 
-/** Writes that take the token from a record and put another there, and when its user signed in. */
+/** Writes that give a record a new token, and `authenticatedAt`. */
 export function rotationTests(test: Test, keyedBy: 'token' | undefined): void {
   test('a sign-in is dated by the store, at once with what it stores; nothing else moves that', async (subject) => {
     const { store } = subject
@@ -84,7 +84,7 @@ export function rotationTests(test: Test, keyedBy: 'token' | undefined): void {
   else formerTests(test)
 }
 
-/** Where the id stays, the record keeps for its grace what it held before. */
+/** Rotations in a store whose ids stay: for its grace, the record keeps its former content. */
 function formerTests(test: Test): void {
   test('for its grace a record holds the hash and the content from before, found in the same call', async (subject) => {
     const { store, other } = subject
@@ -175,7 +175,7 @@ function formerTests(test: Test): void {
       record = await present(store, id)
     }
     assertVersion(subject, record, 7)
-    // As its user found it before all of that.
+    // As its first user, who found it before all of these changes.
     assert.equal(await write(other, { type: 'remove', id, userId: 'ada' }), 'done')
     assert.equal(await find(store, id), undefined)
   })

@@ -16,18 +16,22 @@ import type {
 } from '../../core/store/session-store.js'
 import { createId, hashOf } from '../../core/token.js'
 
-/** Two stores on one database that was empty. */
+/** Two stores on one empty database. */
 export interface StoresUnderTest {
+  /** The store to test. */
   readonly store: SessionStore
-  /** A second one, with connections of its own, as another process would have. For a store in memory: the same. */
+  /**
+   * A second store on the same database, with connections of its own, as in another process. In memory: the same
+   * object.
+   */
   readonly other: SessionStore
-  /** Removes the database. Both stores are closed by then. */
+  /** Removes the database. Both stores are closed before. */
   cleanUp(): Promise<void>
 }
 
-/** What a test gets: fresh stores, and what they are known to keep. */
+/** What a test gets: new stores, and their kind. */
 export interface Subject extends StoresUnderTest {
-  /** `'token'` for stores that keep sessions as older libraries do. What these cannot keep is said where it is tested. */
+  /** `'token'` for a `TokenKeyedStore`. Each test says what such a store cannot keep. */
   readonly keyedBy: 'token' | undefined
 }
 
@@ -40,10 +44,10 @@ export const minute = 60_000
 /** Long enough that nothing expires in a test. */
 export const anHour: Lifetime = { idle: hour, absolute: undefined }
 
-/** Over at the store's next tick. */
+/** Expires at the next tick of the store's clock. */
 export const aMoment: Lifetime = { idle: 1, absolute: undefined }
 
-/** An id that no record has. It does for a token as well, where a store is keyed by these. */
+/** An id that no record has. A `TokenKeyedStore` takes it as a token. */
 export function newId(): SessionId {
   return createId()
 }
@@ -57,20 +61,20 @@ export function bytes(text: string): Uint8Array {
 }
 
 /**
- * Data that every store takes: the JSON of a session with its cookie, as stores that are keyed by token expect it.
- * @param idle what `lifetime.idle` it is stored with: such a store may tell from it when a session was last seen
+ * Data that every store accepts: the JSON of a session with its cookie, as a `TokenKeyedStore` expects it.
+ * @param idle the `lifetime.idle` that it is stored with: such a store may compute from it when a session was last seen
  */
 export function content(text: string, idle = hour): Uint8Array {
   const expires = '2100-01-01T00:00:00.000Z'
   return bytes(JSON.stringify({ cookie: { originalMaxAge: idle, expires, httpOnly: true, path: '/' }, text }))
 }
 
-/** The text that `content` was made with. */
+/** The text that was given to `content`. */
 export function textOf({ data }: { readonly data: Uint8Array }): unknown {
   return (JSON.parse(Buffer.from(data).toString()) as { text?: unknown }).text
 }
 
-/** An insert of a session like any other, but for what `fields` says. */
+/** An insert of an ordinary session, with some fields replaced. */
 export function insertOf(fields: Partial<Omit<InsertWrite, 'type'>> = {}): InsertWrite {
   const id = fields.id ?? newId()
   return {
@@ -88,7 +92,7 @@ export function insertOf(fields: Partial<Omit<InsertWrite, 'type'>> = {}): Inser
   }
 }
 
-/** An insert of a note, which the engine keeps beside the sessions. */
+/** An insert of a note, which coatcheck keeps beside the sessions. */
 export function noteOf({ keyedBy }: Subject, fields: Partial<Omit<InsertWrite, 'type'>> = {}): InsertWrite {
   const id = (keyedBy === 'token' ? `note.${newId()}` : newId()) as SessionId
   return insertOf({ id, hash: undefined, ...fields })
@@ -116,7 +120,7 @@ export interface Rotation extends UpdateWrite {
   readonly secret: NewSecret & { readonly token: SessionId }
 }
 
-/** A rotation of `record` as it was read. Only a store that is keyed by token heeds the token itself. */
+/** A rotation of `record` as it was read. Only a `TokenKeyedStore` uses the token itself. */
 export function rotationOf(
   record: Pick<SessionRecord, 'id' | 'version' | 'userId'>,
   secret: Partial<Pick<NewSecret, 'signedIn' | 'grace'>> & { readonly token?: SessionId } = {},
@@ -125,7 +129,7 @@ export function rotationOf(
   return { ...updateOf(record), secret: { signedIn: false, grace: 0, ...secret, token, hash: hashOf(token) } }
 }
 
-/** The id under which a record lies after a rotation. */
+/** The id of a record after a rotation. */
 export function idAfter({ keyedBy }: Subject, { id, secret }: Rotation): SessionId {
   return keyedBy === 'token' ? secret.token : id
 }
@@ -192,7 +196,7 @@ export async function write(store: SessionStore, change: SessionWrite): Promise<
   return result
 }
 
-/** Asks again, for some seconds at most, until `condition` holds. */
+/** Asks again until `condition` holds, for some seconds at most. */
 export async function until(condition: string, holds: () => Promise<boolean>): Promise<void> {
   for (let attempt = 0; attempt < 5_000; attempt++) {
     if (await holds()) return
@@ -201,33 +205,35 @@ export async function until(condition: string, holds: () => Promise<boolean>): P
   assert.fail(`Waited in vain until ${condition}.`)
 }
 
-/** Waits until the store's clock shows a later moment than when `record` was read. */
+/** Waits until the store's clock shows a later time than when `record` was read. */
 export async function laterThan(store: SessionStore, { id, readAt }: SessionRecord): Promise<void> {
   await until('the store has a later time', async () => (await present(store, id)).readAt > readAt)
 }
 
 /**
- * Holds a record to the version that it has after so many changes. A store that is keyed by token has no place for a
- * count: there it is any number that changes with the content, which updates that must be `stale` show.
+ * Asserts the version of a record. In a `TokenKeyedStore`, it is any whole number that changes with the content: that
+ * it does is shown by updates that must be `stale`.
  */
 export function assertVersion({ keyedBy }: Subject, { version }: SessionRecord, expected: number): void {
   if (keyedBy === undefined) assert.equal(version, expected)
   else assert.ok(Number.isSafeInteger(version) && version >= 0, 'a version is a whole number')
 }
 
-/** Holds a moment to the millisecond; to the second, where a store keyed by token counts in these and rounds up. */
+/**
+ * Asserts a time to the millisecond; in a `TokenKeyedStore`, which may keep whole seconds and rounds up, to the second.
+ */
 export function assertMoment({ keyedBy }: Subject, actual: number, expected: number): void {
   if (keyedBy === undefined) assert.equal(actual, expected)
   else assert.ok(actual >= expected && actual <= expected + 1_000, `${actual} is ${expected} to the second`)
 }
 
-/** Compares bytes, whichever class of the platform holds them. */
+/** Asserts that bytes are equal, whatever class holds them. */
 export function sameBytes(actual: Uint8Array | undefined, expected: Uint8Array | undefined): void {
   assert.ok(actual instanceof Uint8Array, 'it is a Uint8Array')
   assert.equal(hex(actual), expected && hex(expected))
 }
 
-/** A record without the moment of its reading and what it has none of, with bytes as texts, so that two can be compared. */
+/** A record to compare with another: without `readAt` and undefined fields, and with bytes as text. */
 export function comparable(record: object): object {
   const fields = Object.entries(record).filter(
     ([name, value]) => name !== 'readAt' && value !== undefined,

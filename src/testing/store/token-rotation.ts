@@ -17,7 +17,7 @@ import {
 } from './subject.js'
 import type { Test } from './subject.js'
 
-/** Where the token is the id, the record moves to another. */
+/** Rotations in a `TokenKeyedStore`: the token is the id, so the record moves to another id. */
 export function tokenRotationTests(test: Test): void {
   test('a token from before a rotation finds nothing, whatever its grace, and is free again', async (subject) => {
     const { store, other } = subject

@@ -5,8 +5,8 @@ import { find, hour, inserted, present, removalOf, rotated, rotationOf, updateOf
 import type { Test } from './subject.js'
 
 /**
- * Ids that engines, drivers, collations or patterns take for one another. Each is another user.
- * A store keeps every one of them.
+ * Ids that databases, drivers, collations or patterns may confuse. Each is another user, and a store must keep them all
+ * apart.
  */
 const userIds = [
   'admin',
@@ -54,8 +54,8 @@ const userIds = [
 ]
 
 /**
- * Ids that the engine refuses, and what a careless store takes each for. A store may refuse them too. If it keeps one,
- * it keeps it apart from all others.
+ * Ids that coatcheck refuses, beside ids that a careless store confuses with them. A store may refuse them too. If it
+ * keeps one, it must keep it apart from all others.
  */
 const unusualIds = [
   'admin\0',
@@ -71,7 +71,7 @@ const unusualIds = [
   `${'x'.repeat(255)}d`,
 ]
 
-/** User ids are compared byte by byte: in what is read, listed and removed, and in what a record held before a rotation. */
+/** User ids are compared byte by byte: when reading, listing and removing, and in the former content of a record. */
 export function userIdTests(test: Test, keyedBy: 'token' | undefined): void {
   test('user ids come back as they were, and none is taken for another', async ({ store, other }) => {
     const records = await oneOfEach(store)
@@ -155,7 +155,7 @@ export function userIdTests(test: Test, keyedBy: 'token' | undefined): void {
   })
 }
 
-/** A record of each user whom the store takes. */
+/** Inserts a record for each user id that the store accepts. */
 async function oneOfEach(store: SessionStore): Promise<Map<string, SessionRecord>> {
   const records = new Map<string, SessionRecord>()
   for (const userId of userIds) records.set(userId, await inserted(store, { userId }))
@@ -171,7 +171,7 @@ async function listed(store: SessionStore, userId: string): Promise<[userId: unk
   return items.map((record) => [record.userId, record.id])
 }
 
-/** `undefined` if the store refuses the id as no name of a user. Any other failure is one. */
+/** The answer; `undefined` if the store refuses the user id. Any other error is thrown. */
 async function unlessRefused<Answer>(ask: () => Promise<Answer>): Promise<Answer | undefined> {
   try {
     return await ask()

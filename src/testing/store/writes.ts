@@ -23,7 +23,7 @@ import {
 } from './subject.js'
 import type { Test } from './subject.js'
 
-/** Each kind of write, and what it answers. */
+/** Each kind of write, and its result. */
 export function writeTests(test: Test, keyedBy: 'token' | undefined): void {
   test('an insert never overwrites', async ({ store, other }) => {
     const record = await inserted(store, { userId: 'ada', data: content('first') })
@@ -84,7 +84,7 @@ export function writeTests(test: Test, keyedBy: 'token' | undefined): void {
   test('a touch leaves all but the moments as it is', async ({ store }) => {
     const before = await inserted(store, { userId: 'ada', data: content('kept'), signedIn: true })
     const touch = touchOf(before)
-    // Only a store keyed by token may need the data for it.
+    // Only a `TokenKeyedStore` may need the data.
     assert.equal(await write(store, { ...touch, data: keyedBy && touch.data }), 'done')
     const { seenAt, expiresAt, ...after } = await present(store, before.id)
     assert.ok(seenAt >= before.seenAt && expiresAt >= before.expiresAt)
@@ -115,7 +115,7 @@ export function writeTests(test: Test, keyedBy: 'token' | undefined): void {
       ]
       for (const late of hashes) assert.equal(await write(store, { ...touchOf(after), hash: late }), 'moved')
       assert.deepEqual(comparable(await present(store, before.id)), comparable(after))
-      // In one batch with others: of two touches of one id, each in its own.
+      // In a batch with another touch. A batch never names an id twice, so each touch is in a batch of its own.
       const nowhere = () => touchOf({ ...before, id: newId() })
       assert.deepEqual(await store.write([touchOf(before), nowhere()]), ['moved', 'gone'])
       assert.deepEqual(await store.write([nowhere(), touchOf(after)]), ['gone', 'done'])
@@ -213,7 +213,7 @@ export function writeTests(test: Test, keyedBy: 'token' | undefined): void {
         if (type === 'rotation') return rotations[index]!
         return type === 'touch' ? touchOf(record) : removalOf(record)
       })
-      // Every tenth record is gone by then.
+      // Remove every tenth record first.
       const gone = writes.map((_, index) => index % 10 === 3)
       await store.write(records.filter((_, index) => gone[index]).map(removalOf))
       assert.deepEqual(
