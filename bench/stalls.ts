@@ -3,7 +3,6 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import type { Places } from './apps/session-kinds.ts'
-import { onAppCore } from './cores.ts'
 import { machine } from './report/measured.ts'
 import { putInto } from './report/page.ts'
 import { table } from './report/table.ts'
@@ -48,11 +47,13 @@ try {
   await servers.stop()
 }
 
-/** In a process of its own: what one leaves in memory does not slow the next. On the app's core, as all that is measured. */
+/**
+ * In a process of its own: what one leaves in memory does not slow the next. On any core, because V8 collects garbage in
+ * threads of its own: on one core, the app's thread would wait for them.
+ */
 async function measure(input: string, store: string, places: Places): Promise<Stalled> {
   const file = join(import.meta.dirname, 'stalls/one.ts')
-  const [program, ...rest] = onAppCore([process.execPath, '--expose-gc', file, input, store, `${rounds}`])
-  const child = spawn(program, rest, {
+  const child = spawn(process.execPath, ['--expose-gc', file, input, store, `${rounds}`], {
     env: { ...process.env, PLACES: JSON.stringify(places) },
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
   })

@@ -20,7 +20,7 @@ CREATE TABLE IF NOT EXISTS "coatcheck_sessions" (
   former_authenticated_at INTEGER,
   data BLOB NOT NULL,
   former_data BLOB
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
 CREATE INDEX IF NOT EXISTS "coatcheck_sessions_user_id" ON "coatcheck_sessions" (user_id) WHERE user_id IS NOT NULL;
 

@@ -7,6 +7,7 @@ import { now } from './statements.js'
 export function migrations(table: string): readonly (readonly string[])[] {
   return [
     [
+      // With a rowid: to find a row by another key, SQLite would read rows as a whole, data included, only to compare their keys.
       // What may be long comes last: SQLite reads a row up to the last column that a statement asks for. Texts of the app are bytes: node:sqlite of Node 22 and 24.0 reads a text up to its first NUL.
       `CREATE TABLE IF NOT EXISTS "${table}" (
   id BLOB NOT NULL PRIMARY KEY,
@@ -27,7 +28,7 @@ export function migrations(table: string): readonly (readonly string[])[] {
   former_authenticated_at INTEGER,
   data BLOB NOT NULL,
   former_data BLOB
-) STRICT, WITHOUT ROWID`,
+) STRICT`,
       `CREATE INDEX IF NOT EXISTS "${table}_user_id" ON "${table}" (user_id) WHERE user_id IS NOT NULL`,
       `CREATE INDEX IF NOT EXISTS "${table}_expires_at" ON "${table}" (expires_at)`,
     ],
