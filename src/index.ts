@@ -42,6 +42,7 @@ export type { UserOf } from './core/users/user-of.js'
 export type { SessionInfo, UserSessions } from './core/users/user-sessions.js'
 export type { CookieOptions } from './http/cookie.js'
 export type { Exchange, ExchangeRequest, ResponseChanges } from './http/exchange.js'
+export type { CsrfOptions, CsrfPolicy, CsrfRequest, CsrfRule, CsrfVerdict } from './http/csrf.js'
 export type { SitePolicy } from './http/sites.js'
 export {
   type AdvancedSessionsOptions,

@@ -12,6 +12,7 @@ import type { Lifetime, SessionStore, TokenKeyedStore } from './core/store/sessi
 import { defaultSweep } from './core/store/sweeper.js'
 import { type Secret, Signer } from './core/token.js'
 import { type CookieOptions, SessionCookie } from './http/cookie.js'
+import { type CsrfOptions, CsrfPolicy } from './http/csrf.js'
 import { Exchange, type ExchangeRequest } from './http/exchange.js'
 import { resolveSites, type SitePolicy } from './http/sites.js'
 
@@ -175,6 +176,15 @@ export interface AdvancedSessionsOptions {
    */
   readonly sizeLimit?: number | undefined
   /**
+   * The check against forged requests (CSRF): `session(sessions)` refuses a request that changes something (403,
+   * `ERR_SESSION_FORGED`) if a page of another origin sent it, unless `sites` lists that origin. It runs before your
+   * handler, with and without a cookie. `false`: no check.
+   * @default {}
+   * @example
+   * csrf: { accept: { '/login/apple': ['https://appleid.apple.com'] } }
+   */
+  readonly csrf?: CsrfOptions | false | undefined
+  /**
    * How this process removes expired sessions from the store. Reads never depend on it: an expired session is not
    * found. `every` is the time between two sweeps, as milliseconds or a text. `batch` is how many are removed at a
    * time, with a rest after each batch. `false`: this process removes none.
@@ -208,7 +218,7 @@ export interface AdvancedSessionsOptions {
 
 const optionNames = [
   'store', 'secret', 'cookie', 'lifetime', 'touchAfter', 'rotationGrace', 'userOf', 'sessionsPerUser', 'merge', 'codec',
-  'encryption', 'sizeLimit', 'sites', 'sweep', 'storeLimits',
+  'encryption', 'sizeLimit', 'sites', 'csrf', 'sweep', 'storeLimits',
 ] as const // prettier-ignore
 
 /**
@@ -219,15 +229,18 @@ const optionNames = [
 export class Sessions extends SessionEngine {
   /** The trusted origins, as given by `sites`. */
   readonly sites: SitePolicy
+  /** The check against forged requests; `undefined` if the option `csrf` turned it off. */
+  readonly csrf: CsrfPolicy | undefined
   /** @internal */
   readonly cookie: SessionCookie
   /** @internal */
   readonly signer: Signer
 
   /** @internal Use `createSessions`. */
-  constructor(settings: EngineSettings, http: Pick<Sessions, 'sites' | 'cookie' | 'signer'>) {
+  constructor(settings: EngineSettings, http: Pick<Sessions, 'sites' | 'csrf' | 'cookie' | 'signer'>) {
     super(settings)
     this.sites = http.sites
+    this.csrf = http.csrf
     this.cookie = http.cookie
     this.signer = http.signer
   }
@@ -276,10 +289,12 @@ export function createSessions(options: SessionsOptions): Sessions {
   refuseUnknownOptions('createSessions', options, optionNames)
   const lifetime = resolveLifetime(options.lifetime ?? {})
   // Check everything first: the engine starts its sweep timer when it is made.
+  const sites = resolveSites(options.sites ?? [])
   const http = {
     signer: new Signer(options.secret as Secret),
     cookie: new SessionCookie(options.cookie ?? {}, lifetime.absolute),
-    sites: resolveSites(options.sites ?? []),
+    sites,
+    csrf: options.csrf === false ? undefined : new CsrfPolicy(options.csrf ?? {}, sites),
   }
   const settings = {
     store: checkedStore(options.store),

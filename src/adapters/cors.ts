@@ -1,7 +1,7 @@
 import { mistakenFor } from '../core/argument.js'
 import { optionError, type SessionError } from '../core/errors.js'
 import { warnOnce } from '../core/warn-once.js'
-import { answerByOptions, answerBySites } from '../http/cors.js'
+import { answerByOptions } from '../http/cors.js'
 import type {
   CorsAnswer,
   CorsOptions,
@@ -12,6 +12,7 @@ import type {
 } from '../http/cors.js'
 import { askOnce, askOrigin } from '../http/cors-origin.js'
 import { corsOptionNames, type CorsWarning, warningsOf, warningsOfForm } from '../http/cors-warnings.js'
+import { SiteCors, type SiteCorsOptions } from '../http/site-cors.js'
 import { varyWith } from '../http/vary.js'
 import { createSessions, Sessions } from '../sessions.js'
 
@@ -50,8 +51,8 @@ export type CorsMiddleware<Request extends CorsRequest = CorsRequest> = (
  *
  * It takes one of these:
  *
- * - `Sessions`: pages of their `sites` may read responses, with credentials. Browsers remember a preflight for 600
- *   seconds.
+ * - `Sessions`, and perhaps `SiteCorsOptions`: pages of their `sites` may read responses, with credentials. A preflight
+ *   of any other origin is a 403.
  * - The options of the cors package: it then does what that package does.
  * - A function of the request that gives such options.
  * - Nothing: pages of all origins may read, without credentials.
@@ -66,12 +67,14 @@ export type CorsMiddleware<Request extends CorsRequest = CorsRequest> = (
  *
  * @example
  * app.use(cors(sessions))
+ * app.use(cors(sessions, { exposedHeaders: ['X-Total'] }))
  * app.use(cors({ origin: ['https://app.example.com', /^https:\/\/pr-\d+\.example\.dev$/], credentials: true }))
  */
 function cors<Request extends CorsRequest = CorsRequest>(
   given?: CorsOptions | CorsOptionsFunction<Request> | Sessions,
+  options: SiteCorsOptions = {},
 ): CorsMiddleware<Request> {
-  if (given instanceof Sessions) return bySites(given)
+  if (given instanceof Sessions) return bySites(given, options)
   assertMayBeOptions(given)
   return typeof given === 'function' ? byFunction(given) : byOptions(given)
 }
@@ -88,6 +91,7 @@ declare namespace cors {
     CorsOriginFunction,
     CorsRequest,
     CorsResponse,
+    SiteCorsOptions,
   }
 }
 
@@ -96,13 +100,14 @@ Object.assign(cors, { default: cors })
 
 export { cors }
 
-function bySites({ sites }: Sessions): CorsMiddleware {
+function bySites({ sites }: Sessions, options: SiteCorsOptions): CorsMiddleware {
   if (sites.origins.length === 0) {
     throw optionError(
       "cors(sessions) trusts the sessions' sites, and there are none. Write createSessions({ sites: ['https://app.example.com'], … }).",
     )
   }
-  return (request, response, next) => apply(answerBySites(sites, request), response, next)
+  const policy = new SiteCors(sites, options)
+  return (request, response, next) => apply(policy.answer(request), response, next)
 }
 
 function byOptions(options: CorsOptions | null | undefined): CorsMiddleware {

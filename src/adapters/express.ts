@@ -22,6 +22,7 @@ import type { ExchangeContext } from '../http/exchange.js'
 import { Sessions } from '../sessions.js'
 // Types `req.session`.
 import './express-request.js'
+import { csrfRefusal } from './csrf.js'
 import { expressSession } from './express-session.js'
 import {
   type Handling,
@@ -194,10 +195,13 @@ function sessionOf(sessions: Sessions, options: ExpressSessionOptions): SessionM
   }
 
   return function sessionMiddleware(request: SessionRequest, response, next) {
-    if (skip?.(request) === true) return next()
     const before = request[inHand]
     if (before) return before.owner === sessions ? next() : next(secondSessions())
     const secure = isSecure(request, proxy || undefined)
+    const refusal = csrfRefusal(sessions, request, secure)
+    if (refusal) return next(refusal)
+    // After the check: what is skipped may change something too.
+    if (skip?.(request) === true) return next()
     new RequestInHand(handling, request, response, next, secure).begin(context)
   }
 }

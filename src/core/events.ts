@@ -37,6 +37,18 @@ export interface SessionEvents {
    * lost.
    */
   destroyed: [event: SessionReference & { readonly reason: EndReason }]
+  /**
+   * A request was refused because it may be forged (CSRF), or would have been with `csrf: { report: true }`. `rule` is
+   * the one that decided, of `CsrfRule`.
+   */
+  forged: [
+    event: {
+      readonly rule: string
+      readonly method: string
+      readonly url: string
+      readonly origin: string | undefined
+    },
+  ]
   /** A sweep of this process removed `count` expired sessions. */
   expired: [event: { readonly count: number }]
   /**

@@ -11,6 +11,7 @@ export {
   type CorsResponse,
   cors as default,
 } from '../adapters/cors.js'
+export type { SiteCorsOptions } from '../http/site-cors.js'
 export type {
   CorsOptions,
   CorsOrigin,

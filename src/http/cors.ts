@@ -1,6 +1,5 @@
 import { isAllowed, isText } from './cors-origin.js'
 import type { CorsOrigin, CorsOriginFunction, CorsRequest } from './cors-origin.js'
-import type { SitePolicy } from './sites.js'
 
 export type { CorsOrigin, CorsOriginCallback, CorsOriginFunction, CorsRequest } from './cors-origin.js'
 
@@ -68,18 +67,6 @@ export interface CorsAnswer {
   readonly vary: readonly string[]
   /** End the response with this status and no body; `undefined`: hand the request on. */
   readonly status: number | undefined
-}
-
-/**
- * What `sites` may do. 600 seconds save a busy page most preflights, and are short enough for a site that is taken off
- * the list.
- */
-const siteOptions: CorsOptions = { origin: true, credentials: true, maxAge: 600 }
-
-/** Answers a request by the list of trusted sites. Other origins get no header that allows anything. */
-export function answerBySites(sites: SitePolicy, request: CorsRequest): CorsAnswer {
-  const answer = answerByOptions(siteOptions, siteOptions.origin, request, false)
-  return sites.trusts(request.headers.origin) ? answer : { ...answer, headers: [] }
 }
 
 /**

@@ -15,6 +15,8 @@ export interface SitePolicy {
    * the end, a user name.
    */
   trusts(origin: string | undefined): boolean
+  /** Whether the list has this very origin: its wildcards do not count. */
+  lists(origin: string): boolean
 }
 
 interface Wildcard {
@@ -95,6 +97,7 @@ export function resolveSites(list: readonly string[], option = 'sites'): SitePol
       if (typeof origin !== 'string' || origin.length > longestOrigin) return false
       return exact.has(origin) || wildcards.some((wildcard) => isSubdomain(origin, wildcard))
     },
+    lists: (origin: string) => exact.has(origin),
   })
 }
 

@@ -5,7 +5,7 @@ import connect from 'connect'
 import incumbent from 'cors'
 import express from 'express'
 import express4 from 'express4'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { createSessions, MemoryStore, SessionError } from 'coatcheck'
 import cors, { type CorsMiddleware, type CorsOptions } from 'coatcheck/cors'
 
@@ -166,58 +166,122 @@ test.each<[string, unknown]>([
 })
 
 describe('cors(sessions)', () => {
-  const sessionsWith = (sites?: string[]) =>
-    createSessions({
+  const sessionsWith = (sites?: string[]) => {
+    const sessions = createSessions({
       store: new MemoryStore(),
       secret: 'a secret of the tests',
       sweep: false,
       ...(sites && { sites }),
     })
+    onTestFinished(() => sessions.close())
+    return sessions
+  }
+  const sites = [mine, 'https://*.example.org']
+  const strangers = [theirs, 'null', 'https://example.org', `${mine}/`, `${mine}, ${theirs}`]
 
-  test('lets the sites read with credentials, and remembers preflights', async () => {
-    const sessions = sessionsWith([mine, 'https://*.example.org'])
-    const middleware = cors(sessions)
-    for (const origin of [mine, 'https://a.b.example.org']) {
+  test.each([mine, 'https://a.b.example.org'])(
+    'lets %s read with credentials, and remembers preflights',
+    async (origin) => {
+      const middleware = cors(sessionsWith(sites))
       expect(await through(middleware, preflight(origin))).toEqual({
         status: 204,
         body: '',
         headers: {
           'access-control-allow-origin': origin,
           'access-control-allow-credentials': 'true',
-          'access-control-allow-methods': 'GET,HEAD,PUT,PATCH,POST,DELETE',
+          'access-control-allow-methods': 'GET, HEAD, PUT, PATCH, POST, DELETE',
           'access-control-allow-headers': 'X-One, X-Two',
           'access-control-max-age': '600',
           'content-length': '0',
           vary: 'Origin, Access-Control-Request-Headers',
         },
       })
-    }
-    for (const origin of [
-      theirs,
-      'null',
-      'https://example.org',
-      `${mine}/`,
-      `${mine}, ${theirs}`,
-      undefined,
-    ]) {
-      const outcome = await through(middleware, get(origin))
-      expect(outcome).toMatchObject({ status: 200, body: 'handled', headers: { vary: 'Origin' } })
-      expect(allowNothing(outcome)).toEqual([])
-      const denied = await through(middleware, preflight(origin))
-      expect(denied).toEqual({
-        status: 204,
-        body: '',
-        headers: { 'content-length': '0', vary: 'Origin, Access-Control-Request-Headers' },
+      expect(await through(middleware, get(origin))).toMatchObject({
+        status: 200,
+        body: 'handled',
+        headers: {
+          'access-control-allow-origin': origin,
+          'access-control-allow-credentials': 'true',
+          vary: 'Origin',
+        },
       })
-    }
-    await sessions.close()
+    },
+  )
+
+  test.each(strangers)('lets %s read nothing, and ends its preflights with a 403', async (origin) => {
+    const middleware = cors(sessionsWith(sites))
+    const outcome = await through(middleware, get(origin))
+    expect(outcome).toMatchObject({ status: 200, body: 'handled', headers: { vary: 'Origin' } })
+    expect(allowNothing(outcome)).toEqual([])
+    expect(await through(middleware, preflight(origin))).toEqual({
+      status: 403,
+      body: '',
+      headers: { 'content-length': '0', vary: 'Origin' },
+    })
   })
 
-  test('throws at start-up if there are no sites', async () => {
-    for (const sessions of [sessionsWith(), sessionsWith([])]) {
-      expect(() => cors(sessions)).toThrow(/sites: \['https:\/\/app\.example\.com'\]/)
-      await sessions.close()
+  test('leaves OPTIONS requests that are no preflights to the app', async () => {
+    const middleware = cors(sessionsWith(sites))
+    for (const headers of [
+      {},
+      { 'access-control-request-method': 'PUT' },
+      { origin: mine },
+      { origin: theirs },
+    ]) {
+      expect(await through(middleware, { method: 'OPTIONS', headers })).toMatchObject({
+        status: 200,
+        body: 'handled',
+      })
     }
+  })
+
+  test('allows and exposes the headers and methods that its options name', async () => {
+    const middleware = cors(sessionsWith(sites), {
+      methods: ['GET', 'REPORT'],
+      allowedHeaders: ['Content-Type'],
+      exposedHeaders: ['X-Total', 'X-Page'],
+      maxAge: 5,
+    })
+    expect((await through(middleware, preflight(mine))).headers).toMatchObject({
+      'access-control-allow-methods': 'GET, REPORT',
+      'access-control-allow-headers': 'Content-Type',
+      'access-control-max-age': '5',
+      vary: 'Origin',
+    })
+    const { headers } = await through(middleware, get(mine))
+    expect(headers).toMatchObject({ 'access-control-expose-headers': 'X-Total, X-Page', vary: 'Origin' })
+  })
+
+  test('lets pages of sites into a private network only if that is said', async () => {
+    const asking = { ...preflight(mine) }
+    asking.headers = { ...asking.headers, 'access-control-request-private-network': 'true' }
+    const name = 'access-control-allow-private-network'
+    expect((await through(cors(sessionsWith(sites)), asking)).headers).not.toHaveProperty(name)
+    const allowing = cors(sessionsWith(sites), { privateNetwork: true })
+    expect((await through(allowing, asking)).headers).toMatchObject({
+      [name]: 'true',
+      vary: 'Origin, Access-Control-Request-Headers, Access-Control-Request-Private-Network',
+    })
+    expect((await through(allowing, preflight(mine))).headers).not.toHaveProperty(name)
+    expect(
+      (await through(allowing, { ...asking, headers: { ...asking.headers, origin: theirs } })).headers,
+    ).not.toHaveProperty(name)
+  })
+
+  test('throws at start-up if there are no sites', () => {
+    for (const sessions of [sessionsWith(), sessionsWith([])])
+      expect(() => cors(sessions)).toThrow(/sites: \['https:\/\/app\.example\.com'\]/)
+  })
+
+  test.each([
+    [{ exposedHeaders: ['*'] }, /exposedHeaders .* has '\*', which does not count with credentials/],
+    [{ exposedHeaders: 'X-Total' }, /exposedHeaders .* must be an array of names/],
+    [{ allowedHeaders: ['X One'] }, /allowedHeaders .* must be an array of names/],
+    [{ methods: ['GET\r\nX: y'] }, /methods .* must be an array of names/],
+    [{ maxAge: '600' }, /maxAge .* must be a whole number of seconds, not "600"/],
+    [{ origin: true }, /has no option "origin"/],
+  ])('refuses the options %j at start-up', (options, message) => {
+    expect(() => cors(sessionsWith(sites), options as never)).toThrow(message)
   })
 })
 

@@ -1,0 +1,203 @@
+import { once } from 'node:events'
+import { createServer, request as ask } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { type IncomingMessage } from 'node:http'
+import methodOverride from 'method-override'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { WebSocket, WebSocketServer } from 'ws'
+import { frameworks, type Framework, type Middleware } from './frameworks.ts'
+import { cookieOf, serve, type ServeOptions } from './serve.ts'
+
+/** A bank: whoever posts to it moves money, or signs in. */
+const bank: Middleware = async (request, response) => {
+  const { session } = request
+  if (request.url?.startsWith('/login')) await session.signIn('ada')
+  if (request.method === 'POST') session.moved = Number(session.moved ?? 0) + 1
+  return response.end(JSON.stringify({ user: session.userId, moved: session.moved }))
+}
+
+const site = 'https://shop.example.com'
+const foreign = 'https://evil.example'
+
+const open = (framework: Framework, options: Partial<ServeOptions> = {}) =>
+  serve({ framework, handler: bank, ...options, sessions: { sites: [site], ...options.sessions } })
+
+interface Asked {
+  readonly status: number
+  readonly text: string
+}
+
+/** A request with these very headers: `fetch` would refuse to send some. */
+async function send(
+  url: string,
+  headers: Readonly<Record<string, string | readonly string[]>> = {},
+  method = 'POST',
+): Promise<Asked> {
+  const request = ask(url, { method, headers: headers as Record<string, string | string[]>, agent: false })
+  request.end()
+  const [response] = (await once(request, 'response')) as [IncomingMessage]
+  let text = ''
+  for await (const chunk of response.setEncoding('utf8')) text += String(chunk)
+  return { status: response.statusCode!, text }
+}
+
+describe.each(frameworks)('in $name,', (framework) => {
+  test('a page of another origin changes nothing, with and without a cookie, and the app gets the reason', async () => {
+    const { url, store, errors, sessions } = await open(framework)
+    const told: unknown[] = []
+    sessions.on('forged', (event) => told.push(event))
+    const cookie = cookieOf(await fetch(`${url}/login`))
+    store.writes.length = 0
+    for (const headers of [
+      { 'sec-fetch-site': 'cross-site', origin: foreign },
+      { 'sec-fetch-site': 'same-site', origin: 'https://blog.example.com' },
+      { 'sec-fetch-site': ['same-origin', 'same-origin'] },
+      { origin: foreign },
+      { origin: ['https://shop.example.com', foreign] },
+      { origin: 'null' },
+      { referer: `${foreign}/page` },
+    ]) {
+      for (const cookies of [{ cookie }, {}]) {
+        const { status } = await send(`${url}/transfer`, { ...headers, ...cookies })
+        expect([headers, status]).toEqual([headers, 403])
+      }
+    }
+    expect(store.writes).toEqual([])
+    expect(errors).toHaveLength(14)
+    expect(errors[0]).toMatchObject({
+      code: 'ERR_SESSION_FORGED',
+      status: 403,
+      message: expect.stringMatching(
+        /another site may have sent it.*sites: \['https:\/\/evil\.example'\].*\(rule: otherSite\)/,
+      ) as string,
+    })
+    expect(told[0]).toEqual({ rule: 'otherSite', method: 'POST', url: '/transfer', origin: foreign })
+    expect(await (await fetch(url, { headers: { cookie } })).json()).toEqual({ user: 'ada' })
+  })
+
+  test('a sign-in form of another site signs nobody in', async () => {
+    const { url, store } = await open(framework)
+    expect((await send(`${url}/login`, { 'sec-fetch-site': 'cross-site', origin: foreign })).status).toBe(403)
+    expect(store.writes).toEqual([])
+  })
+
+  test('the own pages, those of sites, and programs that are no browsers pass', async () => {
+    const { url } = await open(framework)
+    for (const headers of [
+      { 'sec-fetch-site': 'same-origin', origin: url },
+      { origin: url },
+      { origin: url.replace('http:', 'https:') },
+      { 'sec-fetch-site': 'same-site', origin: site },
+      { origin: site },
+      {},
+      { referer: `${url}/form` },
+    ]) {
+      expect([headers, (await send(`${url}/transfer`, headers)).status]).toEqual([headers, 200])
+    }
+    expect((await send(url, { 'sec-fetch-site': 'cross-site', origin: foreign }, 'GET')).status).toBe(200)
+  })
+
+  test('X-Forwarded-Host makes no origin the own one', async () => {
+    const { url } = await open(framework, { session: { proxy: true } })
+    const headers = { origin: foreign, 'x-forwarded-host': 'evil.example', 'x-forwarded-proto': 'https' }
+    expect((await send(`${url}/transfer`, headers)).status).toBe(403)
+  })
+
+  test('requests that get no session are checked too, and csrf: false checks none', async () => {
+    const headers = { 'sec-fetch-site': 'cross-site', origin: foreign }
+    const skipping = await open(framework, {
+      session: { skip: () => true },
+      handler: (_, response) => response.end(),
+    })
+    expect((await send(skipping.url, headers)).status).toBe(403)
+    const unchecked = await open(framework, { sessions: { csrf: false } })
+    expect((await send(unchecked.url, headers)).status).toBe(200)
+  })
+
+  test('an identity provider may post to its one path', async () => {
+    const provider = 'https://appleid.apple.com'
+    const { url } = await open(framework, { sessions: { csrf: { accept: { '/login/apple': [provider] } } } })
+    const headers = { 'sec-fetch-site': 'cross-site', origin: provider }
+    expect((await send(`${url}/login/apple?code=1`, headers)).status).toBe(200)
+    expect((await send(`${url}/login/apple/`, headers)).status).toBe(403)
+    expect((await send(`${url}/transfer?/login/apple`, headers)).status).toBe(403)
+  })
+
+  test('a report lets everything through, and tells what would be refused', async () => {
+    const warn = vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
+    onTestFinished(() => warn.mockRestore())
+    const { url, sessions } = await open(framework, {
+      sessions: { csrf: { report: true, withoutHeaders: 'deny' } },
+    })
+    const told: unknown[] = []
+    sessions.on('forged', ({ rule }) => told.push(rule))
+    for (const headers of [{ origin: foreign }, {}]) expect((await send(url, headers)).status).toBe(200)
+    expect(told).toEqual(['otherOrigin', 'withoutHeaders'])
+  })
+})
+
+test('in production the words for developers are not in the error', async () => {
+  vi.stubEnv('NODE_ENV', 'production')
+  onTestFinished(() => void vi.unstubAllEnvs())
+  const { url, errors } = await open(frameworks[0]!)
+  await send(url, { origin: foreign })
+  expect(errors).toMatchObject([
+    {
+      message:
+        "This request was refused, because a page of another site may have sent it in its visitor's name.",
+    },
+  ])
+})
+
+test('the method that the browser sent is judged, and not one that method-override puts in its place', async () => {
+  const { url } = await open(
+    frameworks.find(({ name }) => name === 'Express 5')!,
+    {
+      before: [methodOverride('x-method') as unknown as Middleware],
+    },
+  )
+  expect((await send(url, { 'x-method': 'GET', origin: foreign })).status).toBe(403)
+})
+
+test('the handshake of a WebSocket from another origin is refused', async () => {
+  const { sessions } = await open(frameworks[0]!)
+  const { csrf } = sessions
+  const server = createServer()
+  const sockets = new WebSocketServer({ noServer: true })
+  server.on('upgrade', (request, socket, head) => {
+    const { method = '', url = '', headers } = request
+    const { host, origin, referer } = headers
+    const facts = {
+      method,
+      url,
+      host,
+      origin,
+      referer,
+      isUpgrade: true,
+      secure: false,
+      secFetchSite: undefined,
+    }
+    if (csrf!.judge(facts).allowed)
+      sockets.handleUpgrade(request, socket, head, (opened) => opened.send('hello'))
+    else socket.end('HTTP/1.1 403 Forbidden\r\n\r\n')
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  onTestFinished(() => {
+    sockets.close()
+    server.closeAllConnections()
+    server.close()
+  })
+  const address = `127.0.0.1:${(server.address() as AddressInfo).port}`
+  const greeted = async (origin: string): Promise<string> => {
+    const socket = new WebSocket(`ws://${address}`, { origin })
+    const greeting = once(socket, 'message').then(([data]) => String(data))
+    const refusal = once(socket, 'unexpected-response').then(([, { statusCode }]) => String(statusCode))
+    const answer = await Promise.race([greeting, refusal])
+    socket.terminate()
+    return answer
+  }
+  expect(await greeted(`http://${address}`)).toBe('hello')
+  expect(await greeted(site)).toBe('hello')
+  expect(await greeted(foreign)).toBe('403')
+})
