@@ -63,8 +63,8 @@ export function statements(table: string) {
   const lists = { withData: list(true), without: list(false) }
   // The page is found first: to sort all of a user's sessions with their data takes long.
   const listByUser = (data: boolean) =>
-    `SELECT ${listedColumns}, ${data ? 'data' : 'NULL AS data'} FROM "${table}" WHERE rowid IN
-    (SELECT rowid FROM "${table}" AS session WHERE secret_hash IS NOT NULL AND ${found} AND user_id = ? AND (seen_at, id) < (?, ?)
+    `SELECT ${listedColumns}, ${data ? 'data' : 'NULL AS data'} FROM "${table}" WHERE id IN
+    (SELECT id FROM "${table}" AS session WHERE secret_hash IS NOT NULL AND ${found} AND user_id = ? AND (seen_at, id) < (?, ?)
     ORDER BY seen_at DESC, id DESC LIMIT ?) ORDER BY seen_at DESC, id DESC`
   const listsByUser = { withData: listByUser(true), without: listByUser(false) }
   const replaceSecret = { withGrace: update(newSecret(true)), without: update(newSecret(false)) }
@@ -94,10 +94,10 @@ export function statements(table: string) {
     /** User id, moment and id to start before, limit. */
     listByUser: (data: boolean) => listsByUser[data ? 'withData' : 'without'],
     /** User id, id to spare or null, limit. One row for each record removed, `live` being 1 or 0. */
-    removeByUser: `DELETE FROM "${table}" WHERE rowid IN (SELECT rowid FROM "${table}" WHERE user_id = ? AND id IS NOT ? LIMIT ?)
+    removeByUser: `DELETE FROM "${table}" WHERE id IN (SELECT id FROM "${table}" WHERE user_id = ? AND id IS NOT ? LIMIT ?)
       RETURNING expires_at > ${now} AS live`,
     /** Limit. */
-    removeExpired: `DELETE FROM "${table}" WHERE rowid IN
-      (SELECT rowid FROM "${table}" WHERE expires_at <= ${now} ORDER BY expires_at LIMIT ?)`,
+    removeExpired: `DELETE FROM "${table}" WHERE id IN
+      (SELECT id FROM "${table}" WHERE expires_at <= ${now} ORDER BY expires_at LIMIT ?)`,
   }
 }
