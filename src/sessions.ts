@@ -18,7 +18,7 @@ import { resolveSites, type SitePolicy } from './http/sites.js'
 
 /**
  * The options of `createSessions`. Only `store` and `secret` are required. Apps that share the store need the same
- * options; `sites`, `sweep` and `storeLimits` may differ.
+ * options; `sites`, `csrf`, `sweep` and `storeLimits` may differ.
  *
  * A length of time is a number of milliseconds, or a text such as `'30m'`. An option that is unknown, malformed or
  * contradicts another throws `ERR_SESSION_OPTION` at start-up.
@@ -68,8 +68,9 @@ export interface SessionsOptions extends AdvancedSessionsOptions {
     readonly absolute?: Duration | false | undefined
   }
   /**
-   * The trusted origins: `cors(sessions)` lets their pages read responses, and `sessions.sites.trusts(origin)` tells
-   * whether an origin is one of them.
+   * The trusted origins. `cors(sessions)` lets their pages read responses. `session(sessions)` lets pages of exact
+   * origins change data too; wildcards count for reading only, unless `csrf.wildcards` is `true`.
+   * `sessions.sites.trusts(origin)` tells whether an origin is one of them.
    *
    * Write an origin as browsers send it (RFC 6454, section 6.2): scheme, host, and the port unless it is the default.
    * `'https://*.example.com'` is every subdomain at any depth, and not `https://example.com` itself. `http:` is
@@ -170,8 +171,8 @@ export interface AdvancedSessionsOptions {
    * The largest encoded data of one session, in bytes. Encryption adds 37 bytes that do not count. Beyond it, the
    * commit fails with `ERR_SESSION_TOO_LARGE`.
    *
-   * JSON is also limited to 10,000 property names and 1,000 levels (`ERR_SESSION_DATA`). With these limits, no session
-   * holds up other requests for more than 50 ms.
+   * JSON is also limited to 10,000 property names and 1,000 levels (`ERR_SESSION_DATA`). With these limits, no stored
+   * session holds up other requests for more than 50 ms.
    * @default 65_536
    */
   readonly sizeLimit?: number | undefined
@@ -247,7 +248,8 @@ export class Sessions extends SessionEngine {
 
   /**
    * Begins the work on one request's session, for adapters to any server or framework. It takes request headers, and
-   * `finish` returns the response headers to set. It returns no promise if the store need not be asked.
+   * `finish` returns the response headers to set. It returns no promise if the store need not be asked. It does not check
+   * for forged requests: ask `sessions.csrf.judge()` before.
    *
    * @throws (rejects) `ERR_SESSION_STORE_UNAVAILABLE`, `ERR_SESSION_STORE_TIMEOUT` or `ERR_SESSION_STORE_BUSY` (503):
    *   the session may well exist, so do not treat the visitor as signed out

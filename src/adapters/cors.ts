@@ -193,6 +193,6 @@ function assertMayBeOptions(given: unknown): void {
 
 function notOptions(mistake: string): SessionError {
   return optionError(
-    `cors() was given ${mistake}. cors takes an object of options, like { origin: 'https://app.example.com' }, or what createSessions() of this very package made: cors(sessions).`,
+    `cors() was given ${mistake}. cors takes an object of options, like { origin: 'https://app.example.com' }, or what createSessions() of this very package made: cors(sessions). If there are two copies, npm ls coatcheck shows them.`,
   )
 }

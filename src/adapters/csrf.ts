@@ -23,7 +23,7 @@ export function csrfRefusal(
   const verdict = csrf.judge(request)
   if (verdict.allowed) return undefined
   tell(sessions, request, verdict)
-  return csrf.reportsOnly ? undefined : forged(verdict.rule, request)
+  return csrf.reportsOnly ? undefined : forged(verdict.rule, request, sessions.sites)
 }
 
 function csrfRequestOf(given: GivenRequest, secure: boolean): CsrfRequest {
@@ -51,7 +51,10 @@ function tell(sessions: Sessions, request: CsrfRequest, { rule }: CsrfVerdict): 
   const isReport = sessions.csrf!.reportsOnly
   if (!isReport && process.env['NODE_ENV'] === 'production') return
   const done = isReport ? 'would be refused (403), and passed because of csrf.report' : 'was refused (403)'
-  warnOnceARule(rule, `A request that may be forged ${done}. ${explainRefusal(rule, request)}`)
+  warnOnceARule(
+    rule,
+    `A request that may be forged ${done}. ${explainRefusal(rule, request, sessions.sites)}`,
+  )
 }
 
 const told = new Set<string>()

@@ -38,7 +38,8 @@ import {
 export interface ExpressSessionOptions {
   /**
    * Whether a request gets no session, such as a health check. Then nothing is read, and `req.session` is `undefined`.
-   * Under Express, the request has `path` and `originalUrl`. Default: no request is skipped.
+   * The check against forged requests still runs. Under Express, the request has `path` and `originalUrl`. Default: no
+   * request is skipped.
    * @example session(sessions, { skip: (req) => req.path === '/healthz' })
    */
   readonly skip?:
@@ -132,7 +133,10 @@ function session(
   const mistake = mistakenFor(old, sessionOptionNames)
   if (mistake === undefined) return expressSession(old)
   // Sessions of this copy of the package were handled above.
-  const what = mistake === 'sessions' ? 'sessions that another copy of this package made' : mistake
+  const what =
+    mistake === 'sessions'
+      ? 'sessions that another copy of this package made (run npm ls coatcheck, then npm dedupe)'
+      : mistake
   throw optionError(
     `session() was given ${what}. Write session(createSessions({ store, secret })), or session({ store, secret }) with the options of express-session.`,
   )

@@ -18,7 +18,7 @@ export function isHandshake(request: HeldRequest, response: ServerResponse): boo
   return request.upgrade === true && !(response instanceof ServerResponse)
 }
 
-/** For whom no error handler is left. The sessions have told of the failures of their store already. */
+/** Warns of an error that no error handler can get. Failures of the store are reported by `storeError` already. */
 export function warnOf(error: unknown): void {
   if (error instanceof SessionError && error.code.startsWith('ERR_SESSION_STORE_')) return
   warnOfError(isError(error) ? error : new Error(String(error)))

@@ -67,7 +67,7 @@ class ResponseHold implements Answering, Hold {
   #statusCode = 200
   /** There will be no other commit: the last one was made, or one failed and the answer went out all the same. */
   #settled = false
-  /** The app was told of an error: of no second one, since an error handler must not be called for its own answer. */
+  /** The app got an error. It gets no second one: an error handler must not be called for its own answer. */
   #told = false
   #drainListeners: DrainListeners | undefined
   /** Set once the answer was ended before it could be sent. */

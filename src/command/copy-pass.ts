@@ -178,7 +178,7 @@ async function bringOver(
 function planNew(difference: Difference, { inserts, entries }: Work, tally: Tally): void {
   const { present, session } = difference
   if (present) {
-    // The ledger was dropped since. What was changed meanwhile cannot be told, so the new table stands where they differ.
+    // The ledger was dropped since, so changes in between are unknown. Where the tables differ, the new one wins.
     const same =
       session !== undefined && present.fingerprint.equals(fingerprintOf(difference.secretHash, session.data))
     entries.push(entryOf(difference, same ? present.version : 0))

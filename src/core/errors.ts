@@ -198,7 +198,7 @@ export function sessionGone(message: string): SessionError {
 export function tokenReplaced(): SessionError {
   return new SessionError(
     'ERR_SESSION_ROTATED',
-    'This request came with the token from before a rotation. That can read and change the session, but neither end it nor prove again whose it is, so nothing was done. Send the request again: the browser has the new token by now.',
+    'This request came with a token from before a rotation. An old token cannot end the session or sign in again, so nothing was done. Send the request again: the browser has the new token by now.',
     { status: 409 },
   )
 }

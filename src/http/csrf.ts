@@ -2,16 +2,17 @@ import { kindOf, optionError, refuseUnknownOptions, SessionError, shown } from '
 import { faultOfOrigin, type SitePolicy } from './sites.js'
 
 /**
- * The check against forged requests (cross-site request forgery, CSRF): of a page that sends a request in its visitor's
- * name. It reads method, path and headers only, so it stops a forged sign-in as well, which has no cookie yet.
+ * The options of the check against forged requests (cross-site request forgery, CSRF): requests that a page of another
+ * site sends in its visitor's name. The check reads method, path and headers only. So it stops a forged sign-in too, which
+ * has no cookie yet.
  *
  * Sources: Fetch metadata (W3C, `Sec-Fetch-Site`), RFC 6454 (`Origin`), OWASP's cheat sheet on CSRF, and
  * `http.CrossOriginProtection` of Go 1.25.
  */
 export interface CsrfOptions {
   /**
-   * Origins that may post to one path each, such as an identity provider that answers by a form post. The path is
-   * compared exactly, after it was decoded once. `'*'`: pages of every origin, such as the banks of 3-D Secure.
+   * Origins that may send to one path each, such as an identity provider that answers by a form post. The path is
+   * compared exactly, after it was decoded once. `'*'`: any origin, for example for a 3-D Secure callback from a bank.
    *
    * A browser sends no `SameSite=Lax` cookie with such a post.
    * @example
@@ -19,27 +20,27 @@ export interface CsrfOptions {
    */
   readonly accept?: Readonly<Record<string, readonly string[] | '*'>> | undefined
   /**
-   * The app's own origins, where it cannot tell them by the `Host` header: a proxy in front replaces that. Only browsers
-   * that send no `Sec-Fetch-Site` need it.
+   * The app's own origins, for an app behind a proxy that replaces the `Host` header. Only browsers without
+   * `Sec-Fetch-Site` need it.
    * @example
    * own: ['https://app.example.com']
    */
   readonly own?: readonly string[] | undefined
   /**
-   * Whether the wildcards of `sites` count here as well: then each subdomain that they match may change data in a
-   * visitor's name.
+   * Whether the wildcards of `sites` count here too. Then every subdomain that they match may change data in a visitor's
+   * name.
    * @default false
    */
   readonly wildcards?: boolean | undefined
   /**
-   * What becomes of a request with none of the headers that browsers send. `'allow'`: it passes, as those of curl, of
-   * native apps and of webhooks have to. `'deny'`: 403.
+   * What to do with a request that has no `Sec-Fetch-Site`, `Origin` or `Referer`. `'allow'`: accept it; curl, native
+   * apps and webhooks need this. `'deny'`: 403.
    * @default 'allow'
    */
   readonly withoutHeaders?: 'allow' | 'deny' | undefined
   /**
-   * Let every request pass, and say only what would be refused: by the event `forged`, and by one warning for each rule
-   * (`COATCHECK_FORGED`). For the first week in production.
+   * Whether every request passes, and the check only reports what it would refuse: by the event `forged`, and by one
+   * warning for each rule (`COATCHECK_FORGED`). For the first week in production.
    * @default false
    */
   readonly report?: boolean | undefined
@@ -70,11 +71,11 @@ export interface CsrfRequest {
  * - `acceptedPath`: the option `accept` lists the origin for this very path.
  * - `badHeader`: `Sec-Fetch-Site` is repeated, or has a value that no browser sends.
  * - `sameOrigin`: the browser says that the page is the app's own.
- * - `noPage`, `noPageButOrigin`: the browser says that no page sent it, but the user; and it names a foreign origin.
+ * - `noPage`: the browser says that the user started it (`none`). `noPageButOrigin`: the same, with a foreign `Origin`.
  * - `trustedSite`, `otherSite`: the browser says that a page of another origin sent it; `sites` lists that, or not.
  * - `ownOrigin`, `trustedOrigin`, `otherOrigin`: without `Sec-Fetch-Site`, the `Origin` header decides.
  * - `otherReferer`: with neither, the `Referer` names another origin.
- * - `withoutHeaders`: it names nothing, as no browser of today does. The option `withoutHeaders` decides.
+ * - `withoutHeaders`: none of the three headers is there; current browsers always send one. The option of that name decides.
  */
 export type CsrfRule =
   | 'safeMethod'
@@ -143,6 +144,7 @@ export class CsrfPolicy {
     this.#deniesWithoutHeaders = withoutHeaders === 'deny'
   }
 
+  /** Says whether a request may go on, and which rule decided. The first rule that holds does. */
   judge(request: CsrfRequest): CsrfVerdict {
     if (safeMethods.has(request.method) && !request.isUpgrade) return safeMethod
     if (this.#accepted.size > 0 && this.#isAccepted(request)) return acceptedPath
@@ -187,22 +189,24 @@ export class CsrfPolicy {
 
 /**
  * Why a request was refused and what to set, for developers. It shows headers of the request, so it is not for visitors.
+ *
  * @param rule of a verdict that does not allow it
+ * @param sites the trusted sites of the app
  */
-export function explainRefusal(rule: CsrfRule, request: CsrfRequest): string {
+export function explainRefusal(rule: CsrfRule, request: CsrfRequest, sites: SitePolicy): string {
   const { origin, secFetchSite, referer } = request
   const from = origin === undefined ? 'no Origin' : `the Origin ${printable(origin)}`
   switch (rule) {
     case 'badHeader':
       return `Its Sec-Fetch-Site is ${printable(secFetchSite ?? '')}, which no browser sends. Let proxies pass that header on as it came, once.`
     case 'noPageButOrigin':
-      return `Its Sec-Fetch-Site is none, which says that no page sent it, but it has ${from}. ${toTrust(request)}`
+      return `Its Sec-Fetch-Site is none, which says that no page sent it, but it has ${from}. ${toTrust(request, sites)}`
     case 'otherSite':
-      return `Its Sec-Fetch-Site is ${secFetchSite}, so a page of another origin sent it, with ${from}. ${toTrust(request)}`
+      return `Its Sec-Fetch-Site is ${secFetchSite}, so a page of another origin sent it, with ${from}. ${toTrust(request, sites)}`
     case 'otherOrigin':
-      return `It has ${from}, and came to ${printable(request.host ?? 'no host')} by ${request.secure ? 'HTTPS' : 'HTTP'}. ${toTrust(request)}`
+      return `It has ${from}, and came to ${printable(request.host ?? 'no host')} by ${request.secure ? 'HTTPS' : 'HTTP'}. ${toTrust(request, sites)}`
     case 'otherReferer':
-      return `It has no Origin, and its Referer is of another origin: ${printable(referer ?? '')}. ${toTrust(request)}`
+      return `It has no Origin, and its Referer is of another origin: ${printable(referer ?? '')}. ${toTrust(request, sites)}`
     case 'withoutHeaders':
       return "It has none of the headers that browsers send, and csrf.withoutHeaders is 'deny'. Programs have to send an Origin: curl -H 'Origin: …'."
     default:
@@ -211,7 +215,7 @@ export function explainRefusal(rule: CsrfRule, request: CsrfRequest): string {
 }
 
 /** What to set if the request was no forgery. */
-function toTrust({ origin, secure }: CsrfRequest): string {
+function toTrust({ origin, secure }: CsrfRequest, sites: SitePolicy): string {
   if (origin === 'null') {
     return 'A page that has Referrer-Policy: no-referrer, is sandboxed, or was redirected sends null. If it is your own, give it Referrer-Policy: same-origin. Never list null.'
   }
@@ -219,6 +223,9 @@ function toTrust({ origin, secure }: CsrfRequest): string {
     return 'If the page is your own, give it Referrer-Policy: same-origin, so that browsers name its origin.'
   }
   const shown = printable(origin)
+  if (sites.trusts(origin)) {
+    return `A wildcard of sites matches it, and wildcards let pages read only. To let it change data, list it as it is too: sites: [${shown}]; or let all wildcards do so: csrf: { wildcards: true }.`
+  }
   const scheme = secure && origin.startsWith('http://') ? ' It is not encrypted, and this request is.' : ''
   return `If that is a site of yours, list it: sites: [${shown}]. If it is this app itself behind a proxy, have the proxy pass the Host header on, or write csrf: { own: [${shown}] }. If it is a provider that posts to one path, use csrf.accept.${scheme}`
 }
@@ -231,9 +238,9 @@ function printable(value: string): string {
 }
 
 /** The error of a refused request. Its words for developers are left out in production. */
-export function forged(rule: CsrfRule, request: CsrfRequest): SessionError {
+export function forged(rule: CsrfRule, request: CsrfRequest, sites: SitePolicy): SessionError {
   const why =
-    process.env['NODE_ENV'] === 'production' ? '' : ` ${explainRefusal(rule, request)} (rule: ${rule})`
+    process.env['NODE_ENV'] === 'production' ? '' : ` ${explainRefusal(rule, request, sites)} (rule: ${rule})`
   return new SessionError(
     'ERR_SESSION_FORGED',
     `This request was refused, because a page of another site may have sent it in its visitor's name.${why}`,

@@ -269,14 +269,14 @@ function isSigned(value: string): boolean {
 function warnUnknownSecret(): void {
   warnOnce(
     'COATCHECK_UNKNOWN_SECRET',
-    'A request came with a session cookie that none of the secrets of this app has signed, so its visitor is signed out. If users are signed out without reason, give all apps that share sessions the same secrets. To replace one, list both in every app first, the new one second: secret: [oldSecret, newSecret]. A forged cookie, or one of another app on this host, causes this warning too.',
+    'A request came with a session cookie that none of the secrets of this app has signed, so its visitor is signed out. If users are signed out without reason, give all apps that share sessions the same secrets, and do not make a new one at each start. To replace one, list both in every app first, the new one second: secret: [oldSecret, newSecret]. A forged cookie, or one of another app on this host, causes this warning too.',
   )
 }
 
 function warnInsecure(): void {
   warnOnce(
     'COATCHECK_INSECURE_REQUEST',
-    'No session cookie was set: cookie.secure is true, and the request did not come by HTTPS as far as this server knows. Behind a proxy of yours, have your framework trust it, or pass { proxy: true }.',
+    'No session cookie was set: cookie.secure is true, and the request did not come by HTTPS as far as this server knows. Behind a proxy of yours, have your framework trust it, or pass { proxy: true }. In development over HTTP, leave cookie.secure out.',
   )
 }
 

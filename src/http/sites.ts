@@ -1,8 +1,8 @@
 import { kindOf, optionError } from '../core/errors.js'
 
 /**
- * The list of trusted origins, at `sessions.sites`. `cors(sessions)` reads it. Use it for your own checks too, such as
- * those against forged requests, so that all checks agree.
+ * The list of trusted origins, at `sessions.sites`. `cors(sessions)` and the check against forged requests read it. Use
+ * it for your own checks too, so that all agree.
  * @example
  * if (!sessions.sites.trusts(req.get('origin'))) return res.sendStatus(403)
  */
@@ -15,7 +15,7 @@ export interface SitePolicy {
    * the end, a user name.
    */
   trusts(origin: string | undefined): boolean
-  /** Whether the list has this very origin: its wildcards do not count. */
+  /** Whether the list names this very origin. Wildcards do not count, as in the check against forged requests. */
   lists(origin: string): boolean
 }
 

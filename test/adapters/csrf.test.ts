@@ -136,6 +136,18 @@ describe.each(frameworks)('in $name,', (framework) => {
   })
 })
 
+test('an origin that a wildcard of sites matches is told how to be let in', async () => {
+  const { url, errors } = await open(frameworks[0]!, { sessions: { sites: ['https://*.example.com'] } })
+  await send(url, { origin: 'https://a.example.com' })
+  expect(errors).toMatchObject([
+    {
+      message: expect.stringMatching(
+        /wildcards let pages read only.*sites: \['https:\/\/a\.example\.com'\]/,
+      ) as string,
+    },
+  ])
+})
+
 test('in production the words for developers are not in the error', async () => {
   vi.stubEnv('NODE_ENV', 'production')
   onTestFinished(() => void vi.unstubAllEnvs())

@@ -217,6 +217,16 @@ describe('signing in', () => {
     expect(work.commit()).toBeUndefined()
   })
 
+  test('keeps what is set right after it, although nobody has waited for it yet', async () => {
+    const sessions = memorySessions()
+    const work = sessions.begin()
+    bag(work).planted = true
+    void bag(work).signIn('ada')
+    bag(work).role = 'admin'
+    const token = await committedToken(work)
+    expect(await readData(sessions, token)).toEqual({ role: 'admin' })
+  })
+
   test.each<[string, string | number | bigint, string]>([
     ['a number', 42, '42'],
     ['zero', 0, '0'],

@@ -429,7 +429,11 @@ describe('another session for the request', () => {
         warn.mock.calls.map(([, options]) => (options as { code: string }).code),
       ]
     },
-    { theirs: [true, []], ours: [false, ['COATCHECK_SESSION_ID']], reason: 'an id alone switches nothing' },
+    {
+      theirs: [true, []],
+      ours: [false, ['COATCHECK_SESSION_ID']],
+      reason: 'assigning `req.sessionID` does not switch the session',
+    },
   )
 })
 

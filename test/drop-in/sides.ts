@@ -35,7 +35,7 @@ export type Reason =
   | 'errors carry a status'
   | 'reload fills the same object'
   | 'what is stored has its cookie'
-  | 'an id alone switches nothing'
+  | 'assigning `req.sessionID` does not switch the session'
 
 export const secret = 'a secret that only these tests use'
 

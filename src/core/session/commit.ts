@@ -227,6 +227,12 @@ async function findChosen(work: Work, inHand: InHand): Promise<boolean> {
   return true
 }
 
+/** Whether `settleUnanswered` has anything to find out. */
+export function isUnsettled({ state }: InHand): boolean {
+  const open = openPart(state)
+  return open?.unanswered !== undefined || (open?.kind === 'new' && open.origin === 'chosen')
+}
+
 /** Finds out what became of writes without an answer, before the session gets another token, or ends. */
 export async function settleUnanswered(work: Work, inHand: InHand): Promise<void> {
   if (await findChosen(work, inHand)) return

@@ -6,7 +6,7 @@ import { warnOnce } from '../warn-once.js'
 import { publicIdOf, type SessionRecord } from '../store/record.js'
 import { idOf } from '../token.js'
 import { type UserId, userIdText } from '../users/user-id.js'
-import { settleUnanswered, storeHeld } from './commit.js'
+import { isUnsettled, settleUnanswered, storeHeld } from './commit.js'
 import { storeChange } from './change.js'
 import { type EndedSession, removeStored } from './ending.js'
 import { baseOfRow, decrypt, foundState, InHand, ownerNow, readData, type Reading } from './in-hand.js'
@@ -377,7 +377,8 @@ export class UnitOfWork implements SessionWork {
       // Check this before anything ends: after it, no new session could reach the browser.
       if (this.#headersSent) throw headersSent()
       if (this.form.userOf && this.userId !== text) throw signInByData()
-      await settleUnanswered(this, inHand)
+      // Mostly nothing has to be waited for. Then what a handler sets right after the call is set after it, awaited or not.
+      if (isUnsettled(inHand)) await settleUnanswered(this, inHand)
       decrypt(this, inHand)
       // First end the sessions whose ending failed: nothing of them may go on.
       for (const ending of this.#endings) {

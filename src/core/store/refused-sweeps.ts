@@ -1,9 +1,9 @@
 import { SessionError } from '../errors.js'
 
-/** So many sweeps in a row that somebody's lock refused are told of: an hour's, as sweeps are by default. */
+/** After so many sweeps in a row that another's lock refused, it is reported. By default, that is after an hour. */
 const mostRefused = 6
 
-/** Counts sweeps in a row that found a lock of somebody else. One is nothing to worry about: another app sweeps in that moment. */
+/** Counts sweeps in a row that found another's lock. A single one is normal: another app sweeps at that moment. */
 export class RefusedSweeps {
   #count = 0
 

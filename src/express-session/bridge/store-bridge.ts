@@ -21,9 +21,9 @@ interface Known {
 }
 
 /**
- * Lets express-session work on a coatcheck store. express-session's `set` says only what a session is to be; this
- * keeps for each session object the work that it began with, so that saving it takes in what others stored
- * meanwhile and brings no ended session back. Classes that stand where express-session expects a store hold one.
+ * Lets express-session work on a coatcheck store. express-session's `set` gives only the new state of a session. So this
+ * class keeps, for each session object, the work that it began with: a save then merges what others have stored, and
+ * brings no ended session back. The classes that express-session uses as stores hold one.
  */
 export class StoreBridge {
   readonly #store: SessionStore
@@ -45,7 +45,7 @@ export class StoreBridge {
       rotationGrace: 0,
       sweep: undefined,
     })
-    // Whoever asks is told of each failure.
+    // Every caller gets the error itself.
     this.#engine.on('storeError', () => undefined)
   }
 

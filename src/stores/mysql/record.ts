@@ -72,7 +72,7 @@ export function nextAfter({ id, seenAt }: ListedRecord, user: boolean): string {
 export function valuesAfter(after: string, user: boolean): MySQLValue[] {
   const [, seenAt, id] = /^(?:(\d{1,15})\.)?([\w-]{16})$/.exec(after) ?? []
   if (id === undefined || (seenAt !== undefined) !== user) {
-    throw optionError('"after" must be the "next" of the page before.')
+    throw optionError('`after` must be the `next` value of the previous page.')
   }
   const bytes = bytesOfId(id)
   return user ? [Number(seenAt), Number(seenAt), bytes] : [bytes]

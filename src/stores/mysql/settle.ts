@@ -18,12 +18,12 @@ interface Lost {
 }
 
 /**
- * Finds out what became of writes whose statement was lost with its connection. What cannot be told stays the Error that
- * it is.
+ * Finds out whether writes took effect whose statement was lost with its connection. Where that stays unknown, the result
+ * stays the Error that it is.
  *
- * All but inserts are sent once more as they were. The condition of each sees to it that nothing is done twice, also where the
- * first arrives late. An insert has none: come late, it would bring back a session that was ended meanwhile. What the second
- * sending does not tell, one look at the records may: they keep the marks of the writes that they hold.
+ * All writes but inserts are sent once more as they were. Each has a condition, so that nothing is done twice, even if the
+ * first copy arrives late. An insert has no condition: arriving late, it would bring back a deleted session. If the second
+ * copy does not give an answer, the records may: they keep the marks of the writes that they hold.
  *
  * @param results what `writes` came to, in their order
  */

@@ -47,7 +47,7 @@ function assertUsable(options: SslOptions): void {
     for (const authority of [options.ca ?? []].flat()) new X509Certificate(authority)
   } catch (error) {
     throw optionError(
-      `ssl is none that Node can connect by${codeShown(error)}. Check its certificates and keys, which are texts in PEM, and its versions and ciphers.`,
+      `Node cannot use these ssl options${codeShown(error)}. Check the certificates and keys, which are texts in PEM, and the versions and ciphers.`,
     )
   }
 }
