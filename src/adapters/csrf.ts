@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { SessionError } from '../core/errors.js'
 import { warnOnce } from '../core/warn-once.js'
-import { type CsrfRequest, type CsrfVerdict, explainRefusal, forged } from '../http/csrf.js'
+import { type CsrfRequest, type CsrfVerdict, explainRefusal, forged, isSafeMethod } from '../http/csrf.js'
 import type { Sessions } from '../sessions.js'
 
 /** What Express and packages that override the method add to a request. */
@@ -29,8 +29,8 @@ export function csrfRefusal(
 function csrfRequestOf(given: GivenRequest, secure: boolean): CsrfRequest {
   const { headers, method = 'GET', originalMethod, originalUrl, url = '' } = given
   return {
-    // A package that overrides the method makes a POST of a form a DELETE, or a GET: each counts as what is less safe.
-    method: originalMethod !== undefined && originalMethod !== 'GET' ? originalMethod : method,
+    // A package that overrides the method may make a GET of a POST, or a DELETE of a GET: what is less safe counts.
+    method: originalMethod === undefined || isSafeMethod(originalMethod) ? method : originalMethod,
     isUpgrade: given.upgrade === true,
     url: originalUrl ?? url,
     secure,
@@ -47,7 +47,8 @@ function textOf(value: string | string[] | undefined): string | undefined {
 
 function tell(sessions: Sessions, request: CsrfRequest, { rule }: CsrfVerdict): void {
   const { method, url, origin } = request
-  sessions.announce('forged', { rule, method, url, origin })
+  // Without the query, which may hold secrets.
+  sessions.announce('forged', { rule, method, path: url.split(/[?#]/, 1)[0]!, origin })
   const isReport = sessions.csrf!.reportsOnly
   if (!isReport && process.env['NODE_ENV'] === 'production') return
   const done = isReport ? 'would be refused (403), and passed because of csrf.report' : 'was refused (403)'

@@ -45,7 +45,8 @@ export interface SessionEvents {
     event: {
       readonly rule: string
       readonly method: string
-      readonly url: string
+      /** As it was sent, without the query. */
+      readonly path: string
       readonly origin: string | undefined
     },
   ]

@@ -120,6 +120,11 @@ const deniedWithoutHeaders = deny('withoutHeaders')
 
 const safeMethods = new Set(['GET', 'HEAD', 'OPTIONS'])
 
+/** Whether a method is to change nothing (RFC 9110, section 9.2.1). */
+export function isSafeMethod(method: string): boolean {
+  return safeMethods.has(method)
+}
+
 /** The check against forged requests, by the app's own list of sites. At `sessions.csrf`. */
 export class CsrfPolicy {
   readonly reportsOnly: boolean
@@ -136,6 +141,10 @@ export class CsrfPolicy {
     if (withoutHeaders !== 'allow' && withoutHeaders !== 'deny') {
       throw optionError(`csrf.withoutHeaders must be 'allow' or 'deny', not ${shown(withoutHeaders)}.`)
     }
+    for (const name of ['report', 'wildcards'] as const) {
+      if (options[name] !== undefined && typeof options[name] !== 'boolean')
+        throw optionError(`csrf.${name} must be true or false, not ${shown(options[name])}.`)
+    }
     this.reportsOnly = options.report === true
     this.#sites = sites
     this.#accepted = resolveAccepted(options.accept ?? {})
@@ -146,7 +155,7 @@ export class CsrfPolicy {
 
   /** Says whether a request may go on, and which rule decided. The first rule that holds does. */
   judge(request: CsrfRequest): CsrfVerdict {
-    if (safeMethods.has(request.method) && !request.isUpgrade) return safeMethod
+    if (isSafeMethod(request.method) && !request.isUpgrade) return safeMethod
     if (this.#accepted.size > 0 && this.#isAccepted(request)) return acceptedPath
     const { origin } = request
     switch (request.secFetchSite) {
@@ -206,7 +215,7 @@ export function explainRefusal(rule: CsrfRule, request: CsrfRequest, sites: Site
     case 'otherOrigin':
       return `It has ${from}, and came to ${printable(request.host ?? 'no host')} by ${request.secure ? 'HTTPS' : 'HTTP'}. ${toTrust(request, sites)}`
     case 'otherReferer':
-      return `It has no Origin, and its Referer is of another origin: ${printable(referer ?? '')}. ${toTrust(request, sites)}`
+      return `It has no Origin, and its Referer is of another origin: ${printable(originOf(referer ?? ''))}. ${toTrust(request, sites)}`
     case 'withoutHeaders':
       return "It has none of the headers that browsers send, and csrf.withoutHeaders is 'deny'. Programs have to send an Origin: curl -H 'Origin: …'."
     default:
@@ -230,6 +239,11 @@ function toTrust({ origin, secure }: CsrfRequest, sites: SitePolicy): string {
   return `If that is a site of yours, list it: sites: [${shown}]. If it is this app itself behind a proxy, have the proxy pass the Host header on, or write csrf: { own: [${shown}] }. If it is a provider that posts to one path, use csrf.accept.${scheme}`
 }
 
+/** The origin of an address. The rest of it may hold secrets. */
+function originOf(address: string): string {
+  return URL.canParse(address) ? new URL(address).origin : 'no address'
+}
+
 /** A header's value as a message may show it: anybody can send anything. */
 function printable(value: string): string {
   return /^[\x21-\x7e ]{0,200}$/.test(value)
@@ -251,7 +265,7 @@ export function forged(rule: CsrfRule, request: CsrfRequest, sites: SitePolicy):
 function resolveAccepted(
   accept: NonNullable<CsrfOptions['accept']>,
 ): ReadonlyMap<string, ReadonlySet<string> | '*'> {
-  if (typeof accept !== 'object' || Array.isArray(accept)) {
+  if (Object.prototype.toString.call(accept) !== '[object Object]') {
     throw optionError(
       `csrf.accept must be an object of paths and their origins, like { '/login/apple': ['https://appleid.apple.com'] }, not ${kindOf(accept)}.`,
     )
@@ -293,6 +307,8 @@ function faultOfExact(entry: string): string | undefined {
 function pathOf(url: string): string | undefined {
   const whole = /^[a-z][a-z0-9+.-]*:\/\/[^/?#]*/i.exec(url)?.[0] ?? ''
   const path = url.slice(whole.length).split(/[?#]/, 1)[0]!
+  // A slash that is encoded divides no path: routers take `/a%2Fb` for one segment.
+  if (/%2f|%5c/i.test(path)) return undefined
   try {
     return decodeURIComponent(path)
   } catch {

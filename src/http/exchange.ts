@@ -245,8 +245,16 @@ export class Exchange {
 
 function verifiedTokens({ cookie, signer }: ExchangeContext, request: ExchangeRequest): VerifiedToken[] {
   const header = request.cookieHeader?.slice(0, longestHeader)
-  const fromHeader = verifiedOf(cookieValues(header, cookie.name(request.secure)), signer)
-  if (fromHeader.length > 0 || !request.elsewhere) return fromHeader
+  const values = cookieValues(header, cookie.name(request.secure))
+  const fromHeader = verifiedOf(values, signer)
+  if (fromHeader.length > 0) return fromHeader
+  const fromElsewhere = verifiedElsewhere(request, signer)
+  if (fromElsewhere.length === 0 && values.some(isSigned)) warnUnknownSecret()
+  return fromElsewhere
+}
+
+function verifiedElsewhere(request: ExchangeRequest, signer: Signer): VerifiedToken[] {
+  if (!request.elsewhere) return []
   const { tokens, signed } = request.elsewhere()
   return [...tokens.map((token) => ({ token, renew: false })), ...verifiedOf(signed, signer)]
 }
@@ -257,7 +265,6 @@ function verifiedOf(values: readonly string[], signer: Signer): VerifiedToken[] 
     const match = signer.verify(value)
     if (match) verified.push(match)
   }
-  if (verified.length === 0 && values.some(isSigned)) warnUnknownSecret()
   return verified
 }
 

@@ -55,7 +55,7 @@ describe.each(frameworks)('in $name,', (framework) => {
       { origin: foreign },
       { origin: ['https://shop.example.com', foreign] },
       { origin: 'null' },
-      { referer: `${foreign}/page` },
+      { referer: `${foreign}/page?token=hidden` },
     ]) {
       for (const cookies of [{ cookie }, {}]) {
         const { status } = await send(`${url}/transfer`, { ...headers, ...cookies })
@@ -71,7 +71,8 @@ describe.each(frameworks)('in $name,', (framework) => {
         /another site may have sent it.*sites: \['https:\/\/evil\.example'\].*\(rule: otherSite\)/,
       ) as string,
     })
-    expect(told[0]).toEqual({ rule: 'otherSite', method: 'POST', url: '/transfer', origin: foreign })
+    expect(errors.map(String).join()).not.toContain('hidden')
+    expect(told[0]).toEqual({ rule: 'otherSite', method: 'POST', path: '/transfer', origin: foreign })
     expect(await (await fetch(url, { headers: { cookie } })).json()).toEqual({ user: 'ada' })
   })
 
@@ -161,14 +162,16 @@ test('in production the words for developers are not in the error', async () => 
   ])
 })
 
-test('the method that the browser sent is judged, and not one that method-override puts in its place', async () => {
+test('with method-override, the method that the browser sent and the one in its place are both judged', async () => {
   const { url } = await open(
     frameworks.find(({ name }) => name === 'Express 5')!,
     {
-      before: [methodOverride('x-method') as unknown as Middleware],
+      before: [methodOverride('x-method', { methods: null as never }) as unknown as Middleware],
     },
   )
   expect((await send(url, { 'x-method': 'GET', origin: foreign })).status).toBe(403)
+  for (const method of ['GET', 'HEAD', 'OPTIONS'])
+    expect((await send(url, { 'x-method': 'DELETE', origin: foreign }, method)).status).toBe(403)
 })
 
 test('the handshake of a WebSocket from another origin is refused', async () => {

@@ -114,6 +114,35 @@ describe('a call that failed before the commit, and that no commit does again,',
     }
   })
 
+  test.each([undefined, null, 'route'])(
+    'fails the commit with an error, whatever was thrown: %s',
+    async (thrown) => {
+      const work = memorySessions().begin()
+      void bag(work).update(() => {
+        throw thrown
+      })
+      await turn()
+      await expect(work.commit()).rejects.toMatchObject({
+        message: 'A call on req.session failed without an error.',
+      })
+      expect(work.commit()).toBeUndefined()
+    },
+  )
+
+  test('is the first of many; those that somebody waited for do not count', async () => {
+    const work = memorySessions().begin()
+    const fail = (message: string) =>
+      bag(work).update(() => {
+        throw new TypeError(message)
+      })
+    for (let count = 0; count < 100; count++) await fail('awaited').catch(() => undefined)
+    void fail('first')
+    await turn()
+    void fail('second')
+    await turn()
+    await expect(work.commit()).rejects.toThrow('first')
+  })
+
   test('is warned of if the response had begun', async () => {
     const warn = vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
     const work = memorySessions().begin()

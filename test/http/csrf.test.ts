@@ -76,7 +76,7 @@ describe('the truth table', () => {
 
   test.each([
     '/login/apple/', '/login/apple/x', '/login', '/Login/apple', '/login/apple%2520', '/login//apple', '//login/apple', '/login/apple/../../transfer',
-    '/x/../login/apple', '/login/apple;x', '/login/apple%', '/login/appl%E0', '/login/apple%00', '/login%252Fapple', 'login/apple', '*', '', '?/login/apple',
+    '/x/../login/apple', '/login/apple;x', '/login/apple%', '/login/appl%E0', '/login/apple%00', '/login%252Fapple', '/login%2Fapple', '/login%5capple', 'login/apple', '*', '', '?/login/apple',
   ])('no other path does: %s', (url) => {
     expect(verdictOf({ url, secFetchSite: 'cross-site', origin: apple })).toBe('403 otherSite')
   }) // prettier-ignore
@@ -205,6 +205,8 @@ test.each<[CsrfOptions, RegExp]>([
   [{ accept: { '/login': apple as never } }, /must be an array of origins/],
   [{ accept: [apple] as never }, /must be an object of paths/],
   [{ own: ['app.example.com'] }, /csrf\.own: .* has no scheme/],
+  [{ report: 'true' as never }, /csrf\.report must be true or false, not "true"/],
+  [{ accept: new Map() as never }, /must be an object of paths/],
   [{ withoutHeaders: 'block' as never }, /must be 'allow' or 'deny', not "block"/],
   [{ alow: true } as never, /csrf has no option "alow"/],
 ])('options that cannot work are refused at start-up: %j', (given, message) => {

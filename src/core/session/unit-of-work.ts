@@ -49,7 +49,6 @@ interface Ended {
 
 const noEndings: readonly Ended[] = []
 const noOthers: readonly InHand[] = []
-const noFailures: readonly FailedCall[] = []
 
 /**
  * The work of one request, or of other code, on one session: from `sessions.begin()`, `sessions.load(token)`, or `work`
@@ -74,8 +73,8 @@ export class UnitOfWork implements SessionWork {
   #inHand: InHand
   /** The sessions that the commit has to end: planned endings, and endings that failed. */
   #endings: readonly Ended[] = noEndings
-  /** Calls that failed since the last commit that did, and that no commit does again. */
-  #failures: readonly FailedCall[] = noFailures
+  /** The first call that failed since the last failed commit, that nobody awaits, and that no commit does again. */
+  #failed: FailedCall | undefined
   #hasEnded = false
   #headersSent = false
   #wasOpened = false
@@ -234,8 +233,10 @@ export class UnitOfWork implements SessionWork {
     if (!committing) return undefined
     return committing.catch((error: unknown) => {
       this.#refused = refusedCommit(this, this.#inHand, error)
-      this.#failures = noFailures
-      throw error
+      this.#failed = undefined
+      throw isNoError(error)
+        ? new Error('A call on req.session failed without an error.', { cause: error })
+        : error
     })
   }
 
@@ -256,8 +257,8 @@ export class UnitOfWork implements SessionWork {
     // Calls that the handler did not wait for: if one fails, the commit fails.
     if (pending) return this.#commitAfter(pending)
     if (this.#endings.length > 0) return this.#finishEndings().then(() => this.#commit())
-    const failed = this.#failures.find(({ promise }) => !promise.isAwaited)
-    if (failed) return Promise.reject(failed.error as Error)
+    const failed = this.#failed
+    if (failed && !failed.promise.isAwaited) return Promise.reject(failed.error as Error)
     const inHand = this.#inHand
     if (!isOpen(inHand.state)) return undefined
     if (!inHand.session && !this.#isDueUnopened(inHand)) return undefined
@@ -273,9 +274,10 @@ export class UnitOfWork implements SessionWork {
 
   noteFailure(call: FailedCall): void {
     // A commit that waited for this call has failed with its error already.
-    if (call.error === this.#refused?.error) return
+    if (this.#refused && call.error === this.#refused.error) return
     if (this.#headersSent) setImmediate(warnUnlessAwaited, call)
-    else this.#failures = [...this.#failures, call]
+    // The first is enough: the commit fails with it.
+    else if (!this.#failed || this.#failed.promise.isAwaited) this.#failed = call
   }
 
   /** Whether there is something to store even if nobody has read `session`. */
@@ -590,6 +592,11 @@ export class UnitOfWork implements SessionWork {
     if (!this.#endings.some(({ inHand }) => inHand === ending.inHand))
       this.#endings = [...this.#endings, ending]
   }
+}
+
+/** Whether frameworks would take what was thrown for a wish to go on: `next(undefined)` and `next('route')` of Express. */
+function isNoError(thrown: unknown): boolean {
+  return !thrown || thrown === 'route' || thrown === 'router'
 }
 
 /** Warns of a failed call that nobody awaits. The response had begun, so no commit can fail with its error. */
