@@ -1,7 +1,10 @@
-import { spawnSync } from 'node:child_process'
+import { execFile, spawnSync } from 'node:child_process'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { format } from 'prettier'
-import { beforeAll, describe, expect, test } from 'vitest'
+import { beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { appsOf, compile, type Diagnostic, type Module } from './compile.ts'
 import { parse } from './markdown.ts'
 import { type Page, pagesOf, repositoryFiles, root } from './pages.ts'
@@ -32,6 +35,27 @@ describe('TypeScript and JavaScript', () => {
     expect([...new Set(failures.map(({ text }) => text))].toSorted()).toEqual([])
   })
 
+  test('every block can be loaded by Node, unless it needs what is not here', async () => {
+    const work = await mkdtemp(join(tmpdir(), 'coatcheck-docs-'))
+    onTestFinished(() => rm(work, { recursive: true, force: true }))
+    // A block that stands in several apps is loaded in the first.
+    const first = new Map(modules.toReversed().map((module) => [module.block, module]))
+    const loading = [...first.values()].filter(
+      ({ block }) => block.excuse === undefined && !needsMore.test(block.code),
+    )
+    expect(loading.length).toBeGreaterThan(40)
+    const failures: string[] = []
+    const queue = loading.values()
+    const loadNext = async (): Promise<void> => {
+      for (const { page, block, path } of queue) {
+        const error = await load(join(folder, path), work)
+        if (error !== undefined) failures.push(`${page.path}:${block.line}: ${error}`)
+      }
+    }
+    await Promise.all([loadNext(), loadNext()])
+    expect(failures.toSorted()).toEqual([])
+  }, 120_000)
+
   test('no comment excuses a block that compiles', () => {
     const excused = new Map(
       modules.filter(({ block }) => block.excuse !== undefined).map((module) => [module.block, module]),
@@ -43,6 +67,38 @@ describe('TypeScript and JavaScript', () => {
     expect([...excused.values()].map(({ page, block }) => `${page.path}:${block.line}`)).toEqual([])
   })
 })
+
+/** A test runner, a browser, a database that answers, files of a server, an app that the page does not show. */
+const needsMore =
+  /from '(?:vitest|node:test|supertest)'|require\('supertest'\)|\bjest\.|^@\w+\(|\bdocument\.|^(?:const \w+ = )?await (?:fetch|store)\b|\bremoveExpired\(|\breadFileSync\(|\/var\/lib\/|^app\.use\((?![^]*const app|[^]*import)/m
+
+/**
+ * Loads a module as an app that starts, in a folder of its own and without a database.
+ * @returns why it could not; `undefined` also if it got as far as the database
+ */
+function load(file: string, cwd: string): Promise<string | undefined> {
+  const code = `import(${JSON.stringify(pathToFileURL(file).href)}).then(() => process.exit(), (error) => {
+    console.error(error)
+    process.exit(1)
+  })`
+  const env = {
+    PATH: process.env['PATH'],
+    PORT: '0',
+    SESSION_SECRET: 'a secret of these tests, not used elsewhere',
+    SHOP_SECRET: 'another secret of these tests, not used elsewhere',
+    DATABASE_URL: 'mysql://app:word@127.0.0.1:1/shop',
+    SESSION_ENCRYPTION_KEY: 'bm90IGEgcmVhbCBrZXksIG9ubHkgMzIgYnl0ZXMgbG8=',
+  }
+  return new Promise((resolve) => {
+    execFile(process.execPath, ['--eval', code], { cwd, env }, (error, _stdout, stderr) =>
+      resolve(
+        error && !stderr.includes('ECONNREFUSED')
+          ? stderr.trim().split('\n').slice(0, 8).join('\n')
+          : undefined,
+      ),
+    )
+  })
+}
 
 /** Each reads a block of its language, and throws where it cannot. */
 const checks: Readonly<Record<string, (code: string) => unknown>> = {
