@@ -11,6 +11,7 @@ export class WatchedPromise<Result> extends Promise<Result> {
     return this.#isAwaited
   }
 
+  // oxlint-disable-next-line unicorn/no-thenable -- it is a promise
   override then<Fulfilled = Result, Rejected = never>(
     ...handlers: Parameters<Promise<Result>['then']>
   ): Promise<Fulfilled | Rejected> {

@@ -87,7 +87,7 @@ describe('ssl', () => {
     ['authorities of which one is none', { ca: [rootCertificates[0], 'no certificate'] }],
   ])('is refused with %s, where each connection would fail', (_, ssl) => {
     const refused = refusalOf({ uri: url, ssl })
-    expect(refused).toMatchObject(refusal(/^ssl is none that Node can connect by.*PEM/))
+    expect(refused).toMatchObject(refusal(/^Node cannot use these ssl options.*PEM/))
     expect(refused!.message).not.toMatch(/routines|no key|no certificate/)
   })
 

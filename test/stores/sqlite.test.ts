@@ -176,7 +176,7 @@ describe('a file that another connection has locked', () => {
   it('can be read by a process that has just started', async () => {
     const { file, record } = await locked(60_000)
     const restarted = storeAt(file, { busyTimeout: 1 })
-    await present(restarted, record.id)
+    expect((await present(restarted, record.id)).id).toBe(record.id)
   })
 
   it('fails a write as busy after busyTimeout, and the store works on when the lock is gone', async () => {
