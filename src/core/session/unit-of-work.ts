@@ -272,7 +272,7 @@ export class UnitOfWork implements SessionWork {
     return this.#queue.take(async () => void (await storeHeld(this, inHand, facts)))
   }
 
-  /** @internal */
+  /** For the methods of `req.session`. */
   noteFailure(call: FailedCall): void {
     // A commit that waited for this call has failed with its error already.
     if (this.#refused && call.error === this.#refused.error) return
