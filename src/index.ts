@@ -42,8 +42,10 @@ export type { UserOf } from './core/users/user-of.js'
 export type { SessionInfo, UserSessions } from './core/users/user-sessions.js'
 export type { CookieOptions } from './http/cookie.js'
 export type { Exchange, ExchangeRequest, ResponseChanges } from './http/exchange.js'
-export type { CsrfOptions, CsrfPolicy, CsrfRequest, CsrfRule, CsrfVerdict } from './http/csrf.js'
-export type { SitePolicy } from './http/sites.js'
+export type { CsrfOptions, CsrfPolicy } from './http/csrf.js'
+export type { CsrfReason, CsrfRequest, CsrfRule, CsrfVerdict } from './http/csrf-request.js'
+export type { ExplainedRequest, Explanation } from './http/explain.js'
+export type { AskedRequest, Site, SiteForPaths, SiteFunction, SitePolicy, SiteRequest } from './http/sites.js'
 export {
   type AdvancedSessionsOptions,
   createSessions,

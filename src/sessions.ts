@@ -14,7 +14,8 @@ import { type Secret, Signer } from './core/token.js'
 import { type CookieOptions, SessionCookie } from './http/cookie.js'
 import { type CsrfOptions, CsrfPolicy } from './http/csrf.js'
 import { Exchange, type ExchangeRequest } from './http/exchange.js'
-import { resolveSites, type SitePolicy } from './http/sites.js'
+import { explain, type ExplainedRequest, type Explanation } from './http/explain.js'
+import { resolveSites, type Site, type SiteFunction, type SitePolicy } from './http/sites.js'
 
 /**
  * The options of `createSessions`. Only `store` and `secret` are required. Apps that share the store need the same
@@ -69,17 +70,17 @@ export interface SessionsOptions extends AdvancedSessionsOptions {
   }
   /**
    * The trusted origins. `cors(sessions)` lets their pages read responses. `session(sessions)` lets pages of exact
-   * origins change data too; wildcards count for reading only, unless `csrf.wildcards` is `true`.
-   * `sessions.sites.trusts(origin)` tells whether an origin is one of them.
+   * origins change data too. Wildcards and functions count for reading only, unless `csrf.allSites` is `true`.
    *
    * Write an origin as browsers send it (RFC 6454, section 6.2): scheme, host, and the port unless it is the default.
-   * `'https://*.example.com'` is every subdomain at any depth, and not `https://example.com` itself. `http:` is
-   * accepted for this machine only, such as `'http://localhost:3000'`.
+   * `'https://*.example.com'` is every host one label below, `'https://**.example.com'` every host at any depth; neither
+   * is `https://example.com` itself. `{ origin, paths }` limits an entry to some paths. A function decides about all
+   * other origins. `http:` is accepted for this machine only, such as `'http://localhost:3000'`.
    * @default []
    * @example
-   * sites: ['https://app.example.com', 'https://*.example.com']
+   * sites: ['https://app.example.com', 'https://*.example.com', { origin: 'https://partner.test', paths: ['/api/*'] }]
    */
-  readonly sites?: readonly string[] | undefined
+  readonly sites?: readonly Site[] | SiteFunction | undefined
   /**
    * Where your data names the signed-in user, for libraries such as Passport that put the user into the session's data.
    * It is a path of names, or a function of the data that returns the user's id. Left out: `signIn` sets the user.
@@ -268,6 +269,24 @@ export class Sessions extends SessionEngine {
    */
   exchange(request: ExchangeRequest): Exchange | Promise<Exchange> {
     return Exchange.begin({ engine: this, cookie: this.cookie, signer: this.signer }, request)
+  }
+
+  /**
+   * Tells what would happen to a request, and why: whether the page may read the answer (CORS), whether the browser sends
+   * the cookie, and whether the check against forged requests lets it pass. `npx coatcheck explain` prints the same.
+   *
+   * @example
+   * const { lines } = await sessions.explain({
+   *   origin: 'https://shop.example.com',
+   *   method: 'POST',
+   *   path: '/cart',
+   *   host: 'api.example.com',
+   * })
+   * console.log(lines.join('\n'))
+   */
+  explain(request: ExplainedRequest): Promise<Explanation> {
+    const setCookie = this.cookie.set('token', request.secure !== false)
+    return explain({ sites: this.sites, csrf: this.csrf, setCookie }, request)
   }
 }
 

@@ -1,5 +1,6 @@
 import { mistakenFor } from '../core/argument.js'
 import { optionError, type SessionError } from '../core/errors.js'
+import { nextTick } from '../core/scheduling.js'
 import { warnOnce } from '../core/warn-once.js'
 import { answerByOptions } from '../http/cors.js'
 import type {
@@ -12,6 +13,7 @@ import type {
 } from '../http/cors.js'
 import { askOnce, askOrigin } from '../http/cors-origin.js'
 import { corsOptionNames, type CorsWarning, warningsOf, warningsOfForm } from '../http/cors-warnings.js'
+import { denialOfOrigin } from '../http/explain.js'
 import { SiteCors, type SiteCorsOptions } from '../http/site-cors.js'
 import { varyWith } from '../http/vary.js'
 import { createSessions, Sessions } from '../sessions.js'
@@ -101,13 +103,35 @@ Object.assign(cors, { default: cors })
 export { cors }
 
 function bySites({ sites }: Sessions, options: SiteCorsOptions): CorsMiddleware {
-  if (sites.origins.length === 0) {
+  if (sites.entries.length === 0) {
     throw optionError(
       "cors(sessions) trusts the sessions' sites, and there are none. Write createSessions({ sites: ['https://app.example.com'], … }).",
     )
   }
   const policy = new SiteCors(sites, options)
-  return (request, response, next) => apply(policy.answer(request), response, next)
+  return (request: CorsRequest & { url?: string; originalUrl?: string }, response, next) => {
+    const answer = policy.answer(request, request.originalUrl ?? request.url ?? '')
+    if (!(answer instanceof Promise)) return applySites(answer, request, response, next)
+    // In a turn of its own: what a handler throws must not reject this promise.
+    answer.then(
+      (found) => nextTick(applySites, found, request, response, next),
+      (error: unknown) => nextTick(next, error),
+    )
+  }
+}
+
+function applySites(
+  answer: CorsAnswer,
+  { headers }: CorsRequest,
+  response: CorsResponse,
+  next: (error?: unknown) => unknown,
+): void {
+  if (answer.status === 403 && headers.origin !== undefined && process.env['NODE_ENV'] !== 'production') {
+    const message = `A preflight was refused (403). ${denialOfOrigin(headers.origin)}`
+    // Once: the words hold an origin, and anybody can send any.
+    warnOnce('COATCHECK_CORS_DENIED', message, 'COATCHECK_CORS_DENIED')
+  }
+  apply(answer, response, next)
 }
 
 function byOptions(options: CorsOptions | null | undefined): CorsMiddleware {

@@ -1,29 +1,66 @@
 import type { IncomingMessage } from 'node:http'
-import type { SessionError } from '../core/errors.js'
+import { nextTick } from '../core/scheduling.js'
 import { warnOnce } from '../core/warn-once.js'
-import { type CsrfRequest, type CsrfVerdict, explainRefusal, forged, isSafeMethod } from '../http/csrf.js'
+import { type CsrfPolicy, isSafeMethod } from '../http/csrf.js'
+import type { CsrfRequest, CsrfRule, CsrfVerdict } from '../http/csrf-request.js'
 import type { Sessions } from '../sessions.js'
 
 /** What Express and packages that override the method add to a request. */
 type GivenRequest = IncomingMessage & { originalUrl?: string; originalMethod?: string; upgrade?: boolean }
 
+/** Why a request may be forged, as the error that its app gets; `undefined` if it may go on. */
+export type Refusal = Error | undefined
+
 /**
- * Why a request may be forged, as the error that its app gets; `undefined` if it may go on.
+ * Checks a request. It returns a promise only if a function of `sites` has to be asked, and rejects with what that
+ * throws.
  *
- * @param secure whether it came by HTTPS
+ * @param secure whether the request came by HTTPS
  */
-export function csrfRefusal(
-  sessions: Sessions,
-  given: IncomingMessage,
-  secure: boolean,
-): SessionError | undefined {
+export type CsrfCheck = (request: IncomingMessage, secure: boolean) => Refusal | Promise<Refusal>
+
+/** The check of an app's sessions, which announces what it refuses; `undefined` if the app has turned it off. */
+export function csrfCheckOf(sessions: Sessions): CsrfCheck | undefined {
   const { csrf } = sessions
-  if (!csrf) return undefined
-  const request = csrfRequestOf(given, secure)
-  const verdict = csrf.judge(request)
-  if (verdict.allowed) return undefined
-  tell(sessions, request, verdict)
-  return csrf.reportsOnly ? undefined : forged(verdict.rule, request, sessions.sites)
+  return (
+    csrf &&
+    csrfCheck(csrf, ({ method, url, origin }, rule) => {
+      // Without the query, which may hold secrets.
+      sessions.announce('forged', { rule, method, path: url.split(/[?#]/, 1)[0]!, origin })
+    })
+  )
+}
+
+/** @param announce called for each refusal, also for one that is only reported */
+export function csrfCheck(
+  csrf: CsrfPolicy,
+  announce?: (request: CsrfRequest, rule: CsrfRule) => void,
+): CsrfCheck {
+  const refusalOf = (request: CsrfRequest, { allowed, rule }: CsrfVerdict): Refusal => {
+    if (allowed) return undefined
+    announce?.(request, rule)
+    warnOfRule(csrf, request, rule)
+    return csrf.reportsOnly ? undefined : csrf.refusal(request, rule)
+  }
+  return (given, secure) => {
+    const request = csrfRequestOf(given, secure)
+    const verdict = csrf.judge(request)
+    return verdict instanceof Promise
+      ? verdict.then((judged) => refusalOf(request, judged))
+      : refusalOf(request, verdict)
+  }
+}
+
+/** Goes on with a request, or passes the refusal to the app, in a turn that rejects no promise if a handler throws. */
+export function whenAsked(
+  refusal: Promise<Refusal>,
+  next: (error?: unknown) => void,
+  goOn: () => void,
+): void {
+  refusal.then(
+    (found) => (found ? nextTick(next, found) : nextTick(goOn)),
+    (error: unknown) => nextTick(next, error),
+  )
 }
 
 function csrfRequestOf(given: GivenRequest, secure: boolean): CsrfRequest {
@@ -45,24 +82,12 @@ function textOf(value: string | string[] | undefined): string | undefined {
   return Array.isArray(value) ? value.join(', ') : value
 }
 
-function tell(sessions: Sessions, request: CsrfRequest, { rule }: CsrfVerdict): void {
-  const { method, url, origin } = request
-  // Without the query, which may hold secrets.
-  sessions.announce('forged', { rule, method, path: url.split(/[?#]/, 1)[0]!, origin })
-  const isReport = sessions.csrf!.reportsOnly
-  if (!isReport && process.env['NODE_ENV'] === 'production') return
-  const done = isReport ? 'would be refused (403), and passed because of csrf.report' : 'was refused (403)'
-  warnOnceARule(
-    rule,
-    `A request that may be forged ${done}. ${explainRefusal(rule, request, sessions.sites)}`,
-  )
-}
-
-const told = new Set<string>()
-
 /** Once for each rule: the words hold headers of the request, which differ each time. */
-function warnOnceARule(rule: string, message: string): void {
-  if (told.has(rule)) return
-  told.add(rule)
-  warnOnce('COATCHECK_FORGED', message)
+function warnOfRule(csrf: CsrfPolicy, request: CsrfRequest, rule: CsrfRule): void {
+  if (!csrf.reportsOnly && process.env['NODE_ENV'] === 'production') return
+  const done = csrf.reportsOnly
+    ? 'would be refused (403), and passed because of csrf.report'
+    : 'was refused (403)'
+  const message = `A request that may be forged ${done}. ${csrf.explain(request, rule)}`
+  warnOnce('COATCHECK_FORGED', message, `COATCHECK_FORGED ${rule}`)
 }

@@ -1,4 +1,4 @@
-import type { IncomingMessage } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { mistakenFor } from '../core/argument.js'
 import type { Callback } from '../core/callback.js'
 import { optionError, refuseUnknownOptions, type SessionError, shown } from '../core/errors.js'
@@ -22,7 +22,7 @@ import type { ExchangeContext } from '../http/exchange.js'
 import { Sessions } from '../sessions.js'
 // Types `req.session`.
 import './express-request.js'
-import { csrfRefusal } from './csrf.js'
+import { csrfCheckOf, whenAsked } from './csrf.js'
 import { expressSession } from './express-session.js'
 import {
   type Handling,
@@ -198,15 +198,22 @@ function sessionOf(sessions: Sessions, options: ExpressSessionOptions): SessionM
     ...properties,
   }
 
+  const check = csrfCheckOf(sessions)
+  const begin = (request: SessionRequest, response: ServerResponse, next: Next, secure: boolean): void => {
+    // After the check: what is skipped may change something too.
+    if (skip?.(request) === true) return next()
+    new RequestInHand(handling, request, response, next, secure).begin(context)
+  }
+
   return function sessionMiddleware(request: SessionRequest, response, next) {
     const before = request[inHand]
     if (before) return before.owner === sessions ? next() : next(secondSessions())
     const secure = isSecure(request, proxy || undefined)
-    const refusal = csrfRefusal(sessions, request, secure)
+    const refusal = check?.(request, secure)
+    if (refusal instanceof Promise)
+      return whenAsked(refusal, next, () => begin(request, response, next, secure))
     if (refusal) return next(refusal)
-    // After the check: what is skipped may change something too.
-    if (skip?.(request) === true) return next()
-    new RequestInHand(handling, request, response, next, secure).begin(context)
+    begin(request, response, next, secure)
   }
 }
 

@@ -1,10 +1,13 @@
 const warned = new Set<string>()
 
 /**
- * Emits a process warning, each message once in a process. Give it fixed messages only, because it remembers them all.
+ * Emits a process warning, each once in a process.
+ *
+ * @param kind what to warn of once. Left out: the message. It is remembered for ever, so there must be few of them: give
+ *   one with a message that holds what a client sent
  */
-export function warnOnce(code: string, message: string): void {
-  if (warned.has(message)) return
-  warned.add(message)
+export function warnOnce(code: string, message: string, kind = message): void {
+  if (warned.has(kind)) return
+  warned.add(kind)
   process.emitWarning(message, { code })
 }

@@ -4,7 +4,7 @@ import { shown } from '../core/errors.js'
 import type { CorsOptions } from './cors.js'
 import { isText } from './cors-origin.js'
 import { hostileOriginOf } from './hostile-origins.js'
-import { faultOfOrigin } from './sites.js'
+import { faultOfOrigin } from './origin-text.js'
 
 /**
  * A warning of an option that the cors package accepts, though it is unsafe or has no effect; and what to write

@@ -1,5 +1,9 @@
-import { kindOf, optionError, refuseUnknownOptions, SessionError, shown } from '../core/errors.js'
-import { faultOfOrigin, type SitePolicy } from './sites.js'
+import { isError, kindOf, optionError, refuseUnknownOptions, shown } from '../core/errors.js'
+import { explainRefusal, forged } from './csrf-refusal.js'
+import type { CsrfReason, CsrfRequest, CsrfRule, CsrfVerdict } from './csrf-request.js'
+import { faultOfOrigin } from './origin-text.js'
+import { pathOf } from './request-path.js'
+import type { SitePolicy } from './sites.js'
 
 /**
  * The options of the check against forged requests (cross-site request forgery, CSRF): requests that a page of another
@@ -27,11 +31,11 @@ export interface CsrfOptions {
    */
   readonly own?: readonly string[] | undefined
   /**
-   * Whether the wildcards of `sites` count here too. Then every subdomain that they match may change data in a visitor's
-   * name.
+   * Whether all of `sites` may change data in a visitor's name: those too that a wildcard matches, or a function trusts.
+   * Then you trust each of these hosts with all that your visitors may do.
    * @default false
    */
-  readonly wildcards?: boolean | undefined
+  readonly allSites?: boolean | undefined
   /**
    * What to do with a request that has no `Sec-Fetch-Site`, `Origin` or `Referer`. `'allow'`: accept it; curl, native
    * apps and webhooks need this. `'deny'`: 403.
@@ -44,59 +48,18 @@ export interface CsrfOptions {
    * @default false
    */
   readonly report?: boolean | undefined
+  /**
+   * Makes the error of a refused request, for example one with words of your own. It gets to `next(error)` in place of
+   * `ERR_SESSION_FORGED`. If the function returns `undefined`, that error stays. The request is refused in any case, also
+   * if the function throws: then with what it threw. With `report`, it is not called.
+   * @example
+   * csrf: { deny: (request, { rule }) => Object.assign(new Error(`Please reload the page (${rule})`), { status: 403 }) }
+   */
+  readonly deny?: ((request: CsrfRequest, reason: CsrfReason) => Error | undefined) | undefined
 }
 
-/** What the check goes by. */
-export interface CsrfRequest {
-  /** The request's own method, not one that a package such as method-override put in its place. */
-  readonly method: string
-  /** Whether the request asks for another protocol, as the handshake of a WebSocket does. */
-  readonly isUpgrade: boolean
-  /** The address that was asked, with or without a query. */
-  readonly url: string
-  /** Whether it came by HTTPS. */
-  readonly secure: boolean
-  /** `:authority` of HTTP/2, or the Host header. */
-  readonly host: string | undefined
-  readonly secFetchSite: string | undefined
-  /** The Origin header. A repeated one is the values with `, ` between. */
-  readonly origin: string | undefined
-  readonly referer: string | undefined
-}
-
-/**
- * Which rule decided. The first that holds does:
- *
- * - `safeMethod`: GET, HEAD and OPTIONS pass, unless they ask for an upgrade.
- * - `acceptedPath`: the option `accept` lists the origin for this very path.
- * - `badHeader`: `Sec-Fetch-Site` is repeated, or has a value that no browser sends.
- * - `sameOrigin`: the browser says that the page is the app's own.
- * - `noPage`: the browser says that the user started it (`none`). `noPageButOrigin`: the same, with a foreign `Origin`.
- * - `trustedSite`, `otherSite`: the browser says that a page of another origin sent it; `sites` lists that, or not.
- * - `ownOrigin`, `trustedOrigin`, `otherOrigin`: without `Sec-Fetch-Site`, the `Origin` header decides.
- * - `otherReferer`: with neither, the `Referer` names another origin.
- * - `withoutHeaders`: none of the three headers is there; current browsers always send one. The option of that name decides.
- */
-export type CsrfRule =
-  | 'safeMethod'
-  | 'acceptedPath'
-  | 'badHeader'
-  | 'sameOrigin'
-  | 'noPage'
-  | 'noPageButOrigin'
-  | 'trustedSite'
-  | 'otherSite'
-  | 'ownOrigin'
-  | 'trustedOrigin'
-  | 'otherOrigin'
-  | 'otherReferer'
-  | 'withoutHeaders'
-
-/** What the check says of a request. */
-export interface CsrfVerdict {
-  readonly allowed: boolean
-  readonly rule: CsrfRule
-}
+/** The names of `CsrfOptions`. */
+export const csrfOptionNames = ['accept', 'own', 'allSites', 'withoutHeaders', 'report', 'deny'] as const
 
 const verdict = (rule: CsrfRule, allowed: boolean): CsrfVerdict => Object.freeze({ allowed, rule })
 const pass = (rule: CsrfRule) => verdict(rule, true)
@@ -118,6 +81,13 @@ const otherReferer = deny('otherReferer')
 const passedWithoutHeaders = pass('withoutHeaders')
 const deniedWithoutHeaders = deny('withoutHeaders')
 
+/** What a verdict becomes if `sites` trusts the origin after all, by a wildcard or a function. */
+const ifTrusted: ReadonlyMap<CsrfVerdict, CsrfVerdict> = new Map([
+  [noPageButOrigin, noPage],
+  [otherSite, trustedSite],
+  [otherOrigin, trustedOrigin],
+])
+
 const safeMethods = new Set(['GET', 'HEAD', 'OPTIONS'])
 
 /** Whether a method is to change nothing (RFC 9110, section 9.2.1). */
@@ -129,45 +99,92 @@ export function isSafeMethod(method: string): boolean {
 export class CsrfPolicy {
   readonly reportsOnly: boolean
   readonly #sites: SitePolicy
+  readonly #deny: CsrfOptions['deny']
   readonly #accepted: ReadonlyMap<string, ReadonlySet<string> | '*'>
   readonly #own: ReadonlySet<string>
-  readonly #trustsWildcards: boolean
+  readonly #allSites: boolean
   readonly #deniesWithoutHeaders: boolean
 
   /** @throws ERR_SESSION_OPTION if an option is unknown or malformed */
   constructor(options: CsrfOptions, sites: SitePolicy) {
-    refuseUnknownOptions('csrf', options, ['accept', 'own', 'wildcards', 'withoutHeaders', 'report'])
-    const { withoutHeaders = 'allow' } = options
+    refuseUnknownOptions('csrf', options, csrfOptionNames)
+    const { withoutHeaders = 'allow', allSites, report, deny } = options
     if (withoutHeaders !== 'allow' && withoutHeaders !== 'deny') {
       throw optionError(`csrf.withoutHeaders must be 'allow' or 'deny', not ${shown(withoutHeaders)}.`)
     }
-    for (const name of ['report', 'wildcards'] as const) {
-      if (options[name] !== undefined && typeof options[name] !== 'boolean')
-        throw optionError(`csrf.${name} must be true or false, not ${shown(options[name])}.`)
+    for (const [name, value] of Object.entries({ allSites, report })) {
+      if (value !== undefined && typeof value !== 'boolean')
+        throw optionError(`csrf.${name} must be true or false, not ${shown(value)}.`)
     }
-    this.reportsOnly = options.report === true
+    if (deny !== undefined && typeof deny !== 'function') {
+      throw optionError(
+        `csrf.deny must be a function of a request that returns an error, not ${kindOf(deny)}.`,
+      )
+    }
+    this.reportsOnly = report === true
+    this.#deny = deny
     this.#sites = sites
     this.#accepted = resolveAccepted(options.accept ?? {})
     this.#own = originsOf(options.own ?? [], 'csrf.own')
-    this.#trustsWildcards = options.wildcards === true
+    this.#allSites = allSites === true
     this.#deniesWithoutHeaders = withoutHeaders === 'deny'
   }
 
-  /** Says whether a request may go on, and which rule decided. The first rule that holds does. */
-  judge(request: CsrfRequest): CsrfVerdict {
+  /**
+   * Says whether a request may go on, and which rule decided. The first rule that holds does. It returns a promise only
+   * if a function of `sites` has to be asked, which `csrf: { allSites: true }` allows.
+   * @throws (rejects) what that function throws. Then do not let the request go on
+   */
+  judge(request: CsrfRequest): CsrfVerdict | Promise<CsrfVerdict> {
+    const verdict = this.#judgeByList(request)
+    const trusted = this.#allSites ? ifTrusted.get(verdict) : undefined
+    if (trusted === undefined) return verdict
+    const asked = this.#sites.ask(request.origin, request)
+    if (typeof asked === 'boolean') return asked ? trusted : verdict
+    return asked.then((isTrusted) => (isTrusted ? trusted : verdict))
+  }
+
+  /**
+   * What a refused request had, and what to set if it was no forgery, for developers: it shows headers of the request.
+   *
+   * @param rule of a verdict that does not allow it
+   */
+  explain(request: CsrfRequest, rule: CsrfRule): string {
+    return explainRefusal(rule, request, this.#sites)
+  }
+
+  /**
+   * The error that the app gets for a refused request.
+   *
+   * @param rule of a verdict that does not allow it
+   */
+  refusal(request: CsrfRequest, rule: CsrfRule): Error {
+    const explanation = this.explain(request, rule)
+    const standard = forged(rule, explanation)
+    if (this.#deny === undefined) return standard
+    try {
+      const error: unknown = this.#deny(request, { rule, explanation })
+      if (error === undefined || isError(error)) return error ?? standard
+      return optionError(`csrf.deny returned ${kindOf(error)}. It must return an Error, or undefined.`)
+    } catch (thrown) {
+      return isError(thrown) ? thrown : standard
+    }
+  }
+
+  #judgeByList(request: CsrfRequest): CsrfVerdict {
     if (isSafeMethod(request.method) && !request.isUpgrade) return safeMethod
     if (this.#accepted.size > 0 && this.#isAccepted(request)) return acceptedPath
-    const { origin } = request
+    const { origin, url } = request
     switch (request.secFetchSite) {
       case 'same-origin':
         return sameOrigin
       case 'none':
-        return origin === undefined || isOwn(request, origin, this.#own) || this.#trusts(origin)
+        return origin === undefined || isOwn(request, origin, this.#own) || this.#sites.lists(origin, url)
           ? noPage
           : noPageButOrigin
       case 'same-site':
       case 'cross-site':
-        return origin !== undefined && this.#trusts(origin) ? trustedSite : otherSite
+        return origin !== undefined && this.#sites.lists(origin, url) ? trustedSite : otherSite
       case undefined:
         return this.#judgeByOrigin(request)
       default:
@@ -176,17 +193,13 @@ export class CsrfPolicy {
   }
 
   #judgeByOrigin(request: CsrfRequest): CsrfVerdict {
-    const { origin, referer } = request
+    const { origin, referer, url } = request
     if (origin !== undefined) {
       if (isOwn(request, origin, this.#own)) return ownOrigin
-      return this.#trusts(origin) ? trustedOrigin : otherOrigin
+      return this.#sites.lists(origin, url) ? trustedOrigin : otherOrigin
     }
     if (referer !== undefined && !isOwnReferer(request, referer, this.#own)) return otherReferer
     return this.#deniesWithoutHeaders ? deniedWithoutHeaders : passedWithoutHeaders
-  }
-
-  #trusts(origin: string): boolean {
-    return this.#trustsWildcards ? this.#sites.trusts(origin) : this.#sites.lists(origin)
   }
 
   #isAccepted({ url, origin }: CsrfRequest): boolean {
@@ -194,72 +207,6 @@ export class CsrfPolicy {
     if (accepted === undefined) return false
     return accepted === '*' || (origin !== undefined && accepted.has(origin))
   }
-}
-
-/**
- * Why a request was refused and what to set, for developers. It shows headers of the request, so it is not for visitors.
- *
- * @param rule of a verdict that does not allow it
- * @param sites the trusted sites of the app
- */
-export function explainRefusal(rule: CsrfRule, request: CsrfRequest, sites: SitePolicy): string {
-  const { origin, secFetchSite, referer } = request
-  const from = origin === undefined ? 'no Origin' : `the Origin ${printable(origin)}`
-  switch (rule) {
-    case 'badHeader':
-      return `Its Sec-Fetch-Site is ${printable(secFetchSite ?? '')}, which no browser sends. Let proxies pass that header on as it came, once.`
-    case 'noPageButOrigin':
-      return `Its Sec-Fetch-Site is none, which says that no page sent it, but it has ${from}. ${toTrust(request, sites)}`
-    case 'otherSite':
-      return `Its Sec-Fetch-Site is ${secFetchSite}, so a page of another origin sent it, with ${from}. ${toTrust(request, sites)}`
-    case 'otherOrigin':
-      return `It has ${from}, and came to ${printable(request.host ?? 'no host')} by ${request.secure ? 'HTTPS' : 'HTTP'}. ${toTrust(request, sites)}`
-    case 'otherReferer':
-      return `It has no Origin, and its Referer is of another origin: ${printable(originOf(referer ?? ''))}. ${toTrust(request, sites)}`
-    case 'withoutHeaders':
-      return "It has none of the headers that browsers send, and csrf.withoutHeaders is 'deny'. Programs have to send an Origin: curl -H 'Origin: …'."
-    default:
-      return ''
-  }
-}
-
-/** What to set if the request was no forgery. */
-function toTrust({ origin, secure }: CsrfRequest, sites: SitePolicy): string {
-  if (origin === 'null') {
-    return 'A page that has Referrer-Policy: no-referrer, is sandboxed, or was redirected sends null. If it is your own, give it Referrer-Policy: same-origin. Never list null.'
-  }
-  if (origin === undefined) {
-    return 'If the page is your own, give it Referrer-Policy: same-origin, so that browsers name its origin.'
-  }
-  const shown = printable(origin)
-  if (sites.trusts(origin)) {
-    return `A wildcard of sites matches it, and wildcards let pages read only. To let it change data, list it as it is too: sites: [${shown}]; or let all wildcards do so: csrf: { wildcards: true }.`
-  }
-  const scheme = secure && origin.startsWith('http://') ? ' It is not encrypted, and this request is.' : ''
-  return `If that is a site of yours, list it: sites: [${shown}]. If it is this app itself behind a proxy, have the proxy pass the Host header on, or write csrf: { own: [${shown}] }. If it is a provider that posts to one path, use csrf.accept.${scheme}`
-}
-
-/** The origin of an address. The rest of it may hold secrets. */
-function originOf(address: string): string {
-  return URL.canParse(address) ? new URL(address).origin : 'no address'
-}
-
-/** A header's value as a message may show it: anybody can send anything. */
-function printable(value: string): string {
-  return /^[\x21-\x7e ]{0,200}$/.test(value)
-    ? `'${value.replaceAll("'", '')}'`
-    : 'a value that cannot be shown'
-}
-
-/** The error of a refused request. Its words for developers are left out in production. */
-export function forged(rule: CsrfRule, request: CsrfRequest, sites: SitePolicy): SessionError {
-  const why =
-    process.env['NODE_ENV'] === 'production' ? '' : ` ${explainRefusal(rule, request, sites)} (rule: ${rule})`
-  return new SessionError(
-    'ERR_SESSION_FORGED',
-    `This request was refused, because a page of another site may have sent it in its visitor's name.${why}`,
-    { status: 403 },
-  )
 }
 
 function resolveAccepted(
@@ -301,19 +248,6 @@ function faultOfExact(entry: string): string | undefined {
   return entry.includes('*')
     ? `${JSON.stringify(entry)} is a pattern. ${example}`
     : faultOfOrigin(entry, example)
-}
-
-/** The path of an address, decoded once; `undefined` if that cannot be done. Some clients send the whole address (RFC 9112, section 3.2.2). */
-function pathOf(url: string): string | undefined {
-  const whole = /^[a-z][a-z0-9+.-]*:\/\/[^/?#]*/i.exec(url)?.[0] ?? ''
-  const path = url.slice(whole.length).split(/[?#]/, 1)[0]!
-  // A slash that is encoded divides no path: routers take `/a%2Fb` for one segment.
-  if (/%2f|%5c/i.test(path)) return undefined
-  try {
-    return decodeURIComponent(path)
-  } catch {
-    return undefined
-  }
 }
 
 /**

@@ -1,6 +1,6 @@
 import { parse } from 'tldts'
 import { matches } from './cors-origin.js'
-import { isLoopback } from './sites.js'
+import { isLoopback } from './origin-text.js'
 
 // Placeholders in a sample for the parts that an expression leaves open.
 const anyText = '\u0001'

@@ -67,11 +67,29 @@ export class SiteCors {
     this.#privateNetwork = options.privateNetwork === true
   }
 
-  answer(request: CorsRequest): CorsAnswer {
+  /**
+   * Answers a request. It returns a promise only if a function of `sites` has to be asked.
+   *
+   * @param url the address that was asked
+   * @throws (rejects) what that function throws
+   */
+  answer(request: CorsRequest, url: string): CorsAnswer | Promise<CorsAnswer> {
     const { origin } = request.headers
     const isPreflight = isPreflightRequest(request)
+    const trusted = this.#sites.ask(origin, {
+      method: (isPreflight ? request.headers['access-control-request-method'] : request.method) ?? 'GET',
+      url,
+      host: hostOf(request.headers),
+    })
+    return typeof trusted === 'boolean'
+      ? this.#answer(request, isPreflight, trusted)
+      : trusted.then((isTrusted) => this.#answer(request, isPreflight, isTrusted))
+  }
+
+  #answer(request: CorsRequest, isPreflight: boolean, isTrusted: boolean): CorsAnswer {
+    const { origin } = request.headers
     // The answer differs by the origin even where it allows nothing, and a cache must not give it to others.
-    if (origin === undefined || !this.#sites.trusts(origin)) {
+    if (origin === undefined || !isTrusted) {
       return { headers: [], vary: ['Origin'], status: isPreflight ? 403 : undefined }
     }
     const allowed: Headers = [
@@ -108,6 +126,11 @@ function isPreflightRequest({ method, headers }: CorsRequest): boolean {
     headers.origin !== undefined &&
     headers['access-control-request-method'] !== undefined
   )
+}
+
+function hostOf(headers: CorsRequest['headers']): string | undefined {
+  const authority = headers[':authority']
+  return typeof authority === 'string' ? authority : headers.host
 }
 
 /** A header with these values; none if there are none. */

@@ -1,4 +1,55 @@
-import { kindOf, optionError } from '../core/errors.js'
+import { kindOf, optionError, refuseUnknownOptions } from '../core/errors.js'
+import {
+  canonicalOrigin,
+  faultOfOrigin,
+  isSerializedOrigin,
+  isUnencrypted,
+  longestOrigin,
+} from './origin-text.js'
+import { OriginList } from './origin-list.js'
+import { faultOfPathRule, PathRules, pathOf } from './request-path.js'
+import { safeAddress } from './return-address.js'
+
+/**
+ * A trusted origin, or a rule for several:
+ *
+ * - `'https://app.example.com'`: that very origin, as browsers write it (RFC 6454, section 6.2).
+ * - `'https://*.example.com'`: every host one label below, such as `https://shop.example.com`, with that scheme and port.
+ *   `'https://**.example.com'`: every host below, at any depth. Neither is `https://example.com` itself.
+ * - `{ origin, paths }`: one of these, for some paths only.
+ * - A function that decides.
+ */
+export type Site = string | SiteForPaths | SiteFunction
+
+/** An origin that is trusted for some paths of the app only. */
+export interface SiteForPaths {
+  /** An origin or a wildcard, as in a list of sites. */
+  readonly origin: string
+  /**
+   * The paths, compared after they were decoded once. `'/api/*'` is every path below `/api/`, and not `/api` itself. All
+   * others are that very path. A path with `..`, `//` or an encoded slash is below none.
+   */
+  readonly paths: readonly string[]
+}
+
+/** The request that a `SiteFunction` decides about. */
+export interface SiteRequest {
+  /** The method. For a preflight, the one that it asks for. */
+  readonly method: string
+  /** The path without the query, decoded once. */
+  readonly path: string
+  /** The `Host` header, or `:authority` of HTTP/2. It is the client's own word. */
+  readonly host: string | undefined
+}
+
+/**
+ * Decides whether an origin is trusted, at once or by a promise. It is asked about origins that no other site of the
+ * list names. They have the form that browsers send, and are `https:`, of this machine, or of an app's own scheme: never
+ * `null`. What it throws, or its rejection, goes to `next(error)`.
+ * @example
+ * sites: ['https://app.example.com', async (origin) => (await tenants.find({ origin })) !== null]
+ */
+export type SiteFunction = (origin: string, request: SiteRequest) => boolean | Promise<boolean>
 
 /**
  * The list of trusted origins, at `sessions.sites`. `cors(sessions)` and the check against forged requests read it. Use
@@ -8,69 +59,53 @@ import { kindOf, optionError } from '../core/errors.js'
  */
 export interface SitePolicy {
   /** The entries of the option `sites`, each once, in their order. */
-  readonly origins: readonly string[]
+  readonly entries: readonly Site[]
   /**
    * Whether the value of an `Origin` header is a trusted origin. It must be written exactly as browsers send it (RFC
    * 6454, section 6.2). All else is not trusted: `undefined`, `'null'`, two origins in one header, a slash or a dot at
-   * the end, a user name.
+   * the end, a user name. Functions of the list are not asked.
+   *
+   * @param url the address of the request, for entries with `paths`. Without it, they do not count
    */
-  trusts(origin: string | undefined): boolean
+  trusts(origin: string | undefined, url?: string): boolean
   /** Whether the list names this very origin. Wildcards do not count, as in the check against forged requests. */
-  lists(origin: string): boolean
+  lists(origin: string, url?: string): boolean
+  /**
+   * Whether the list or one of its functions trusts an origin. It returns a promise only if a function is asked, and then
+   * rejects with what that throws. Always `await` it: a promise is truthy.
+   */
+  ask(origin: string | undefined, request: AskedRequest): boolean | Promise<boolean>
+  /**
+   * A safe address to send the visitor back to, such as `req.query.returnTo`: a path of this app, or an address of a
+   * trusted origin. Anything else could lead to an attacker's page, and becomes `fallback`.
+   *
+   * @param address what the client sent
+   * @param fallback where to send the visitor instead. Default: `'/'`
+   * @returns the address as `URL` writes it: put it into a `Location` header as it is
+   * @example
+   * res.redirect(sessions.sites.returnAddress(req.query.returnTo, '/account'))
+   */
+  returnAddress(address: unknown, fallback?: string): string
 }
 
-interface Wildcard {
-  /** `https://` */
-  readonly prefix: string
-  /** `.example.com` or `.example.com:8443` */
-  readonly suffix: string
-  /** The longest origin that can match: the prefix, a host name, and the port if there is one. */
-  readonly longest: number
-}
-
-/** Enough for a scheme, a host name of 253 characters (RFC 1035) and a port. It stops a hostile header of 64 KiB. */
-const longestOrigin = 320
-const longestHost = 253
-const longestLabel = 63
-
-/** Schemes whose pages send `Origin: null`, or that serve no pages. */
-const schemesWithoutPages = new Set([
-  'file:',
-  'data:',
-  'blob:',
-  'about:',
-  'javascript:',
-  'ftp:',
-  'ws:',
-  'wss:',
-])
-
-// No two neighbouring parts can match the same character, so it never backtracks.
-const serializedOrigin =
-  /^[a-z][a-z0-9+.-]*:\/\/(?:[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?$/
-
-const defaultPort = /^(?:http:.*:80|https:.*:443)$/
-
-/** Whether a text has the form of an origin as browsers serialize it. `null` does not. */
-function isSerializedOrigin(text: string): boolean {
-  return text.length <= longestOrigin && serializedOrigin.test(text) && !defaultPort.test(text)
+/** A request, as `SitePolicy.ask` takes it. */
+export interface AskedRequest {
+  /** The method. For a preflight, the one that it asks for. */
+  readonly method: string
+  /** The address that was asked, with or without a query. */
+  readonly url: string
+  /** The `Host` header, or `:authority` of HTTP/2. */
+  readonly host: string | undefined
 }
 
 /**
- * Reads a list of trusted origins. An entry is one of these:
- *
- * - An exact origin, as browsers write it: `'https://app.example.com'`, `'http://shop.demo.localhost:4002'`.
- * - An origin whose first label is a wildcard: `'https://*.example.com'` is every subdomain at any depth, with that
- *   scheme and port, and not `https://example.com` itself.
+ * Reads a list of trusted origins.
  *
  * `http:` is accepted for this machine only, as in `http://app.localhost:3000`. Elsewhere, others on the network could
- * pose as the site.
+ * pose as the site. A wildcard below a public suffix, such as `co.uk` or `github.io`, is refused: anybody may have a
+ * page there.
  *
- * A wildcard trusts everybody who can put a page on one of the subdomains. Do not use one on a domain that is open to
- * the public, such as `co.uk`: its name does not show that, so it is not refused.
- *
- * @param list the entries
- * @param option the name of the list in messages
+ * @param list the entries, or one function
  * @throws ERR_SESSION_OPTION for any other entry. The message names it, and what to write instead
  *
  * @example
@@ -78,74 +113,88 @@ function isSerializedOrigin(text: string): boolean {
  * sites.trusts('https://shop.example.com') // true
  * sites.trusts('https://example.com.evil.test') // false
  */
-export function resolveSites(list: readonly string[], option = 'sites'): SitePolicy {
-  if (!Array.isArray(list)) {
-    throw optionError(`${option} must be an array of origins, like ['https://app.example.com'].`)
+export function resolveSites(list: readonly Site[] | SiteFunction): SitePolicy {
+  const given: readonly Site[] = typeof list === 'function' ? [list] : list
+  if (!Array.isArray(given)) {
+    throw optionError(
+      "sites must be an array of origins, like ['https://app.example.com'], or a function of an origin.",
+    )
   }
-  const exact = new Set<string>()
-  const wildcards: Wildcard[] = []
-  for (const entry of new Set<unknown>(list)) {
-    const origin = checkedEntry(entry, option)
-    const star = origin.indexOf('*')
-    if (star === -1) exact.add(origin)
-    else wildcards.push(wildcardOf(origin.slice(0, star), origin.slice(star + 1)))
+  const everywhere = new OriginList()
+  const groups: OriginList[] = [everywhere]
+  const functions: SiteFunction[] = []
+  for (const entry of new Set(given)) {
+    if (typeof entry === 'function') functions.push(entry)
+    else if (isSiteForPaths(entry)) groups.push(originsForPaths(entry))
+    else everywhere.add(checkedEntry(entry))
   }
 
+  const trusts = (origin: string | undefined, url?: string): boolean =>
+    typeof origin === 'string' &&
+    origin.length <= longestOrigin &&
+    groups.some((group) => group.trusts(origin, url))
+
   return Object.freeze({
-    origins: Object.freeze([...new Set(list)]),
-    trusts(origin: string | undefined): boolean {
-      if (typeof origin !== 'string' || origin.length > longestOrigin) return false
-      return exact.has(origin) || wildcards.some((wildcard) => isSubdomain(origin, wildcard))
+    entries: Object.freeze([...new Set(given)]),
+    trusts,
+    lists: (origin: string, url?: string) => groups.some((group) => group.lists(origin, url)),
+    ask(origin: string | undefined, request: AskedRequest): boolean | Promise<boolean> {
+      if (trusts(origin, request.url)) return true
+      if (functions.length === 0 || !mayBeAsked(origin)) return false
+      const path = pathOf(request.url)
+      // What has no single meaning as a path is not for a function to compare.
+      return path !== undefined && askFunctions(functions, origin, { ...request, path })
     },
-    lists: (origin: string) => exact.has(origin),
+    returnAddress(address: unknown, fallback = '/'): string {
+      return safeAddress(address, (origin) => trusts(origin)) ?? fallback
+    },
   })
 }
 
-function wildcardOf(prefix: string, suffix: string): Wildcard {
-  const port = /:\d+$/.exec(suffix)?.[0] ?? ''
-  return { prefix, suffix, longest: prefix.length + longestHost + port.length }
+function mayBeAsked(origin: string | undefined): origin is string {
+  return typeof origin === 'string' && isSerializedOrigin(origin) && !isUnencrypted(origin)
 }
 
-function isSubdomain(origin: string, { prefix, suffix, longest }: Wildcard): boolean {
-  return (
-    origin.length <= longest &&
-    origin.startsWith(prefix) &&
-    origin.endsWith(suffix) &&
-    areLabels(origin, prefix.length, origin.length - suffix.length)
-  )
-}
-
-/** Whether `text` from `start` to `end` is one or more lower-case host labels, separated by dots. */
-function areLabels(text: string, start: number, end: number): boolean {
-  let labelStart = start
-  for (let at = start; at <= end; at++) {
-    const code = at === end ? dot : text.charCodeAt(at)
-    if (code === dot) {
-      const length = at - labelStart
-      if (length < 1 || length > longestLabel) return false
-      labelStart = at + 1
-    } else if (!isLabelCode(code)) {
-      return false
+async function askFunctions(
+  functions: readonly SiteFunction[],
+  origin: string,
+  { method, path, host }: SiteRequest,
+): Promise<boolean> {
+  for (const decide of functions) {
+    const decision: unknown = await decide(origin, Object.freeze({ method, path, host }))
+    if (typeof decision !== 'boolean') {
+      throw optionError(
+        `A function of sites returned ${kindOf(decision)}. It must return true or false, or a promise of that.`,
+      )
     }
+    if (decision) return true
   }
-  return true
+  return false
 }
 
-const dot = 0x2e
+function isSiteForPaths(entry: unknown): entry is SiteForPaths {
+  return Object.prototype.toString.call(entry) === '[object Object]'
+}
 
-function isLabelCode(code: number): boolean {
-  const isLetter = code >= 0x61 && code <= 0x7a
-  const isDigit = code >= 0x30 && code <= 0x39
-  const isHyphen = code === 0x2d
-  // RFC 1123 does not allow it in host names, but browsers load such subdomains.
-  const isUnderscore = code === 0x5f
-  return isLetter || isDigit || isHyphen || isUnderscore
+function originsForPaths(entry: SiteForPaths): OriginList {
+  refuseUnknownOptions('An entry of sites', entry, ['origin', 'paths'])
+  const { origin, paths } = entry
+  if (!Array.isArray(paths) || paths.length === 0) {
+    throw optionError(
+      "sites: paths must be an array of paths, like { origin: 'https://…', paths: ['/api/*'] }.",
+    )
+  }
+  for (const path of paths as unknown[]) {
+    const fault = faultOfPathRule(path)
+    if (fault !== undefined) throw optionError(`sites: ${fault}.`)
+  }
+  return new OriginList(new PathRules(paths as string[])).add(checkedEntry(origin))
 }
 
 /** Returns a valid entry. Throws ERR_SESSION_OPTION, which says what to write, for any other. */
-function checkedEntry(entry: unknown, option: string): string {
+function checkedEntry(entry: unknown): string {
   const fault = faultOfSite(entry)
-  if (fault !== undefined) throw optionError(`${option}: ${fault}`)
+  if (fault !== undefined) throw optionError(`sites: ${fault}`)
   return entry as string
 }
 
@@ -159,78 +208,8 @@ function faultOfSite(entry: unknown): string | undefined {
     return `"null" is what sandboxed frames and local files of anybody send. Leave it out. ${example}`
   }
   const canonical = canonicalOrigin(entry)
-  const host = canonical?.replace(/^http:\/\/|:\d+$/g, '')
-  if (canonical?.startsWith('http:') && !isLoopback(host!)) {
+  if (canonical !== undefined && isUnencrypted(canonical)) {
     return `${JSON.stringify(entry)} is not encrypted: others on the network can pose as it. Write '${canonical.replace('http:', 'https:')}'.`
   }
   return faultOfOrigin(entry, example)
-}
-
-/** Whether a host is always this machine. */
-export function isLoopback(host: string): boolean {
-  return /^(?:(?:.+\.)?localhost|127(?:\.\d+){3}|\[::1\])$/.test(host)
-}
-
-/**
- * Why no browser sends this text as an `Origin`, and what to write instead; `undefined` if a browser may send it.
- *
- * @param example the advice for a text that cannot be corrected
- */
-export function faultOfOrigin(text: string, example: string): string | undefined {
-  const refused = (why: string, cure: string) => `${JSON.stringify(text)} ${why}. ${cure}`
-  if (text.includes(',')) return refused('has a comma', 'Write each origin as an entry of its own.')
-  const hasScheme = /^[a-z][a-z0-9+.-]*:\/\//i.test(text)
-  const canonical = canonicalOrigin(hasScheme ? text : `${schemeFor(text)}://${text}`)
-  const fault = canonical === undefined ? 'is not an origin' : faultOf(canonical)
-  if (!hasScheme) return refused('has no scheme', fault ? example : `Write '${canonical}'.`)
-  if (fault) return refused(fault, example)
-  if (text === canonical) return undefined
-  return refused(differenceFrom(canonical ?? '', text), `Write '${canonical}'.`)
-}
-
-/** Of a host without a scheme, with or without a port: this machine's apps are mostly without HTTPS. */
-function schemeFor(host: string): string {
-  return isLoopback(host.replace(/:\d+$/, '')) ? 'http' : 'https'
-}
-
-/** The origin that a browser sends for this address, with its wildcards; `undefined` if it is no address. */
-function canonicalOrigin(entry: string): string | undefined {
-  if (!URL.canParse(entry)) return undefined
-  const { protocol, host, hostname } = new URL(entry)
-  if (hostname === '') return undefined
-  // To browsers, a host with a final dot is another origin, and hardly ever the one that was meant.
-  return `${protocol}//${host.replace(/\.(?=$|:)/, '')}`.toLowerCase()
-}
-
-/** Why no page to trust can have this origin; `undefined` if one can. */
-function faultOf(origin: string): string | undefined {
-  const scheme = origin.slice(0, origin.indexOf('/'))
-  if (schemesWithoutPages.has(scheme)) return `is no origin that a page can have (${scheme})`
-  if (!origin.includes('*')) return isSerializedOrigin(origin) ? undefined : 'is not an origin'
-  const [, rest] = /^https?:\/\/\*\.([^*]+)$/.exec(origin) ?? []
-  if (rest === undefined) {
-    return "has a wildcard elsewhere than as the whole first label of an http or https host ('https://*.example.com')"
-  }
-  if (!isSerializedOrigin(`https://${rest}`)) return 'is not an origin'
-  const domain = rest.replace(/:\d+$/, '')
-  // Everything below localhost is this machine. Any other single label is a public registry.
-  if (!domain.includes('.') && domain !== 'localhost') {
-    return `would trust every site under the top-level domain "${domain}"`
-  }
-  return undefined
-}
-
-/** How `entry` differs from the origin that browsers send for it. */
-function differenceFrom(canonical: string, entry: string): string {
-  const [, authority = '', rest = ''] = /^[^:]+:\/\/([^/?#\\]*)(.*)$/s.exec(entry) ?? []
-  if (rest === '/') return 'ends in a slash, which no browser sends'
-  if (rest !== '') return 'has a path, and an origin has none'
-  if (authority.includes('@')) return 'has a user name, and an origin has none'
-  if (/[^\x20-\x7e]/.test(authority)) return 'has characters other than the ASCII that browsers send'
-  if (entry.toLowerCase() === canonical) return 'has upper-case letters, and browsers send lower case'
-  if (/\.(?:$|:)/.test(authority)) return 'has a dot after its host name'
-  if (/:\d*$/.test(authority) && !/:\d+$/.test(canonical)) {
-    return 'names the port that its scheme has anyway, and browsers leave that out'
-  }
-  return 'is not written as browsers send it'
 }

@@ -1,10 +1,7 @@
 import { once } from 'node:events'
-import { createServer, request as ask } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import { type IncomingMessage } from 'node:http'
+import { type IncomingMessage, request as ask } from 'node:http'
 import methodOverride from 'method-override'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
-import { WebSocket, WebSocketServer } from 'ws'
 import { frameworks, type Framework, type Middleware } from './frameworks.ts'
 import { cookieOf, serve, type ServeOptions } from './serve.ts'
 
@@ -124,6 +121,29 @@ describe.each(frameworks)('in $name,', (framework) => {
     expect((await send(`${url}/transfer?/login/apple`, headers)).status).toBe(403)
   })
 
+  test('a function of sites counts only with allSites, and lets nothing pass if it fails', async () => {
+    const failure = new Error('no database')
+    const sites = async (origin: string) => {
+      if (origin === foreign) throw failure
+      return Promise.resolve(origin === site)
+    }
+    const strict = await open(framework, { sessions: { sites } })
+    expect((await send(strict.url, { origin: site })).status).toBe(403)
+    const { url, errors, store } = await open(framework, { sessions: { sites, csrf: { allSites: true } } })
+    expect((await send(url, { origin: site })).status).toBe(200)
+    store.writes.length = 0
+    expect((await send(url, { origin: foreign })).status).toBe(500)
+    expect([errors, store.writes]).toEqual([[failure], []])
+  })
+
+  test('the app may make the error of a refusal', async () => {
+    const deny = (_request: unknown, { rule }: { rule: string }) =>
+      Object.assign(new Error(`no: ${rule}`), { status: 418 })
+    const { errors, url } = await open(framework, { sessions: { csrf: { deny } } })
+    await send(url, { origin: foreign })
+    expect(errors).toMatchObject([{ message: 'no: otherOrigin', status: 418 }])
+  })
+
   test('a report lets everything through, and tells what would be refused', async () => {
     const warn = vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
     onTestFinished(() => warn.mockRestore())
@@ -172,47 +192,4 @@ test('with method-override, the method that the browser sent and the one in its 
   expect((await send(url, { 'x-method': 'GET', origin: foreign })).status).toBe(403)
   for (const method of ['GET', 'HEAD', 'OPTIONS'])
     expect((await send(url, { 'x-method': 'DELETE', origin: foreign }, method)).status).toBe(403)
-})
-
-test('the handshake of a WebSocket from another origin is refused', async () => {
-  const { sessions } = await open(frameworks[0]!)
-  const { csrf } = sessions
-  const server = createServer()
-  const sockets = new WebSocketServer({ noServer: true })
-  server.on('upgrade', (request, socket, head) => {
-    const { method = '', url = '', headers } = request
-    const { host, origin, referer } = headers
-    const facts = {
-      method,
-      url,
-      host,
-      origin,
-      referer,
-      isUpgrade: true,
-      secure: false,
-      secFetchSite: undefined,
-    }
-    if (csrf!.judge(facts).allowed)
-      sockets.handleUpgrade(request, socket, head, (opened) => opened.send('hello'))
-    else socket.end('HTTP/1.1 403 Forbidden\r\n\r\n')
-  })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  onTestFinished(() => {
-    sockets.close()
-    server.closeAllConnections()
-    server.close()
-  })
-  const address = `127.0.0.1:${(server.address() as AddressInfo).port}`
-  const greeted = async (origin: string): Promise<string> => {
-    const socket = new WebSocket(`ws://${address}`, { origin })
-    const greeting = once(socket, 'message').then(([data]) => String(data))
-    const refusal = once(socket, 'unexpected-response').then(([, { statusCode }]) => String(statusCode))
-    const answer = await Promise.race([greeting, refusal])
-    socket.terminate()
-    return answer
-  }
-  expect(await greeted(`http://${address}`)).toBe('hello')
-  expect(await greeted(site)).toBe('hello')
-  expect(await greeted(foreign)).toBe('403')
 })

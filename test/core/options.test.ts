@@ -139,7 +139,7 @@ describe('createSessions throws at start-up and names the cure', () => {
 
 test('the least that it needs is a store and a secret', async () => {
   const sessions = createSessions({ store: new MemoryStore(), secret })
-  expect(sessions.sites.origins).toEqual([])
+  expect(sessions.sites.entries).toEqual([])
   await sessions.close()
 })
 

@@ -13,13 +13,13 @@ const listed = [
   'https://xn--mnchen-3ya.de',
   'capacitor://localhost',
 ]
-const wildcards = ['https://*.example.org', 'https://*.example.net:8443']
+const wildcards = ['https://**.example.org', 'https://**.example.net:8443', 'https://*.example.edu']
 const sites = [...listed, ...wildcards]
 const pattern = /^https:\/\/pr-\d+\.example\.dev$/
 
 /** What the wildcards stand for, in RFC 1035's terms: labels of 63 characters, names of 253. */
 const subdomains =
-  /^https:\/\/(?=[^:]{1,253}(?::|$))(?:[a-z0-9_-]{1,63}\.)+(?:example\.org|example\.net:8443)$/
+  /^https:\/\/(?=[^:]{1,253}(?::|$))(?:(?:[a-z0-9_-]{1,63}\.)+(?:example\.org|example\.net:8443)|[a-z0-9_-]{1,63}\.example\.edu)$/
 
 interface Policy {
   readonly middleware: CorsMiddleware
@@ -61,6 +61,8 @@ const starts = fc.constantFrom(
   ...listed,
   'https://a.example.org',
   'https://a.b.example.net:8443',
+  'https://a.example.edu',
+  'https://a.b.example.edu',
   'https://example.org',
   'https://pr-7.example.dev',
   'https://evil.test',

@@ -5,8 +5,8 @@ import connect from 'connect'
 import incumbent from 'cors'
 import express from 'express'
 import express4 from 'express4'
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
-import { createSessions, MemoryStore, SessionError } from 'coatcheck'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
+import { createSessions, MemoryStore, SessionError, type SessionsOptions, type SiteFunction } from 'coatcheck'
 import cors, { type CorsMiddleware, type CorsOptions } from 'coatcheck/cors'
 
 /** What one exchange came to: its status, the headers that CORS is about, and who answered. */
@@ -166,7 +166,7 @@ test.each<[string, unknown]>([
 })
 
 describe('cors(sessions)', () => {
-  const sessionsWith = (sites?: string[]) => {
+  const sessionsWith = (sites?: SessionsOptions['sites']) => {
     const sessions = createSessions({
       store: new MemoryStore(),
       secret: 'a secret of the tests',
@@ -176,10 +176,36 @@ describe('cors(sessions)', () => {
     onTestFinished(() => sessions.close())
     return sessions
   }
-  const sites = [mine, 'https://*.example.org']
-  const strangers = [theirs, 'null', 'https://example.org', `${mine}/`, `${mine}, ${theirs}`]
+  const sites = [mine, 'https://*.example.org', 'https://**.example.net']
+  const strangers = [
+    theirs,
+    'null',
+    'https://example.org',
+    'https://a.b.example.org',
+    `${mine}/`,
+    `${mine}, ${theirs}`,
+  ]
 
-  test.each([mine, 'https://a.b.example.org'])(
+  // First of these: a process warns of it once.
+  test('tells once, outside of production, why a preflight was refused', async () => {
+    const warn = vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
+    onTestFinished(() => warn.mockRestore())
+    vi.stubEnv('NODE_ENV', 'production')
+    onTestFinished(() => void vi.unstubAllEnvs())
+    const middleware = cors(sessionsWith(sites))
+    await through(middleware, preflight(theirs))
+    expect(warn).not.toHaveBeenCalled()
+    vi.stubEnv('NODE_ENV', 'development')
+    for (const origin of [theirs, 'https://other.test']) await through(middleware, preflight(origin))
+    expect(warn.mock.calls).toEqual([
+      [
+        "A preflight was refused (403). sites does not trust 'https://evil.test'. If that page is yours, list its origin: sites: ['https://evil.test'].",
+        { code: 'COATCHECK_CORS_DENIED' },
+      ],
+    ])
+  })
+
+  test.each([mine, 'https://a.example.org', 'https://a.b.example.net'])(
     'lets %s read with credentials, and remembers preflights',
     async (origin) => {
       const middleware = cors(sessionsWith(sites))
@@ -266,6 +292,58 @@ describe('cors(sessions)', () => {
     expect(
       (await through(allowing, { ...asking, headers: { ...asking.headers, origin: theirs } })).headers,
     ).not.toHaveProperty(name)
+  })
+
+  test.each<[string, SiteFunction]>([
+    ['at once', (origin) => origin === mine],
+    ['later', async (origin) => Promise.resolve(origin === mine)],
+  ])('asks a function of sites, which answers %s', async (_when, decide) => {
+    const middleware = cors(sessionsWith(decide))
+    expect((await through(middleware, get(mine))).headers).toMatchObject({
+      'access-control-allow-origin': mine,
+      vary: 'Origin',
+    })
+    expect(await through(middleware, preflight(mine))).toMatchObject({ status: 204 })
+    for (const origin of [theirs, 'null', `${mine}, ${theirs}`]) {
+      const outcome = await through(middleware, get(origin))
+      expect([allowNothing(outcome), outcome.headers['vary']]).toEqual([[], 'Origin'])
+      expect(await through(middleware, preflight(origin))).toMatchObject({ status: 403 })
+    }
+  })
+
+  test('tells a function the method that a preflight asks for, the path, and the host', async () => {
+    const asked: unknown[] = []
+    const middleware = cors(
+      sessionsWith((_origin, request) => {
+        asked.push(request)
+        return true
+      }),
+    )
+    await through(middleware, { ...preflight(mine), path: '/a?b' })
+    const { port } = server.address() as AddressInfo
+    expect(asked).toEqual([{ method: 'PUT', path: '/a', host: `127.0.0.1:${port}` }])
+  })
+
+  test('a function of sites that fails is an error for next, and allows nobody', async () => {
+    const middleware = cors(sessionsWith(() => Promise.reject(new Error('no database'))))
+    for (const asked of [get(mine), preflight(mine)]) {
+      const outcome = await through(middleware, asked)
+      expect(outcome).toMatchObject({ status: 500, body: 'Error: no database' })
+      expect(allowNothing(outcome)).toEqual([])
+    }
+  })
+
+  test('counts an entry with paths there only, by the whole path, wherever it is mounted', async () => {
+    const sessions = sessionsWith([{ origin: mine, paths: ['/api/*'] }])
+    const app = express()
+    app.use(['/api', '/admin'], cors(sessions), (_request, response) => void response.send('handled'))
+    respond = app
+    const allowed = async (path: string) => !allowNothing(await send({ ...get(mine), path })).length
+    expect(
+      await Promise.all(['/api/cart', '/api/../admin', '/admin', '/admin/api/cart'].map(allowed)),
+    ).toEqual([false, true, true, true])
+    expect((await send({ ...preflight(mine), path: '/api/cart' })).status).toBe(204)
+    expect((await send({ ...preflight(mine), path: '/admin' })).status).toBe(403)
   })
 
   test('throws at start-up if there are no sites', () => {

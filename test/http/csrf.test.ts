@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { CsrfPolicy, type CsrfOptions, type CsrfRequest } from '../../dist/http/csrf.js'
+import { CsrfPolicy, type CsrfOptions } from '../../dist/http/csrf.js'
+import type { CsrfRequest, CsrfVerdict } from '../../dist/http/csrf-request.js'
 import { resolveSites } from '../../dist/http/sites.js'
 
 /** Of this app: https://app.example.com. */
@@ -31,7 +32,7 @@ function request(given: Partial<CsrfRequest>): CsrfRequest {
 }
 
 const verdictOf = (given: Partial<CsrfRequest>, more?: CsrfOptions) => {
-  const { allowed, rule } = policy(more).judge(request(given))
+  const { allowed, rule } = policy(more).judge(request(given)) as CsrfVerdict
   return `${allowed ? 'pass' : '403'} ${rule}`
 }
 
@@ -191,8 +192,8 @@ describe('the own origin', () => {
 test('wildcards of sites count only if said so', () => {
   const from = { origin: 'https://a.example.net', secFetchSite: 'cross-site' }
   expect(verdictOf(from)).toBe('403 otherSite')
-  expect(verdictOf(from, { wildcards: true })).toBe('pass trustedSite')
-  expect(verdictOf({ ...from, origin: 'https://example.net' }, { wildcards: true })).toBe('403 otherSite')
+  expect(verdictOf(from, { allSites: true })).toBe('pass trustedSite')
+  expect(verdictOf({ ...from, origin: 'https://example.net' }, { allSites: true })).toBe('403 otherSite')
 })
 
 test.each<[CsrfOptions, RegExp]>([
@@ -208,6 +209,8 @@ test.each<[CsrfOptions, RegExp]>([
   [{ report: 'true' as never }, /csrf\.report must be true or false, not "true"/],
   [{ accept: new Map() as never }, /must be an object of paths/],
   [{ withoutHeaders: 'block' as never }, /must be 'allow' or 'deny', not "block"/],
+  [{ allSites: 1 as never }, /csrf\.allSites must be true or false, not 1/],
+  [{ deny: 'no' as never }, /csrf\.deny must be a function/],
   [{ alow: true } as never, /csrf has no option "alow"/],
 ])('options that cannot work are refused at start-up: %j', (given, message) => {
   expect(() => policy(given)).toThrow(

@@ -7,9 +7,11 @@ const sites = resolveSites([
   'http://[::1]:8080',
   'https://xn--mnchen-3ya.de',
   'capacitor://localhost',
-  'https://*.example.org',
-  'https://*.example.net:8443',
-  'http://*.localhost:3000',
+  'https://**.example.org',
+  'https://**.example.net:8443',
+  'https://*.example.edu',
+  'https://*.b.example.edu:8443',
+  'http://**.localhost:3000',
   'http://localhost',
   'http://127.0.0.1:3000',
 ])
@@ -25,6 +27,9 @@ describe('a site policy trusts', () => {
     'https://a.b.c.example.org',
     'https://xn--mnchen-3ya.example.org',
     'https://with_underscore.example.org',
+    'https://a.example.edu',
+    'https://a.b.example.edu:8443',
+    `https://${'a'.repeat(63)}.example.edu`,
     `https://${'a'.repeat(63)}.example.org`,
     'https://a.example.net:8443',
     `https://${'a.'.repeat(121)}example.org`, // 253 characters
@@ -42,7 +47,14 @@ const hostile: [what: string, origin: string | undefined][] = [
   ['an empty one', ''],
   ['null', 'null'],
   ['*', '*'],
-  ['the entry of a wildcard itself', 'https://*.example.org'],
+  ['the entry of a wildcard itself', 'https://*.example.edu'],
+  ['the entry of a deep wildcard itself', 'https://**.example.org'],
+  ['two labels below a wildcard', 'https://a.b.example.edu'],
+  ['a dot before the label of a wildcard', 'https://.a.example.edu'],
+  ['a dot behind the label of a wildcard', 'https://a..example.edu'],
+  ['the apex of a wildcard with one label', 'https://example.edu'],
+  ['user information under a wildcard with one label', 'https://evil@a.example.edu'],
+  ['a label of 64 characters under a wildcard with one label', `https://${'a'.repeat(64)}.example.edu`],
   ['another scheme', 'http://app.example.com'],
   ['another scheme under a wildcard', 'http://a.example.org'],
   ['another port', 'https://app.example.com:8443'],
@@ -148,7 +160,30 @@ const refused: [entry: unknown, cure: string][] = [
   ['https://a.example.com,https://b.example.com', 'an entry of its own'],
   ['https://app.*.com', "'https://*.example.com'"],
   ['https://app*.example.com', "'https://*.example.com'"],
-  ['https://*.*.example.com', "'https://*.example.com'"],
+  ['https://*.*.example.com', "'https://**.example.com' for any depth"],
+  ['https://***.example.com', "'https://*.example.com'"],
+  ['https://a.**.example.com', "'https://*.example.com'"],
+  ['https://*.co.uk', 'public suffix "co.uk"'],
+  ['https://**.co.uk', 'public suffix "co.uk"'],
+  ['https://*.co.uk:8443', 'public suffix "co.uk"'],
+  ['https://*.github.io', 'public suffix "github.io"'],
+  ['https://**.vercel.app', 'public suffix "vercel.app"'],
+  ['https://*.internal', 'public suffix "internal"'],
+  ['https://**.com', 'public suffix "com"'],
+  ['http://**.example.com', "Write 'https://**.example.com'"],
+  [{ origin: 'https://*.co.uk', paths: ['/'] }, 'public suffix "co.uk"'],
+  [{ origin: 'https://a.example.com' }, 'paths must be an array'],
+  [{ origin: 'https://a.example.com', paths: [] }, 'paths must be an array'],
+  [{ origin: 'https://a.example.com', paths: '/api' }, 'paths must be an array'],
+  [{ origin: 'https://a.example.com', paths: ['api'] }, 'is not a path'],
+  [{ origin: 'https://a.example.com', paths: ['/api?x'] }, 'is not a path'],
+  [{ origin: 'https://a.example.com', paths: ['/a*'] }, 'is not a path'],
+  [{ origin: 'https://a.example.com', paths: ['/*/b'] }, 'is not a path'],
+  [{ origin: 'https://a.example.com', paths: ['/%61'] }, 'is not a path'],
+  [{ origin: 'https://a.example.com', paths: [7] }, 'a path must be a text'],
+  [{ origin: 'https://a.example.com/', paths: ['/'] }, "Write 'https://a.example.com'"],
+  [{ origin: 'https://a.example.com', path: ['/'] }, 'has no option "path"'],
+  [['https://a.example.com'], 'an entry is an array'],
   ['https://*', "'https://*.example.com'"],
   ['https://*example.com', "'https://*.example.com'"],
   ['https://example.com:*', 'Write an origin'],
@@ -176,7 +211,7 @@ describe('a site policy refuses at start-up', () => {
     const resolve = () => resolveSites(['https://fine.example.com', entry as string])
     expect(resolve).toThrow(expect.objectContaining({ code: 'ERR_SESSION_OPTION' }))
     expect(resolve).toThrow(cure)
-    expect(resolve).toThrow(typeof entry === 'string' ? JSON.stringify(entry) : 'an entry is')
+    expect(resolve).toThrow(typeof entry === 'string' ? JSON.stringify(entry) : 'sites')
   })
 
   test.each(['https://app.example.com', undefined, null, {}])('%j in place of a list', (list) => {
@@ -188,7 +223,133 @@ test('a site policy gives its entries back in order, each once, and cannot be ch
   const list = ['https://b.example.com', 'https://*.example.com', 'https://b.example.com']
   const policy = resolveSites(list)
   list.push('https://evil.test')
-  expect(policy.origins).toEqual(['https://b.example.com', 'https://*.example.com'])
+  expect(policy.entries).toEqual(['https://b.example.com', 'https://*.example.com'])
   expect(policy.trusts('https://evil.test')).toBe(false)
-  expect(Object.isFrozen(policy) && Object.isFrozen(policy.origins)).toBe(true)
+  expect(Object.isFrozen(policy) && Object.isFrozen(policy.entries)).toBe(true)
+})
+
+describe('an entry with paths counts for these only', () => {
+  const policy = resolveSites([
+    { origin: 'https://partner.test', paths: ['/api/*', '/status', '/'] },
+    { origin: 'https://*.partner.test', paths: ['/feed'] },
+  ])
+
+  test.each([
+    '/api/a', '/api/a/b', '/api/a/', '/api/a?b=/..', '/api/a#b', '/status', '/status?a', '/st%61tus', '/', '/?a', '/%61pi/a', '/api/a.b', '/api/..a', '/api/...',
+    'https://app.example.com/api/a',
+  ])('%s', (url) => {
+    expect(policy.trusts('https://partner.test', url)).toBe(true)
+    expect(policy.lists('https://partner.test', url)).toBe(true)
+  }) // prettier-ignore
+
+  test.each([
+    undefined, '', '/api', '/api/', '/apis/a', '/API/a', '/status/', '/status/a', '/status%2f', '/api/../admin', '/api/..', '/api/./a', '/api//a', '/api%2fa',
+    '/api/%2e%2e/admin', '/api/.%2e/admin', '/api/..%2fadmin', '/api/..%5cadmin', '/api/..\\admin', '/api/%', '/api/%ff', '//api/a', '/x/api/a', '/administrator', '*',
+  ])('and not %s', (url) => {
+    expect(policy.trusts('https://partner.test', url)).toBe(false)
+    expect(policy.lists('https://partner.test', url)).toBe(false)
+  }) // prettier-ignore
+
+  test('a wildcard too', () => {
+    expect(policy.trusts('https://a.partner.test', '/feed')).toBe(true)
+    expect(policy.trusts('https://a.partner.test', '/status')).toBe(false)
+    expect(policy.lists('https://a.partner.test', '/feed')).toBe(false)
+  })
+})
+
+describe('a function of sites', () => {
+  const request = { method: 'GET', url: '/a%62?c', host: 'app.example.com' }
+
+  test('decides about origins that the list does not name, with what the request asks for', async () => {
+    const asked: unknown[] = []
+    const policy = resolveSites([
+      'https://listed.example.com',
+      (origin, about) => {
+        asked.push([origin, about])
+        return false
+      },
+      async (origin) => Promise.resolve(origin === 'https://tenant.test'),
+    ])
+    expect(policy.ask('https://listed.example.com', request)).toBe(true)
+    expect(asked).toEqual([])
+    expect(await policy.ask('https://tenant.test', request)).toBe(true)
+    expect(await policy.ask('https://evil.test', request)).toBe(false)
+    const about = { method: 'GET', path: '/ab', host: 'app.example.com' }
+    expect(asked).toEqual([['https://tenant.test', about], ['https://evil.test', about]]) // prettier-ignore
+    // The list alone is what these answer by.
+    expect(policy.trusts('https://tenant.test')).toBe(false)
+    expect(policy.lists('https://tenant.test')).toBe(false)
+  })
+
+  test('stands alone in place of a list', async () => {
+    expect(await resolveSites(() => true).ask('https://a.test', request)).toBe(true)
+  })
+
+  test('is never asked about what no page with HTTPS, of this machine or of an app has as its origin', async () => {
+    const policy = resolveSites(() => true)
+    // What the URL standard takes for an origin as it stands, a page may have.
+    const noOrigins = hostile.filter(([, origin]) => URL.parse(origin ?? '')?.origin !== origin)
+    expect(noOrigins.length).toBeGreaterThan(25)
+    for (const [, origin] of noOrigins) expect([origin, policy.ask(origin, request)]).toEqual([origin, false])
+    for (const origin of [
+      'http://intranet',
+      'http://app.example.com',
+      'http://10.0.0.1',
+      'http://evillocalhost',
+      'file://',
+    ])
+      expect([origin, policy.ask(origin, request)]).toEqual([origin, false])
+    for (const origin of ['http://localhost:3000', 'chrome-extension://abc', 'https://[::1]'])
+      expect(await policy.ask(origin, request)).toBe(true)
+  })
+
+  test('is not asked about a path that has no single meaning', () => {
+    const policy = resolveSites(() => true)
+    for (const url of ['/a%2fb', '/%', '/%ff', '/a%5c'])
+      expect(policy.ask('https://a.test', { ...request, url })).toBe(false)
+  })
+
+  test('that fails, or returns neither true nor false, trusts nobody', async () => {
+    const failing = resolveSites(() => {
+      throw new Error('no database')
+    })
+    await expect(failing.ask('https://a.test', request)).rejects.toThrow('no database')
+    for (const decision of ['https://a.test', 1, undefined, {}, null]) {
+      const policy = resolveSites((() => decision) as never)
+      await expect(policy.ask('https://a.test', request)).rejects.toThrow('It must return true or false')
+    }
+  })
+})
+
+describe('a return address', () => {
+  const policy = resolveSites(['https://app.example.com', 'https://*.example.org', 'http://localhost:3000', 'capacitor://localhost', () => true]) // prettier-ignore
+
+  test.each([
+    ['/account', '/account'],
+    ['/', '/'],
+    ['/a/../b?c=//d#e', '/b?c=//d#e'],
+    ['/ü', '/%C3%BC'],
+    ['/@evil.test', '/@evil.test'],
+    ['/https://evil.test', '/https://evil.test'],
+    ['https://app.example.com', 'https://app.example.com/'],
+    ['https://app.example.com/cart?x=1', 'https://app.example.com/cart?x=1'],
+    ['HTTPS://APP.example.com:443/', 'https://app.example.com/'],
+    ['https:app.example.com', 'https://app.example.com/'],
+    ['https://a.example.org/', 'https://a.example.org/'],
+    ['http://localhost:3000/a', 'http://localhost:3000/a'],
+  ])('%s leads to %s', (address, safe) => {
+    expect(policy.returnAddress(address)).toBe(safe)
+  })
+
+  test.each([
+    '', 'account', 'evil.test', '//evil.test', '///evil.test', '////evil.test', '/\\evil.test', '\\/evil.test', '\\\\evil.test', '/\\/evil.test', '/.//evil.test', '/..//evil.test', '/a/..//evil.test',
+    '/%2e//evil.test', '/.\\/evil.test', '/\t/evil.test', '/\n/evil.test', '\t//evil.test', ' //evil.test', ' /account', '/a\r\nSet-Cookie: a=b', '/\0', 'javascript:alert(1)', 'JaVaScRiPt:alert(1)',
+    'java\nscript:alert(1)', 'data:text/html,a', 'vbscript:a', 'blob:https://app.example.com/x', 'filesystem:https://app.example.com/x', 'https://evil.test', 'https:evil.test', 'https:/evil.test', 'https:///evil.test',
+    'https://app.example.com.evil.test', 'https://app.example.com@evil.test', 'https://evil.test@app.example.com', 'https://a:b@app.example.com', 'https://app.example.com.', 'https://app.example.com:8443',
+    'http://app.example.com', 'https://evil.test/https://app.example.com', 'https://evil.test#https://app.example.com', 'https://evil.test\\@app.example.com', 'https://a.b.example.org', 'https://example.org', 'https://app\uff0eevil.test',
+    'capacitor://localhost/x', 'ftp://app.example.com', 'wss://app.example.com', '?next=//evil.test', '#a', '.', '..', `/${'a'.repeat(4_096)}`, undefined, null, 7, {}, ['/account'],
+  ])('%j leads to the fallback', (address) => {
+    expect(policy.returnAddress(address)).toBe('/')
+    expect(policy.returnAddress(address, '/home')).toBe('/home')
+  }) // prettier-ignore
 })

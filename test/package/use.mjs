@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { createSessions, MemoryStore, SessionError } from 'coatcheck'
 import cors from 'coatcheck/cors'
+import csrf from 'coatcheck/csrf'
 import session, { Store } from 'coatcheck/express'
 import expressMySQLSession from 'coatcheck/express-mysql-session'
 import { MySQLStore } from 'coatcheck/mysql'
@@ -11,5 +12,5 @@ import { keepAndFind } from './keep-and-find.cjs'
 
 await keepAndFind({ createSessions, MemoryStore, MySQLStore, SQLiteStore, SessionError })
 assert.equal(Store, session.Store)
-for (const callable of [cors, session, storeSuite, expressMySQLSession(session)])
+for (const callable of [cors, csrf, session, storeSuite, expressMySQLSession(session)])
   assert.equal(typeof callable, 'function')

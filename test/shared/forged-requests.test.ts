@@ -6,6 +6,7 @@ import type { Browser, BrowserContext, Page } from 'playwright-core'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { createSessions, MemoryStore } from 'coatcheck'
 import cors from 'coatcheck/cors'
+import csrf from 'coatcheck/csrf'
 import session from 'coatcheck/express'
 import express from 'express'
 import { WebSocketServer } from 'ws'
@@ -116,16 +117,15 @@ function serveBank(): void {
     app(request, response)
   })
   const sockets = new WebSocketServer({ noServer: true })
+  const check = csrf(sessions)
   server.on('upgrade', (request, socket, head) => {
-    const { method = '', url = '', headers } = request
-    const { host, origin, referer } = headers
-    const secFetchSite = headers['sec-fetch-site'] as string | undefined
-    const facts = { method, url, host, origin, referer, secFetchSite, isUpgrade: true, secure: true }
-    const { allowed } = sessions.csrf!.judge(facts)
-    arrived.push({ hasCookie: hasCookie(request), status: allowed ? 101 : 403 })
-    if (!allowed) return void socket.end('HTTP/1.1 403 Forbidden\r\n\r\n')
-    changes++
-    sockets.handleUpgrade(request, socket, head, (opened) => opened.close())
+    const upgrade = (): void => sockets.handleUpgrade(request, socket, head, (opened) => opened.close())
+    void check.refusal(request).then((refusal) => {
+      arrived.push({ hasCookie: hasCookie(request), status: refusal ? 403 : 101 })
+      if (refusal) return void socket.end('HTTP/1.1 403 Forbidden\r\n\r\n')
+      changes++
+      upgrade()
+    })
   })
 }
 

@@ -14,7 +14,7 @@ const made = {
   'coatcheck/sqlite SQLiteStore': (Class) => new Class(':memory:'),
 }
 
-const functions = ['coatcheck/cors', 'coatcheck/express', 'coatcheck/express-mysql-session']
+const functions = ['coatcheck/cors', 'coatcheck/csrf', 'coatcheck/express', 'coatcheck/express-mysql-session']
 
 /** Fails unless whatever was loaded by `require` is what was loaded by `import`. */
 async function assertOneInstance(required, imported) {

@@ -2,6 +2,7 @@
 import * as coatcheck from 'coatcheck'
 import * as express from 'coatcheck/express'
 import * as cors from 'coatcheck/cors'
+import * as csrf from 'coatcheck/csrf'
 import * as expressMySQLSession from 'coatcheck/express-mysql-session'
 import * as mysql from 'coatcheck/mysql'
 import * as sqlite from 'coatcheck/sqlite'
@@ -11,6 +12,7 @@ export default {
   coatcheck,
   'coatcheck/express': express,
   'coatcheck/cors': cors,
+  'coatcheck/csrf': csrf,
   'coatcheck/express-mysql-session': expressMySQLSession,
   'coatcheck/mysql': mysql,
   'coatcheck/sqlite': sqlite,

@@ -3,6 +3,7 @@ module.exports = {
   coatcheck: require('coatcheck'),
   'coatcheck/express': require('coatcheck/express'),
   'coatcheck/cors': require('coatcheck/cors'),
+  'coatcheck/csrf': require('coatcheck/csrf'),
   'coatcheck/express-mysql-session': require('coatcheck/express-mysql-session'),
   'coatcheck/mysql': require('coatcheck/mysql'),
   'coatcheck/sqlite': require('coatcheck/sqlite'),

@@ -2,6 +2,7 @@ import { EventEmitter } from 'events'
 import express from 'express'
 import { createSessions, MemoryStore, SessionError, type Sessions } from 'coatcheck'
 import cors, { type CorsOptions } from 'coatcheck/cors'
+import csrf, { type CsrfMiddlewareOptions } from 'coatcheck/csrf'
 import session, { Cookie, type SessionOptions, Store } from 'coatcheck/express'
 import expressMySQLSession, { type MySQLStoreOptions } from 'coatcheck/express-mysql-session'
 import { MySQLStore } from 'coatcheck/mysql'
@@ -21,6 +22,8 @@ const app = express()
 const secret = 'a secret that only these tests use'
 const sessions: Sessions = createSessions({ store: new SQLiteStore(':memory:'), secret })
 app.use(cors(sessions))
+const checking: CsrfMiddlewareOptions = { sites: ['https://app.example.com'], report: true }
+app.use(csrf(checking))
 const corsOptions: CorsOptions = { origin: ['https://app.example.com'], credentials: true }
 const sameOptions: cors.CorsOptions = corsOptions
 app.use(cors(sameOptions))

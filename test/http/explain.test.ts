@@ -1,0 +1,121 @@
+import { expect, test } from 'vitest'
+import type { ExplainedRequest, SessionsOptions } from 'coatcheck'
+import { memorySessions } from '../core/works.ts'
+
+const sites = ['https://shop.example.com', 'https://*.example.com', 'https://partner.test', { origin: 'https://feed.test', paths: ['/feed'] }] // prettier-ignore
+const host = 'api.example.com'
+
+const explained = (request: ExplainedRequest, options: Partial<SessionsOptions> = {}) =>
+  memorySessions({ sites, ...options }).explain(request)
+
+/** What is to happen, and the words that have to be there. */
+const cases: [given: ExplainedRequest, expected: object, words: RegExp[]][] = [
+  [
+    { origin: 'https://evil.test', method: 'POST', path: '/password', host },
+    { passes: false, rule: 'otherSite', readable: false, secFetchSite: 'cross-site' },
+    [
+      /'https:\/\/evil\.test' is on another site than https:\/\/api\.example\.com.*Sec-Fetch-Site: cross-site/,
+      /preflight gets 403.*sites: \['https:\/\/evil\.test'\]/,
+      /SameSite=Lax, so the browser sends no session cookie/,
+      /refused \(403\), by the rule otherSite/,
+    ],
+  ],
+  [
+    { origin: 'https://shop.example.com', method: 'POST', host },
+    { passes: true, rule: 'trustedSite', readable: true, secFetchSite: 'same-site' },
+    [/another origin on the same site/, /may read the answer, with cookies/, /sends the session cookie/, /it passes, by the rule trustedSite/], // prettier-ignore
+  ],
+  [
+    { origin: 'https://blog.example.com', method: 'POST', host },
+    { passes: false, rule: 'otherSite', readable: true, secFetchSite: 'same-site' },
+    [/wildcards let pages read only/],
+  ],
+  [
+    { origin: `https://${host}`, method: 'POST', host },
+    { passes: true, rule: 'sameOrigin', readable: true, secFetchSite: 'same-origin' },
+    [/is the app itself/, /CORS does not apply/],
+  ],
+  [
+    { origin: 'https://partner.test', host },
+    { passes: true, rule: 'safeMethod', readable: true, secFetchSite: 'cross-site' },
+    [/top-level navigation only/],
+  ],
+  [
+    { origin: 'https://feed.test', path: '/feed?a', host },
+    { passes: true, readable: true },
+    [/trusts it for this path/],
+  ],
+  [{ origin: 'https://feed.test', path: '/other', host }, { readable: false }, [/does not trust/]],
+  [
+    { origin: 'null', method: 'POST', host },
+    { passes: false, readable: false, secFetchSite: 'cross-site' },
+    [/never trusts the Origin null/, /Referrer-Policy: same-origin/],
+  ],
+  [
+    { origin: 'http://intranet', method: 'POST', host: 'intranet', secure: false },
+    { passes: true, rule: 'ownOrigin', readable: true, secFetchSite: undefined },
+    [/has no Sec-Fetch-Site/],
+  ],
+  [
+    { origin: 'http://other', method: 'POST', host: 'intranet', secure: false },
+    { passes: false, rule: 'otherOrigin', readable: false },
+    [/not encrypted/],
+  ],
+  [
+    { origin: 'http://localhost:5173', method: 'POST', host: 'localhost:3000', secure: false },
+    { passes: false, rule: 'otherSite', readable: false, secFetchSite: 'same-site' },
+    [/sites: \['http:\/\/localhost:5173'\]/],
+  ],
+  [
+    { origin: 'https://evil.test', upgrade: true, host },
+    { passes: false, rule: 'otherOrigin', secFetchSite: undefined },
+    [/CORS does not apply to WebSockets/],
+  ],
+  [{ method: 'POST', host }, { passes: true, rule: 'withoutHeaders' }, [/has no Origin/]],
+  [
+    { origin: 'https://evil.test', method: 'POST' },
+    { passes: false, rule: 'otherOrigin' },
+    [/give the host/],
+  ],
+  [
+    { origin: 'https://evil.test', method: 'POST', host, secFetchSite: 'absent' },
+    { rule: 'otherOrigin', secFetchSite: undefined },
+    [/has no Sec-Fetch-Site/],
+  ],
+  [
+    { origin: 'https://evil.test', method: 'POST', host, secFetchSite: 'strange' },
+    { rule: 'badHeader', secFetchSite: 'strange' },
+    [/no browser sends/],
+  ],
+  [{ origin: 'https://partner.test', host, cookies: false }, { readable: true }, [/credentials: 'include'/]],
+]
+
+test.each(cases)('%j', async (given, expected, words) => {
+  const explanation = await explained(given)
+  expect(explanation).toMatchObject(expected)
+  for (const word of words) expect(explanation.lines.join('\n')).toMatch(word)
+})
+
+test('a check that is off, and one that only reports, are told', async () => {
+  const given = { origin: 'https://evil.test', method: 'POST', host }
+  const off = await explained(given, { csrf: false })
+  expect(off).toMatchObject({ passes: true, rule: undefined })
+  expect(off.lines.join()).toMatch(/no check, because csrf is false/)
+  const reporting = await explained(given, { csrf: { report: true } })
+  expect(reporting).toMatchObject({ passes: true, rule: 'otherSite' })
+  expect(reporting.lines.join()).toMatch(/passes because of csrf\.report, and would be refused/)
+})
+
+test('functions of sites are asked', async () => {
+  const decide = async (origin: string) => Promise.resolve(origin === 'https://tenant.test')
+  const given = { origin: 'https://tenant.test', method: 'POST', host }
+  const reading = await explained(given, { sites: decide })
+  expect(reading).toMatchObject({ passes: false, readable: true })
+  expect(await explained(given, { sites: decide, csrf: { allSites: true } })).toMatchObject({ passes: true, rule: 'trustedSite' }) // prettier-ignore
+})
+
+test('what cannot be shown is not', async () => {
+  const { lines } = await explained({ origin: 'https://a\nb', host: 'c\u0000d', method: 'POST', referer: 'https://e/?token' }) // prettier-ignore
+  // oxlint-disable-next-line no-control-regex -- what must not be there
+  expect(lines.join('')).not.toMatch(/[\0-\x1f]|token/)
+})
