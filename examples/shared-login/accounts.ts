@@ -6,7 +6,6 @@ import { deviceFrom } from './device.ts'
 import { html, type Html } from './html.ts'
 import { ago, page } from './page.ts'
 import { authenticate, passwordOfAll, personOf, type Person } from './people.ts'
-import { onlyFrom } from './same-origin.ts'
 import { files, logRequests, neverKept, serve, showErrors } from './serve.ts'
 import { sessions } from './sessions.ts'
 
@@ -14,7 +13,6 @@ const app = express()
 app.use(files)
 app.use(logRequests('accounts'))
 app.use(neverKept)
-app.use(onlyFrom((origin) => origin === origins.accounts))
 app.use(session(sessions))
 app.use(express.urlencoded({ extended: false }))
 

@@ -6,7 +6,6 @@ import express, { type RequestHandler } from 'express'
 import { origins } from './addresses.ts'
 import { summaryOf } from './catalogue.ts'
 import { personOf } from './people.ts'
-import { onlyFrom } from './same-origin.ts'
 import { logRequests, neverKept, serve, showErrors } from './serve.ts'
 import { sessions } from './sessions.ts'
 
@@ -14,7 +13,6 @@ const app = express()
 app.use(logRequests('api'))
 app.use(neverKept)
 app.use(cors(sessions)) // answers preflights; lets the pages of sessions.sites read the answers
-app.use(onlyFrom((origin) => sessions.sites.trusts(origin)))
 app.use(session(sessions))
 app.use(express.json())
 

@@ -41,10 +41,18 @@ export function showErrors(app: AppName): ErrorRequestHandler {
     const status = Number((error as { status?: unknown }).status) || 500
     if (away) console.error(styleText('yellow', `${app.padEnd(9)} ${error.message}`))
     else if (status >= 500) console.error(error)
-    const title = away ? 'One moment, please' : status >= 500 ? 'That went wrong' : 'That cannot be read'
+    const title = away
+      ? 'One moment, please'
+      : status >= 500
+        ? 'That went wrong'
+        : status === 403
+          ? 'That was refused'
+          : 'That cannot be read'
     const text = away
       ? 'The cloakroom cannot reach its shelves. Your coat is safe and you are still signed in: try again in a minute.'
-      : 'Nothing was changed. Go back and try once more.'
+      : status === 403
+        ? (error as Error).message // which says why, and what to set
+        : 'Nothing was changed. Go back and try once more.'
     res.status(status)
     if (away) res.set('Retry-After', '10')
     if (app === 'api') res.json({ error: text })

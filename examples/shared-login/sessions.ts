@@ -13,8 +13,8 @@ export const sessions = createSessions({
   secret: sessionSecret,
   cookie: { domain },
   lifetime: { idle: '1d', absolute: '30d' },
-  // Whose pages may call across origins. Being a host of the same domain is not enough to be trusted.
-  sites: [origins.accounts, origins.shop],
+  // Whose pages may call which paths across origins. Being a host of the same domain is not enough to be trusted.
+  sites: [origins.accounts, origins.shop].map((origin) => ({ origin, paths: ['/me', '/cart', '/orders'] })),
 })
 
 declare module 'coatcheck' {

@@ -6,7 +6,6 @@ import { pictures } from './art.ts'
 import { products, summaryOf, type Cart } from './catalogue.ts'
 import { html, type Html } from './html.ts'
 import { page } from './page.ts'
-import { onlyFrom } from './same-origin.ts'
 import { files, logRequests, neverKept, serve, showErrors } from './serve.ts'
 import { sessions } from './sessions.ts'
 
@@ -14,7 +13,6 @@ const app = express()
 app.use(files)
 app.use(logRequests('shop'))
 app.use(neverKept)
-app.use(onlyFrom((origin) => origin === origins.shop))
 app.use(session(sessions))
 
 app.get('/', (req, res) => {
