@@ -1,5 +1,8 @@
-import { access } from 'node:fs/promises'
-import { chromium, type Browser } from 'playwright-core'
+import { access, mkdir, mkdtemp, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { chromium, type Browser, type BrowserContext, type LaunchOptions } from 'playwright-core'
+import { ownFolder, removeFolder } from './owned.ts'
 import { findProgram, installDebianPackages } from './programs.ts'
 
 // What a browser does of its own accord (updates, synchronisation, look-ups) has no place in a test.
@@ -14,8 +17,42 @@ const quiet = [
 
 /** A headless Chromium with an empty profile, and more arguments if you give some. Close it when done. */
 export async function launchBrowser(...more: string[]): Promise<Browser> {
+  return chromium.launch(await launchOptions(more))
+}
+
+/** A Chromium with a profile of its own. */
+export interface Profile {
+  readonly context: BrowserContext
+  /** Closes the browser and removes the profile. */
+  close(): Promise<void>
+}
+
+/**
+ * A headless Chromium whose user has set these preferences, as its file `Preferences` holds them: what the contexts of
+ * `launchBrowser` cannot have. It accepts all certificates.
+ */
+export async function launchProfile(preferences: object, ...more: string[]): Promise<Profile> {
+  const folder = await mkdtemp(join(tmpdir(), 'coatcheck-profile-'))
+  ownFolder(folder)
+  try {
+    await mkdir(join(folder, 'Default'))
+    await writeFile(join(folder, 'Default', 'Preferences'), JSON.stringify(preferences))
+    const options = { ...(await launchOptions(more)), ignoreHTTPSErrors: true }
+    const context = await chromium.launchPersistentContext(folder, options)
+    const close = async () => {
+      await context.close()
+      removeFolder(folder)
+    }
+    return { context, close }
+  } catch (error) {
+    removeFolder(folder)
+    throw error
+  }
+}
+
+async function launchOptions(more: readonly string[]): Promise<LaunchOptions> {
   const asRoot = process.getuid?.() === 0
-  return chromium.launch({
+  return {
     executablePath: await findChromium(),
     // Chromium's sandbox does not work for root; the pages here are our own.
     args: [...(asRoot ? ['--no-sandbox'] : []), ...quiet, ...more],
@@ -23,7 +60,7 @@ export async function launchBrowser(...more: string[]): Promise<Browser> {
     handleSIGINT: false,
     handleSIGTERM: false,
     handleSIGHUP: false,
-  })
+  }
 }
 
 /** The path of a Chromium: this machine's, or what apt-get brings, or the one that Playwright downloaded. */

@@ -42,7 +42,8 @@ export async function installDebianPackages(...packages: readonly string[]): Pro
   const apt = await findProgram('apt-get')
   if (apt === undefined || process.getuid?.() !== 0) return false
   say(`Installing ${packages.join(' and ')} with apt-get, for the tests …`)
-  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
+  // Offline, systemctl starts no service that a package brings.
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive', SYSTEMD_OFFLINE: '1' }
   const options = { env, maxBuffer: 64 * 1024 * 1024 }
   // apt-get waits for another's lock on dpkg if told to, but not for one on its lists. `flock` of util-linux is on every Debian.
   const inTurn = (...args: string[]) =>
