@@ -6,6 +6,7 @@ import { createServer } from 'node:https'
 import type { AddressInfo, Server } from 'node:net'
 import { createSessions, MemoryStore } from 'coatcheck'
 import cors from 'coatcheck/cors'
+import csrf, { type CsrfMiddleware } from 'coatcheck/csrf'
 import session from 'coatcheck/express'
 import express, { type Express, type Request } from 'express'
 import { type WebSocket, WebSocketServer } from 'ws'
@@ -56,11 +57,14 @@ export async function startApps(): Promise<Apps> {
   })
   server.on('upgrade', (request, socket, head) => {
     const app = apps.get(request.headers.host ?? '')
-    const record = recordAt(request.url!)
-    const status = app?.isForged(request) ? 403 : 101
-    record.requests.push(Promise.resolve({ ...factsOf(request), status, ...noCors }))
-    if (!app || status === 403) return void socket.end('HTTP/1.1 403 Forbidden\r\n\r\n')
-    app.sockets.handleUpgrade(request, socket, head, (opened) => void app.greet(opened, request))
+    const refusal = Promise.resolve(app?.check.refusal(request))
+    const status = refusal.then((refused) => (refused ? 403 : 101))
+    const arrived = status.then((answered) => ({ ...factsOf(request), status: answered, ...noCors }))
+    recordAt(request.url!).requests.push(arrived)
+    void refusal.then((refused) => {
+      if (!app || refused) return void socket.end('HTTP/1.1 403 Forbidden\r\n\r\n')
+      app.sockets.handleUpgrade(request, socket, head, (opened) => void app.greet(opened, request))
+    })
   })
 
   return {
@@ -90,7 +94,7 @@ async function listen(server: Server): Promise<number> {
 interface App {
   readonly express: Express
   readonly sockets: WebSocketServer
-  isForged(request: IncomingMessage): boolean
+  readonly check: CsrfMiddleware
   greet(socket: WebSocket, request: IncomingMessage): Promise<void>
   close(): Promise<void>
 }
@@ -131,13 +135,7 @@ function appOf({ sameSite }: Target, port: number, recordAt: (url: string) => Ce
   return {
     express: app,
     sockets: new WebSocketServer({ noServer: true }),
-    isForged(request) {
-      const { method = '', url = '', headers } = request
-      const { host, origin, referer } = headers
-      const secFetchSite = headers['sec-fetch-site'] as string | undefined
-      const facts = { method, url, host, origin, referer, secFetchSite, isUpgrade: true, secure: true }
-      return !sessions.csrf!.judge(facts).allowed
-    },
+    check: csrf(sessions),
     async greet(socket, request) {
       const exchange = await sessions.exchange({ cookieHeader: request.headers.cookie, secure: true })
       note(request.url!, exchange.work.session?.userId, true)
