@@ -107,6 +107,11 @@ export class CsrfPolicy {
 
   /** @throws ERR_SESSION_OPTION if an option is unknown or malformed */
   constructor(options: CsrfOptions, sites: SitePolicy) {
+    if ((options as unknown) === true) {
+      throw optionError(
+        'csrf: true is not needed: the check is on unless you write csrf: false. Leave csrf out.',
+      )
+    }
     refuseUnknownOptions('csrf', options, csrfOptionNames)
     const { withoutHeaders = 'allow', allSites, report, deny } = options
     if (withoutHeaders !== 'allow' && withoutHeaders !== 'deny') {

@@ -14,7 +14,10 @@ const unsafe = ['POST', 'PUT', 'PATCH', 'DELETE', 'CONNECT', 'PROPFIND', 'get', 
 const options: CsrfOptions = { accept: { '/login/apple': [apple], '/3ds': '*' } }
 
 function policy(more: CsrfOptions = {}): CsrfPolicy {
-  return new CsrfPolicy({ ...options, ...more }, resolveSites([site, wildcard, 'capacitor://localhost']))
+  return new CsrfPolicy(
+    (more as unknown) === true ? more : { ...options, ...more },
+    resolveSites([site, wildcard, 'capacitor://localhost']),
+  )
 }
 
 function request(given: Partial<CsrfRequest>): CsrfRequest {
@@ -211,6 +214,7 @@ test.each<[CsrfOptions, RegExp]>([
   [{ withoutHeaders: 'block' as never }, /must be 'allow' or 'deny', not "block"/],
   [{ allSites: 1 as never }, /csrf\.allSites must be true or false, not 1/],
   [{ deny: 'no' as never }, /csrf\.deny must be a function/],
+  [true as never, /the check is on unless you write csrf: false/],
   [{ alow: true } as never, /csrf has no option "alow"/],
 ])('options that cannot work are refused at start-up: %j', (given, message) => {
   expect(() => policy(given)).toThrow(

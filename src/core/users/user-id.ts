@@ -6,13 +6,16 @@ import { SessionError } from '../errors.js'
  */
 export type UserId = string | number | bigint
 
-/** @throws ERR_SESSION_USER_ID */
-export function userIdText(userId: UserId): string {
+/**
+ * @param what how a message names it
+ * @throws ERR_SESSION_USER_ID
+ */
+export function userIdText(userId: UserId, what = 'The id that was given for a user'): string {
   const fault = faultOf(userId)
   if (fault === undefined) return String(userId)
   throw new SessionError(
     'ERR_SESSION_USER_ID',
-    `The id that was given for a user is ${fault}. Give the user's own: a text of 1 to 255 bytes, or a whole number.`,
+    `${what} is ${fault}. Give the user's own: a text of 1 to 255 bytes, or a whole number.`,
   )
 }
 
@@ -41,7 +44,7 @@ function faultOf(userId: unknown): string | undefined {
     case 'string':
       return faultOfText(userId)
     case 'undefined':
-      return `${missing('undefined')}. If it is read from req.body, parse the body before: app.use(express.json()), or express.urlencoded() for forms`
+      return `${missing('undefined')}. If it is read from req.body, parse the body before: app.use(express.json()), or express.urlencoded() for forms. With Passport, the session knows the user only by the option userOf: 'passport.user'`
     default:
       return userId === null ? missing('null') : `of the type ${typeof userId}`
   }

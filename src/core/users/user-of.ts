@@ -18,7 +18,9 @@ export function resolveUserOf(userOf: UserOf | undefined): UserRule | undefined 
   const look = lookFor(userOf)
   return (data) => {
     const user = look(data)
-    return user === undefined || user === null ? undefined : userIdText(user as UserId)
+    return user === undefined || user === null
+      ? undefined
+      : userIdText(user as UserId, 'What userOf finds in the data')
   }
 }
 

@@ -70,7 +70,7 @@ const list: readonly (readonly [kind: FailureKind, codes: string, what: string, 
     'configuration',
     '1045 1698',
     'the server refuses the user or the password',
-    'Check both in DATABASE_URL or the pool options; characters such as % and @ in a URL are written %25 and %40. An account that requires TLS needs ?ssl=true in DATABASE_URL, or ssl in pool options',
+    "Check both in DATABASE_URL or the pool options; characters such as % and @ in a URL are written %25 and %40. On a fresh MariaDB, the anonymous user of localhost comes before 'user'@'%': drop it, or make 'user'@'localhost'. An account that requires TLS needs ?ssl=true in DATABASE_URL, or ssl in pool options",
   ],
   [
     'configuration',
