@@ -1,6 +1,7 @@
 // npm run bench -- NAME: one of the benches. Without a name it is run.ts, which measures requests side by side.
 const benches: Readonly<Record<string, () => Promise<unknown>>> = {
   run: () => import('./run.ts'),
+  csrf: () => import('./csrf.ts'),
   input: () => import('./input.ts'),
   memory: () => import('./memory.ts'),
   profile: () => import('./profile.ts'),

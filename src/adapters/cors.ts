@@ -1,7 +1,7 @@
 import { mistakenFor } from '../core/argument.js'
 import { optionError, type SessionError } from '../core/errors.js'
 import { nextTick } from '../core/scheduling.js'
-import { warnOnce } from '../core/warn-once.js'
+import { warnOnce, warnOnceOf } from '../core/warn-once.js'
 import { answerByOptions } from '../http/cors.js'
 import type {
   CorsAnswer,
@@ -126,10 +126,12 @@ function applySites(
   response: CorsResponse,
   next: (error?: unknown) => unknown,
 ): void {
-  if (answer.status === 403 && headers.origin !== undefined && process.env['NODE_ENV'] !== 'production') {
-    const message = `A preflight was refused (403). ${denialOfOrigin(headers.origin)}`
-    // Once: the words hold an origin, and anybody can send any.
-    warnOnce('COATCHECK_CORS_DENIED', message, 'COATCHECK_CORS_DENIED')
+  const { origin } = headers
+  if (answer.status === 403 && origin !== undefined && process.env['NODE_ENV'] !== 'production') {
+    // Once: anybody can send any origin.
+    warnOnceOf('COATCHECK_CORS_DENIED', 'COATCHECK_CORS_DENIED', () => {
+      return `A preflight was refused (403). ${denialOfOrigin(origin)}`
+    })
   }
   apply(answer, response, next)
 }

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import { nextTick } from '../core/scheduling.js'
-import { warnOnce } from '../core/warn-once.js'
+import { warnOnceOf } from '../core/warn-once.js'
 import { type CsrfPolicy, isSafeMethod } from '../http/csrf.js'
 import type { CsrfRequest, CsrfRule, CsrfVerdict } from '../http/csrf-request.js'
 import type { Sessions } from '../sessions.js'
@@ -85,9 +85,10 @@ function textOf(value: string | string[] | undefined): string | undefined {
 /** Once for each rule: the words hold headers of the request, which differ each time. */
 function warnOfRule(csrf: CsrfPolicy, request: CsrfRequest, rule: CsrfRule): void {
   if (!csrf.reportsOnly && process.env['NODE_ENV'] === 'production') return
-  const done = csrf.reportsOnly
-    ? 'would be refused (403), and passed because of csrf.report'
-    : 'was refused (403)'
-  const message = `A request that may be forged ${done}. ${csrf.explain(request, rule)}`
-  warnOnce('COATCHECK_FORGED', message, `COATCHECK_FORGED ${rule}`)
+  warnOnceOf(`COATCHECK_FORGED ${rule}`, 'COATCHECK_FORGED', () => {
+    const done = csrf.reportsOnly
+      ? 'would be refused (403), and passed because of csrf.report'
+      : 'was refused (403)'
+    return `A request that may be forged ${done}. ${csrf.explain(request, rule)}`
+  })
 }

@@ -54,8 +54,8 @@ function originOf(address: string): string {
 }
 
 /** The error of a refused request. The words for developers are left out in production. */
-export function forged(rule: CsrfRule, explanation: string): SessionError {
-  const why = process.env['NODE_ENV'] === 'production' ? '' : ` ${explanation} (rule: ${rule})`
+export function forged(rule: CsrfRule, explain: () => string): SessionError {
+  const why = process.env['NODE_ENV'] === 'production' ? '' : ` ${explain()} (rule: ${rule})`
   return new SessionError(
     'ERR_SESSION_FORGED',
     `This request was refused, because a page of another site may have sent it in its visitor's name.${why}`,

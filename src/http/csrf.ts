@@ -164,15 +164,14 @@ export class CsrfPolicy {
    * @param rule of a verdict that does not allow it
    */
   refusal(request: CsrfRequest, rule: CsrfRule): Error {
-    const explanation = this.explain(request, rule)
-    const standard = forged(rule, explanation)
-    if (this.#deny === undefined) return standard
+    const standard = (): Error => forged(rule, () => this.explain(request, rule))
+    if (this.#deny === undefined) return standard()
     try {
-      const error: unknown = this.#deny(request, { rule, explanation })
-      if (error === undefined || isError(error)) return error ?? standard
+      const error: unknown = this.#deny(request, { rule, explanation: this.explain(request, rule) })
+      if (error === undefined || isError(error)) return error ?? standard()
       return optionError(`csrf.deny returned ${kindOf(error)}. It must return an Error, or undefined.`)
     } catch (thrown) {
-      return isError(thrown) ? thrown : standard
+      return isError(thrown) ? thrown : standard()
     }
   }
 
