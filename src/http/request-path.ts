@@ -30,8 +30,9 @@ export class PathRules {
   /** @param path as `pathOf` returns it */
   match(path: string): boolean {
     if (this.#exact.has(path)) return true
-    // A proxy or a router may resolve `..` and join slashes: then the path is elsewhere than it looks.
-    if (/\/\.{0,2}(?:\/|$)|\\/.test(path.replace(/\/$/, ''))) return false
+    // A proxy or a router may resolve `..`, join slashes or drop such characters: then the path is elsewhere than it looks.
+    // oxlint-disable-next-line no-control-regex -- they are what it looks for
+    if (/\/\.{0,2}(?:\/|$)|[\\\0-\x1f\x7f]/.test(path.replace(/\/$/, ''))) return false
     return this.#below.some((start) => path.length > start.length && path.startsWith(start))
   }
 }

@@ -243,7 +243,7 @@ describe('an entry with paths counts for these only', () => {
   }) // prettier-ignore
 
   test.each([
-    undefined, '', '/api', '/api/', '/apis/a', '/API/a', '/status/', '/status/a', '/status%2f', '/api/../admin', '/api/..', '/api/./a', '/api//a', '/api%2fa',
+    undefined, '', '/api', '/api/', '/apis/a', '/API/a', '/status/', '/status/a', '/status%2f', '/api/../admin', '/api/..', '/api/./a', '/api//a', '/api%2fa', '/api/a%00', '/api/%0a', '/api/.%09./admin', '/api/a\x7f',
     '/api/%2e%2e/admin', '/api/.%2e/admin', '/api/..%2fadmin', '/api/..%5cadmin', '/api/..\\admin', '/api/%', '/api/%ff', '//api/a', '/x/api/a', '/administrator', '*',
   ])('and not %s', (url) => {
     expect(policy.trusts('https://partner.test', url)).toBe(false)
