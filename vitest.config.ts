@@ -19,7 +19,7 @@ const apps = [
   'test/adapters/cookie-domain.test.ts',
   'test/crashes/*.test.ts',
   'test/demo/*.test.ts',
-  'test/docs/{code-blocks,links}.test.ts',
+  'test/docs/{code-blocks,links,messages}.test.ts',
   'test/drop-in/{one-table,without-callback}.test.ts',
   'test/ecosystem/*.test.ts',
   'test/faults/*.test.ts',

@@ -1,4 +1,5 @@
 import { isNativeError } from 'node:util/types'
+import { unknownOptionsMessage } from './option-hints.js'
 
 /**
  * The codes of `SessionError`. They stay the same between versions; messages may change. `docs/troubleshooting.md`,
@@ -119,11 +120,8 @@ export function refuseUnknownOptions(what: string, options: unknown, known: read
       `${what} was given ${kindOf(options)}, and takes an object of options: { ${known[0]}: … }. Its options are ${known.join(', ')}.`,
     )
   }
-  for (const name of Object.keys(options)) {
-    if (!known.includes(name)) {
-      throw optionError(`${what} has no option "${name}". Its options are ${known.join(', ')}.`)
-    }
-  }
+  const unknown = Object.keys(options).filter((name) => !known.includes(name))
+  if (unknown.length > 0) throw optionError(unknownOptionsMessage(what, unknown, known))
 }
 
 /**

@@ -1,5 +1,6 @@
 import { stringifySetCookie } from 'cookie'
 import { optionError, refuseUnknownOptions } from '../core/errors.js'
+import { sameSiteHint } from '../core/option-hints.js'
 import { unsharedDomain } from './cookie-domain.js'
 
 /**
@@ -217,7 +218,9 @@ function isBlank(code: number): boolean {
 function refuseContradictions(options: CookieOptions): void {
   const { name, domain, path = '/', sameSite = 'lax', secure = 'auto', partitioned, priority } = options
   if (!['lax', 'strict', 'none'].includes(sameSite)) {
-    throw optionError(`cookie.sameSite must be 'lax', 'strict' or 'none', not ${JSON.stringify(sameSite)}.`)
+    throw optionError(
+      `cookie.sameSite must be 'lax', 'strict' or 'none', not ${JSON.stringify(sameSite)}.${sameSiteHint(sameSite)}`,
+    )
   }
   if (secure !== true && secure !== false && secure !== 'auto') {
     throw optionError(`cookie.secure must be true, false or 'auto', not ${JSON.stringify(secure)}.`)

@@ -50,13 +50,25 @@ describe('session() says what to write when it is given', () => {
     expect((error as Error).message).not.toContain(secret)
   })
 
-  test.each(['sites', 'sessionsPerUser', 'rotationGrace', 'merge', 'codec', 'sweep', 'storeLimits'])(
+  test.each(['sites', 'csrf', 'sessionsPerUser', 'rotationGrace', 'merge', 'codec', 'sweep', 'storeLimits'])(
     'the option %s, which createSessions alone has',
     (name) => {
       const error = thrownBy(() => call(session, { store, secret, [name]: {} }))
       expect(error).toMatchObject(refusal(new RegExp(`${name}.*session\\(createSessions\\(`)))
     },
   )
+
+  test('several such options, all at once', () => {
+    const error = thrownBy(() => call(session, { sites: [], csrf: {} }))
+    expect(error).toMatchObject(
+      refusal(/sites, csrf; .*createSessions\(\{ store, secret, sites, csrf \}\).* leave them out/),
+    )
+  })
+
+  test('sessions within an object', () => {
+    const error = thrownBy(() => call(session, { sessions, secret }))
+    expect(error).toMatchObject(refusal(/its "sessions"\. Write session\(sessions\)/))
+  })
 
   test.each<[string, unknown, RegExp]>([
     ['the class of a store', MemoryStore, /store is a function.*new/],
@@ -176,16 +188,46 @@ describe('what is made of session() says what to write when', () => {
 })
 
 test('session(undefined) is taken, as express-session takes it, with a warning; without req.secret each request fails', () => {
-  const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
-  onTestFinished(() => warned.mockRestore())
+  const warned = watchWarnings()
   const failures = [incumbent, session].map((make) => {
     const next = vi.fn<(error: Error) => void>()
     call(call(make, undefined), { headers: {}, url: '/' }, {}, next)
     return next.mock.calls[0]?.[0].message
   })
   expect(failures).toEqual(Array(2).fill('secret option required for sessions'))
-  expect(warned).toHaveBeenCalledWith(expect.stringContaining('session({ store, secret })'), {
-    code: 'COATCHECK_SECRET',
+  expect(warned).toHaveBeenCalledWith(expect.stringMatching(both), { code: 'COATCHECK_SECRET' })
+})
+
+function watchWarnings() {
+  const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
+  onTestFinished(() => warned.mockRestore())
+  return warned
+}
+
+describe('session(options) with nothing but what createSessions takes too', () => {
+  const otherForm = /form of express-session.*session\(createSessions\(\{ store, secret \}\)\).*resave: false/
+
+  test.each<[string, object]>([
+    ['an option of express-session', { resave: false }],
+    ['the attributes of the cookie', { cookie: {} }],
+    ['an attribute in the wrong place', { maxAge: 60_000 }],
+    ["a store of express-session's kind", { store: oldStore }],
+    [
+      "a store in express-session's layout",
+      { store: new MySQLStore('mysql://localhost/shop', { layout: 'express-mysql-session' }) },
+    ],
+  ])('is meant if it has %s: no warning', (_name, options) => {
+    const warned = watchWarnings()
+    call(session, { store, secret, ...options })
+    const texts = warned.mock.calls.map(([text]) => text)
+    expect(texts).not.toContainEqual(expect.stringMatching(otherForm))
+  })
+
+  // After the others: a message comes once in a process.
+  test('works, and warns of the other form', () => {
+    const warned = watchWarnings()
+    expect(call(session, { store, secret, lifetime: { idle: '30m' } })).toBeTypeOf('function')
+    expect(warned).toHaveBeenCalledWith(expect.stringMatching(otherForm), { code: 'COATCHECK_OPTION' })
   })
 })
 

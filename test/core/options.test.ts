@@ -11,7 +11,7 @@ function create(options: Record<string, unknown>) {
 
 /** [what is wrong, the options, what the message says to write or to mend] */
 const wrong: [string, Record<string, unknown>, RegExp][] = [
-  ['an unknown option', { resave: false }, /no option "resave".*store, secret, cookie/],
+  ['an unknown option', { sesave: false }, /no option "sesave".*store, secret, cookie/],
   ['an unknown option of cookie', { cookie: { maxAge: 1 } }, /cookie has no option "maxAge".*persistent/],
   [
     'an unknown option of lifetime',

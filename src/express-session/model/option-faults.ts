@@ -3,6 +3,7 @@ import { mostAttributeBytes } from '../../http/cookie.js'
 import { Cookie, type CookieAttributes } from './cookie.js'
 import { MemoryStore } from '../bridge/memory-store.js'
 import { type Given, meantBy, type OptionFault } from './option-names.js'
+import { otherFormFaults } from './other-form.js'
 
 /** All faults of `session(options)`, each once. What only follows from a wrong name is left out: the name is reported. */
 export function faultsOf(options: object): OptionFault[] {
@@ -12,6 +13,7 @@ export function faultsOf(options: object): OptionFault[] {
   const now = Date.now()
   return [
     ...meant.faults,
+    ...otherFormFaults(meant),
     ...common(valueFaults(given, cookie, now), valueFaults(meant.options, meant.cookie, now)),
   ]
 }
@@ -71,7 +73,7 @@ function textFaults(given: Given, names: readonly string[], prefix: string): Opt
 function secretFaults({ secret }: Given): OptionFault[] {
   if (secret) return []
   const message =
-    'session() was given no secret: requests on which no req.secret is set, as cookie-parser does, will fail. Write session({ store, secret }).'
+    'session() was given no secret: requests on which no req.secret is set, as cookie-parser does, will fail. Write session(createSessions({ store, secret })), or session({ store, secret }) with the options of express-session.'
   return [{ code: 'COATCHECK_SECRET', message }]
 }
 

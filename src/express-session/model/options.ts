@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto'
 import { assertMayBeStore, isStore } from '../../core/argument.js'
-import { encryptionUnavailable } from '../../core/data/encryption.js'
 import { SessionEngine } from '../../core/engine.js'
 import { kindOf, optionError } from '../../core/errors.js'
 import { positiveInteger } from '../../core/argument.js'
@@ -23,6 +22,7 @@ import {
 import { MemoryStore } from '../bridge/memory-store.js'
 import { faultsOf, faultsOfCookie } from './option-faults.js'
 import type { OptionFault } from './option-names.js'
+import { refuseOtherForm } from './other-form.js'
 import { type HmacKey, resolveSecrets } from './secrets.js'
 import { plainJson } from './stored-text.js'
 import { warnOnce } from '../../core/warn-once.js'
@@ -177,22 +177,9 @@ export interface ResolvedOptions {
   signerFor(request: object): Signer | undefined
 }
 
-/** Options that only `createSessions` has. They are refused here: to ignore them would mislead the app. */
-const optionsOfCreateSessions = [
-  'sites', 'sessionsPerUser', 'rotationGrace', 'merge', 'codec', 'sweep', 'storeLimits',
-] as const // prettier-ignore
-
 /** @throws TypeError with express-session's own words, or ERR_SESSION_OPTION */
 export function resolveOptions(options: SessionOptions): ResolvedOptions {
-  if ('encryption' in options) throw encryptionUnavailable()
-  const other = optionsOfCreateSessions.find(
-    (name) => (options as Record<string, unknown>)[name] !== undefined,
-  )
-  if (other !== undefined) {
-    throw optionError(
-      `session(options) has no option ${other}; createSessions has. Write session(createSessions({ store, secret, ${other} })), or leave it out.`,
-    )
-  }
+  refuseOtherForm(options)
   const { genid } = options
   if (genid && typeof genid !== 'function') throw new TypeError('genid option must be a function')
   if (options.unset && options.unset !== 'destroy' && options.unset !== 'keep') {
