@@ -1,5 +1,6 @@
 import { access } from 'node:fs/promises'
-import { chromium, type Browser } from 'playwright-core'
+import { join } from 'node:path'
+import { type Browser, type BrowserContext, chromium, type LaunchOptions } from 'playwright-core'
 import { findProgram, installDebianPackages } from './programs.ts'
 
 // What a browser does of its own accord (updates, synchronisation, look-ups) has no place in a test.
@@ -14,8 +15,34 @@ const quiet = [
 
 /** A headless Chromium with an empty profile, and more arguments if you give some. Close it when done. */
 export async function launchBrowser(...more: string[]): Promise<Browser> {
+  return chromium.launch(await optionsOf(more))
+}
+
+/**
+ * The same with an unpacked extension that has a service worker.
+ * @param folder has the extension in the folder `extension`, and gets the browser's profile
+ * @returns its context, to be closed when done, and the extension's id
+ */
+export async function launchWithExtension(
+  folder: string,
+  ...more: string[]
+): Promise<{ readonly context: BrowserContext; readonly id: string }> {
+  const extension = join(folder, 'extension')
+  const context = await chromium.launchPersistentContext(join(folder, 'profile'), {
+    ...(await optionsOf([
+      ...more,
+      `--load-extension=${extension}`,
+      `--disable-extensions-except=${extension}`,
+    ])),
+    ignoreDefaultArgs: ['--disable-extensions'],
+  })
+  const worker = context.serviceWorkers()[0] ?? (await context.waitForEvent('serviceworker'))
+  return { context, id: new URL(worker.url()).host }
+}
+
+async function optionsOf(more: readonly string[]): Promise<LaunchOptions> {
   const asRoot = process.getuid?.() === 0
-  return chromium.launch({
+  return {
     executablePath: await findChromium(),
     // Chromium's sandbox does not work for root; the pages here are our own.
     args: [...(asRoot ? ['--no-sandbox'] : []), ...quiet, ...more],
@@ -23,7 +50,7 @@ export async function launchBrowser(...more: string[]): Promise<Browser> {
     handleSIGINT: false,
     handleSIGTERM: false,
     handleSIGHUP: false,
-  })
+  }
 }
 
 /** The path of a Chromium: this machine's, or what apt-get brings, or the one that Playwright downloaded. */
