@@ -21,8 +21,6 @@ export interface CheckedOptions {
   readonly routes?: (app: Express) => void
   /** Serves HTTPS. */
   readonly certificate?: ServerOptions
-  /** The port to listen on. Left out: a free one. */
-  readonly port?: number
 }
 
 /** A request that was no page, no picture and no script: what the check went by, and what was answered. */
@@ -89,7 +87,7 @@ export async function checkedApp(options: CheckedOptions = {}): Promise<CheckedA
   const server = options.certificate ? createSecureServer(options.certificate, app) : createServer(app)
   // fetch would use a connection that is kept alive for the next server that gets this port.
   server.maxRequestsPerSocket = 1
-  server.listen(options.port ?? 0, '127.0.0.1')
+  server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   onTestFinished(async () => {
     server.closeAllConnections()
