@@ -50,6 +50,28 @@ export async function launchProfile(preferences: object, ...more: string[]): Pro
   }
 }
 
+/**
+ * The same with an unpacked extension that has a service worker.
+ * @param folder has the extension in the folder `extension`, and gets the browser's profile
+ * @returns its context, to be closed when done, and the extension's id
+ */
+export async function launchWithExtension(
+  folder: string,
+  ...more: string[]
+): Promise<{ readonly context: BrowserContext; readonly id: string }> {
+  const extension = join(folder, 'extension')
+  const context = await chromium.launchPersistentContext(join(folder, 'profile'), {
+    ...(await launchOptions([
+      ...more,
+      `--load-extension=${extension}`,
+      `--disable-extensions-except=${extension}`,
+    ])),
+    ignoreDefaultArgs: ['--disable-extensions'],
+  })
+  const worker = context.serviceWorkers()[0] ?? (await context.waitForEvent('serviceworker'))
+  return { context, id: new URL(worker.url()).host }
+}
+
 async function launchOptions(more: readonly string[]): Promise<LaunchOptions> {
   const asRoot = process.getuid?.() === 0
   return {
