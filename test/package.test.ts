@@ -62,6 +62,15 @@ describe.each(supportedNodes)('on Node %s', (version) => {
     const used = await use(version, file, `${by}-${version}.db`)
     expect(used).toEqual({ stdout: 'memory\nsqlite\nmysql\n', stderr: '' })
   })
+
+  test('the command runs without a warning', async () => {
+    const program = await nodeProgram(version)
+    // What npx starts. A relative path: npm makes a link of it, or on Windows a script.
+    const command = 'node_modules/coatcheck/dist/command/coatcheck.js'
+    const { stdout, stderr } = await run(program, [command, 'help', 'copy'], { cwd: project('every') })
+    expect(stdout).toContain('Usage: coatcheck copy')
+    expect(stderr).toBe('')
+  })
 })
 
 describe('without mysql2, it is said what to install', () => {
@@ -107,7 +116,7 @@ describe('without mysql2, it is said what to install', () => {
       code: 2,
       stderr: `Sessions in MySQL need the driver mysql2, and it is not installed. ${message}\n`,
     })
-    expect((await copy('--help')).stdout).toContain('--from TABLE')
+    expect((await copy('--help')).stdout).toContain('--from <table>')
   })
 
   test('and sessions in a pool that the app brings need none of ours', async () => {

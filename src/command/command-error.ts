@@ -2,8 +2,3 @@
 export class CommandError extends Error {
   override readonly name = 'CommandError'
 }
-
-/** The command was called wrongly; exit code 2. */
-export class UsageError extends Error {
-  override readonly name = 'UsageError'
-}

@@ -20,7 +20,7 @@ export interface PassSettings {
   readonly slices: number
   readonly userPath: readonly string[] | undefined
   /** Also end sessions here when most of those that were copied are gone from the old table. */
-  readonly endAll: boolean
+  readonly endAll?: boolean
   readonly stop: AbortSignal
   /** Told after each batch how many rows of the old table were looked at. */
   progress(rows: number): void

@@ -52,7 +52,15 @@ export async function copy(
       const rows = await count(connection, sql.countOld)
       watcher.passBegins(++passes, rows)
       const slices = await slicesFor(connection, sql, options.from, rows)
-      const tally = await pass({ ...options, connection, sql, stop, slices, progress })
+      const tally = await pass({
+        ...options,
+        userPath: options.user,
+        connection,
+        sql,
+        stop,
+        slices,
+        progress,
+      })
       watcher.passEnds(tally)
       passSeconds += secondsSince(passBegan)
       through += tally.rows

@@ -7,7 +7,8 @@ import { createId, createToken, hashOf, idOf, isSameHash } from '../../dist/core
 import { bag, secret, storedSession } from '../core/works.ts'
 import { freshDatabase, onEachServer } from '../servers/databases.ts'
 import { urlOfUser } from '../stores/mysql-subject.ts'
-import { type CopyEnd, differences, startCopy } from './run-copy.ts'
+import type { CommandEnd } from './run-command.ts'
+import { differences, startCopy } from './run-copy.ts'
 
 onEachServer('the command', ({ server, start }) => {
   let url: string
@@ -54,7 +55,7 @@ onEachServer('the command', ({ server, start }) => {
 
   const none = { lost: 0, other: 0, surplus: 0, doubled: 0 }
 
-  function copy(...parameters: string[]): Promise<CopyEnd> {
+  function copy(...parameters: string[]): Promise<CommandEnd> {
     return startCopy(url, '--from', 'sessions', ...parameters).ended
   }
 

@@ -1,37 +1,8 @@
-import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { join } from 'node:path'
-import { ownProcess } from '../servers/owned.ts'
+import { type CommandRun, startCommand } from './run-command.ts'
 
-/** `coatcheck copy` in a process of its own, as it is installed. */
-export interface CopyRun {
-  readonly child: ChildProcess
-  readonly ended: Promise<CopyEnd>
-}
-
-export interface CopyEnd {
-  readonly code: number | null
-  readonly signal: NodeJS.Signals | null
-  readonly stdout: string
-  readonly stderr: string
-}
-
-export function startCopy(url: string | undefined, ...parameters: string[]): CopyRun {
-  const program = join(import.meta.dirname, '../../dist/command/coatcheck.js')
-  const { DATABASE_URL: _, ...env } = process.env
-  const child = ownProcess(
-    spawn(process.execPath, [program, 'copy', ...parameters], {
-      env: { ...env, ...(url !== undefined && { DATABASE_URL: url }) },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    }),
-  )
-  let [stdout, stderr] = ['', '']
-  child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text))
-  child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text))
-  const ended = once(child, 'close').then(([code, signal]): CopyEnd => {
-    return { code: code as number | null, signal: signal as NodeJS.Signals | null, stdout, stderr }
-  })
-  return { child, ended }
+/** @param url the database of DATABASE_URL; `undefined`: the variable is not set */
+export function startCopy(url: string | undefined, ...parameters: string[]): CommandRun {
+  return startCommand(['copy', ...parameters], url === undefined ? {} : { DATABASE_URL: url })
 }
 
 /**
