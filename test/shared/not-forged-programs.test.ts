@@ -5,6 +5,7 @@ import { connect as connectHttp2, createServer as createHttp2Server } from 'node
 import type { AddressInfo } from 'node:net'
 import { promisify } from 'node:util'
 import { createSessions, MemoryStore, type SessionError } from 'coatcheck'
+import csrf from 'coatcheck/csrf'
 import session from 'coatcheck/express'
 import methodOverride from 'method-override'
 import supertest from 'supertest'
@@ -141,8 +142,8 @@ describe('a webhook', () => {
     const [status, text] = await sent(denying)
     expect(status).toBe(403)
     expectRefused(denying, text, 'withoutHeaders', "csrf.withoutHeaders is 'deny'")
-    const csrf = { withoutHeaders: 'deny', accept: { '/webhook': '*' } } as const
-    expect((await sent(await checkedApp({ sessions: { csrf } })))[0]).toBe(200)
+    const accepting = { withoutHeaders: 'deny', accept: { '/webhook': '*' } } as const
+    expect((await sent(await checkedApp({ sessions: { csrf: accepting } })))[0]).toBe(200)
   })
 })
 
@@ -157,13 +158,12 @@ describe('React Native', () => {
     const { sessions, url } = await checkedApp()
     const server = createServer()
     const sockets = new WebSocketServer({ noServer: true })
+    const check = csrf(sessions)
     server.on('upgrade', (request, socket, head) => {
-      const { method = '', url: path = '' } = request
-      const { host, origin, referer } = request.headers
-      const facts = { method, url: path, host, origin, referer, secFetchSite: undefined }
-      if (sessions.csrf!.judge({ ...facts, isUpgrade: true, secure: false }).allowed)
-        sockets.handleUpgrade(request, socket, head, (opened) => opened.close())
-      else socket.end('HTTP/1.1 403 Forbidden\r\n\r\n')
+      void check.refusal(request).then((refusal) => {
+        if (refusal) socket.end('HTTP/1.1 403 Forbidden\r\n\r\n')
+        else sockets.handleUpgrade(request, socket, head, (opened) => opened.close())
+      })
     })
     server.listen(0, '127.0.0.1')
     await once(server, 'listening')
