@@ -1,6 +1,6 @@
 import { SessionError } from '../core/errors.js'
 import type { CsrfRequest, CsrfRule } from './csrf-request.js'
-import { isUnencrypted, printable } from './origin-text.js'
+import { faultOfOrigin, isUnencrypted, printable } from './origin-text.js'
 import type { SitePolicy } from './sites.js'
 
 /**
@@ -31,9 +31,11 @@ export function explainRefusal(rule: CsrfRule, request: CsrfRequest, sites: Site
 }
 
 /** What to set if the request was no forgery. */
-function toTrust({ origin, secure, url }: CsrfRequest, sites: SitePolicy): string {
+function toTrust({ origin, secFetchSite, url }: CsrfRequest, sites: SitePolicy): string {
   if (origin === 'null') {
-    return 'A page that has Referrer-Policy: no-referrer, is sandboxed, or was redirected sends null. If it is your own, give it Referrer-Policy: same-origin. Never list null.'
+    return secFetchSite === undefined
+      ? 'A page that has Referrer-Policy: no-referrer, is sandboxed, or was redirected sends null. If it is your own, give it Referrer-Policy: same-origin. Never list null.'
+      : 'A form that was redirected from another host sends null, and so does a page that is sandboxed or a file. Send your own forms to this very host; give your own sandboxed frames allow-same-origin. Never list null.'
   }
   if (origin === undefined) {
     return 'If the page is your own, give it Referrer-Policy: same-origin, so that browsers name its origin.'
@@ -43,7 +45,10 @@ function toTrust({ origin, secure, url }: CsrfRequest, sites: SitePolicy): strin
     return `A wildcard of sites matches it, and wildcards let pages read only. To let it change data, list it as it is too: sites: [${shown}]; or let all of sites do so: csrf: { allSites: true }.`
   }
   if (isUnencrypted(origin)) {
-    return `It is not encrypted${secure ? ', and this request is' : ''}: sites takes no http: origin of another machine. Serve that page by HTTPS.`
+    return `sites takes no http: origin of another machine, because others on the network can pose as it. Serve that page by HTTPS. If it is this app itself under another name, write csrf: { own: [${shown}] }.`
+  }
+  if (faultOfOrigin(origin, '') !== undefined) {
+    return 'sites can list no such origin. Give the page one that browsers send: serve it from an https: address.'
   }
   return `If that is a site of yours, list it: sites: [${shown}]. If it is this app itself behind a proxy, have the proxy pass the Host header on, or write csrf: { own: [${shown}] }. If it is a provider that posts to one path, use csrf.accept.`
 }

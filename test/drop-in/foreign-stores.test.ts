@@ -55,7 +55,7 @@ interface Kind {
 
 const kinds: Record<string, () => Promise<Kind>> = {
   async 'connect-redis'() {
-    const client = createClient({ url: redis.url })
+    const client = createClient({ url: redis!.url })
     await client.connect()
     return {
       make: () => new RedisStore({ client }) as unknown as StoreObject,
@@ -68,7 +68,7 @@ const kinds: Record<string, () => Promise<Kind>> = {
     }
   },
   async 'connect-pg-simple'() {
-    const pool = new pg.Pool({ connectionString: postgres.url })
+    const pool = new pg.Pool({ connectionString: postgres!.url })
     const make = require('connect-pg-simple') as (
       session: SessionModule,
     ) => new (options: object) => StoreObject
@@ -195,12 +195,12 @@ function inMemory(store: StoreObject): Kind {
   }
 }
 
-let redis: DatabaseServer
-let postgres: DatabaseServer
+let redis: DatabaseServer | undefined
+let postgres: DatabaseServer | undefined
 beforeAll(async () => {
   ;[redis, postgres] = await Promise.all([startRedis(), startPostgres()])
 })
-afterAll(() => Promise.all([redis.stop(), postgres.stop()]))
+afterAll(() => Promise.all([redis?.stop(), postgres?.stop()]))
 
 describe.each(Object.keys(kinds))('%s', (name) => {
   let kind: Kind

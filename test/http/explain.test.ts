@@ -49,7 +49,7 @@ const cases: [given: ExplainedRequest, expected: object, words: RegExp[]][] = [
   [
     { origin: 'null', method: 'POST', host },
     { passes: false, readable: false, secFetchSite: 'cross-site' },
-    [/never trusts the Origin null/, /Referrer-Policy: same-origin/],
+    [/never trusts the Origin null/, /allow-same-origin/],
   ],
   [
     { origin: 'http://intranet', method: 'POST', host: 'intranet', secure: false },

@@ -200,8 +200,7 @@ describe('React Native', () => {
     },
   )
 
-  // Fails because the words name `sites` for each origin. `sites`, `own` and `accept` take no file://.
-  test.fails('is not told to list file://, which sites refuses at start-up', async () => {
+  test('is not told to list file://, which sites refuses at start-up', async () => {
     const [, text] = await post(await checkedApp(), { origin: 'file://' })
     expect(text).not.toContain("sites: ['file://']")
   })

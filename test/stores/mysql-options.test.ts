@@ -57,6 +57,7 @@ describe('a parameter in the URL of MySQLStore', () => {
 it.each([
   ['pool', new Pool()],
   ['connection', new Client()],
+  ['connection with a database', new Client({ database: 'shop' })],
 ])('a %s of the driver of another database is refused, and it is said what to give', (_what, target) => {
   expect(refusalOf(target)).toMatchObject(refusal(/neither a pool or connection of mysql2.*DATABASE_URL/))
 })

@@ -78,7 +78,8 @@ function isDriversOwn(target: object): boolean {
 
 function optionsGiven(target: object): PoolOptions {
   const options: PoolOptions = target
-  if (!options.database && options.uri === undefined) {
+  // A client of pg has a database of its own accord, if the environment has a USER.
+  if ('query' in target || (!options.database && options.uri === undefined)) {
     throw optionError(
       'MySQLStore was given an object that is neither a pool or connection of mysql2 nor pool options with a "database". Pass one of those, or process.env.DATABASE_URL.',
     )
