@@ -108,9 +108,9 @@ export interface AdvancedSessionsOptions {
    *
    * The limit holds however many sign-ins arrive at once.
    *
-   * By default, a user has about 1,000 sessions at most: each app process counts them once in 100 sign-ins, and ends
-   * the oldest of more than 1,000 until 900 are left. On a table of express-mysql-session there is no limit by default.
-   * `false`: no limit.
+   * By default, a user has about 1,000 sessions at most. Each app process counts them once in 100 sign-ins. If there
+   * are more than 1,000, it ends the oldest until 900 are left. On a table of express-mysql-session there is no limit
+   * by default. `false`: no limit.
    * @example
    * sessionsPerUser: { most: 3, whenFull: 'refuse' }
    */
@@ -159,9 +159,9 @@ export interface AdvancedSessionsOptions {
    * database can make sessions. The steps to turn encryption on or off, or to replace a key, are in `docs/stores.md`,
    * "Encryption at rest".
    *
-   * Data that was changed, moved to another row, user or token, or encrypted with a key that is not in the list is
-   * reported as `ERR_SESSION_CORRUPT`, and its holder is signed out. Ids, hashes of tokens, user ids, times and sizes
-   * stay readable. `SECURITY.md` says what encryption does not prevent.
+   * Data is reported as `ERR_SESSION_CORRUPT`, and its holder is signed out, if somebody changed it or moved it to
+   * another row, user or token. The same happens if its key is not in the list. Ids, hashes of tokens, user ids, times
+   * and sizes stay readable. `SECURITY.md` says what encryption does not prevent.
    *
    * The store must use coatcheck's own layout; others are refused with `ERR_SESSION_OPTION`.
    * @example
@@ -253,7 +253,7 @@ export class Sessions extends SessionEngine {
    * for forged requests: ask `sessions.csrf.judge()` before.
    *
    * @throws (rejects) `ERR_SESSION_STORE_UNAVAILABLE`, `ERR_SESSION_STORE_TIMEOUT` or `ERR_SESSION_STORE_BUSY` (503):
-   *   the session may well exist, so do not treat the visitor as signed out
+   *   the session may well exist, so do not treat the visitor as signed out.
    * @example
    * const cookieHeader = request.headers.get('cookie') ?? undefined
    * const exchange = await sessions.exchange({ cookieHeader, secure: true })
@@ -293,7 +293,7 @@ export class Sessions extends SessionEngine {
 /**
  * Makes the sessions that an app gives to `session(sessions)` and `cors(sessions)`. All options are checked here, once.
  *
- * @throws {SessionError} `ERR_SESSION_OPTION` if an option is missing, unknown, malformed, or contradicts another
+ * @throws {SessionError} `ERR_SESSION_OPTION` if an option is missing, unknown, malformed, or contradicts another.
  * @example
  * const sessions = createSessions({
  *   store: new MySQLStore(process.env.DATABASE_URL),

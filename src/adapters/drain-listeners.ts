@@ -5,7 +5,7 @@ export type DrainListeners = readonly Listener[]
 
 /**
  * Notes who waits for 'drain' while a response is held, for a response whose `on` somebody has replaced.
- * @returns those that are noted so far, and from now on, for `emitDrain`
+ * @returns those that are noted so far, and from now on, for `emitDrain`.
  */
 export function noteDrainListeners(response: ServerResponse, isHeld: () => boolean): DrainListeners {
   const replaced = response as unknown as { on: Listener }

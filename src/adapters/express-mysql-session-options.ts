@@ -91,8 +91,8 @@ const ownOptions = new Set([
 ])
 
 /**
- * @param connectionGiven whether the app passed in a connection of its own
- * @returns the options, with the defaults filled in
+ * @param connectionGiven whether the app passed in a connection of its own.
+ * @returns the options, with the defaults filled in.
  */
 export function resolveOptions(
   given: MySQLStoreOptions | null | undefined,
@@ -114,7 +114,7 @@ export function resolveOptions(
   } as ResolvedOptions
 }
 
-/** @throws ERR_SESSION_OPTION for an unknown column name, which the message names, and for `encryption` */
+/** @throws ERR_SESSION_OPTION for an unknown column name, which the message names, and for `encryption`. */
 export function validateOptions(options: MySQLStoreOptions): void {
   if ('encryption' in options) throw encryptionUnavailable()
   for (const name of Object.keys(options.schema?.columnNames ?? {})) {
@@ -153,7 +153,7 @@ export function usualLifetime({ expiration }: ResolvedOptions): number {
 /**
  * When a row expires, in Unix seconds: at the `cookie.expires` of its data (a Date, its text or milliseconds), or else
  * after `lifetime`.
- * @throws ERR_SESSION_DATA if `cookie.expires` is no date; TypeError for no data
+ * @throws ERR_SESSION_DATA if `cookie.expires` is no date; TypeError for no data.
  */
 export function expirySecond(data: unknown, lifetime: number): number {
   const { cookie } = data as { cookie?: { expires?: unknown; _expires?: unknown } }

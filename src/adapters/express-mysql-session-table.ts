@@ -59,7 +59,7 @@ export class SessionTable {
   /** Settled when the table is there, or could not be made. */
   readonly ready: Promise<void>
 
-  /** @param start makes the table */
+  /** @param start makes the table. */
   constructor(store: StoreInUse, start: () => Promise<void>) {
     const { schema, createDatabaseTable, disableTouch } = store.options
     const idle = usualLifetime(store.options)
@@ -188,7 +188,7 @@ export class SessionTable {
     return data
   }
 
-  /** @param key the id whose turn the statement waits for; `undefined`: none */
+  /** @param key the id whose turn the statement waits for; `undefined`: none. */
   async #send(
     doing: string,
     sql: string,

@@ -92,7 +92,7 @@ export interface MySQLStore extends Omit<
   createDatabaseTable(): Promise<void>
   /**
    * Sends a statement over the connection.
-   * @returns rows and fields
+   * @returns rows and fields.
    */
   query(sql: string, parameters?: readonly unknown[]): Promise<QueryResult>
   /** Makes the pool that the store uses if no connection is passed in. */
@@ -103,7 +103,7 @@ export interface MySQLStore extends Omit<
   setOptions(options?: MySQLStoreOptions): void
   /**
    * Checks the names in `schema.columnNames`.
-   * @throws `ERR_SESSION_OPTION` for an unknown name, and for `encryption`
+   * @throws `ERR_SESSION_OPTION` for an unknown name, and for `encryption`.
    */
   validateOptions(options: MySQLStoreOptions): void
 }
@@ -111,9 +111,9 @@ export interface MySQLStore extends Omit<
 /** The constructor that `expressMySQLSession(session)` returns. */
 export interface MySQLStoreConstructor {
   /**
-   * @param options the database and the store's options
-   * @param connection a pool or connection of yours. Left out: the store makes a pool
-   * @throws `ERR_SESSION_OPTION` for an unknown column, `encryption`, or an option that asks for TLS by a wrong name
+   * @param options the database and the store's options.
+   * @param connection a pool or connection of yours. Left out: the store makes a pool.
+   * @throws `ERR_SESSION_OPTION` for an unknown column, `encryption`, or an option that asks for TLS by a wrong name.
    */
   new (options?: MySQLStoreOptions | null, connection?: MySQLConnection | null): MySQLStore
   /** Without `new`, for stores made with `util.inherits`. */
@@ -146,8 +146,8 @@ function tableOf(store: object): SessionTable {
  * options of the driver are passed on, a failed removal of expired sessions does not end the process, and the
  * database's clock counts. `docs/migrating.md`, "From express-mysql-session", has the whole list.
  *
- * @param session the session middleware that the store is for. The class extends its `Store`
- * @throws `ERR_SESSION_OPTION` if `session` has no `Store`
+ * @param session the session middleware that the store is for. The class extends its `Store`.
+ * @throws `ERR_SESSION_OPTION` if `session` has no `Store`.
  * @example
  * const session = require('coatcheck/express')
  * const MySQLStore = require('coatcheck/express-mysql-session')(session)

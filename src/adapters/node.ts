@@ -28,8 +28,8 @@ const patience = 2_000 // milliseconds
  *
  * Takes a stand-in for a response too, as engine.io and ws pass for an upgrade, and does without what that lacks.
  *
- * @param request whose `session` the app sees
- * @param fail passes an error to the app, which answers with it; called once at most
+ * @param request whose `session` the app sees.
+ * @param fail passes an error to the app, which answers with it; called once at most.
  */
 export function holdResponse(
   response: ServerResponse,

@@ -18,10 +18,10 @@ export function removeContentHeaders(response: ServerResponse): void {
 }
 
 /**
- * Sets the headers that were given to writeHead, and leaves it the status alone: headers given to writeHead
- * replace those of the same name, so what is appended afterwards would be lost.
+ * Sets the headers that were given to writeHead, so that writeHead gets only the status. Headers that writeHead gets
+ * replace those of the same name, so anything that is appended afterwards would be lost.
  *
- * @param head the parameters of writeHead; the headers are taken out of it
+ * @param head the parameters of writeHead; the headers are taken out of it.
  */
 function takeHeaders(response: ServerResponse, head: unknown[]): void {
   const headers = head.at(-1) as OutgoingHttpHeaders | readonly unknown[] | undefined
@@ -39,7 +39,7 @@ function takeHeaders(response: ServerResponse, head: unknown[]): void {
 /**
  * Adds the session's cookie to a response, and keeps it out of shared caches.
  *
- * @param head the parameters of writeHead, if that was called; its headers are taken out of it
+ * @param head the parameters of writeHead, if that was called; its headers are taken out of it.
  */
 export function addCookie(
   response: ServerResponse,
@@ -55,7 +55,7 @@ export function addCookie(
 /**
  * Once the cookie is there: also right before the first byte, where others have set headers since.
  *
- * @param head the parameters of writeHead, if that was called; its headers are taken out of it
+ * @param head the parameters of writeHead, if that was called; its headers are taken out of it.
  */
 export function keepFromSharedCaches(
   response: ServerResponse,
@@ -74,7 +74,7 @@ export function keepFromSharedCaches(
 /**
  * Says to caches that the response goes by the cookie.
  *
- * @param head the parameters of writeHead, if that was called; its headers are taken out of it
+ * @param head the parameters of writeHead, if that was called; its headers are taken out of it.
  */
 export function addVary(response: ServerResponse, head: unknown[] | undefined): void {
   if (response.headersSent) return

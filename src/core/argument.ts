@@ -5,8 +5,8 @@ import type { SessionStore } from './store/session-store.js'
  * What a value is, if it cannot be an object of options: for a message that says what to write instead. It never shows
  * the value itself, which may be a secret.
  *
- * @param known the names of the options. Left out: any other object may be options
- * @returns `undefined` if the value may be options
+ * @param known the names of the options. Left out: any other object may be options.
+ * @returns `undefined` if the value may be options.
  */
 export function mistakenFor(given: unknown, known?: readonly string[]): string | undefined {
   if (given === undefined || given === null) return 'nothing'
@@ -34,7 +34,7 @@ const storeMethods = [
   'find', 'alive', 'write', 'list', 'removeByUser', 'removeExpired', 'close',
 ] as const satisfies readonly (keyof SessionStore)[] // prettier-ignore
 
-/** @throws ERR_SESSION_OPTION if a value is no coatcheck store */
+/** @throws ERR_SESSION_OPTION if a value is no coatcheck store. */
 export function checkedStore(given: unknown): SessionStore {
   assertMayBeStore(given)
   if (!isStore(given) && isExpressSessionStore(given)) {
@@ -47,7 +47,7 @@ export function checkedStore(given: unknown): SessionStore {
   throw optionError(`store lacks ${missing.join(', ')}: it is not a coatcheck SessionStore.`)
 }
 
-/** @throws ERR_SESSION_OPTION if a value is no store of any kind */
+/** @throws ERR_SESSION_OPTION if a value is no store of any kind. */
 export function assertMayBeStore(given: unknown): asserts given is object {
   const mistake = mistakenFor(given)
   if (mistake === 'nothing') {
@@ -66,7 +66,7 @@ const adviceFor: Readonly<Record<string, string>> = {
   sessions: 'Give the store that these were made with',
 }
 
-/** @throws ERR_SESSION_OPTION */
+/** @throws ERR_SESSION_OPTION. */
 export function positiveInteger(option: string, value: number): number {
   if (!Number.isSafeInteger(value) || value <= 0) {
     throw optionError(`${option} must be a positive whole number, not ${shown(value)}.`)

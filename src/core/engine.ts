@@ -106,7 +106,7 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
    * Makes a new, empty session without a request, such as in a test or a job. It is stored by `commit()`, if data or a
    * user was put into it.
    *
-   * @param unavailable makes a session that cannot be stored: a commit fails with this error
+   * @param unavailable makes a session that cannot be stored: a commit fails with this error.
    * @example
    * const work = sessions.begin()
    * await work.session!.signIn('ada')
@@ -126,13 +126,13 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
    * Opens the session of a token without HTTP, such as on a WebSocket that kept the `req.sessionID` of its handshake.
    * If there is no such session, it gives a new, empty one under a new token.
    *
-   * Of several tokens, one that finds a user's session goes before the others; then a current token goes before an old
-   * one, from before a rotation; then the first is taken. If they find sessions of several users, it gives a new, empty
-   * session. `signOut` ends all sessions that current tokens have found.
+   * Of several tokens, one that finds a user's session comes first. Next comes a current token, before an old one from
+   * before a rotation. Otherwise, the first token is taken. If they find sessions of several users, it gives a new,
+   * empty session. `signOut` ends all sessions that current tokens have found.
    *
-   * @param tokens tokens as in `req.sessionID`, not values of a cookie, which are signed
-   * @throws (rejects) `ERR_SESSION_STORE_UNAVAILABLE`, `ERR_SESSION_STORE_TIMEOUT` or `ERR_SESSION_STORE_BUSY` (503)
-   * @throws (rejects) `ERR_SESSION_CLOSED` (503) after `close()`
+   * @param tokens tokens as in `req.sessionID`, not values of a cookie, which are signed.
+   * @throws (rejects) `ERR_SESSION_STORE_UNAVAILABLE`, `ERR_SESSION_STORE_TIMEOUT` or `ERR_SESSION_STORE_BUSY` (503).
+   * @throws (rejects) `ERR_SESSION_CLOSED` (503) after `close()`.
    * @example
    * const work = await sessions.load(token)
    * work.session!.cart = []
@@ -168,8 +168,8 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
   /**
    * The sessions of one user, in all apps: list them, or end them.
    *
-   * @param userId the user's id, as given to `signIn`: 1 to 255 bytes of text, or a whole number
-   * @throws `ERR_SESSION_USER_ID` if the id is missing, too long or malformed
+   * @param userId the user's id, as given to `signIn`: 1 to 255 bytes of text, or a whole number.
+   * @throws `ERR_SESSION_USER_ID` if the id is missing, too long or malformed.
    * @example
    * await sessions.user(user.id).revokeAll()
    */
@@ -181,8 +181,8 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
    * Resolves when the store answers a read: for a readiness probe. It makes missing tables first, and does not test
    * writes. Do not use it for a liveness probe: a restart does not bring a database back.
    *
-   * @throws (rejects) `ERR_SESSION_STORE_UNAVAILABLE`, `ERR_SESSION_STORE_TIMEOUT` or `ERR_SESSION_STORE_BUSY` (503)
-   * @throws (rejects) `ERR_SESSION_CLOSED` (503) after `close()`
+   * @throws (rejects) `ERR_SESSION_STORE_UNAVAILABLE`, `ERR_SESSION_STORE_TIMEOUT` or `ERR_SESSION_STORE_BUSY` (503).
+   * @throws (rejects) `ERR_SESSION_CLOSED` (503) after `close()`.
    * @example
    * app.get('/ready', async (req, res) => {
    *   await sessions.ready()

@@ -73,7 +73,7 @@ export class SessionError extends Error {
   }
 }
 
-/** @param largest the top-level property that takes the most bytes */
+/** @param largest the top-level property that takes the most bytes. */
 export function dataTooLarge(limit: number, largest: string): SessionError {
   return new SessionError(
     'ERR_SESSION_TOO_LARGE',
@@ -112,7 +112,7 @@ export function kindOf(value: unknown): string {
 /**
  * Refuses options that would be ignored.
  * @throws ERR_SESSION_OPTION if `options` is no object of options, such as a number, or has a name that is not in
- *   `known`
+ *   `known`.
  */
 export function refuseUnknownOptions(what: string, options: unknown, known: readonly string[]): void {
   if (!isOptions(options, known)) {

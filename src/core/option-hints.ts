@@ -84,7 +84,7 @@ const hints: Readonly<Record<string, Hints>> = {
  * The message about options that are not there. For each of them that is known from elsewhere, it says what to write;
  * if there are others, it lists the options that there are.
  *
- * @param what what was given them, such as `'createSessions'`
+ * @param what what was given them, such as `'createSessions'`.
  */
 export function unknownOptionsMessage(
   what: string,

@@ -47,15 +47,16 @@ export class KeyedSerialQueues {
   readonly #queues = new Map<string, LimitedSerialQueue>()
   readonly #limits: SerialQueueLimits | undefined
 
-  /** @param limits left out: all wait for as long as it takes */
+  /** @param limits left out: all wait for as long as it takes. */
   constructor(limits?: SerialQueueLimits) {
     this.#limits = limits
   }
 
   /**
    * Acts when all that was asked before for this key is done.
-   * @throws (by the promise) what `act` throws; ERR_SESSION_STORE_BUSY if too many wait for this key already, and
-   *   ERR_SESSION_STORE_TIMEOUT if its turn did not come in time: then it never acts
+   * @throws (by the promise) what `act` throws.
+   * @throws (by the promise) ERR_SESSION_STORE_BUSY if too many wait for this key already. It never acts.
+   * @throws (by the promise) ERR_SESSION_STORE_TIMEOUT if its turn did not come in time. It never acts.
    */
   take<Result>(key: string, act: () => Promise<Result>): Promise<Result> {
     let queue = this.#queues.get(key)
@@ -70,7 +71,7 @@ class LimitedSerialQueue {
   readonly #emptied: () => void
   #waiting = 0
 
-  /** @param emptied called when nobody acts or waits any more */
+  /** @param emptied called when nobody acts or waits any more. */
   constructor(emptied: () => void) {
     this.#emptied = emptied
   }

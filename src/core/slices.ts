@@ -7,7 +7,7 @@ const bytesInSlice = 262_144
 export class Slices {
   #bytes = 0
 
-  /** Counts work that is to come. @returns what has to be waited for before it; `undefined` if it fits into this turn */
+  /** Counts work that is to come. @returns what has to be waited for before it; `undefined` if it fits into this turn. */
   before(bytes: number): Promise<void> | undefined {
     this.#bytes += bytes
     if (this.#bytes <= bytesInSlice || this.#bytes === bytes) return undefined

@@ -29,7 +29,7 @@ const mostNumber = 2 ** 48 - 1
  * So the ids of a process are in order. A database that sorts rows by id appends a new one behind the last: its pages
  * get full, and an insert touches one page. Nothing ever reads the time out of an id.
  *
- * @throws whatever the system's random generator throws; there is no fallback to a weaker one
+ * @throws whatever the system's random generator throws; there is no fallback to a weaker one.
  */
 export function createId(): SessionId {
   const bytes = randomBytes(12)
@@ -48,7 +48,7 @@ export function createId(): SessionId {
  * Makes a new token for a session: `coat_`, its id, and a secret of 24 random bytes, together 53 characters of
  * base64url.
  *
- * @throws as `createId`
+ * @throws as `createId`.
  */
 export function createToken(id: SessionId = createId()): string {
   return `${prefix}${id}${randomBytes(secretLength).toString('base64url')}`
@@ -137,9 +137,9 @@ export class Signer {
   readonly #verified = new RecentValues<VerifiedToken>()
 
   /**
-   * @param secrets key objects are taken as they are
+   * @param secrets key objects are taken as they are.
    * @throws ERR_SESSION_OPTION if there is no first secret, or one is shorter than `shortestSecret` or one repeated
-   *   character
+   *   character.
    */
   constructor(secrets: Secret | readonly (Secret | KeyObject | undefined)[]) {
     const given = Array.isArray(secrets)
@@ -192,7 +192,7 @@ function isEmpty(secret: unknown): boolean {
   return secret === undefined || secret === null || secret === ''
 }
 
-/** @param name how a message names it */
+/** @param name how a message names it. */
 function secretKey(secret: unknown, name: string): HmacKey {
   if (secret instanceof KeyObject) return new HmacKey(secret.export())
   if (typeof secret !== 'string' && !(secret instanceof Uint8Array)) {

@@ -2,9 +2,10 @@
  * The Cache-Control for a response with a session cookie: a shared cache must not give one visitor's cookie to another
  * (RFC 9111, section 7.3).
  *
- * @param current the response's Cache-Control; '' if it has none
- * @param leavesCaching whether an app's own Cache-Control that lets shared caches keep the cookie stays, with a warning
- * @returns `undefined` if the current one stays
+ * @param current the response's Cache-Control; '' if it has none.
+ * @param leavesCaching whether an app's own Cache-Control that lets shared caches keep the cookie stays, with a
+ *   warning.
+ * @returns `undefined` if the current one stays.
  */
 export function cacheControlWithCookie(current: string, leavesCaching: boolean): string | undefined {
   if (keepsOutShared(current)) return undefined
@@ -28,7 +29,7 @@ const targetedField = /^(?:.+-cache-control|surrogate-control|edge-control|x-acc
 /**
  * Whether to remove a header of a response with a session cookie, because some caches use it in place of Cache-Control.
  *
- * @param leavesCaching whether it stays, with a warning if it lets shared caches keep the cookie
+ * @param leavesCaching whether it stays, with a warning if it lets shared caches keep the cookie.
  */
 export function overrulesCacheControl(name: string, value: string, leavesCaching: boolean): boolean {
   if (!targetedField.test(name)) return false

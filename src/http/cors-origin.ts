@@ -69,7 +69,7 @@ export function askOrigin(ask: CorsOriginFunction, origin: string | undefined, d
  * answer counts. `done` runs after the function has returned: otherwise, what the next handler throws would look like
  * the function's error.
  *
- * @param isAnswer whether a returned value can be the answer
+ * @param isAnswer whether a returned value can be the answer.
  */
 export function askOnce<Asked>(
   ask: (asked: Asked, callback: Callback) => unknown,

@@ -73,9 +73,9 @@ export interface CorsAnswer {
  * Answers a request as the cors package does (Fetch standard, "CORS protocol"). It does not check the options:
  * `warningsOf` does.
  *
- * @param origin `options.origin`; if that is a function, its answer
+ * @param origin `options.origin`; if that is a function, its answer.
  * @param byFunction whether a function of the app decided. It may have read the `Origin` header, so `Vary` always names
- *   that, also with a denial or `'*'`
+ *   that, also with a denial or `'*'`.
  */
 export function answerByOptions(
   options: CorsOptions,

@@ -11,9 +11,10 @@ const found = new Map<string, string | undefined>()
 const mostFound = 100
 
 /**
- * An origin of somebody else's that the expression lets in, such as `https://example.com.evil.test`, or one that is not
- * encrypted, which others on the network can pose as; `undefined` if none is found. What an expression means cannot be
- * seen from its ends: it is tried on origins that are made of what it spells out.
+ * An origin that the expression lets in, and should not. It is somebody else's, such as
+ * `https://example.com.evil.test`, or it is not encrypted, so that others on the network can pose as it. `undefined` if
+ * none is found. The ends of an expression do not show what it means. So it is tried on origins that are made of the
+ * names in it.
  */
 export function hostileOriginOf(pattern: RegExp): string | undefined {
   const text = String(pattern)

@@ -1,6 +1,6 @@
 /**
  * Adds names to a `Vary` header, each once (RFC 9110, section 12.5.5). A `Vary` of `*` stays as it is.
- * @param current the response's `Vary`; '' if it has none
+ * @param current the response's `Vary`; '' if it has none.
  */
 export function varyWith(current: string, names: readonly string[]): string {
   if (current === '') return names.join(', ')

@@ -85,7 +85,7 @@ export class MemoryStore implements SessionStore {
   readonly #byExpiry = new ExpiryHeap<Entry>()
   #lastSequence = 0
 
-  /** @throws `ERR_SESSION_OPTION` for an unknown option, or if `maxSessions` is no positive whole number */
+  /** @throws `ERR_SESSION_OPTION` for an unknown option, or if `maxSessions` is no positive whole number. */
   constructor(options: MemoryStoreOptions = {}) {
     refuseUnknownOptions('MemoryStore', options, ['maxSessions'])
     this.#maxSessions = options.maxSessions ?? 100_000
@@ -308,7 +308,7 @@ export class MemoryStore implements SessionStore {
     return true
   }
 
-  /** Makes room for a record. @returns whether there is room: no user's session gives way to an anonymous one */
+  /** Makes room for a record. @returns whether there is room: no user's session gives way to an anonymous one. */
   #makeRoom(coming: Pick<InsertWrite, 'hash' | 'userId'>, now: number): boolean {
     const isNote = coming.hash === undefined
     while (this.#maxSessions <= (isNote ? this.#notes.size : this.#anonymous.size + this.#signedIn.size)) {

@@ -24,7 +24,7 @@ const writing = 'writing sessions'
 const causalReadsRefused =
   'causalReads needs MariaDB, and this server does not know its SET STATEMENT. Leave the option out; on Percona XtraDB Cluster, set wsrep_sync_wait = 3 in the configuration of the nodes instead.'
 const uncommitted =
-  'A change of a session was not committed, because the connection that MySQLStore was given has autocommit off or is in a transaction of yours. Give it a URL or pool options, so that it makes a pool of its own; or leave autocommit on in the pool that you pass in, end each transaction before its connection is released, and begin none on a single connection that the store uses.'
+  'A change of a session was not committed, because the connection that MySQLStore was given has autocommit off or is in a transaction of yours. Give it a URL or pool options, so that it makes a pool of its own. Or leave autocommit on in the pool that you pass in, and end each transaction before its connection is released. Begin none on a single connection that the store uses.'
 const optionNames = ['layout', 'table', 'createTable', 'causalReads', 'columns', 'statementTimeout'] as const
 /** Half of the default `storeLimits.deadline`. */
 const defaultStatementTimeout = '5s'
@@ -159,9 +159,9 @@ export class MySQLStore implements SessionStore {
   readonly #underWay = new Set<Promise<unknown>>()
 
   /**
-   * @param target a URL, mysql2's pool options, or a mysql2 pool or connection of yours
+   * @param target a URL, mysql2's pool options, or a mysql2 pool or connection of yours.
    * @throws `ERR_SESSION_OPTION` if `target` names no database, or has an unknown parameter; or if an option is unknown
-   *   or malformed. The message never shows the password
+   *   or malformed. The message never shows the password.
    */
   constructor(target: MySQLTarget, options: MySQLStoreOptions = {}) {
     refuseUnknownOptions('MySQLStore', options, optionNames)
@@ -260,7 +260,7 @@ export class MySQLStore implements SessionStore {
 
   /**
    * Makes a table that somebody dropped while the app ran.
-   * @param ready the promise of the table that was dropped: only the first of several calls makes the table again
+   * @param ready the promise of the table that was dropped: only the first of several calls makes the table again.
    */
   #makeTableAgain(ready: Promise<void> | undefined): Promise<void> {
     if (this.#tableReady === ready) this.#tableReady = undefined

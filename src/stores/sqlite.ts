@@ -85,9 +85,9 @@ export class SQLiteStore implements SessionStore {
   readonly #refusedSweeps = new RefusedSweeps()
 
   /**
-   * @param database the path of a file, `':memory:'`, or an open `DatabaseSync` of `node:sqlite`
+   * @param database the path of a file, `':memory:'`, or an open `DatabaseSync` of `node:sqlite`.
    * @throws `ERR_SESSION_OPTION` if an option is unknown or malformed, the file cannot be opened, or this Node has no
-   *   `node:sqlite`
+   *   `node:sqlite`.
    */
   constructor(database: string | SQLiteDatabase, options: SQLiteStoreOptions = {}) {
     refuseUnknownOptions('SQLiteStore', options, ['table', 'createTable', 'busyTimeout'])
@@ -176,7 +176,7 @@ export class SQLiteStore implements SessionStore {
     }
   }
 
-  /** @returns how many were removed; `undefined` if another process holds the lock */
+  /** @returns how many were removed; `undefined` if another process holds the lock. */
   #sweep(limit: number): number | undefined {
     try {
       return this.#table.transaction(() => this.#table.run(this.#sql.removeExpired, limit))

@@ -40,7 +40,7 @@ export interface StoreSuiteOptions {
  * Declares the tests that every `SessionStore` must pass: the whole contract, in more than 100 tests. They run in any
  * test runner. Where a test needs time to pass, it asks the store until it has passed, by the store's clock.
  *
- * @param name the name of the group of tests, such as the store's name and its database
+ * @param name the name of the group of tests, such as the store's name and its database.
  * @example
  * import { describe, it } from 'node:test'
  * import { storeSuite } from 'coatcheck/testing'

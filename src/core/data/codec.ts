@@ -15,12 +15,13 @@ export interface Codec {
   /**
    * Encodes a session's data, which is a plain object. If it throws, the commit fails with that error, and nothing is
    * stored.
-   * @param mostBytes a longer result is refused with `ERR_SESSION_TOO_LARGE`, so the encoder may throw early
+   * @param mostBytes a longer result is refused with `ERR_SESSION_TOO_LARGE`, so the encoder may throw early.
    */
   encode(data: Record<string, unknown>, mostBytes?: number): Uint8Array
   /**
-   * Decodes what `encode` made. It may get any other bytes that lie in the database, and should throw if they are not
-   * the data of a session: then the holder is signed out, and the event `storeError` fires with `ERR_SESSION_CORRUPT`.
+   * Decodes what `encode` made. It may get any other bytes that are in the database. If they are not the data of a
+   * session, it should throw. Then the holder is signed out, and the event `storeError` fires with
+   * `ERR_SESSION_CORRUPT`.
    */
   decode(bytes: Uint8Array): Record<string, unknown>
 }

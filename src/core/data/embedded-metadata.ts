@@ -36,7 +36,7 @@ export interface SignedMetadata extends EmbeddedMetadata {
  * Signs a metadata for one session. Without that, an app which stores a visitor's words under a name of the visitor's choice would let
  * them write `coatcheck`, and so be whom they like.
  *
- * @param subject names the session: no other may have its metadata
+ * @param subject names the session: no other may have its metadata.
  */
 export function signedMetadata(key: string, subject: string, metadata: EmbeddedMetadata): SignedMetadata {
   const stored = storedMetadata(metadata)
@@ -73,10 +73,10 @@ export function storedMetadata({ userId, ...rest }: EmbeddedMetadata): EmbeddedM
 }
 
 /**
- * A user id in visible ASCII, the same text for the same id. Whatever stores the session, or stores it again, keeps that as it is:
- * a column of a smaller character set would turn other characters into question marks, and so one user into another.
+ * A user id in visible ASCII, the same text for the same id. Every store keeps such a text as it is. A column with a
+ * smaller character set would turn other characters into question marks, and so one user into another.
  *
- * @throws ERR_SESSION_USER_ID for what is no text of 1 to 255 bytes of UTF-8
+ * @throws ERR_SESSION_USER_ID for what is no text of 1 to 255 bytes of UTF-8.
  */
 export function escapedUserId(userId: string): string {
   userIdBytes(userId)

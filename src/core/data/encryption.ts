@@ -67,8 +67,8 @@ export class Encryption {
   readonly #readsPlain: boolean
 
   /**
-   * @param keys the first encrypts, all decrypt; `'plain'` stands for no encryption
-   * @throws ERR_SESSION_OPTION if the first is missing, one is no key, one is there twice, or there is only `'plain'`
+   * @param keys the first encrypts, all decrypt; `'plain'` stands for no encryption.
+   * @throws ERR_SESSION_OPTION if the first is missing, one is no key, one is there twice, or there is only `'plain'`.
    */
   constructor(keys: EncryptionKey | undefined | readonly (EncryptionKey | undefined)[]) {
     const given = Array.isArray(keys) ? (keys as readonly unknown[]) : [keys]
@@ -125,7 +125,7 @@ export class Encryption {
 
   /**
    * The record with its data decrypted.
-   * @throws if the data was changed, belongs to another record, or was encrypted with another key
+   * @throws if the data was changed, belongs to another record, or was encrypted with another key.
    */
   opened(record: SessionRecord): SessionRecord {
     return record.data instanceof PlainData ? record : { ...record, data: this.#open(record.data, record) }

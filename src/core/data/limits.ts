@@ -10,7 +10,7 @@ export const mostNames = 10_000
 /**
  * Refuses data that is too deep to be merged, drafted or compared. An app's own codec may read more levels than the
  * stack has room for.
- * @throws ERR_SESSION_DATA
+ * @throws ERR_SESSION_DATA.
  */
 export function assertWalkable(...values: readonly unknown[]): void {
   if (!values.some((value) => isDeeper(value, deepest))) return

@@ -22,8 +22,8 @@ export type Merge = (conflict: MergeConflict) => unknown
  * replaced as a whole. A value that only one side changed is taken from that side. If both changed it, mine wins,
  * because it is the later commit, unless `resolve` decides otherwise.
  *
- * @param base what both sides started from
- * @param theirs what the other side has stored
+ * @param base what both sides started from.
+ * @param theirs what the other side has stored.
  */
 export function merge(base: Data, mine: Data, theirs: Data, resolve?: Merge, within?: Place): Data {
   const merged: Data = {}

@@ -6,10 +6,10 @@ import { type Data, isPlainObject } from './merge.js'
  * Changes an object in place where `to` differs from `from`, and nowhere else, so that references which a handler holds into it stay
  * good.
  *
- * @param held what is changed: may hold what the codec writes otherwise, such as a Date
- * @param from what `held` is, as the codec reads it back
- * @param to what it is to be, as the codec reads it back
- * @param source where the values come from that are put there; left out: from `to`
+ * @param held what is changed: may hold what the codec writes otherwise, such as a Date.
+ * @param from what `held` is, as the codec reads it back.
+ * @param to what it is to be, as the codec reads it back.
+ * @param source where the values come from that are put there; left out: from `to`.
  */
 export function patch(held: Data, from: Data, to: Data, source: Data = to): void {
   for (const key of Object.keys(from)) {
@@ -57,7 +57,7 @@ function putInOrder(held: Data, names: readonly string[]): void {
 
 /**
  * Puts what is in one array, Map or Set into another, but for items that stay as they are.
- * @returns false if they are none of these
+ * @returns false if they are none of these.
  */
 function refilled(held: unknown, from: unknown, to: unknown, source: unknown): boolean {
   if (Array.isArray(held) && Array.isArray(source)) {

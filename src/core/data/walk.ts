@@ -73,7 +73,7 @@ function areKept(holder: object, names: readonly string[], levels: number, budge
 
 /**
  * For codecs that take whatever JSON.stringify takes: refuses data that is far too large before it is made a text of.
- * @throws ERR_SESSION_TOO_LARGE
+ * @throws ERR_SESSION_TOO_LARGE.
  */
 export function assertMayFit(data: Record<string, unknown>, mostBytes: number): void {
   if (mostBytes === Infinity) return

@@ -18,8 +18,8 @@ interface Ran<Result> extends Content {
  * Runs a change on a draft of the session, and stores the draft. If another request was faster, it runs the change
  * again on what that stored. Then the session object gets what was stored.
  *
- * @returns what the change returned, detached; `undefined` if the session has ended
- * @throws (rejects) what `change` throws, and a TypeError if it is async or changes the session object itself
+ * @returns what the change returned, detached; `undefined` if the session has ended.
+ * @throws (rejects) what `change` throws, and a TypeError if it is async or changes the session object itself.
  */
 export async function storeChange<Result>(
   work: Work & SessionWork,
@@ -60,8 +60,8 @@ export async function storeChange<Result>(
 
 /**
  * Runs a change on a draft.
- * @param held what the session object holds, encoded
- * @param start what the draft holds at first, encoded. Left out: the same as `held`
+ * @param held what the session object holds, encoded.
+ * @param start what the draft holds at first, encoded. Left out: the same as `held`.
  */
 function run<Result>(
   work: Work & SessionWork,
@@ -110,7 +110,7 @@ function assertSynchronous(given: unknown): void {
   )
 }
 
-/** Undoes changes of the session object since it held `held`. @returns whether there were any */
+/** Undoes changes of the session object since it held `held`. @returns whether there were any. */
 function putBack(work: Work, inHand: InHand, held: Uint8Array): boolean {
   const { context, form } = work
   const session = inHand.session!

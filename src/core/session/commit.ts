@@ -40,9 +40,9 @@ export function storeHeld(
 /**
  * Does what has to be done until a change is stored, or has nowhere to go.
  *
- * @param make makes the change again, where an earlier one turns out to have been stored
+ * @param make makes the change again, where an earlier one turns out to have been stored.
  * @throws (by the promise) ERR_SESSION_CONFLICT, ERR_SESSION_HEADERS_SENT, what the store throws; what is stored then is known
- *   only where that says so
+ *   only where that says so.
  */
 export async function carryOut(
   work: Work,
@@ -112,7 +112,7 @@ function planNewOwner(reading: Reading, inHand: InHand, { owner }: Facts): void 
 
 /**
  * Reads the session's row, and puts the session into the state that it is in by that.
- * @returns false if the session has nowhere to go any more
+ * @returns false if the session has nowhere to go any more.
  */
 async function read(run: Run): Promise<boolean> {
   const { work, inHand } = run
@@ -217,7 +217,7 @@ async function takeOver(run: Run): Promise<'again' | 'gone'> {
   return 'again'
 }
 
-/** Goes on from the session that a token of the app's choice leads to already. @returns whether there is one */
+/** Goes on from the session that a token of the app's choice leads to already. @returns whether there is one. */
 async function findChosen(work: Work, inHand: InHand): Promise<boolean> {
   const state = openPart(inHand.state)
   if (state?.kind !== 'new' || state.origin !== 'chosen' || state.token === undefined) return false

@@ -12,7 +12,7 @@ export type EndedSession = 'ended' | 'not stored' | "another's"
 
 /**
  * Removes a session from the store. One that somebody signed in on meanwhile stays.
- * @throws (by the promise) what the store throws, ERR_SESSION_CONFLICT
+ * @throws (by the promise) what the store throws, ERR_SESSION_CONFLICT.
  */
 export async function removeStored(work: Work, inHand: InHand, reason: EndReason): Promise<EndedSession> {
   const { context } = work

@@ -73,8 +73,9 @@ export function baseOfRow({ context, form }: Reading, record: SessionRecord): Ba
 }
 
 /**
- * The state of a session that one of its tokens led to. By the token from before a rotation it is what it was then. If it was a user's,
- * and the rotation was a sign-in, the session is anonymous and empty: whoever has that token may be whom the new proof was to shut out.
+ * The state of a session that one of its tokens led to. By the token from before a rotation it is what it was then. If
+ * it was a user's, and the rotation was a sign-in, the session is anonymous and empty. The token's holder may be a
+ * thief whom the new sign-in was to shut out.
  */
 export function foundState(
   reading: Reading,
@@ -100,7 +101,7 @@ function ownerIn({ userOf }: SessionForm, { userId }: SessionRecord, data: Data)
   }
 }
 
-/** Whose the session is to be. @throws as `ownerOf` */
+/** Whose the session is to be. @throws as `ownerOf`. */
 export function ownerNow(
   reading: Reading,
   { state, intent, session }: InHand,
@@ -113,7 +114,7 @@ export function ownerNow(
 
 /**
  * Whose the session is to be by what it holds now, where the app goes by that.
- * @throws ERR_SESSION_USER_ID, unless what was stored named a user by what is no id already
+ * @throws ERR_SESSION_USER_ID, unless what was stored named a user by what is no id already.
  */
 export function ownerOf({ context, form }: Reading, base: Base | undefined, data: Data): string | undefined {
   try {
@@ -135,8 +136,8 @@ export function ownerOf({ context, form }: Reading, base: Base | undefined, data
  * What is to be stored where others stored something since the base was read. Without `onto`, the session has ended: then only what this
  * request added or changed.
  *
- * @param held what the session in hand holds, encoded
- * @param signIn filters the base and the row by what it keeps: an attacker may have written to a visitor's session
+ * @param held what the session in hand holds, encoded.
+ * @param signIn filters the base and the row by what it keeps: an attacker may have written to a visitor's session.
  */
 export function merged(
   { context, form }: Reading,
@@ -170,10 +171,11 @@ function mergedTrees(
 /**
  * Brings the session in hand in line with what was stored of it. Where the handler has changed it since, that stays, for the next commit.
  *
- * @param stored what was stored of it
- * @param held what it held when that was made
- * @param source the values to put there, where they are not those that a codec reads
- * @returns the new baseline: what was stored. What a frozen object or the like does not take is left out, so that it does not look like a change
+ * @param stored what was stored of it.
+ * @param held what it held when that was made.
+ * @param source the values to put there, where they are not those that a codec reads.
+ * @returns the new baseline: what was stored. What a frozen object or the like does not take is left out, so that it does not look like a
+ *   change.
  */
 export function bringInLine(
   { context, form }: Reading,

@@ -6,7 +6,7 @@ import type { SessionForm } from './session-form.js'
 /** The names of what stays of a visitor's data at a sign-in; `true`: all. */
 export type Keep = true | readonly string[]
 
-/** @throws ERR_SESSION_OPTION for an option that there is not, and for a `keep` that is neither `true` nor a list of names */
+/** @throws ERR_SESSION_OPTION for an option that there is not, and for a `keep` that is neither `true` nor a list of names. */
 export function resolveKeep(options: SignInOptions): Keep {
   refuseUnknownOptions('signIn', options, ['keep'])
   const { keep = [] } = options as { readonly keep?: unknown }

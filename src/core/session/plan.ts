@@ -29,7 +29,7 @@ export type UpdateReason = 'token' | 'owner' | 'data' | 'perhaps stored' | 'kept
 /**
  * Says what has to be stored of a session, if anything. Pure: the same for the same arguments.
  *
- * @param hasRead whether the session's row was just read
+ * @param hasRead whether the session's row was just read.
  */
 export function plan(state: State, intent: Intent, facts: Facts, hasRead: boolean): Plan {
   switch (state.kind) {

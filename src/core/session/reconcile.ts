@@ -31,8 +31,9 @@ export type Finding =
 /**
  * The state of a session after its row was read. Pure: the same for the same arguments.
  *
- * @param row what was found under its id. For a new session: under the id of its lost insert, or else of the session that it copies
- * @param repeatsInserts whether an insert may be sent again: in a store that keeps no marks
+ * @param row what was found under its id. For a new session: under the id of its lost insert, or else of the session that it
+ *   copies.
+ * @param repeatsInserts whether an insert may be sent again: in a store that keeps no marks.
  */
 export function reconcile(
   state: Open,
@@ -99,8 +100,9 @@ function isProvedOwner({ owner }: Base, { signIn }: Intent, row: Base): boolean 
 }
 
 /**
- * Whether a sign-in or a claim by the row's own user goes over what others made of the row: over rotations, but not over a later proof of who
- * the user is. A claim leaves no former part: whoever comes after one may be whom it was to shut out.
+ * Whether a sign-in or a claim by the row's own user wins over what others made of the row. It wins over rotations, but
+ * not over a later proof of who the user is. A claim leaves no former part, because a request with that token may come
+ * from the thief whom the claim was to shut out.
  */
 function mayGoOver({ base }: Live | Former, { record }: Base, place: TokenPlace | undefined): boolean {
   if (place === 'current') return true

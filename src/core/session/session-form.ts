@@ -52,7 +52,7 @@ export interface SessionForm {
   endUnstored?(token: string): Promise<void>
   /** A token for a session that begins, or gets a new one. */
   createToken(): string
-  /** @param merged what is stored, where that is not what the session in hand holds */
+  /** @param merged what is stored, where that is not what the session in hand holds. */
   lifetime(merged?: Data): Lifetime
   /** For how many milliseconds after `seenAt` reading moves no expiry. */
   touchAfter(record: SessionRecord): number

@@ -59,7 +59,7 @@ export interface SessionWork {
   touch(): void
   /**
    * Gives this user's session a new token now, even if another request has rotated it. No older token works any more.
-   * @returns false if the session is no longer this request's
+   * @returns false if the session is no longer this request's.
    */
   claim(userId: string): Promise<boolean>
   /**
@@ -140,12 +140,12 @@ export interface Session {
    * If `revokeAll` was called for the user after this request began, or a limit refuses the sign-in, the commit fails.
    * Nobody is signed in then, and the session ends.
    *
-   * @param userId the user's id in your app: 1 to 255 bytes of text, or a whole number, which is kept as text
-   * @throws (rejects) `ERR_SESSION_USER_ID` if the id is missing, too long or malformed
-   * @throws (rejects) `ERR_SESSION_OPTION` for an unknown option or a malformed `keep`; with `userOf`, for another user
-   *   than the data names
-   * @throws (rejects) `ERR_SESSION_HEADERS_SENT` after the first byte of the response
-   * @throws by the commit: `ERR_SESSION_REVOKED` (401); with `sessionsPerUser`, `ERR_SESSION_LIMIT` (403)
+   * @param userId the user's id in your app: 1 to 255 bytes of text, or a whole number, which is kept as text.
+   * @throws (rejects) `ERR_SESSION_USER_ID` if the id is missing, too long or malformed.
+   * @throws (rejects) `ERR_SESSION_OPTION` for an unknown option or a malformed `keep`. With `userOf`, also for another
+   *   user than the data names.
+   * @throws (rejects) `ERR_SESSION_HEADERS_SENT` after the first byte of the response.
+   * @throws (by the commit) `ERR_SESSION_REVOKED` (401), or `ERR_SESSION_LIMIT` (403) with `sessionsPerUser`.
    * @example
    * await req.session.signIn(user.id, { keep: ['cart'] })
    */
@@ -159,7 +159,7 @@ export interface Session {
    * lock out. The call fails, so that no page says "signed out" by mistake. Send the request again: the browser has the
    * new token by then.
    *
-   * @throws (rejects) `ERR_SESSION_ROTATED` (409) if the request came with an old token
+   * @throws (rejects) `ERR_SESSION_ROTATED` (409) if the request came with an old token.
    */
   signOut(): Promise<void>
 
@@ -170,27 +170,27 @@ export interface Session {
    * For `rotationGrace` (10 seconds by default), the old token still reads and changes the session as it was. It cannot
    * end the session, sign in on it, or get a new token.
    *
-   * @throws (rejects) `ERR_SESSION_HEADERS_SENT` after the first byte of the response
+   * @throws (rejects) `ERR_SESSION_HEADERS_SENT` after the first byte of the response.
    */
   rotate(): Promise<void>
 
   /**
    * Deletes this session for all apps, and puts a new, empty one at `req.session`.
-   * @throws (rejects) `ERR_SESSION_ROTATED` (409) if the request came with an old token
+   * @throws (rejects) `ERR_SESSION_ROTATED` (409) if the request came with an old token.
    */
   regenerate(): Promise<void>
   regenerate(callback: Callback): void
 
   /**
    * Deletes this session for all apps. `req.session` is then `undefined`.
-   * @throws (rejects) `ERR_SESSION_ROTATED` (409) if the request came with an old token
+   * @throws (rejects) `ERR_SESSION_ROTATED` (409) if the request came with an old token.
    */
   destroy(): Promise<void>
   destroy(callback: Callback): void
 
   /**
    * Reads the session from the store again, and drops changes that were not saved.
-   * @throws (rejects) `ERR_SESSION_GONE` (401) if the session has ended, or was never stored
+   * @throws (rejects) `ERR_SESSION_GONE` (401) if the session has ended, or was never stored.
    */
   reload(): Promise<void>
   reload(callback: Callback): void
@@ -199,9 +199,9 @@ export interface Session {
    * Saves the changes now. Without it, they are saved before the first byte of the response. Call it to handle a
    * failure yourself, or to save changes that come after the response.
    *
-   * @throws (rejects) `ERR_SESSION_GONE` (401) if the session has ended
-   * @throws (rejects) `ERR_SESSION_DATA` or `ERR_SESSION_TOO_LARGE` if the data cannot be stored
-   * @throws (rejects) `ERR_SESSION_CONFLICT` (503) if other requests kept changing the session
+   * @throws (rejects) `ERR_SESSION_GONE` (401) if the session has ended.
+   * @throws (rejects) `ERR_SESSION_DATA` or `ERR_SESSION_TOO_LARGE` if the data cannot be stored.
+   * @throws (rejects) `ERR_SESSION_CONFLICT` (503) if other requests kept changing the session.
    */
   save(): Promise<void>
   save(callback: Callback): void
@@ -211,13 +211,13 @@ export interface Session {
    * what that request stored. So it never works from old data: N increments, in any number of processes, add N.
    * `req.session` then shows what was stored.
    *
-   * @param change changes the draft that it is given, and nothing else, as it may run several times; not async
+   * @param change changes the draft that it is given, and nothing else. It may run several times, and is not async.
    * @returns a frozen copy of what the last run of `change` returned. A request with an old token, from before a
-   *   rotation, gets what `change` returned for the session as it was before the rotation
-   * @throws (rejects) what `change` throws; nothing is stored then
-   * @throws (rejects) a `TypeError` if `change` is async, or changes `req.session` in place of the draft
-   * @throws (rejects) `ERR_SESSION_GONE` (401) if the session has ended, or somebody signed in on it meanwhile
-   * @throws (rejects) `ERR_SESSION_CONFLICT` (503), `ERR_SESSION_DATA` and `ERR_SESSION_TOO_LARGE`, as `save`
+   *   rotation, gets what `change` returned for the session as it was before the rotation.
+   * @throws (rejects) what `change` throws. Nothing is stored then.
+   * @throws (rejects) a `TypeError` if `change` is async, or changes `req.session` in place of the draft.
+   * @throws (rejects) `ERR_SESSION_GONE` (401) if the session has ended, or somebody signed in on it meanwhile.
+   * @throws (rejects) `ERR_SESSION_CONFLICT` (503), `ERR_SESSION_DATA` or `ERR_SESSION_TOO_LARGE`, as `save` does.
    * @example
    * const views = await req.session.update((session) => (session.views = (session.views ?? 0) + 1))
    */
@@ -377,7 +377,7 @@ export function fillAside(session: Session, data: Data): void {
 
 /**
  * The data of a session as a plain object, with what is stored without being shown.
- * @throws ERR_SESSION_DATA if a getter in it throws
+ * @throws ERR_SESSION_DATA if a getter in it throws.
  */
 export function dataOf(session: Session): Data {
   const data = session as unknown as Data

@@ -14,8 +14,8 @@ export interface Choice {
  * planted before it must not hide it. Among several such sessions, the first that a current token leads to is taken, and else the first that
  * a token from before a rotation leads to.
  *
- * @param live what was found, in the order of the cookies
- * @param ownerOf whose a session is
+ * @param live what was found, in the order of the cookies.
+ * @param ownerOf whose a session is.
  */
 export function chooseSession(live: readonly Found[], ownerOf: (found: Found) => string | undefined): Choice {
   const sessions = withoutRepeats(live)

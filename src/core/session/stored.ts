@@ -17,7 +17,7 @@ import { becomeEmpty, type Work } from './work.js'
 
 /**
  * Goes on from a write that was carried out: sees to it that a sign-in may stay, and brings state and session in hand in line.
- * @param record what the write left in the store, as far as is known
+ * @param record what the write left in the store, as far as is known.
  */
 export async function adoptStored(
   work: Work,

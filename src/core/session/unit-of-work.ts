@@ -82,7 +82,7 @@ export class UnitOfWork implements SessionWork {
 
   /**
    * @internal
-   * @param others the other sessions that tokens of the request have found
+   * @param others the other sessions that tokens of the request have found.
    */
   constructor(
     context: WorkContext,
@@ -222,11 +222,11 @@ export class UnitOfWork implements SessionWork {
    *
    * If it rejects, nothing was stored. Exception: if the store did not answer, the change may have been stored.
    *
-   * @throws (rejects) `ERR_SESSION_STORE_UNAVAILABLE`, `ERR_SESSION_STORE_TIMEOUT` or `ERR_SESSION_STORE_BUSY` (503)
-   * @throws (rejects) `ERR_SESSION_CONFLICT` (503) if other requests kept changing the session
-   * @throws (rejects) `ERR_SESSION_DATA` or `ERR_SESSION_TOO_LARGE` if the data cannot be stored
-   * @throws (rejects) `ERR_SESSION_REVOKED` (401) or `ERR_SESSION_LIMIT` (403) if a sign-in is refused
-   * @throws (rejects) `ERR_SESSION_HEADERS_SENT` if a cookie would have to be set after `closeHeaders()`
+   * @throws (rejects) `ERR_SESSION_STORE_UNAVAILABLE`, `ERR_SESSION_STORE_TIMEOUT` or `ERR_SESSION_STORE_BUSY` (503).
+   * @throws (rejects) `ERR_SESSION_CONFLICT` (503) if other requests kept changing the session.
+   * @throws (rejects) `ERR_SESSION_DATA` or `ERR_SESSION_TOO_LARGE` if the data cannot be stored.
+   * @throws (rejects) `ERR_SESSION_REVOKED` (401) or `ERR_SESSION_LIMIT` (403) if a sign-in is refused.
+   * @throws (rejects) `ERR_SESSION_HEADERS_SENT` if a cookie would have to be set after `closeHeaders()`.
    */
   commit(): Promise<void> | undefined {
     const committing = this.#commit()
@@ -331,7 +331,7 @@ export class UnitOfWork implements SessionWork {
 
   /**
    * Begins a new, empty session, and leaves the previous one as it is stored.
-   * @param token a token that the app has chosen. What is stored under it is replaced
+   * @param token a token that the app has chosen. What is stored under it is replaced.
    */
   startNew(token?: string): void {
     this.#inHand = new InHand(newState(token === undefined ? 'regenerated' : 'chosen', token))
@@ -568,7 +568,7 @@ export class UnitOfWork implements SessionWork {
     this.#endings = this.#endings.filter((planned) => planned.inHand !== inHand)
   }
 
-  /** @returns whether the session was stored */
+  /** @returns whether the session was stored. */
   async #remove(ending: Ended): Promise<boolean> {
     const { inHand, reason } = ending
     this.#assertMayEnd(ending)

@@ -30,7 +30,7 @@ export interface WorkContext {
   idOf(token: string): SessionId
   /** The record of this id, decrypted if it can be; without what it was before a rotation, where there is no grace. */
   find(id: SessionId): Promise<SessionRecord | undefined>
-  /** @param hash that of the token, where content is stored that may have to be encrypted for it */
+  /** @param hash that of the token, where content is stored that may have to be encrypted for it. */
   write(write: SessionWrite, hash?: Uint8Array): Promise<WriteResult>
   /** Ends a user's session by what names it for people; false if there is none. */
   revoke(userId: string, publicId: string, reason: EndReason): Promise<boolean>
@@ -39,7 +39,7 @@ export interface WorkContext {
   /**
    * Does what changes one session after what this process is already doing to it.
    * @throws (by the promise) what `act` throws; ERR_SESSION_STORE_BUSY or ERR_SESSION_STORE_TIMEOUT, without doing it, if too much is to be
-   *   done before, or takes too long
+   *   done before, or takes too long.
    */
   inTurn<Result>(id: SessionId, act: () => Promise<Result>): Promise<Result>
   /** Asks the store for anything else; its failure becomes a typed error and an event. */

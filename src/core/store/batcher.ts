@@ -27,7 +27,7 @@ export class Batcher {
   readonly #writes: RequestQueue<SessionWrite, WriteResult>
 
   /**
-   * @param fault called once for each fault of the store, however many calls that fails. It returns the error for them
+   * @param fault called once for each fault of the store, however many calls that fails. It returns the error for them.
    */
   constructor(
     store: SessionStore,
@@ -56,13 +56,13 @@ export class Batcher {
   /**
    * @throws (by the promise) what `fault` makes of the store's error, or of one of these. ERR_SESSION_STORE_BUSY: too
    *   many calls wait already. ERR_SESSION_STORE_TIMEOUT: there was no answer by the deadline.
-   *   ERR_SESSION_STORE_UNAVAILABLE: the store is taken to be away, and is not asked
+   *   ERR_SESSION_STORE_UNAVAILABLE: the store is taken to be away, and is not asked.
    */
   find(id: SessionId): Promise<SessionRecord | undefined> {
     return this.#finds.ask(id)
   }
 
-  /** @throws (by the promise) as `find`; whether it took effect is unknown then, but for ERR_SESSION_STORE_BUSY */
+  /** @throws (by the promise) as `find`; whether it took effect is unknown then, but for ERR_SESSION_STORE_BUSY. */
   write(write: SessionWrite): Promise<WriteResult> {
     return this.#writes.ask(write)
   }

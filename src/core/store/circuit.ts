@@ -28,7 +28,7 @@ export class Circuit {
   #refusal: unknown
   #timer: NodeJS.Timeout | undefined
 
-  /** @param opened told as it opens, not again while it stays so; gives what calls are refused with */
+  /** @param opened told as it opens, not again while it stays so; gives what calls are refused with. */
   constructor(settings: CircuitSettings, opened: (error: SessionError) => unknown) {
     this.#settings = settings
     this.#opened = opened

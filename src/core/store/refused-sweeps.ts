@@ -14,8 +14,8 @@ export class RefusedSweeps {
 
   /**
    * A sweep did not get the lock.
-   * @param who says who may hold it, and what to do
-   * @throws ERR_SESSION_STORE_BUSY (503), where that was one of too many; then it counts anew
+   * @param who says who may hold it, and what to do.
+   * @throws ERR_SESSION_STORE_BUSY (503), where that was one of too many; then it counts anew.
    */
   async refused(who: () => string | Promise<string>): Promise<void> {
     if (++this.#count < mostRefused) return

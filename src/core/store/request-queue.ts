@@ -27,9 +27,9 @@ export interface RequestQueueSettings<Request = never, Answer = unknown> extends
 const ticksToDeadline = 10
 
 /**
- * One call. A class and no object literal: literals that outlive a few young collections, as these do while a server is
- * busy, V8 soon allocates among the old objects, and then whatever they hold stays until a full collection. Here that
- * is the request and its response.
+ * One call. It is a class and no object literal because of V8's garbage collector. While a server is busy, calls
+ * outlive a few young collections. V8 soon allocates literals that do so among the old objects. What they hold, here
+ * the request and its response, would then stay until a full collection.
  */
 class Call<Request, Answer> {
   readonly request: Request
@@ -56,9 +56,9 @@ class Call<Request, Answer> {
 type Calls<Request, Answer> = readonly Call<Request, Answer>[]
 
 /**
- * Calls that go to the store in batches, first come, first served: all of one turn of the event loop when it ends, and
- * what comes while every lane is busy when one is free. What waits is in one array and what is under way in
- * another; no Map or Set outlives its batch.
+ * Calls that go to the store in batches, first come, first served. The calls of one turn of the event loop go together
+ * when it ends. Calls that come while every lane is busy go when one is free. One array has the calls that wait, and
+ * another those that are under way. No Map or Set outlives its batch.
  */
 export class RequestQueue<Request, Answer> {
   readonly #settings: RequestQueueSettings<Request, Answer>
@@ -172,8 +172,8 @@ export class RequestQueue<Request, Answer> {
   }
 
   /**
-   * @param isPart of a batch that failed and is counted already
-   * @returns why none was answered; `undefined` if they were
+   * @param isPart of a batch that failed and is counted already.
+   * @returns why none was answered; `undefined` if they were.
    */
   async #send(
     calls: Calls<Request, Answer>,

@@ -9,11 +9,10 @@ import type { AliveRecord, ListedRecord, SessionId, SessionRecord } from './reco
  *   twice. An empty batch gets `[]`, without a call to the database.
  * - **Times come from the store's own clock** (the database's, if it has one): `createdAt`, `seenAt`, `expiresAt` and
  *   `readAt`, in milliseconds since the Unix epoch. Callers pass durations in milliseconds, never times.
- * - **An expired record does not exist.** If its `expiresAt` is not later than the store's clock, it is not found, not
- *   listed and not written to, whether it was swept or not. An insert replaces it.
+ * - **An expired record does not exist.** A record has expired if its `expiresAt` is not later than the store's clock.
+ *   It is not found, not listed and not written to, whether it was swept or not. An insert replaces it.
  * - **A child needs its root.** A record with a `rootId` is found, alive and listed only while the record with that id
- *   is live, and both have the same user, or both have none. Both are read in one statement. Writes do not check the
- *   root.
+ *   is live. Both must have the same user, or no user. Both are read in one statement. Writes do not check the root.
  * - **User ids are compared byte by byte.** Case, trailing spaces, NUL and Unicode forms make a difference. A store
  *   that cannot keep an id apart from all others rejects it with `ERR_SESSION_USER_ID`.
  * - **Writes are conditional.** A write names the version, the hash or the user that its caller has read. If the record
@@ -71,14 +70,14 @@ export interface SessionStore {
 
   /**
    * Removes all records of a user.
-   * @param except the id of a record to spare; for a `TokenKeyedStore`, its publicId
-   * @returns how many live records were removed
+   * @param except the id of a record to spare; for a `TokenKeyedStore`, its publicId.
+   * @returns how many live records were removed.
    */
   removeByUser(userId: string, except?: string): Promise<number>
 
   /**
    * Removes at most `limit` expired records; none, if another process is removing them just now.
-   * @returns how many were removed. The sweep calls again only if that is `limit`
+   * @returns how many were removed. The sweep calls again only if that is `limit`.
    */
   removeExpired(limit: number): Promise<number>
 

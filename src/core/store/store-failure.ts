@@ -80,7 +80,7 @@ export function kindOfSQLState(state: string): FailureKind | undefined {
 
 /**
  * @param says what happened, and what to do. A message holds nothing of a session, and no user, host or port. The cause
- *   may
+ *   may.
  */
 export function storeFailure(kind: FailureKind, doing: string, says: string, cause: unknown): SessionError {
   const { code, status } = typeOf[kind]
@@ -94,8 +94,8 @@ export function storeFailure(kind: FailureKind, doing: string, says: string, cau
  * Throw it only while the store is away for all sessions: after several in a row, coatcheck refuses calls at once for a
  * while.
  *
- * @param doing what failed, for the message: "The session store failed while `doing`"
- * @param cause what the database or its driver said. A `SessionError` is returned as it is
+ * @param doing what failed, for the message: "The session store failed while `doing`".
+ * @param cause what the database or its driver said. A `SessionError` is returned as it is.
  * @example
  * throw storeUnavailable('reading sessions', error)
  */

@@ -41,7 +41,7 @@ export async function readNote(context: WorkContext, subject: Subject): Promise<
 
 /**
  * Writes a note in place of `before`, the one that was read; or a new one, if there was none.
- * @returns false if somebody else was faster
+ * @returns false if somebody else was faster.
  */
 export async function writeNote(
   context: WorkContext,

@@ -22,9 +22,9 @@ export function userIdText(userId: UserId, what = 'The id that was given for a u
 /**
  * The bytes of a user id, as a database keeps and compares them.
  *
- * @throws ERR_SESSION_USER_ID for what would become another user's id on its way: half of a surrogate pair turns into
- *   U+FFFD, a column that is too short may cut off the end, and with MariaDB's EMPTY_STRING_IS_NULL an empty text is
- *   nobody
+ * @throws ERR_SESSION_USER_ID for an id that may become another one on its way to the database. Half of a surrogate
+ *   pair turns into U+FFFD. A column that is too short may cut off the end. With MariaDB's EMPTY_STRING_IS_NULL, an
+ *   empty text is NULL, which is nobody.
  */
 export function userIdBytes(userId: string): Buffer {
   const bytes = Buffer.from(userId)

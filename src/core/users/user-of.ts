@@ -12,7 +12,7 @@ export type UserOf = string | ((data: Readonly<Partial<SessionData>>) => UserId 
 /** Returns the user's id that a session's data names. Throws ERR_SESSION_USER_ID if that is no user id. */
 export type UserRule = (data: Record<string, unknown>) => string | undefined
 
-/** @throws ERR_SESSION_OPTION */
+/** @throws ERR_SESSION_OPTION. */
 export function resolveUserOf(userOf: UserOf | undefined): UserRule | undefined {
   if (userOf === undefined) return undefined
   const look = lookFor(userOf)

@@ -88,10 +88,10 @@ export class UserSessions {
   /**
    * Ends one session of the user, for all apps, before the promise resolves. It never ends another user's session.
    *
-   * @param publicId as `list()` and `req.session.publicId` give it
-   * @returns whether there was such a session
+   * @param publicId as `list()` and `req.session.publicId` give it.
+   * @returns whether there was such a session.
    * @throws (rejects) `ERR_SESSION_CONFLICT` (503), on a table of express-mysql-session, if others kept rotating the
-   *   session
+   *   session.
    */
   revoke(publicId: string): Promise<boolean> {
     return this.end(publicId, 'revoke')
@@ -125,7 +125,7 @@ export class UserSessions {
 
   /**
    * Ends all sessions of the user, for all apps, before the promise resolves (ASVS 5, 7.4.3). It also stops sign-ins
-   * that are under way, because they may use an old password: those whose request began up to one day before this call.
+   * that are under way, because they may use an old password. Their request began up to one day before this call.
    *
    * `except` spares one session:
    *
@@ -136,11 +136,11 @@ export class UserSessions {
    *
    * After it, no old token of the spared session works (`rotationGrace`).
    *
-   * @param options.except the session to spare: `req.session`, or a `publicId`
-   * @returns how many sessions were ended
-   * @throws (rejects) `ERR_SESSION_OPTION` for an unknown option, or a token in place of a `publicId`
-   * @throws (rejects) `ERR_SESSION_HEADERS_SENT` with `req.session`, after the first byte of the response
-   * @throws (rejects) `ERR_SESSION_CONFLICT` (503) if others kept changing the sessions
+   * @param options.except the session to spare: `req.session`, or a `publicId`.
+   * @returns how many sessions were ended.
+   * @throws (rejects) `ERR_SESSION_OPTION` for an unknown option, or a token in place of a `publicId`.
+   * @throws (rejects) `ERR_SESSION_HEADERS_SENT` with `req.session`, after the first byte of the response.
+   * @throws (rejects) `ERR_SESSION_CONFLICT` (503) if others kept changing the sessions.
    * @example
    * // After a change of password, for which the user has entered the old one again
    * await req.session.signIn(user.id)

@@ -24,7 +24,7 @@ export class BridgeForm implements SessionForm {
   #session: StoredSession | undefined
   #hasGivenToken = false
 
-  /** @param idle the lifetime after the last use of a session whose cookie has no `maxAge`, in milliseconds */
+  /** @param idle the lifetime after the last use of a session whose cookie has no `maxAge`, in milliseconds. */
   constructor(sid: string, idle: number) {
     this.#sid = sid
     this.#idle = idle

@@ -46,8 +46,8 @@ export class ExpressStore extends Store {
   readonly #sweeper: Sweeper | undefined
 
   /**
-   * @param store a store such as `new MySQLStore(url)` or `new SQLiteStore(file)`
-   * @throws `ERR_SESSION_OPTION` if it is no coatcheck store, or an option is unknown or malformed
+   * @param store a store such as `new MySQLStore(url)` or `new SQLiteStore(file)`.
+   * @throws `ERR_SESSION_OPTION` if it is no coatcheck store, or an option is unknown or malformed.
    */
   constructor(store: SessionStore, options: ExpressStoreOptions = {}) {
     super()

@@ -31,7 +31,7 @@ export class StoreBridge {
   readonly #idle: number
   readonly #known = new WeakMap<object, Known>()
 
-  /** @param idle how long a session lives whose cookie has no `maxAge`, in milliseconds since its last use */
+  /** @param idle how long a session lives whose cookie has no `maxAge`, in milliseconds since its last use. */
   constructor(store: SessionStore, idle: number, codec: Codec = plainJson) {
     this.#store = store
     this.#idle = idle
@@ -79,13 +79,12 @@ export class StoreBridge {
   }
 
   /**
-   * Stores a session. One that was read is stored only as long as it is live: if it has ended meanwhile, nothing is
-   * stored, and that is no error, because express-session saves after whatever a handler did. Changes that others
-   * stored since are merged into `session`. An object that was never read begins a session, or replaces what is
-   * stored under its id.
+   * Stores a session. A session that was read is stored only while it is live. If it has ended meanwhile, nothing is
+   * stored. That is no error, because express-session saves whatever the handler did. Changes that others stored since
+   * are merged into `session`. An object that was never read begins a session, or replaces what is stored under its id.
    *
    * @throws (by the promise) ERR_SESSION_STORE_UNAVAILABLE, ERR_SESSION_STORE_TIMEOUT, ERR_SESSION_STORE_BUSY,
-   *   ERR_SESSION_CONFLICT, what the codec throws
+   *   ERR_SESSION_CONFLICT, what the codec throws.
    */
   async set(sid: string, session: StoredSession): Promise<void> {
     // A cookie that ends at once, as some apps sign out, ends its session.

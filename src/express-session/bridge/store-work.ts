@@ -28,7 +28,7 @@ export class StoreWork implements SessionWork {
   readonly #session: object
   readonly #request: StoreRequest
 
-  /** @param id the session's, where the request may have another by now */
+  /** @param id the session's, where the request may have another by now. */
   constructor(session: object, request: StoreRequest, id = request.sessionID!) {
     this.id = id
     this.#session = session

@@ -20,12 +20,12 @@ export interface ForeignRecord extends SessionRecord {
 const never = 8.64e15
 
 /**
- * Reads a session as such a store gives it: an object, parsed or the very one that was handed in, or whatever else lies
- * there; the engine treats what is no session as corrupt.
+ * Reads a session as such a store gives it. That may be a parsed object, the very object that was handed in, or
+ * anything else. The engine treats what is no session as corrupt.
  *
- * Times that only the store knows are worked out from the session's cookie. Many stores move their own expiry on a
- * touch, and leave the cookie in the data as it was: one that has run out there says nothing, so it is no reason to
- * take for absent what the store gave.
+ * Times that only the store knows are worked out from the session's cookie. On a touch, many stores move their own
+ * expiry and leave the cookie in the data as it was. So a session whose cookie has expired there may still be live: if
+ * the store gives it, it counts.
  */
 export function readForeign(id: SessionId, given: unknown): ForeignRecord {
   const session = typeof given === 'object' && given !== null ? (given as Record<string, unknown>) : undefined
@@ -62,7 +62,7 @@ export function unreadableForeign(id: SessionId): ForeignRecord {
  * Makes what such a store expects to be handed: the session's data with a cookie whose `expires` is a Date, and whose
  * `maxAge` counts down to it.
  *
- * @throws ERR_SESSION_RESERVED_NAME if the data has a `coatcheck` of its own: it would be read back as a metadata
+ * @throws ERR_SESSION_RESERVED_NAME if the data has a `coatcheck` of its own: it would be read back as a metadata.
  */
 export function writeForeign(data: Uint8Array, metadata?: EmbeddedMetadata): object {
   const session = parsed(data) as Record<string, unknown>
@@ -85,8 +85,8 @@ export function writeForeign(data: Uint8Array, metadata?: EmbeddedMetadata): obj
  * What such a store is handed to move the expiry of a session: what was just found there, with the cookie that this request
  * has moved. Where another gave the cookie a new `maxAge` meanwhile, theirs stays as it was stored: it was moved then.
  *
- * @param data the session as this request has it; left out: as it was found
- * @returns `undefined` if what lies there is no session
+ * @param data the session as this request has it; left out: as it was found.
+ * @returns `undefined` if what lies there is no session.
  */
 export function touchedForeign(found: ForeignRecord, data: Uint8Array = found.data): object | undefined {
   const session = parsed(found.data)

@@ -84,8 +84,9 @@ export class ForeignStore implements TokenKeyedStore {
   #connected = true
 
   /**
-   * @param kindOf the kind of a driver's error, if it is known. Otherwise, the engine goes by SQLSTATE and Node's codes
-   * @param absolute how many milliseconds after it began a session is no longer found: such a store has no such limit
+   * @param kindOf the kind of a driver's error, if it is known. Otherwise, the engine goes by SQLSTATE and Node's
+   *   codes.
+   * @param absolute how many milliseconds after it began a session is no longer found: such a store has no such limit.
    */
   constructor(
     store: ExpressSessionStore,
@@ -131,7 +132,7 @@ export class ForeignStore implements TokenKeyedStore {
     return this.#typed('ending a session', () => this.#turns.take(id, () => this.#destroy(id)))
   }
 
-  /** @throws (by the promise) ERR_SESSION_STORE_LISTING, if the store cannot list sessions with their ids */
+  /** @throws (by the promise) ERR_SESSION_STORE_LISTING, if the store cannot list sessions with their ids. */
   async list({ userId, after, limit, data }: ListQuery): Promise<Page<ListedRecord>> {
     const records = (await this.#all())
       .filter((record) => record.hash && (userId === undefined || record.userId === userId))
@@ -144,7 +145,7 @@ export class ForeignStore implements TokenKeyedStore {
     }
   }
 
-  /** @throws (by the promise) ERR_SESSION_STORE_LISTING, if the store cannot list sessions with their ids */
+  /** @throws (by the promise) ERR_SESSION_STORE_LISTING, if the store cannot list sessions with their ids. */
   async removeByUser(userId: string, except?: string): Promise<number> {
     const records = (await this.#all()).filter(
       (record) => record.userId === userId && record.publicId !== except,
@@ -205,7 +206,7 @@ export class ForeignStore implements TokenKeyedStore {
   }
 
   /**
-   * Passes the store the session as it is stored now: some stores replace what they have with what they are given, and
+   * Passes the store the session as it is stored now. Some stores replace what they have with what they are given, and
    * what this request has read may be out of date. A store without `touch` is not called: there, only `set` moves the
    * expiry.
    */

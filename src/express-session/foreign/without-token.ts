@@ -4,9 +4,10 @@ import { isError } from '../../core/errors.js'
 const ellipsis = '…'
 
 /**
- * An error of the app's store as it may be shown and logged: some name the session that they are about, as that of a file does.
- * Where the token stands anywhere in it, also encoded as in a URL, this is a copy that has `…` there and all else as it was: class,
- * name, code, stack and causes. One that does not mention it is given back as it is.
+ * An error of the app's store as it may be shown and logged. Some stores name the session in their errors, such as by
+ * the name of its file. If the token is anywhere in the error, also encoded as in a URL, this returns a copy with `…`
+ * in its place. The rest is the same: class, name, code, stack and causes. An error without the token is returned as it
+ * is.
  */
 export function withoutToken(thrown: unknown, token: string): unknown {
   if (token === '') return thrown
@@ -36,7 +37,7 @@ function cleanedText(text: string, forms: readonly string[]): string {
   return forms.reduce((left, form) => left.replaceAll(form, ellipsis), text)
 }
 
-/** @param seen what was looked into already: causes may lead in a circle */
+/** @param seen what was looked into already: causes may lead in a circle. */
 function mentions(value: unknown, forms: readonly string[], seen: Set<object>): boolean {
   if (typeof value === 'string') return forms.some((form) => value.includes(form))
   if (!isLookedInto(value) || seen.has(value)) return false

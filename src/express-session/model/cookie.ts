@@ -55,7 +55,7 @@ export class Cookie {
   declare partitioned?: boolean
   declare priority?: Priority
 
-  /** @throws TypeError if `options` is no object, or `maxAge` is neither a number nor a Date */
+  /** @throws TypeError if `options` is no object, or `maxAge` is neither a number nor a Date. */
   constructor(options?: CookieAttributes) {
     // In this order: it is the order in which the fields are printed and copied later.
     this.path = '/'
@@ -111,7 +111,7 @@ export class Cookie {
 
   /**
    * Makes the `Set-Cookie` value for a cookie of this name and value, with these attributes.
-   * @throws TypeError if an attribute is malformed
+   * @throws TypeError if an attribute is malformed.
    */
   serialize(name: string, value: string): string {
     const { originalMaxAge: _, ...attributes } = this.data
@@ -139,7 +139,7 @@ function assign(cookie: Cookie, attributes: object): void {
 /**
  * Gives a cookie the attributes of a session's JSON. There, `expires` is text, and `originalMaxAge` is the whole
  * lifetime.
- * @throws TypeError if `maxAge` is neither a number nor a Date
+ * @throws TypeError if `maxAge` is neither a number nor a Date.
  */
 export function assignStored(cookie: Cookie, stored: object): Cookie {
   assign(cookie, stored)

@@ -177,7 +177,7 @@ export interface ResolvedOptions {
   signerFor(request: object): Signer | undefined
 }
 
-/** @throws TypeError with express-session's own words, or ERR_SESSION_OPTION */
+/** @throws TypeError with express-session's own words, or ERR_SESSION_OPTION. */
 export function resolveOptions(options: SessionOptions): ResolvedOptions {
   refuseOtherForm(options)
   const { genid } = options
@@ -329,7 +329,7 @@ function asId(id: unknown): string {
   return id as string
 }
 
-/** @throws TypeError if no cookie can be made of these attributes: at start-up, not at the first request */
+/** @throws TypeError if no cookie can be made of these attributes: at start-up, not at the first request. */
 function assertCookie(name: string, given: SessionCookieOptions): void {
   const { maxAge } = given
   if (typeof maxAge === 'number' && !isMaxAge(maxAge)) {

@@ -17,7 +17,7 @@ const optionsOfExpressSession = [
   'cookie', 'genid', 'name', 'key', 'proxy', 'resave', 'rolling', 'saveUninitialized', 'unset',
 ] as const // prettier-ignore
 
-/** @throws ERR_SESSION_OPTION if the options can only have been meant for the other form, `session(sessions)` */
+/** @throws ERR_SESSION_OPTION if the options can only have been meant for the other form, `session(sessions)`. */
 export function refuseOtherForm(options: object): void {
   if ('encryption' in options) throw encryptionUnavailable()
   const given = options as Given

@@ -193,7 +193,7 @@ export class RequestForm implements SessionForm, CookiePolicy {
     return this.#modified && (this.#session?.cookie.expires ?? null) !== null
   }
 
-  /** @param assigned attributes that go over those of the configuration */
+  /** @param assigned attributes that go over those of the configuration. */
   #newCookie(assigned?: object): Cookie {
     const cookie = new Cookie(this.#options.cookieFor(this.#request) as CookieAttributes)
     if (assigned) assignStored(cookie, assigned)

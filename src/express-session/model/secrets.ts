@@ -9,7 +9,7 @@ export type HmacKey = CipherKey | ArrayBuffer
 
 /**
  * Returns a function that gives the signer of a request; `undefined` if there is neither a secret nor a `req.secret`.
- * @throws TypeError with express-session's own words, or ERR_SESSION_OPTION
+ * @throws TypeError with express-session's own words, or ERR_SESSION_OPTION.
  */
 export function resolveSecrets(options: {
   readonly secret?: HmacKey | readonly HmacKey[] | undefined

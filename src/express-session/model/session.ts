@@ -50,7 +50,7 @@ export type Session = WithOldTypes<OldSession, RequestSession & Omit<OldMembers,
 
 /** The constructor of `Session`. */
 export interface SessionConstructor {
-  /** @param work for internal use. Left out: the session acts on `request.sessionStore` */
+  /** @param work for internal use. Left out: the session acts on `request.sessionStore`. */
   new (request: object, data?: object | null, work?: SessionWork): Session
   readonly prototype: Session
 }

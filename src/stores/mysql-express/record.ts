@@ -31,7 +31,7 @@ export class ExpressRecord implements SessionRecord {
   readonly hasUnsigned: boolean
   readonly #stored: Buffer
 
-  /** @param keys that may have signed its metadata */
+  /** @param keys that may have signed its metadata. */
   constructor(row: RowDataPacket, keys: readonly string[]) {
     this.id = idOfRow(row)
     this.hash = sessionHash(this.id)
@@ -92,7 +92,7 @@ function mayFit(id: string): boolean {
   return !id.endsWith(' ') && Buffer.from(id).toString() === id && [...id].length <= longestId
 }
 
-/** @throws ERR_SESSION_OPTION for an id of a new session that could not be found again */
+/** @throws ERR_SESSION_OPTION for an id of a new session that could not be found again. */
 export function assertFits(id: string): void {
   if (mayBeThere(id)) return
   throw new SessionError(
@@ -119,7 +119,7 @@ export function fingerprintIn(version: number): number {
  * without one.
  *
  * @throws ERR_SESSION_DATA if the data is no JSON object, ERR_SESSION_RESERVED_NAME if it has a `coatcheck` of its
- *   own, ERR_SESSION_TOO_LARGE
+ *   own, ERR_SESSION_TOO_LARGE.
  */
 export function storedText(data: Uint8Array, idle: number, metadata: SignedMetadata | undefined): Buffer {
   const session = sessionIn(data)

@@ -6,8 +6,8 @@ import { bySize, now, repeat } from '../mysql/statements.js'
  * Every statement on a table of express-mysql-session, in the common part of MySQL and MariaDB.
  *
  * Texts come and go as bytes of UTF-8, whatever the connection's character set, and are compared as the table's own
- * collation compares them, so that the primary key serves. Of a JSON function nothing is asked: on a row that
- * is not JSON they fail the statement on one server, and on deep data they give up on the other.
+ * collation compares them, so that the primary key serves. No statement uses a JSON function. On a row that is not
+ * JSON, the functions fail the statement on one of the servers. On deep data, they give up on the other.
  */
 export type ExpressStatements = ReturnType<typeof expressStatements>
 
@@ -37,7 +37,7 @@ const inSeconds = (moment: string) => `LEAST(CEIL(${moment} / 1000), ${lastSecon
 const expiry = inSeconds(`LEAST(${now} + ?, ?)`)
 const bytesOf = (column: string) => `CAST(CONVERT(${column} USING utf8mb4) AS BINARY)`
 
-/** @throws ERR_SESSION_OPTION for what is no name */
+/** @throws ERR_SESSION_OPTION for what is no name. */
 export function expressStatements(table: string, columns: MySQLColumns = {}) {
   refuseUnknownOptions('columns', columns, ['session_id', 'expires', 'data'])
   const sessions = quoted('table', table)

@@ -35,8 +35,9 @@ export class ExpressUpdates {
   }
 
   /**
-   * @param writes of one lifetime, whose ids may be there, as many as one statement takes
-   * @param results gets what became of each; of those that it gets nothing of, nothing did, and they are to be sent one by one
+   * @param writes of one lifetime, whose ids may be there, as many as one statement takes.
+   * @param results gets what became of each; of those that it gets nothing of, nothing did, and they are to be sent one by
+   *   one.
    */
   async send(writes: readonly UpdateWrite[], results: Results): Promise<void> {
     if (writes.length === 1) return
@@ -59,7 +60,7 @@ export class ExpressUpdates {
     }
   }
 
-  /** @returns how many were updated, or `'none'` because at least one of them holds something else */
+  /** @returns how many were updated, or `'none'` because at least one of them holds something else. */
   async #updateMany(updates: readonly Update[]): Promise<number | 'none'> {
     const size = nextPowerOfTwo(updates.length)
     const ids = padded(updates).map(({ write }) => Buffer.from(write.id))
@@ -87,7 +88,7 @@ export class ExpressUpdates {
  * What became of one of those that were sent together, by what is found afterwards. `undefined`: it is still, or again,
  * as the caller read it, so it can be tried again.
  *
- * @param carriedOut whether the statement was; then it changed all that were live, and fewer than were sent
+ * @param carriedOut whether the statement was; then it changed all that were live, and fewer than were sent.
  */
 function resultOf(
   { write, text }: Update,

@@ -219,7 +219,7 @@ export class ExpressWriter {
   }
 }
 
-/** @throws ERR_SESSION_OPTION, and what `storedText` throws */
+/** @throws ERR_SESSION_OPTION, and what `storedText` throws. */
 function insertValues(
   { id, data, lifetime }: InsertWrite,
   metadata: SignedMetadata | undefined,

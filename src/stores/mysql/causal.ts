@@ -7,11 +7,11 @@ const waiting = 'SET STATEMENT wsrep_sync_wait = 3 FOR '
 type Statement<Arguments extends never[]> = string | ((...arguments_: Arguments) => string)
 
 /**
- * The same statements for a node of a Galera cluster: before one that reads or changes rows, the node applies all
- * that was stored on any node until then.
+ * The same statements for a node of a Galera cluster: before one that reads or changes rows, the node applies all that
+ * was stored on any node until then.
  *
- * It is said in the statement, not once a connection: that holds whatever becomes of a connection in a pool, and leaves
- * alone what else the app does on a pool of its own.
+ * The statement says so itself, and not the connection once. So it holds for every connection of a pool, and it does
+ * not change what else the app does on a pool of its own.
  */
 export function causal<Statements extends Record<keyof Statements, Statement<never[]>>>(
   statements: Statements,

@@ -9,10 +9,12 @@ export interface MySQLClient {
   readonly replacesConnections: boolean
   /**
    * Sends a statement once.
-   * @param longer milliseconds that it may take beyond the limit of all: `Infinity` for what takes as long as it takes
-   * @throws (by the promise) LostStatement if what became of it is unknown; NoFreeConnection, and what the driver says of a
-   *   connection that cannot be made, if it was not sent; UncommittedChange if it did not stand alone in its transaction, which a
-   *   pool then rolls back; else the server's own error
+   * @param longer milliseconds that it may take beyond the limit of all: `Infinity` for what takes as long as it takes.
+   * @throws (by the promise) LostStatement: it is unknown whether the statement took effect.
+   * @throws (by the promise) NoFreeConnection, or the driver's error of a connection that cannot be made: it was not
+   *   sent.
+   * @throws (by the promise) UncommittedChange: it did not stand alone in its transaction. A pool rolls that back.
+   * @throws (by the promise) else the server's own error.
    */
   execute(sql: string, values: readonly MySQLValue[], longer?: number): Promise<unknown>
   /**
@@ -35,7 +37,7 @@ export class NoFreeConnection extends Error {
   }
 }
 
-/** @param limit milliseconds that a statement may take, and that it may wait for a connection before */
+/** @param limit milliseconds that a statement may take, and that it may wait for a connection before. */
 export function clientOf(target: Pool | Connection, limit: number): MySQLClient {
   return 'getConnection' in target
     ? new PoolClient(target, limit)

@@ -6,7 +6,7 @@ type Driver = typeof import('mysql2')
 /**
  * The mysql2 driver, an optional package: who brings a pool or only asks for help needs none. Bundlers see the `require` and take the
  * driver in.
- * @throws ERR_SESSION_OPTION if it is not installed
+ * @throws ERR_SESSION_OPTION if it is not installed.
  */
 export function driver(): Driver {
   try {

@@ -35,7 +35,7 @@ export function kindOfMySQLError(error: unknown): FailureKind | undefined {
   return isListed ? kind : kindOfSQLState(String(error.sqlState))
 }
 
-/** @returns an error of ours, with `error` as its cause and nothing of it in its message */
+/** @returns an error of ours, with `error` as its cause and nothing of it in its message. */
 export function mysqlFailure(doing: string, error: unknown): SessionError {
   if (error instanceof SessionError) return error
   const failure = failureOf(doing, error)

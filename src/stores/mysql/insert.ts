@@ -16,7 +16,7 @@ export async function doneOrExists(sent: Promise<unknown>): Promise<'done' | 'ex
  * Inserts one record, for which an expired one that has its id makes way. Of several that do so at the same moment the id lets
  * one in, and the others find what that has stored.
  *
- * @param removeExpired removes what has the id, if it has expired
+ * @param removeExpired removes what has the id, if it has expired.
  */
 export async function insertOne(
   insert: () => Promise<unknown>,

@@ -18,7 +18,7 @@ export const databaseStatement = 'SELECT HEX(DATABASE()) AS name'
  * The hash is made here, because MySQL 9.6 removed SHA1(). The name stays the one that earlier versions let the server
  * work out, so that both exclude each other during an upgrade.
  *
- * @param database what `databaseStatement` gave
+ * @param database what `databaseStatement` gave.
  */
 export function lockName(database: string | null, { table, purpose }: TableLock): string {
   const name = Buffer.concat([Buffer.from(database ?? '', 'hex'), Buffer.from(`.${table}`)])
@@ -29,7 +29,7 @@ export function lockName(database: string | null, { table, purpose }: TableLock)
  * Does `work` under a lock of the server's that one connection at a time holds. On a Galera cluster that is one on each
  * node, so `work` must bear being done on several at once; the lock only spares them the trouble.
  *
- * @returns `undefined` if the lock could not be had in time
+ * @returns `undefined` if the lock could not be had in time.
  */
 export async function underLock<Answer>(
   client: MySQLClient,

@@ -50,7 +50,7 @@ const foreignNames: readonly (readonly [names: string, advice: string])[] = [
  * The options for the driver's pool: the app's pool options, with the URL in them already read. If they ask for TLS,
  * the server is verified.
  *
- * @throws ERR_SESSION_OPTION, never with a value in it
+ * @throws ERR_SESSION_OPTION, never with a value in it.
  */
 export function resolvePoolOptions(given: PoolOptions): PoolOptions {
   const { uri, ...beside } = defined(given)
@@ -64,7 +64,7 @@ export function resolvePoolOptions(given: PoolOptions): PoolOptions {
   return { ...options, ssl: ssl as SslOptions }
 }
 
-/** @throws ERR_SESSION_OPTION for an option that mysql2 does not have, which would have no effect */
+/** @throws ERR_SESSION_OPTION for an option that mysql2 does not have, which would have no effect. */
 export function refuseUnknownPoolOptions(options: object): void {
   const [unknown] = unknownPoolOptions(options)
   if (unknown === undefined) return
@@ -77,8 +77,8 @@ export function refuseUnknownPoolOptions(options: object): void {
  * The pool options for a store that accepts what express-mysql-session accepted. Options without effect are dropped,
  * with a warning. A `connectTimeout` that is longer than a timer can wait is shortened.
  *
- * @param warn called with a message for each dropped option
- * @throws ERR_SESSION_OPTION for a dropped option that asks for TLS: the connection would be plain
+ * @param warn called with a message for each dropped option.
+ * @throws ERR_SESSION_OPTION for a dropped option that asks for TLS: the connection would be plain.
  */
 export function toleratedPoolOptions(given: PoolOptions, warn: (message: string) => void): PoolOptions {
   const options = defined(given)
@@ -120,7 +120,7 @@ function asksForTLS(advice: string): boolean {
   return [askForTLS, askForCA, 'Write ssl'].includes(advice)
 }
 
-/** @throws ERR_SESSION_OPTION */
+/** @throws ERR_SESSION_OPTION. */
 function numberFrom(name: string, value: unknown): number {
   const number = typeof value === 'string' && value.trim() !== '' ? Number(value) : value
   if (typeof number === 'number' && number >= 0) return number
@@ -134,7 +134,7 @@ interface ReadURL {
   readonly hostname: string
 }
 
-/** @throws ERR_SESSION_OPTION, never with the password in it */
+/** @throws ERR_SESSION_OPTION, never with the password in it. */
 function readURL(url: unknown): ReadURL {
   const example = 'Set DATABASE_URL to mysql://user:password@host:3306/database.'
   if (url === '') throw optionError(`MySQLStore was given no URL. ${example}`)

@@ -8,13 +8,13 @@ import type { MySQLStatements } from './statements.js'
 const mostLooks = 20
 
 /**
- * Removes at most `limit` expired records of those that are due for a look, and puts off the look at the others until
- * they would expire as things stand now.
+ * Looks at records that are due for a look, and removes at most `limit` of them that have expired. For each of the
+ * others, it sets the next look to the time at which the record expires as things are now.
  *
- * Records are read without locks and changed by their ids, a few at a time in the ids' order as all writes are: no
- * request waits for a sweep through the table, and what was renewed meanwhile stays.
+ * It reads records without locks, and changes them by their ids, a few at a time. Like all writes, it goes in the order
+ * of the ids. So no request waits for a sweep through the table, and a record that was renewed meanwhile stays.
  *
- * @returns how many were removed; fewer than `limit` when nothing is due any more, or hardly any of it had expired
+ * @returns how many were removed; fewer than `limit` when nothing is due any more, or hardly any of it had expired.
  */
 export async function sweepOwnTable(
   connection: MySQLClient,

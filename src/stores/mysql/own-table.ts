@@ -33,7 +33,7 @@ export class OwnTable implements MySQLLayout {
   readonly #writer: MySQLWriter
   readonly #sweeps: SweepLock
 
-  /** @param table a checked name */
+  /** @param table a checked name. */
   constructor(client: MySQLClient, sql: MySQLStatements, table: string) {
     this.#client = client
     this.#table = table

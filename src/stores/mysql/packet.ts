@@ -3,8 +3,9 @@ import { select } from './pool.js'
 import type { MySQLClient } from './pool.js'
 
 /**
- * Bytes of data that several sessions have in one statement: with all that they have besides, at most 2 KiB each, below the 1 MiB that
- * is the lowest `max_allowed_packet` any server comes with. What is larger goes alone.
+ * The most bytes of data that several sessions may have in one statement. The rest of a session takes at most 2 KiB. So
+ * the statement stays below 1 MiB, the lowest default of `max_allowed_packet` of any server. A session with more data
+ * goes alone.
  */
 export const mostBytes = 896 * 1024
 /** Bytes of one session's data that go without a question about the server's own limit: more than sessions have. */
@@ -16,7 +17,7 @@ const besides = 4 * 1024
  * Holds data back that is more than the server takes in one statement: it would drop the connection, and the pool may hand
  * that to others before it notices. The server is asked only about what is large.
  *
- * @throws (by the promise) ERR_SESSION_TOO_LARGE
+ * @throws (by the promise) ERR_SESSION_TOO_LARGE.
  */
 export async function assertTaken(client: MySQLClient, data: Uint8Array): Promise<void> {
   if (data.length <= unasked) return

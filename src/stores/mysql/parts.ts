@@ -12,7 +12,7 @@ export type Results = Map<SessionId, WriteResult | Error>
  * Carries out a batch part by part. `send` sets the results of a part's writes; if it fails, that is the failure of
  * those alone that have none yet. A part that was refused for what one of its writes holds goes on write by write.
  *
- * @param parts an iterator: several may take their next part from one
+ * @param parts an iterator: several may take their next part from one.
  */
 export async function carryOut<Write extends SessionWrite>(
   parts: IterableIterator<readonly Write[]>,
@@ -45,16 +45,17 @@ function fail(part: readonly SessionWrite[], results: Results, error: Error): vo
 }
 
 /**
- * Whether nothing of a statement took effect because of a value in it: it was refused before it was sent, or by the server,
- * which then undoes all of it. After a lost connection nobody knows what took effect.
+ * Whether a statement was refused because of a value in it, so that nothing of it took effect. It was refused before it
+ * was sent, or by the server, which then undoes all of it. After a lost connection nobody knows what took effect.
  */
 function isRefusal(error: unknown): boolean {
   return error instanceof SessionError || classifyMySQLError(error).kind === 'data'
 }
 
 /**
- * Whether all else would fail as this did: there is no way to the server, no answer in time, or the app's user or table is
- * not as it must be. A connection that is lost on the way may be the doing of the one statement.
+ * Whether all other statements would fail in the same way. The server cannot be reached or does not answer in time, or
+ * the app's user or table is wrong. A lost connection is no such failure, because this one statement may have caused
+ * it.
  */
 export function failsAllAlike(error: unknown): boolean {
   if (error instanceof NoFreeConnection) return true

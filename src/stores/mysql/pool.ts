@@ -8,7 +8,7 @@ import { classifyMySQLError } from './errors.js'
 export type { MySQLClient } from './client.js'
 export { type MySQLValue, numberOf } from './connection.js'
 
-/** @param longer milliseconds that it may take beyond the limit of all statements */
+/** @param longer milliseconds that it may take beyond the limit of all statements. */
 export async function select(
   via: MySQLClient,
   sql: string,
@@ -21,7 +21,7 @@ export async function select(
 }
 
 /**
- * @param longer milliseconds that it may take beyond the limit of all statements
+ * @param longer milliseconds that it may take beyond the limit of all statements.
  * @returns how many rows were affected. For an UPDATE that depends on the connection's FOUND_ROWS flag, where a row already was as it should be.
  */
 export async function change(
@@ -42,8 +42,9 @@ function onceMoreIfLost<Answer>(send: () => Promise<Answer>): (error: unknown) =
 }
 
 /**
- * Whether a statement may be sent again, because the server said that it undid it or never began it: others were in the way, or this
- * node of a cluster was not ready. Each statement stands alone in its transaction. What a lost connection did is not known, so that is none.
+ * Whether a statement may be sent again, because the server said that it undid the statement or never began it. Others
+ * were in the way, or this node of a cluster was not ready. Each statement stands alone in its transaction. After a
+ * lost connection it is not known what the statement did, so it may not be sent again.
  */
 export function isWorthAnotherTry(error: unknown): boolean {
   return classifyMySQLError(error).kind === 'busy' || numberOf(error) === errorNumber.nodeNotReady

@@ -63,12 +63,12 @@ export function bound(bytes: Uint8Array): Buffer {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }
 
-/** Where a listing goes on after a record. @param user whether one user's are listed */
+/** Where a listing goes on after a record. @param user whether one user's are listed. */
 export function nextAfter({ id, seenAt }: ListedRecord, user: boolean): string {
   return user ? `${seenAt}.${id}` : id
 }
 
-/** @throws ERR_SESSION_OPTION for what `nextAfter` did not give */
+/** @throws ERR_SESSION_OPTION for what `nextAfter` did not give. */
 export function valuesAfter(after: string, user: boolean): MySQLValue[] {
   const [, seenAt, id] = /^(?:(\d{1,15})\.)?([\w-]{16})$/.exec(after) ?? []
   if (id === undefined || (seenAt !== undefined) !== user) {
@@ -79,8 +79,9 @@ export function valuesAfter(after: string, user: boolean): MySQLValue[] {
 }
 
 /**
- * `user_id`, `data`, `about`, `format` and the mark as they are bound. What does not fit is refused here: where the app's sql_mode is
- * not strict, the server would cut it off without a word, and a cut user id may be another user's.
+ * `user_id`, `data`, `about`, `format` and the mark as they are bound. What does not fit is refused here. If the app's
+ * sql_mode is not strict, the server would cut it off without an error, and a user id that is cut may be another
+ * user's.
  */
 export function contentValues({
   userId,

@@ -25,7 +25,7 @@ interface Lost {
  * first copy arrives late. An insert has no condition: arriving late, it would bring back a deleted session. If the second
  * copy does not give an answer, the records may: they keep the marks of the writes that they hold.
  *
- * @param results what `writes` came to, in their order
+ * @param results what `writes` came to, in their order.
  */
 export async function settle(
   layout: Pick<MySQLLayout, 'keyedBy' | 'find' | 'write'>,
@@ -70,8 +70,8 @@ function isSure({ write, place, second }: Lost): boolean {
 }
 
 /**
- * @param record the one that is in its place
- * @returns `undefined` if what became of the write cannot be told
+ * @param record the one that is in its place.
+ * @returns `undefined` if what became of the write cannot be told.
  */
 function findingOf({ write, place, second }: Lost, record: SessionRecord | undefined): Result | undefined {
   if (write.type === 'insert') return record && isOf(record, write) ? 'done' : undefined

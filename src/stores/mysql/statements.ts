@@ -35,7 +35,7 @@ const forgetFormer = former.map((column) => `${column} = ${untilGraceEnds(column
 const asRead = `id = ? AND version = ? AND ${live}`
 const withMark = (mark: string) => `LEFT(CONCAT(${mark}, marks), ${markLength * marksKept})`
 
-/** @param table a checked name: it is part of the text */
+/** @param table a checked name: it is part of the text. */
 export function mysqlStatements(table: string) {
   const sessions = `\`${table}\``
   /** Live, and its root too, if it has one. */
@@ -115,7 +115,7 @@ export function mysqlStatements(table: string) {
   }
 }
 
-/** What is listed. @param user one user's, the one seen last first; else all, the last id first */
+/** What is listed. @param user one user's, the one seen last first; else all, the last id first. */
 interface ListOptions {
   readonly user: boolean
   readonly after: boolean
@@ -127,7 +127,7 @@ function among(size: number): string {
   return `id IN (${repeat('?', size)})`
 }
 
-/** A value for each id. @param otherwise gives the values their type */
+/** A value for each id. @param otherwise gives the values their type. */
 function byId(size: number, otherwise: string): string {
   return `CASE id ${'WHEN ? THEN ? '.repeat(size)}ELSE ${otherwise} END`
 }

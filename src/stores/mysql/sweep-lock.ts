@@ -14,8 +14,8 @@ export class SweepLock {
   }
 
   /**
-   * @returns what `sweep` gives: how many records it removed; 0 if another app is sweeping
-   * @throws ERR_SESSION_STORE_BUSY, where the lock has been another's too many times
+   * @returns what `sweep` gives: how many records it removed; 0 if another app is sweeping.
+   * @throws ERR_SESSION_STORE_BUSY, where the lock has been another's too many times.
    */
   async take(sweep: (connection: MySQLClient) => Promise<number>): Promise<number> {
     const removed = await underLock(this.#client, this.#lock, 0, sweep)

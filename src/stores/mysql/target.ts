@@ -16,8 +16,8 @@ export interface OpenedTarget {
 
 /**
  * @param connectTimeout the milliseconds that connecting may take, unless `target` has its own: meanwhile, the
- *   connection takes a place in the pool
- * @throws ERR_SESSION_OPTION, never with the password in it
+ *   connection takes a place in the pool.
+ * @throws ERR_SESSION_OPTION, never with the password in it.
  */
 export function openTarget(target: MySQLTarget, connectTimeout?: number): OpenedTarget {
   if (typeof target === 'object' && target !== null) {
@@ -34,7 +34,7 @@ export function openTarget(target: MySQLTarget, connectTimeout?: number): Opened
 
 /**
  * Makes a pool of the driver that verifies its server whenever TLS is used.
- * @throws ERR_SESSION_OPTION, never with the password in it
+ * @throws ERR_SESSION_OPTION, never with the password in it.
  */
 export function newPool(options: PoolOptions, connectTimeout?: number): Pool {
   const resolved = resolvePoolOptions(options)

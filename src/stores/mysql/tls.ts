@@ -21,8 +21,8 @@ const onlyTheAuthority =
  * The driver's `ssl` for what the app gave. It verifies who signed the server's certificate, and that the certificate
  * is for this host, unless the app says otherwise aloud. The driver alone leaves out the host.
  *
- * @returns `undefined` if the app asks for no TLS
- * @throws ERR_SESSION_OPTION for what is no such option, and where the driver could not verify the host
+ * @returns `undefined` if the app asks for no TLS.
+ * @throws ERR_SESSION_OPTION for what is no such option, and where the driver could not verify the host.
  */
 export function verifiedTLS(ssl: unknown, host: string | undefined): SslOptions | undefined {
   if (ssl === undefined || ssl === null || ssl === false) return undefined
@@ -54,7 +54,7 @@ function assertUsable(options: SslOptions): void {
 
 /**
  * What stands for `true`, for an object, or for a profile of the driver such as 'Amazon RDS'.
- * @throws ERR_SESSION_OPTION
+ * @throws ERR_SESSION_OPTION.
  */
 export function tlsOptions(ssl: unknown): SslOptions {
   const options = ssl === true ? {} : typeof ssl === 'string' ? profile(ssl) : ssl

@@ -110,7 +110,7 @@ export class MySQLWriter {
     await this.#singly(left, results, (write) => this.#update(write))
   }
 
-  /** @returns how many were updated, or `'none'` because at least one of them has another version */
+  /** @returns how many were updated, or `'none'` because at least one of them has another version. */
   async #updateMany(writes: readonly UpdateWrite[]): Promise<number | 'none'> {
     const ids = idValues(writes)
     const [{ format, lifetime }] = writes as readonly [UpdateWrite, ...UpdateWrite[]]

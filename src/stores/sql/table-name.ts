@@ -1,10 +1,10 @@
 import { optionError } from '../../core/errors.js'
 
 /**
- * Checks a table's name, which becomes part of the SQL text: a letter or `_`, then letters, digits and `_`,
- * at most 48 characters, so that every database takes it and nothing in it needs escaping.
+ * Checks a table's name, which becomes part of the SQL text. It is a letter or `_`, then letters, digits and `_`, at
+ * most 48 characters. Every database takes such a name, and nothing in it needs escaping.
  *
- * @throws ERR_SESSION_OPTION for any other name
+ * @throws ERR_SESSION_OPTION for any other name.
  */
 export function tableName(name: unknown): string {
   if (typeof name === 'string' && /^[a-z_]\w{0,47}$/i.test(name)) return name

@@ -83,7 +83,7 @@ export function isBusy(error: unknown): boolean {
   return classifySQLiteError(error).kind === 'busy'
 }
 
-/** @returns an error of ours, with `error` as its cause and nothing of it in its message */
+/** @returns an error of ours, with `error` as its cause and nothing of it in its message. */
 export function sqliteFailure(doing: string, error: unknown): SessionError {
   if (error instanceof SessionError) return error
   const { kind, name, what, cure } = classifySQLiteError(error)

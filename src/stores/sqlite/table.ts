@@ -141,7 +141,7 @@ export class SQLiteTable {
     if (column === undefined) return sqliteFailure(doing, error)
     return new SessionError(
       'ERR_SESSION_WRONG_TABLE',
-      `The table "${name}" lacks a column of this version's. If an earlier build of coatcheck made it, drop it, which ends its sessions, and run schema/sqlite.sql of this package on the file; if it is not coatcheck's, give SQLiteStore another table. The column is '${column}'.`,
+      `The table "${name}" lacks a column of this version's. If an earlier build of coatcheck made it, drop it and run schema/sqlite.sql of this package on the file; that ends its sessions. If it is not coatcheck's, give SQLiteStore another table. The column is '${column}'.`,
       { cause: error },
     )
   }

@@ -62,7 +62,8 @@ export function bytes(text: string): Uint8Array {
 
 /**
  * Data that every store accepts: the JSON of a session with its cookie, as a `TokenKeyedStore` expects it.
- * @param idle the `lifetime.idle` that it is stored with: such a store may compute from it when a session was last seen
+ * @param idle the `lifetime.idle` that it is stored with: such a store may compute from it when a session was last
+ *   seen.
  */
 export function content(text: string, idle = hour): Uint8Array {
   const expires = '2100-01-01T00:00:00.000Z'
