@@ -56,19 +56,23 @@ afterAll(async () => {
 })
 
 /** What a page does to a visitor who opens it, as a script in it. */
-const attacks: Readonly<Record<string, (url: string) => string>> = {
+const posts: Readonly<Record<string, (url: string) => string>> = {
   'a form': (url) => `
     const form = Object.assign(document.createElement('form'), { method: 'post', action: ${JSON.stringify(url)} })
     document.body.append(form)
     form.submit()`,
   'a fetch that may not read the answer': (url) =>
     `void fetch(${JSON.stringify(url)}, { method: 'POST', mode: 'no-cors', credentials: 'include' })`,
-  'an image': (url) => `new Promise((resolve) => {
-    const image = new Image()
-    image.onerror = () => resolve('failed')
-    image.src = ${JSON.stringify(url)}
-  })`,
 }
+const image = (url: string) => `new Promise((resolve) => {
+  const image = new Image()
+  image.onerror = () => resolve('failed')
+  image.src = ${JSON.stringify(url)}
+})`
+const targets = [
+  ['/login', 'A visitor'],
+  ['/logout', 'alice'],
+] as const
 
 /** Who attacks what, and which rule of the check says so. Browsers send no Sec-Fetch-Site to hosts without HTTPS, but localhost. */
 const attackers = [
@@ -99,36 +103,42 @@ describe.each(attackers)('a page of $from, to the app at $host:', ({ host, from,
     return { name, visits: Number(visits), cookies: cookies.map(({ value }) => value) }
   }
 
-  describe.each(Object.entries(attacks))('%s', (way, attack) => {
-    test.each([
-      ['/login', 'A visitor'],
-      ['/logout', 'alice'],
-    ])('to %s changes nothing', async (path, name) => {
-      const context = await browser.newContext()
-      onTestFinished(() => context.close())
-      const page = await context.newPage()
-      await page.goto(app())
-      if (name === 'alice') await page.click('text=Sign in')
-      const before = await stateOf(page, context)
-      expect(before.name).toBe(name)
+  /** Has the page attack a visitor, and looks what they have afterwards. @returns what the app wrote */
+  async function expectUnchanged(name: string, attack: (evil: Page) => Promise<void>): Promise<() => string> {
+    const context = await browser.newContext()
+    onTestFinished(() => context.close())
+    const page = await context.newPage()
+    await page.goto(app())
+    if (name === 'alice') await page.click('text=Sign in')
+    const before = await stateOf(page, context)
+    expect(before.name).toBe(name)
+    const logged = log.length
+    const evil = await context.newPage()
+    await evil.goto(`http://${from}:${(others.address() as AddressInfo).port}/`)
+    await attack(evil)
+    expect(await stateOf(page, context)).toEqual({ ...before, visits: before.visits + 1 })
+    return () => log.slice(logged)
+  }
 
-      const logged = log.length
-      const url = app() + path
-      const evil = await context.newPage()
-      await evil.goto(`http://${from}:${(others.address() as AddressInfo).port}/`)
-      const isImage = way === 'an image'
-      // What an image gets is hidden from its page: the app has no such picture.
-      const answered = isImage ? undefined : evil.waitForResponse(url)
-      const outcome = await evil.evaluate(attack(url)).catch(() => 'left') // as a form leaves its page
-      if (isImage) expect(outcome).toBe('failed')
-      else expect((await answered!).status()).toBe(403)
-
-      expect(await stateOf(page, context)).toEqual({ ...before, visits: before.visits + 1 })
-      if (isImage) return expect(log.slice(logged)).toBe('')
-      await expect.poll(() => log.slice(logged)).toMatch(new RegExp(`${why.source}.*\\(rule: ${rule}\\)`))
+  describe.each(Object.entries(posts))('%s', (_way, post) => {
+    test.each(targets)('to %s is refused, changes nothing, and the log says why', async (path, name) => {
+      const written = await expectUnchanged(name, async (evil) => {
+        const url = app() + path
+        const answered = evil.waitForResponse(url)
+        await evil.evaluate(post(url)).catch(() => undefined) // a form leaves its page
+        expect((await answered).status()).toBe(403)
+      })
+      await expect.poll(written).toMatch(new RegExp(`${why.source}.*\\(rule: ${rule}\\)`))
       const warned = log.match(/\[COATCHECK_FORGED\] Warning: .* was refused \(403\)\. It.*/g)!
       const ofRule = rule === 'otherSite' ? /Its Sec-Fetch-Site/ : /It has the Origin/
       expect(warned.filter((line) => ofRule.test(line))).toHaveLength(1)
     })
+  })
+
+  test.each(targets)('an image at %s gets nothing, and changes nothing', async (path, name) => {
+    const written = await expectUnchanged(name, async (evil) => {
+      expect(await evil.evaluate(image(app() + path))).toBe('failed')
+    })
+    expect(written()).toBe('')
   })
 })
