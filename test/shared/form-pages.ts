@@ -20,7 +20,7 @@ export const formPage = (to: string): string =>
 
 /** `/page?to=…` is a page with a form that is sent there. */
 export function servesFormPages(app: Express): void {
-  app.get('/page', (req, res) => void res.send(formPage(String(req.query['to']))))
+  app.get('/page', (req, res) => void res.send(formPage(req.query['to'] as string)))
 }
 
 /** Sends the form of a page of `origin`, as its visitor does. @returns what the browser shows then */
