@@ -13,8 +13,11 @@ import { defaultSweep } from './core/store/sweeper.js'
 import { type Secret, Signer } from './core/token.js'
 import { type CookieOptions, SessionCookie } from './http/cookie.js'
 import { type CsrfOptions, CsrfPolicy } from './http/csrf.js'
-import { Exchange, type ExchangeRequest } from './http/exchange.js'
+import { type CookieFunction, CookiesByRequest } from './http/cookie-function.js'
+import { Exchange } from './http/exchange.js'
+import type { ExchangeRequest } from './http/exchange-request.js'
 import { resolveSites, type SitePolicy } from './http/sites.js'
+import { Transports } from './http/transports.js'
 
 /**
  * The options of `createSessions`. Only `store` and `secret` are required. Apps that share the store need the same
@@ -45,10 +48,16 @@ export interface SessionsOptions extends AdvancedSessionsOptions {
   /**
    * The attributes of the session cookie. By default it is for one host, `HttpOnly`, `SameSite=Lax`, and `Secure` on
    * HTTPS.
+   *
+   * It may be a function of the framework's request, for example for a tenant's own domain. It runs once for each
+   * request, and has to return the attributes at once. What it returns is checked as the object is. What it throws, and
+   * `ERR_SESSION_OPTION` if the attributes are not valid, goes to `next(error)`: the request has no session then.
    * @example
    * cookie: { domain: 'example.com' } // shared by all subdomains
+   * @example
+   * cookie: (request) => ({ domain: tenants.get(request.hostname)?.domain })
    */
-  readonly cookie?: CookieOptions | undefined
+  readonly cookie?: CookieOptions | CookieFunction | undefined
   /**
    * How long a session lives, by the store's clock.
    * @example
@@ -233,17 +242,14 @@ export class Sessions extends SessionEngine {
   /** The check against forged requests; `undefined` if the option `csrf` turned it off. */
   readonly csrf: CsrfPolicy | undefined
   /** @internal */
-  readonly cookie: SessionCookie
-  /** @internal */
-  readonly signer: Signer
+  readonly transports: Transports
 
   /** @internal Use `createSessions`. */
-  constructor(settings: EngineSettings, http: Pick<Sessions, 'sites' | 'csrf' | 'cookie' | 'signer'>) {
+  constructor(settings: EngineSettings, http: Pick<Sessions, 'sites' | 'csrf' | 'transports'>) {
     super(settings)
     this.sites = http.sites
     this.csrf = http.csrf
-    this.cookie = http.cookie
-    this.signer = http.signer
+    this.transports = http.transports
   }
 
   /**
@@ -252,22 +258,23 @@ export class Sessions extends SessionEngine {
    * for forged requests: ask `sessions.csrf.judge()` before.
    *
    * @throws (rejects) `ERR_SESSION_STORE_UNAVAILABLE`, `ERR_SESSION_STORE_TIMEOUT` or `ERR_SESSION_STORE_BUSY` (503):
-   *   the session may well exist, so do not treat the visitor as signed out
+   *   the session may well exist, so do not treat the visitor as signed out. If `cookie` is a function: what it throws,
+   *   or `ERR_SESSION_OPTION`
    * @example
    * const cookieHeader = request.headers.get('cookie') ?? undefined
    * const exchange = await sessions.exchange({ cookieHeader, secure: true })
    * const response = await handle(request, exchange.work.session)
    * const changes = await exchange.finish()
    * if (changes) {
-   *   response.headers.append('Set-Cookie', changes.setCookie)
+   *   response.headers.append(changes.name, changes.value)
    *   const caching = changes.cacheControl(response.headers.get('cache-control') ?? '')
    *   if (caching !== undefined) response.headers.set('Cache-Control', caching)
    *   for (const [name, value] of [...response.headers]) if (changes.drops(name, value)) response.headers.delete(name)
    * }
-   * if (exchange.varies) response.headers.append('Vary', 'Cookie')
+   * if (exchange.vary !== undefined) response.headers.append('Vary', exchange.vary)
    */
   exchange(request: ExchangeRequest): Exchange | Promise<Exchange> {
-    return Exchange.begin({ engine: this, cookie: this.cookie, signer: this.signer }, request)
+    return Exchange.begin({ engine: this, transportOf: (given) => this.transports.of(given) }, request)
   }
 }
 
@@ -293,8 +300,10 @@ export function createSessions(options: SessionsOptions): Sessions {
   // Check everything first: the engine starts its sweep timer when it is made.
   const sites = resolveSites(options.sites ?? [])
   const http = {
-    signer: new Signer(options.secret as Secret),
-    cookie: new SessionCookie(options.cookie ?? {}, lifetime.absolute),
+    transports: new Transports(
+      new Signer(options.secret as Secret),
+      resolveCookie(options.cookie ?? {}, lifetime.absolute),
+    ),
     sites,
     csrf: options.csrf === false ? undefined : new CsrfPolicy(options.csrf ?? {}, sites),
   }
@@ -330,6 +339,15 @@ function resolveLifetime(lifetime: NonNullable<SessionsOptions['lifetime']>): Li
     )
   }
   return Object.freeze({ idle, absolute })
+}
+
+function resolveCookie(
+  cookie: CookieOptions | CookieFunction,
+  absolute: number | undefined,
+): SessionCookie | CookiesByRequest {
+  return typeof cookie === 'function'
+    ? new CookiesByRequest(cookie, absolute)
+    : new SessionCookie(cookie, absolute)
 }
 
 function resolveTouchAfter(touchAfter: Duration | undefined, idle: number): number {

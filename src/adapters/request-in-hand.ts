@@ -3,7 +3,8 @@ import { nextTick } from '../core/scheduling.js'
 import { warnOnce } from '../core/warn-once.js'
 import type { Session } from '../core/session/session.js'
 import type { UnitOfWork } from '../core/session/unit-of-work.js'
-import { Exchange, type ExchangeContext, type ExchangeRequest } from '../http/exchange.js'
+import { Exchange, type ExchangeContext } from '../http/exchange.js'
+import type { CookieRequest, ExchangeRequest } from '../http/exchange-request.js'
 import { holdResponse } from './node.js'
 
 /** Calls the next handler; with an error, the app's error handler. */
@@ -70,6 +71,10 @@ export class RequestInHand implements ExchangeRequest {
 
   get host(): string | undefined {
     return hostOf(this.#request)
+  }
+
+  get request(): CookieRequest {
+    return this.#request
   }
 
   get anonymousWhenUnavailable(): boolean {

@@ -70,7 +70,8 @@ export interface CookieOptions {
   readonly persistent?: boolean | undefined
 }
 
-const names = [
+/** The names of all `CookieOptions`. */
+export const cookieOptionNames = [
   'name', 'domain', 'path', 'sameSite', 'secure', 'httpOnly', 'partitioned', 'priority', 'persistent',
 ] as const // prettier-ignore
 
@@ -93,12 +94,12 @@ export class SessionCookie {
    * @throws ERR_SESSION_OPTION if the attributes are unknown, malformed, or contradict each other
    */
   constructor(options: CookieOptions, absolute: number | undefined) {
-    refuseUnknownOptions('cookie', options, names)
+    refuseUnknownOptions('cookie', options, cookieOptionNames)
     refuseContradictions(options)
     this.secure = options.secure ?? 'auto'
     this.#name = options.name
     // By name: a spread would leave out inherited options.
-    this.#options = Object.fromEntries(names.map((name) => [name, options[name]]))
+    this.#options = Object.fromEntries(cookieOptionNames.map((name) => [name, options[name]]))
     this.#maxAge = options.persistent
       ? Math.min(longestAge, absolute === undefined ? longestAge : Math.floor(absolute / 1000))
       : undefined
@@ -235,11 +236,12 @@ function refuseContradictions(options: CookieOptions): void {
     if (!['boolean', 'undefined'].includes(typeof options[name]))
       throw optionError(`cookie.${name} must be true or false.`)
   }
-  if (name !== undefined && !/^[\w!#$%&'*+.^`|~-]{1,200}$/.test(name)) {
+  if (name !== undefined && !(typeof name === 'string' && /^[\w!#$%&'*+.^`|~-]{1,200}$/.test(name))) {
     throw optionError('cookie.name must be 1 to 200 letters, digits or dashes, such as "sid".')
   }
   if (typeof path !== 'string' || !path.startsWith('/')) throw optionError("cookie.path must begin with '/'.")
-  if (domain !== undefined && !/^[a-z0-9-]+(\.[a-z0-9-]+)*$/.test(domain)) {
+  const isHost = typeof domain === 'string' && /^[a-z0-9-]+(\.[a-z0-9-]+)*$/.test(domain)
+  if (domain !== undefined && !isHost) {
     throw optionError(
       `cookie.domain must be a host name in lower case such as 'example.com', without scheme, port or leading dot, not ${JSON.stringify(domain)}.`,
     )

@@ -5,6 +5,7 @@ import session from 'coatcheck/express'
 import { createToken, hashOf, idOf, Signer } from '../../dist/core/token.js'
 import { resolveOptions } from '../../dist/express-session/model/options.js'
 import { RequestForm } from '../../dist/express-session/model/request-form.js'
+import { CookieTransport } from '../../dist/http/cookie-transport.js'
 import { Exchange, type ExchangeContext } from '../../dist/http/exchange.js'
 import { bag, secret } from '../core/works.ts'
 import { fuzz } from './fuzz.ts'
@@ -45,8 +46,9 @@ function appOn({ store, plant }: ReturnType<typeof ours> | ReturnType<typeof the
     const form = new RequestForm(options, {}, false)
     const engine = options.engine as unknown as ExchangeContext['engine']
     const beforeCommit = form.moveCookie.bind(form)
+    const transport = new CookieTransport(form, signer)
     const exchange = await Exchange.begin(
-      { engine, cookie: form, form, signer, beforeCommit },
+      { engine, transportOf: () => transport, form, beforeCommit },
       {
         cookieHeader: `connect.sid=${encodeURIComponent(signer.sign(token))}`,
         secure: false,
@@ -54,7 +56,7 @@ function appOn({ store, plant }: ReturnType<typeof ours> | ReturnType<typeof the
       },
     )
     await handle(bag(exchange.work))
-    return (await exchange.finish())?.setCookie
+    return (await exchange.finish())?.value
   }
   return { plant, problems, request }
 }
