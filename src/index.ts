@@ -34,7 +34,7 @@ export type {
   UpdateWrite,
   WriteResult,
 } from './core/store/session-store.js'
-export type { Secret } from './core/token.js'
+export type { Secret } from './core/signer.js'
 export type { Outcome } from './core/session/state.js'
 export type { UnitOfWork } from './core/session/unit-of-work.js'
 export type { UserId } from './core/users/user-id.js'
@@ -44,6 +44,7 @@ export type { CookieOptions } from './http/cookie.js'
 export type { CookieFunction } from './http/cookie-function.js'
 export type { Exchange, ResponseChanges } from './http/exchange.js'
 export type { CookieRequest, ExchangeRequest } from './http/exchange-request.js'
+export type { HeaderOptions } from './http/header-transport.js'
 export type { CsrfOptions, CsrfPolicy, CsrfRequest, CsrfRule, CsrfVerdict } from './http/csrf.js'
 export type { SitePolicy } from './http/sites.js'
 export {

@@ -10,12 +10,13 @@ import type { UserLimit } from './core/users/sign-in.js'
 import { resolveUserOf, type UserOf } from './core/users/user-of.js'
 import type { Lifetime, SessionStore, TokenKeyedStore } from './core/store/session-store.js'
 import { defaultSweep } from './core/store/sweeper.js'
-import { type Secret, Signer } from './core/token.js'
+import { type Secret, Signer } from './core/signer.js'
 import { type CookieOptions, SessionCookie } from './http/cookie.js'
 import { type CsrfOptions, CsrfPolicy } from './http/csrf.js'
 import { type CookieFunction, CookiesByRequest } from './http/cookie-function.js'
 import { Exchange } from './http/exchange.js'
 import type { ExchangeRequest } from './http/exchange-request.js'
+import { type HeaderOptions, HeaderTransport, resolveHeader } from './http/header-transport.js'
 import { resolveSites, type SitePolicy } from './http/sites.js'
 import { Transports } from './http/transports.js'
 
@@ -195,6 +196,18 @@ export interface AdvancedSessionsOptions {
    */
   readonly csrf?: CsrfOptions | false | undefined
   /**
+   * Takes the token from a header too, for native apps and command-line clients: see `docs/native-apps.md`. `true`:
+   * `Authorization: Bearer <token>`; a new token comes in the response header `Session-Token`.
+   *
+   * A request with the header gets no cookie, its cookies are ignored, and it is not checked for forgery. Default: no
+   * header is read.
+   * @example
+   * header: true
+   * @example
+   * header: { name: 'X-Session', cookie: false } // this header only, and no cookies
+   */
+  readonly header?: true | HeaderOptions | undefined
+  /**
    * How this process removes expired sessions from the store. Reads never depend on it: an expired session is not
    * found. `every` is the time between two sweeps, as milliseconds or a text. `batch` is how many are removed at a
    * time, with a rest after each batch. `false`: this process removes none.
@@ -227,7 +240,7 @@ export interface AdvancedSessionsOptions {
 }
 
 const optionNames = [
-  'store', 'secret', 'cookie', 'lifetime', 'touchAfter', 'rotationGrace', 'userOf', 'sessionsPerUser', 'merge', 'codec',
+  'store', 'secret', 'cookie', 'header', 'lifetime', 'touchAfter', 'rotationGrace', 'userOf', 'sessionsPerUser', 'merge', 'codec',
   'encryption', 'sizeLimit', 'sites', 'csrf', 'sweep', 'storeLimits',
 ] as const // prettier-ignore
 
@@ -253,16 +266,27 @@ export class Sessions extends SessionEngine {
   }
 
   /**
+   * Whether a request brings its token in a header, by the option `header`; valid or not. Such a request needs no check
+   * for forgery: no page of another site can send it, and its cookies are ignored.
+   * @example
+   * const isByHeader = sessions.usesHeader({ header: (name) => request.headers.get(name) ?? undefined })
+   */
+  usesHeader(request: Pick<ExchangeRequest, 'header'>): boolean {
+    return this.transports.isByHeader(request)
+  }
+
+  /**
    * Begins the work on one request's session, for adapters to any server or framework. It takes request headers, and
    * `finish` returns the response headers to set. It returns no promise if the store need not be asked. It does not check
-   * for forged requests: ask `sessions.csrf.judge()` before.
+   * for forged requests: ask `sessions.csrf.judge()` before, unless `sessions.usesHeader()`.
    *
    * @throws (rejects) `ERR_SESSION_STORE_UNAVAILABLE`, `ERR_SESSION_STORE_TIMEOUT` or `ERR_SESSION_STORE_BUSY` (503):
    *   the session may well exist, so do not treat the visitor as signed out. If `cookie` is a function: what it throws,
    *   or `ERR_SESSION_OPTION`
    * @example
    * const cookieHeader = request.headers.get('cookie') ?? undefined
-   * const exchange = await sessions.exchange({ cookieHeader, secure: true })
+   * const header = (name: string) => request.headers.get(name) ?? undefined // for the option `header`
+   * const exchange = await sessions.exchange({ cookieHeader, header, secure: true })
    * const response = await handle(request, exchange.work.session)
    * const changes = await exchange.finish()
    * if (changes) {
@@ -300,10 +324,7 @@ export function createSessions(options: SessionsOptions): Sessions {
   // Check everything first: the engine starts its sweep timer when it is made.
   const sites = resolveSites(options.sites ?? [])
   const http = {
-    transports: new Transports(
-      new Signer(options.secret as Secret),
-      resolveCookie(options.cookie ?? {}, lifetime.absolute),
-    ),
+    transports: resolveTransports(options, lifetime.absolute),
     sites,
     csrf: options.csrf === false ? undefined : new CsrfPolicy(options.csrf ?? {}, sites),
   }
@@ -341,13 +362,25 @@ function resolveLifetime(lifetime: NonNullable<SessionsOptions['lifetime']>): Li
   return Object.freeze({ idle, absolute })
 }
 
-function resolveCookie(
-  cookie: CookieOptions | CookieFunction,
-  absolute: number | undefined,
-): SessionCookie | CookiesByRequest {
-  return typeof cookie === 'function'
-    ? new CookiesByRequest(cookie, absolute)
-    : new SessionCookie(cookie, absolute)
+function resolveTransports(options: SessionsOptions, absolute: number | undefined): Transports {
+  const secret = options.secret as Secret
+  const signer = new Signer(secret)
+  const header = resolveHeader(options.header)
+  if (header?.cookie === false && options.cookie !== undefined) {
+    throw optionError(
+      'header.cookie is false, so no cookie is ever set: leave the option cookie out, or header.cookie.',
+    )
+  }
+  const { cookie = {} } = options
+  const cookies =
+    typeof cookie === 'function'
+      ? new CookiesByRequest(cookie, absolute)
+      : new SessionCookie(cookie, absolute)
+  return new Transports(
+    signer,
+    header?.cookie === false ? undefined : cookies,
+    header && new HeaderTransport(header, secret),
+  )
 }
 
 function resolveTouchAfter(touchAfter: Duration | undefined, idle: number): number {

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import type { SessionEngine } from '../core/engine.js'
-import type { Signer } from '../core/token.js'
+import type { Signer } from '../core/signer.js'
 import { Cookie, type CookieAttributes } from '../express-session/model/cookie.js'
 import {
   type ResolvedOptions,

@@ -205,7 +205,10 @@ function sessionOf(sessions: Sessions, options: ExpressSessionOptions): SessionM
     const before = request[inHand]
     if (before) return before.owner === sessions ? next() : next(secondSessions())
     const secure = isSecure(request, proxy || undefined)
-    const refusal = csrfRefusal(sessions, request, secure)
+    const { header } = sessions.transports
+    // No page of another site can send the header without a preflight, and then no cookie counts.
+    const isByHeader = header !== undefined && header.isUsedBy(request.headers[header.key])
+    const refusal = isByHeader ? undefined : csrfRefusal(sessions, request, secure)
     if (refusal) return next(refusal)
     // After the check: what is skipped may change something too.
     if (skip?.(request) === true) return next()

@@ -252,6 +252,7 @@ class ResponseHold implements Answering, Hold {
     if (response.headersSent || isHandshake(this.#request, this.#response)) return this.#cutShort(error)
     this.#connection?.release(response)
     removeContentHeaders(response)
+    if (this.#changes) response.removeHeader?.(this.#changes.name)
     // So that an error handler that sets no status does not claim success.
     response.statusCode = error instanceof SessionError ? error.status : 500
     if (!sharesConnection(this.#response)) response.statusMessage = ''

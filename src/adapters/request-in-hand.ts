@@ -69,6 +69,14 @@ export class RequestInHand implements ExchangeRequest {
     return this.#request.headers.cookie
   }
 
+  header(name: string): string | undefined {
+    const { headers, rawHeaders } = this.#request
+    const value = headers[name]
+    if (value === undefined) return undefined
+    // Of some headers, Node keeps the first alone.
+    return isRepeated(rawHeaders, name) ? `${String(value)}, …` : String(value)
+  }
+
   get host(): string | undefined {
     return hostOf(this.#request)
   }
@@ -124,6 +132,17 @@ export class RequestInHand implements ExchangeRequest {
     }
     this.#next()
   }
+}
+
+/** @param rawHeaders names and values in turn, as the client has sent them; stand-ins for a request have none */
+function isRepeated(rawHeaders: readonly string[] | undefined, name: string): boolean {
+  if (!rawHeaders) return false
+  let count = 0
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    const raw = rawHeaders[index]!
+    if (raw.length === name.length && raw.toLowerCase() === name) count++
+  }
+  return count > 1
 }
 
 /** The host of a request. It only decides about a warning, so the headers need not be trusted. */

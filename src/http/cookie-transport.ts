@@ -1,5 +1,5 @@
 import type { UnitOfWork } from '../core/session/unit-of-work.js'
-import type { Signer, VerifiedToken } from '../core/token.js'
+import type { Signer, VerifiedToken } from '../core/signer.js'
 import { warnOnce } from '../core/warn-once.js'
 import { cookieValues } from './cookie.js'
 import { isWithin, warnOutside, warnUnshared } from './cookie-domain.js'
@@ -42,11 +42,11 @@ export class CookieTransport implements Transport {
   readonly #cookie: CookiePolicy
   readonly #signer: Signer
 
-  constructor(cookie: CookiePolicy, signer: Signer) {
+  /** @param vary what the response depends on if its handler has read the session (RFC 9110, section 12.5.5) */
+  constructor(cookie: CookiePolicy, signer: Signer, vary = 'Cookie') {
     this.#cookie = cookie
     this.#signer = signer
-    // RFC 9110, section 12.5.5.
-    this.vary = cookie.leavesCaching === true ? undefined : 'Cookie'
+    this.vary = cookie.leavesCaching === true ? undefined : vary
   }
 
   tokens(request: ExchangeRequest): VerifiedToken[] {

@@ -4,6 +4,11 @@ import type { IncomingHttpHeaders } from 'node:http'
 export interface ExchangeRequest {
   /** The `Cookie` header; `undefined` if there is none. Its first 16,384 characters are read. */
   readonly cookieHeader: string | undefined
+  /**
+   * Returns the header of a name in lower case, for the option `header`; `undefined` if there is none. A repeated one is
+   * the values with `, ` between, as `Headers.get` has it.
+   */
+  readonly header?: ((name: string) => string | undefined) | undefined
   /** Whether the request came by HTTPS. Believe a proxy's `X-Forwarded-Proto` only if that proxy is yours. */
   readonly secure: boolean
   /** The host of the request, in lower case and without the port. It only decides about a warning. */

@@ -1,4 +1,4 @@
-import type { VerifiedToken } from '../core/token.js'
+import type { VerifiedToken } from '../core/signer.js'
 import type { UnitOfWork } from '../core/session/unit-of-work.js'
 import type { ExchangeRequest } from './exchange-request.js'
 

@@ -8,7 +8,8 @@ import {
   type UnitOfWork,
 } from 'coatcheck'
 import { describe, expect, test, vi } from 'vitest'
-import { idOf, Signer } from '../../dist/core/token.js'
+import { Signer } from '../../dist/core/signer.js'
+import { idOf } from '../../dist/core/token.js'
 import { type CookiePolicy, CookieTransport } from '../../dist/http/cookie-transport.js'
 import { Exchange, type ExchangeContext } from '../../dist/http/exchange.js'
 import { bag, secret, WatchedStore } from '../core/works.ts'
