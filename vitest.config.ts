@@ -27,7 +27,7 @@ const apps = [
   'test/properties/processes.test.ts',
   'test/readme.test.ts',
   'test/servers.test.ts',
-  'test/shared/{draining,forged-requests,two-apps}.test.ts',
+  'test/shared/{cross-site-cookie,draining,forged-requests,two-apps}.test.ts',
   'test/tool-chains.test.ts',
   'test/types/*.test.ts',
 ]

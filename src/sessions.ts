@@ -17,6 +17,7 @@ import { type CookieFunction, CookiesByRequest } from './http/cookie-function.js
 import { Exchange } from './http/exchange.js'
 import type { ExchangeRequest } from './http/exchange-request.js'
 import { type HeaderOptions, HeaderTransport, resolveHeader } from './http/header-transport.js'
+import { SameSiteRules } from './http/same-site.js'
 import { resolveSites, type SitePolicy } from './http/sites.js'
 import { Transports } from './http/transports.js'
 
@@ -47,8 +48,8 @@ export interface SessionsOptions extends AdvancedSessionsOptions {
    */
   readonly secret: Secret | undefined | readonly (Secret | undefined)[]
   /**
-   * The attributes of the session cookie. By default it is for one host, `HttpOnly`, `SameSite=Lax`, and `Secure` on
-   * HTTPS.
+   * The attributes of the session cookie. By default it is for one host, `HttpOnly`, `Secure` on HTTPS, and
+   * `SameSite=Lax`, or `None` if `sites` names another site.
    *
    * It may be a function of the framework's request, for example for a tenant's own domain. It runs once for each
    * request, and has to return the attributes at once. What it returns is checked as the object is. What it throws, and
@@ -323,11 +324,10 @@ export function createSessions(options: SessionsOptions): Sessions {
   const lifetime = resolveLifetime(options.lifetime ?? {})
   // Check everything first: the engine starts its sweep timer when it is made.
   const sites = resolveSites(options.sites ?? [])
-  const http = {
-    transports: resolveTransports(options, lifetime.absolute),
-    sites,
-    csrf: options.csrf === false ? undefined : new CsrfPolicy(options.csrf ?? {}, sites),
-  }
+  const csrf = options.csrf === false ? undefined : new CsrfPolicy(options.csrf ?? {}, sites)
+  const check = csrf ? (csrf.reportsOnly ? 'reports' : 'refuses') : 'off'
+  const rules = new SameSiteRules({ origins: sites.origins, check, byHeader: options.header !== undefined })
+  const http = { transports: resolveTransports(options, lifetime.absolute, rules), sites, csrf }
   const settings = {
     store: checkedStore(options.store),
     lifetime,
@@ -362,7 +362,11 @@ function resolveLifetime(lifetime: NonNullable<SessionsOptions['lifetime']>): Li
   return Object.freeze({ idle, absolute })
 }
 
-function resolveTransports(options: SessionsOptions, absolute: number | undefined): Transports {
+function resolveTransports(
+  options: SessionsOptions,
+  absolute: number | undefined,
+  rules: SameSiteRules,
+): Transports {
   const secret = options.secret as Secret
   const signer = new Signer(secret)
   const header = resolveHeader(options.header)
@@ -374,8 +378,8 @@ function resolveTransports(options: SessionsOptions, absolute: number | undefine
   const { cookie = {} } = options
   const cookies =
     typeof cookie === 'function'
-      ? new CookiesByRequest(cookie, absolute)
-      : new SessionCookie(cookie, absolute)
+      ? new CookiesByRequest(cookie, absolute, rules)
+      : new SessionCookie(cookie, absolute, rules)
   return new Transports(
     signer,
     header?.cookie === false ? undefined : cookies,

@@ -145,7 +145,10 @@ function isRepeated(rawHeaders: readonly string[] | undefined, name: string): bo
   return count > 1
 }
 
-/** The host of a request. It only decides about a warning, so the headers need not be trusted. */
+/**
+ * The host of a request. The headers need not be trusted: pages of other sites cannot set them, and they only decide
+ * about warnings and the SameSite of the client's own cookie.
+ */
 function hostOf({ headers }: IncomingMessage): string | undefined {
   const given = headers['x-forwarded-host'] ?? headers.host ?? headers[':authority']
   if (given === undefined) return undefined

@@ -2,6 +2,7 @@ import { isError, kindOf, optionError, refuseUnknownOptions } from '../core/erro
 import { RecentValues } from '../core/recent-values.js'
 import { type CookieOptions, cookieOptionNames, SessionCookie } from './cookie.js'
 import type { CookieRequest, ExchangeRequest } from './exchange-request.js'
+import type { SameSiteRules } from './same-site.js'
 
 /** The attributes of the session cookie, by the request. As a method, so that it may name a framework's own request. */
 export type CookieFunction = { of(request: CookieRequest): CookieOptions }['of']
@@ -10,13 +11,15 @@ export type CookieFunction = { of(request: CookieRequest): CookieOptions }['of']
 export class CookiesByRequest {
   readonly #attributesOf: CookieFunction
   readonly #absolute: number | undefined
+  readonly #rules: SameSiteRules | undefined
   /** Most apps have a few hosts, and each has the same attributes every time. */
   readonly #made = new RecentValues<SessionCookie>()
 
-  /** @param absolute as `SessionCookie` takes it */
-  constructor(attributesOf: CookieFunction, absolute: number | undefined) {
+  /** @param absolute and `rules` as `SessionCookie` takes them */
+  constructor(attributesOf: CookieFunction, absolute: number | undefined, rules?: SameSiteRules) {
     this.#attributesOf = attributesOf
     this.#absolute = absolute
+    this.#rules = rules
   }
 
   /**
@@ -34,7 +37,7 @@ export class CookiesByRequest {
     const key = keyOf(options)
     const known = key === undefined ? undefined : this.#made.get(key)
     if (known) return known
-    const cookie = new SessionCookie(options, this.#absolute)
+    const cookie = new SessionCookie(options, this.#absolute, this.#rules)
     if (key !== undefined) this.#made.set(key, cookie)
     return cookie
   }

@@ -6,15 +6,18 @@ import { isWithin, warnOutside, warnUnshared } from './cookie-domain.js'
 import type { ExchangeRequest } from './exchange-request.js'
 import type { ResponseHeader, Transport } from './transport.js'
 
-/** The session cookie's name and headers, by whether a request is secure. `SessionCookie` is one. */
+/**
+ * The session cookie's name and headers, by whether a request is secure and its host: in lower case, without the port.
+ * `SessionCookie` is one.
+ */
 export interface CookiePolicy {
   name(secure: boolean): string
   /** Whether a response may set the cookie, by whether the request is secure. */
   settable(secure: boolean): boolean
   /** The Set-Cookie value that gives the browser a signed token. */
-  set(value: string, secure: boolean): string
+  set(value: string, secure: boolean, host?: string): string
   /** The Set-Cookie value that makes the browser drop the cookie. */
-  clear(secure: boolean): string
+  clear(secure: boolean, host?: string): string
   /** The cookie's Domain, in lower case and without a leading dot. */
   readonly domain?: string | undefined
   /** Whether every response sets the cookie again. */
@@ -65,13 +68,13 @@ export class CookieTransport implements Transport {
       if (!cookie.warnedOfSecure) warnInsecure()
       return undefined
     }
-    const value = cookie.set(this.#signer.sign(token), secure)
+    const value = cookie.set(this.#signer.sign(token), secure, host)
     if (cookie.domain !== undefined) checkDomain(cookie.domain, host)
     return { name: 'Set-Cookie', value }
   }
 
-  clearing({ secure }: ExchangeRequest): ResponseHeader {
-    return { name: 'Set-Cookie', value: this.#cookie.clear(secure) }
+  clearing({ secure, host }: ExchangeRequest): ResponseHeader {
+    return { name: 'Set-Cookie', value: this.#cookie.clear(secure, host) }
   }
 
   givesAgain(work: UnitOfWork): boolean {

@@ -11,7 +11,10 @@ export interface ExchangeRequest {
   readonly header?: ((name: string) => string | undefined) | undefined
   /** Whether the request came by HTTPS. Believe a proxy's `X-Forwarded-Proto` only if that proxy is yours. */
   readonly secure: boolean
-  /** The host of the request, in lower case and without the port. It only decides about a warning. */
+  /**
+   * The host of the request, in lower case and without the port. It decides about warnings, and about `SameSite` if
+   * `cookie.sameSite` is `'auto'`.
+   */
   readonly host?: string | undefined
   /** The request of the framework, for an option `cookie` that is a function of it. */
   readonly request?: CookieRequest | undefined

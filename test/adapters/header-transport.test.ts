@@ -392,16 +392,18 @@ describe.each(edges)('in $name, beside the cookie,', (framework) => {
   })
 })
 
+/** The app, behind a middleware without a framework. */
+const answering = (request: IncomingMessage, response: ServerResponse) => (error?: unknown) => {
+  if (error === undefined) void app(request as Parameters<Middleware>[0], response, () => undefined)
+  else response.writeHead(500).end()
+}
+
 test('a header of 64 KiB is nobody, where the server takes it at all', async () => {
   const store = new CommandedStore()
   const sessions = createSessions({ store, secret, sweep: false, header: true })
   const middleware = session(sessions)
   const server = createServer({ maxHeaderSize: 256 * 1024 }, (request, response) => {
-    middleware(
-      request,
-      response,
-      () => void app(request as Parameters<Middleware>[0], response, () => undefined),
-    )
+    middleware(request, response, answering(request, response))
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -428,11 +430,7 @@ test('over HTTP/2 the header does the same', async () => {
       incoming as unknown as IncomingMessage,
       outgoing as unknown as ServerResponse,
     ]
-    middleware(
-      request,
-      response,
-      () => void app(request as Parameters<Middleware>[0], response, () => undefined),
-    )
+    middleware(request, response, answering(request, response))
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -483,11 +481,7 @@ test('a WebSocket of a native client is known by the header, whatever Origin it 
   const sessions = createSessions({ store: new MemoryStore(), secret, sweep: false, header: true })
   const withSession = session(sessions)
   const server = createServer((request, response) => {
-    withSession(
-      request,
-      response,
-      () => void app(request as Parameters<Middleware>[0], response, () => undefined),
-    )
+    withSession(request, response, answering(request, response))
   })
   const sockets = new WebSocketServer({ noServer: true })
   server.on('upgrade', (request, socket, head) => {

@@ -100,7 +100,7 @@ describe('of all attributes together', () => {
     anyOf([undefined, 'app', '__Secure-app', '__Host-app']).flatMap((name) =>
       anyOf([undefined, 'example.com']).flatMap((domain) =>
         anyOf([undefined, '/', '/app']).flatMap((path) =>
-          anyOf(['lax', 'strict', 'none', undefined] as const).flatMap((sameSite) =>
+          anyOf(['auto', 'lax', 'strict', 'none', undefined] as const).flatMap((sameSite) =>
             anyOf([true, false, undefined]).flatMap((httpOnly) =>
               anyOf([true, false]).flatMap((rare): Given[] =>
                 anyOf([true, false]).map((secureRequest) => ({
@@ -123,6 +123,7 @@ describe('of all attributes together', () => {
 
   /** Whether browsers would keep the cookie for whatever request it is set on. */
   const isPossible = ({ secure, name = '', domain, path = '/', sameSite, partitioned }: Given) => {
+    if (partitioned === true && sameSite !== 'none') return false
     const needsSecure = sameSite === 'none' || partitioned === true || name.startsWith('__')
     if (needsSecure && secure !== true) return false
     return !name.startsWith('__Host-') || (domain === undefined && path === '/')
@@ -135,7 +136,7 @@ describe('of all attributes together', () => {
   }
 
   const expectedHeader = (given: Given, value: string, age: string, expires: string) => {
-    const { secure = 'auto', domain, path = '/', sameSite = 'lax', httpOnly = true } = given
+    const { secure = 'auto', domain, path = '/', sameSite = 'auto', httpOnly = true } = given
     const isSecure = secure === true || (secure === 'auto' && given.secureRequest)
     return [
       `${expectedName(given, isSecure)}=${value}`,
@@ -147,7 +148,7 @@ describe('of all attributes together', () => {
       isSecure ? 'Secure' : '',
       given.partitioned === true ? 'Partitioned' : '',
       given.priority === undefined ? '' : 'Priority=Low',
-      `SameSite=${{ lax: 'Lax', strict: 'Strict', none: 'None' }[sameSite]}`,
+      `SameSite=${{ auto: 'Lax', lax: 'Lax', strict: 'Strict', none: 'None' }[sameSite]}`,
     ]
       .filter((part) => part !== '')
       .join('; ')
@@ -217,6 +218,12 @@ describe('impossible cookies throw at start-up:', () => {
     ['SameSite=None with Secure as it comes', { sameSite: 'none', secure: 'auto' }, /secure true/],
     ['SameSite=None, never Secure', { sameSite: 'none', secure: false }, /secure true/],
     ['Partitioned without Secure', { partitioned: true }, /secure true/],
+    ['Partitioned without SameSite=None', { partitioned: true, secure: true }, /sameSite 'none' too/],
+    [
+      'Partitioned with SameSite=Lax',
+      { partitioned: true, secure: true, sameSite: 'lax' },
+      /sameSite 'none' too/,
+    ],
     ['__Host- without Secure', { name: '__Host-sid' }, /__Host-sid needs cookie\.secure true/],
     [
       '__Secure- without Secure',
@@ -245,7 +252,7 @@ describe('impossible cookies throw at start-up:', () => {
     ['a path that does not begin with a slash', { path: 'app' }, /begin with '\/'/],
     ['a domain that is no text', { domain: 7 }, /host name/],
     ['a name that is no text', { name: true }, /1 to 200/],
-    ['an unknown sameSite', { sameSite: 'Lax' }, /'lax', 'strict' or 'none', not "Lax"/],
+    ['an unknown sameSite', { sameSite: 'Lax' }, /'auto', 'lax', 'strict' or 'none', not "Lax"/],
     ['an unknown secure', { secure: 'yes' }, /true, false or 'auto', not "yes"/],
     ['an unknown priority', { priority: 'urgent' }, /'low', 'medium' or 'high', not "urgent"/],
     ['an unknown option', { maxAge: 60 }, /no option "maxAge".*persistent/],

@@ -1,5 +1,5 @@
 import { access } from 'node:fs/promises'
-import { chromium, type Browser } from 'playwright-core'
+import { chromium, type Browser, type BrowserContext, type LaunchOptions } from 'playwright-core'
 import { findProgram, installDebianPackages } from './programs.ts'
 
 // What a browser does of its own accord (updates, synchronisation, look-ups) has no place in a test.
@@ -14,8 +14,20 @@ const quiet = [
 
 /** A headless Chromium with an empty profile, and more arguments if you give some. Close it when done. */
 export async function launchBrowser(...more: string[]): Promise<Browser> {
+  return chromium.launch(await launchOptions(more))
+}
+
+/**
+ * A headless Chromium with a new profile in this folder. Its windows are not private ones, which block the cookies of
+ * other sites. Close it when done.
+ */
+export async function launchProfile(folder: string, ...more: string[]): Promise<BrowserContext> {
+  return chromium.launchPersistentContext(folder, await launchOptions(more))
+}
+
+async function launchOptions(more: readonly string[]): Promise<LaunchOptions> {
   const asRoot = process.getuid?.() === 0
-  return chromium.launch({
+  return {
     executablePath: await findChromium(),
     // Chromium's sandbox does not work for root; the pages here are our own.
     args: [...(asRoot ? ['--no-sandbox'] : []), ...quiet, ...more],
@@ -23,7 +35,7 @@ export async function launchBrowser(...more: string[]): Promise<Browser> {
     handleSIGINT: false,
     handleSIGTERM: false,
     handleSIGHUP: false,
-  })
+  }
 }
 
 /** The path of a Chromium: this machine's, or what apt-get brings, or the one that Playwright downloaded. */
