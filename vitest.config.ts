@@ -27,7 +27,7 @@ const apps = [
   'test/properties/processes.test.ts',
   'test/readme.test.ts',
   'test/servers.test.ts',
-  'test/shared/{attack-page,browser-matrix,draining,not-forged-*,shared-cache-servers,two-apps}.test.ts',
+  'test/shared/{attack-page,browser-matrix,cross-site-cookie,draining,not-forged-*,shared-cache-servers,two-apps}.test.ts',
   'test/tool-chains.test.ts',
   'test/types/*.test.ts',
 ]

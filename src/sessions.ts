@@ -10,12 +10,17 @@ import type { UserLimit } from './core/users/sign-in.js'
 import { resolveUserOf, type UserOf } from './core/users/user-of.js'
 import type { Lifetime, SessionStore, TokenKeyedStore } from './core/store/session-store.js'
 import { defaultSweep } from './core/store/sweeper.js'
-import { type Secret, Signer } from './core/token.js'
+import { type Secret, Signer } from './core/signer.js'
 import { type CookieOptions, SessionCookie } from './http/cookie.js'
 import { type CsrfOptions, CsrfPolicy } from './http/csrf.js'
-import { Exchange, type ExchangeRequest } from './http/exchange.js'
+import { type CookieFunction, CookiesByRequest } from './http/cookie-function.js'
+import { Exchange } from './http/exchange.js'
+import type { ExchangeRequest } from './http/exchange-request.js'
 import { explain, type ExplainedRequest, type Explanation } from './http/explain.js'
+import { type HeaderOptions, HeaderTransport, resolveHeader } from './http/header-transport.js'
+import { SameSiteRules } from './http/same-site.js'
 import { resolveSites, type Site, type SiteFunction, type SitePolicy } from './http/sites.js'
+import { Transports } from './http/transports.js'
 
 /**
  * The options of `createSessions`. Only `store` and `secret` are required. Apps that share the store need the same
@@ -44,12 +49,18 @@ export interface SessionsOptions extends AdvancedSessionsOptions {
    */
   readonly secret: Secret | undefined | readonly (Secret | undefined)[]
   /**
-   * The attributes of the session cookie. By default it is for one host, `HttpOnly`, `SameSite=Lax`, and `Secure` on
-   * HTTPS.
+   * The attributes of the session cookie. By default it is for one host, `HttpOnly`, `Secure` on HTTPS, and
+   * `SameSite=Lax`, or `None` if `sites` names another site.
+   *
+   * It may be a function of the framework's request, for example for a tenant's own domain. It runs once for each
+   * request, and has to return the attributes at once. What it returns is checked as the object is. What it throws, and
+   * `ERR_SESSION_OPTION` if the attributes are not valid, goes to `next(error)`: the request has no session then.
    * @example
    * cookie: { domain: 'example.com' } // shared by all subdomains
+   * @example
+   * cookie: (request) => ({ domain: tenants.get(request.hostname)?.domain })
    */
-  readonly cookie?: CookieOptions | undefined
+  readonly cookie?: CookieOptions | CookieFunction | undefined
   /**
    * How long a session lives, by the store's clock.
    * @example
@@ -187,6 +198,18 @@ export interface AdvancedSessionsOptions {
    */
   readonly csrf?: CsrfOptions | false | undefined
   /**
+   * Takes the token from a header too, for native apps and command-line clients: see `docs/native-apps.md`. `true`:
+   * `Authorization: Bearer <token>`; a new token comes in the response header `Session-Token`.
+   *
+   * A request with the header gets no cookie, its cookies are ignored, and it is not checked for forgery. Default: no
+   * header is read.
+   * @example
+   * header: true
+   * @example
+   * header: { name: 'X-Session', cookie: false } // this header only, and no cookies
+   */
+  readonly header?: true | HeaderOptions | undefined
+  /**
    * How this process removes expired sessions from the store. Reads never depend on it: an expired session is not
    * found. `every` is the time between two sweeps, as milliseconds or a text. `batch` is how many are removed at a
    * time, with a rest after each batch. `false`: this process removes none.
@@ -219,7 +242,7 @@ export interface AdvancedSessionsOptions {
 }
 
 const optionNames = [
-  'store', 'secret', 'cookie', 'lifetime', 'touchAfter', 'rotationGrace', 'userOf', 'sessionsPerUser', 'merge', 'codec',
+  'store', 'secret', 'cookie', 'header', 'lifetime', 'touchAfter', 'rotationGrace', 'userOf', 'sessionsPerUser', 'merge', 'codec',
   'encryption', 'sizeLimit', 'sites', 'csrf', 'sweep', 'storeLimits',
 ] as const // prettier-ignore
 
@@ -234,41 +257,50 @@ export class Sessions extends SessionEngine {
   /** The check against forged requests; `undefined` if the option `csrf` turned it off. */
   readonly csrf: CsrfPolicy | undefined
   /** @internal */
-  readonly cookie: SessionCookie
-  /** @internal */
-  readonly signer: Signer
+  readonly transports: Transports
 
   /** @internal Use `createSessions`. */
-  constructor(settings: EngineSettings, http: Pick<Sessions, 'sites' | 'csrf' | 'cookie' | 'signer'>) {
+  constructor(settings: EngineSettings, http: Pick<Sessions, 'sites' | 'csrf' | 'transports'>) {
     super(settings)
     this.sites = http.sites
     this.csrf = http.csrf
-    this.cookie = http.cookie
-    this.signer = http.signer
+    this.transports = http.transports
+  }
+
+  /**
+   * Whether a request brings its token in a header, by the option `header`; valid or not. Such a request needs no check
+   * for forgery: no page of another site can send it, and its cookies are ignored.
+   * @example
+   * const isByHeader = sessions.usesHeader({ header: (name) => request.headers.get(name) ?? undefined })
+   */
+  usesHeader(request: Pick<ExchangeRequest, 'header'>): boolean {
+    return this.transports.isByHeader(request)
   }
 
   /**
    * Begins the work on one request's session, for adapters to any server or framework. It takes request headers, and
    * `finish` returns the response headers to set. It returns no promise if the store need not be asked. It does not check
-   * for forged requests: ask `sessions.csrf.judge()` before.
+   * for forged requests: ask `sessions.csrf.judge()` before, unless `sessions.usesHeader()`.
    *
    * @throws (rejects) `ERR_SESSION_STORE_UNAVAILABLE`, `ERR_SESSION_STORE_TIMEOUT` or `ERR_SESSION_STORE_BUSY` (503):
-   *   the session may well exist, so do not treat the visitor as signed out.
+   *   the session may well exist, so do not treat the visitor as signed out. If `cookie` is a function: what it throws,
+   *   or `ERR_SESSION_OPTION`.
    * @example
    * const cookieHeader = request.headers.get('cookie') ?? undefined
-   * const exchange = await sessions.exchange({ cookieHeader, secure: true })
+   * const header = (name: string) => request.headers.get(name) ?? undefined // for the option `header`
+   * const exchange = await sessions.exchange({ cookieHeader, header, secure: true })
    * const response = await handle(request, exchange.work.session)
    * const changes = await exchange.finish()
    * if (changes) {
-   *   response.headers.append('Set-Cookie', changes.setCookie)
+   *   response.headers.append(changes.name, changes.value)
    *   const caching = changes.cacheControl(response.headers.get('cache-control') ?? '')
    *   if (caching !== undefined) response.headers.set('Cache-Control', caching)
    *   for (const [name, value] of [...response.headers]) if (changes.drops(name, value)) response.headers.delete(name)
    * }
-   * if (exchange.varies) response.headers.append('Vary', 'Cookie')
+   * if (exchange.vary !== undefined) response.headers.append('Vary', exchange.vary)
    */
   exchange(request: ExchangeRequest): Exchange | Promise<Exchange> {
-    return Exchange.begin({ engine: this, cookie: this.cookie, signer: this.signer }, request)
+    return Exchange.begin({ engine: this, transportOf: (given) => this.transports.of(given) }, request)
   }
 
   /**
@@ -285,8 +317,10 @@ export class Sessions extends SessionEngine {
    * console.log(lines.join('\n'))
    */
   explain(request: ExplainedRequest): Promise<Explanation> {
-    const setCookie = this.cookie.set('token', request.secure !== false)
-    return explain({ sites: this.sites, csrf: this.csrf, setCookie }, request)
+    const { cookie } = this.transports
+    const host = request.host?.replace(/:\d+$/, '').toLowerCase()
+    const sameSite = cookie && !('of' in cookie) ? cookie.sameSite(request.secure !== false, host) : undefined
+    return explain({ sites: this.sites, csrf: this.csrf, sameSite }, request)
   }
 }
 
@@ -311,12 +345,10 @@ export function createSessions(options: SessionsOptions): Sessions {
   const lifetime = resolveLifetime(options.lifetime ?? {})
   // Check everything first: the engine starts its sweep timer when it is made.
   const sites = resolveSites(options.sites ?? [])
-  const http = {
-    signer: new Signer(options.secret as Secret),
-    cookie: new SessionCookie(options.cookie ?? {}, lifetime.absolute),
-    sites,
-    csrf: options.csrf === false ? undefined : new CsrfPolicy(options.csrf ?? {}, sites),
-  }
+  const csrf = options.csrf === false ? undefined : new CsrfPolicy(options.csrf ?? {}, sites)
+  const check = csrf ? (csrf.reportsOnly ? 'reports' : 'refuses') : 'off'
+  const rules = new SameSiteRules({ origins: namedBy(sites), check, byHeader: options.header !== undefined })
+  const http = { transports: resolveTransports(options, lifetime.absolute, rules), sites, csrf }
   const settings = {
     store: checkedStore(options.store),
     lifetime,
@@ -338,6 +370,13 @@ export function createSessions(options: SessionsOptions): Sessions {
   return new Sessions(settings, http)
 }
 
+/** The origins and wildcards that a list of sites names. What its functions trust is known only with a request. */
+function namedBy({ entries }: SitePolicy): string[] {
+  return entries.flatMap((entry) =>
+    typeof entry === 'function' ? [] : typeof entry === 'string' ? entry : entry.origin,
+  )
+}
+
 function resolveLifetime(lifetime: NonNullable<SessionsOptions['lifetime']>): Lifetime {
   refuseUnknownOptions('lifetime', lifetime, ['idle', 'absolute'])
   const idle = milliseconds('lifetime.idle', lifetime.idle ?? '1d')
@@ -349,6 +388,31 @@ function resolveLifetime(lifetime: NonNullable<SessionsOptions['lifetime']>): Li
     )
   }
   return Object.freeze({ idle, absolute })
+}
+
+function resolveTransports(
+  options: SessionsOptions,
+  absolute: number | undefined,
+  rules: SameSiteRules,
+): Transports {
+  const secret = options.secret as Secret
+  const signer = new Signer(secret)
+  const header = resolveHeader(options.header)
+  if (header?.cookie === false && options.cookie !== undefined) {
+    throw optionError(
+      'header.cookie is false, so no cookie is ever set: leave the option cookie out, or header.cookie.',
+    )
+  }
+  const { cookie = {} } = options
+  const cookies =
+    typeof cookie === 'function'
+      ? new CookiesByRequest(cookie, absolute, rules)
+      : new SessionCookie(cookie, absolute, rules)
+  return new Transports(
+    signer,
+    header?.cookie === false ? undefined : cookies,
+    header && new HeaderTransport(header, secret),
+  )
 }
 
 function resolveTouchAfter(touchAfter: Duration | undefined, idle: number): number {

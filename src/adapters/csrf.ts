@@ -19,16 +19,20 @@ export type Refusal = Error | undefined
  */
 export type CsrfCheck = (request: IncomingMessage, secure: boolean) => Refusal | Promise<Refusal>
 
-/** The check of an app's sessions, which announces what it refuses; `undefined` if the app has turned it off. */
+/**
+ * The check of an app's sessions, which announces what it refuses; `undefined` if the app has turned it off. A request
+ * with its token in a header passes: no page of another site can send that without a preflight, and no cookie counts.
+ */
 export function csrfCheckOf(sessions: Sessions): CsrfCheck | undefined {
-  const { csrf } = sessions
-  return (
-    csrf &&
-    csrfCheck(csrf, ({ method, url, origin }, rule) => {
-      // Without the query, which may hold secrets.
-      sessions.announce('forged', { rule, method, path: url.split(/[?#]/, 1)[0]!, origin })
-    })
-  )
+  const { csrf, transports } = sessions
+  if (csrf === undefined) return undefined
+  const check = csrfCheck(csrf, ({ method, url, origin }, rule) => {
+    // Without the query, which may hold secrets.
+    sessions.announce('forged', { rule, method, path: url.split(/[?#]/, 1)[0]!, origin })
+  })
+  const { header } = transports
+  if (header === undefined) return check
+  return (given, secure) => (header.isUsedBy(given.headers[header.key]) ? undefined : check(given, secure))
 }
 
 /** @param announce called for each refusal, also for one that is only reported */

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import type { SessionEngine } from '../core/engine.js'
-import type { Signer } from '../core/token.js'
+import type { Signer } from '../core/signer.js'
 import { Cookie, type CookieAttributes } from '../express-session/model/cookie.js'
 import {
   type ResolvedOptions,
@@ -12,6 +12,7 @@ import { missingSecret } from '../express-session/model/secrets.js'
 import { Session } from '../express-session/model/session.js'
 import { warnOnce } from '../core/warn-once.js'
 import { pathMatches } from '../http/cookie.js'
+import { CookieTransport } from '../http/cookie-transport.js'
 import type { ExchangeContext } from '../http/exchange.js'
 import {
   type Handling,
@@ -63,19 +64,21 @@ export function expressSession(options: SessionOptions): SessionMiddleware {
 /** What the exchange of one request needs. A class and no object literal: see `Call` in core/store/request-queue.ts. */
 class RequestContext implements ExchangeContext {
   readonly engine: SessionEngine
-  readonly cookie: RequestForm
   readonly form: RequestForm
-  readonly signer: Signer
+  readonly #transport: CookieTransport
   readonly #request: OldRequest
   readonly #unsetDestroys: boolean
 
   constructor(resolved: ResolvedOptions, request: OldRequest, form: RequestForm, signer: Signer) {
     this.engine = resolved.engine
-    this.cookie = form
     this.form = form
-    this.signer = signer
+    this.#transport = new CookieTransport(form, signer)
     this.#request = request
     this.#unsetDestroys = resolved.unsetDestroys
+  }
+
+  transportOf(): CookieTransport {
+    return this.#transport
   }
 
   beforeCommit(): void {

@@ -191,7 +191,10 @@ function sessionOf(sessions: Sessions, options: ExpressSessionOptions): SessionM
   if (whenUnavailable !== 'error' && whenUnavailable !== 'anonymous') {
     throw optionError(`whenUnavailable must be 'error' or 'anonymous', not ${shown(whenUnavailable)}.`)
   }
-  const context: ExchangeContext = { engine: sessions, cookie: sessions.cookie, signer: sessions.signer }
+  const context: ExchangeContext = {
+    engine: sessions,
+    transportOf: (request) => sessions.transports.of(request),
+  }
   const handling: Handling = {
     owner: sessions,
     anonymousWhenUnavailable: whenUnavailable === 'anonymous',

@@ -18,7 +18,7 @@ import {
 } from './held-methods.js'
 import { bufferFull, callBack, failCallback, KeptCalls } from './kept-calls.js'
 import { type Answering, headersSent, ResponseGuards } from './response-guards.js'
-import { addCookie, addVary, keepFromSharedCaches, removeContentHeaders } from './response-head.js'
+import { addToken, addVary, keepFromSharedCaches, removeContentHeaders } from './response-head.js'
 
 /** How long the app may take to answer an error that it was told of, before a plain text answer goes out in its place. */
 const patience = 2_000 // milliseconds
@@ -167,21 +167,23 @@ class ResponseHold implements Answering, Hold {
 
   #addHeaders(changes: ResponseChanges | undefined, head: unknown[] | undefined): void {
     this.#changes = changes
-    if (changes) addCookie(this.#response, changes, head)
-    if (this.#exchange.varies) addVary(this.#response, head)
+    if (changes) addToken(this.#response, changes, head)
+    const { vary } = this.#exchange
+    if (vary !== undefined) addVary(this.#response, vary, head)
   }
 
   /** Node calls `writeHead` for the first byte, after what others have set as headers at the last moment. */
   #writeLastHead(parameters: unknown[]): unknown {
     if (this.#changes) keepFromSharedCaches(this.#response, this.#changes, parameters)
-    if (this.#exchange.varies) addVary(this.#response, parameters)
+    const { vary } = this.#exchange
+    if (vary !== undefined) addVary(this.#response, vary, parameters)
     return this.#pass('writeHead', parameters)
   }
 
   /** The cookie goes out before the commit, as with express-session. If the commit fails, the connection ends. */
   #sendHandshake(parameters: unknown[]): unknown {
     const changes = this.#exchange.expectedChanges
-    if (changes) addCookie(this.#response, changes, parameters)
+    if (changes) addToken(this.#response, changes, parameters)
     this.#handshakeSent = true
     return this.#pass('writeHead', parameters)
   }
@@ -250,6 +252,7 @@ class ResponseHold implements Answering, Hold {
     if (response.headersSent || isHandshake(this.#request, this.#response)) return this.#cutShort(error)
     this.#connection?.release(response)
     removeContentHeaders(response)
+    if (this.#changes) response.removeHeader?.(this.#changes.name)
     // So that an error handler that sets no status does not claim success.
     response.statusCode = error instanceof SessionError ? error.status : 500
     if (!sharesConnection(this.#response)) response.statusMessage = ''

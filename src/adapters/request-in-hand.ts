@@ -3,7 +3,8 @@ import { nextTick } from '../core/scheduling.js'
 import { warnOnce } from '../core/warn-once.js'
 import type { Session } from '../core/session/session.js'
 import type { UnitOfWork } from '../core/session/unit-of-work.js'
-import { Exchange, type ExchangeContext, type ExchangeRequest } from '../http/exchange.js'
+import { Exchange, type ExchangeContext } from '../http/exchange.js'
+import type { CookieRequest, ExchangeRequest } from '../http/exchange-request.js'
 import { holdResponse } from './node.js'
 
 /** Calls the next handler; with an error, the app's error handler. */
@@ -68,8 +69,20 @@ export class RequestInHand implements ExchangeRequest {
     return this.#request.headers.cookie
   }
 
+  header(name: string): string | undefined {
+    const { headers, rawHeaders } = this.#request
+    const value = headers[name]
+    if (value === undefined) return undefined
+    // Of some headers, Node keeps the first alone.
+    return isRepeated(rawHeaders, name) ? `${String(value)}, …` : String(value)
+  }
+
   get host(): string | undefined {
     return hostOf(this.#request)
+  }
+
+  get request(): CookieRequest {
+    return this.#request
   }
 
   get anonymousWhenUnavailable(): boolean {
@@ -121,7 +134,21 @@ export class RequestInHand implements ExchangeRequest {
   }
 }
 
-/** The host of a request. It only decides about a warning, so the headers need not be trusted. */
+/** @param rawHeaders names and values in turn, as the client has sent them; stand-ins for a request have none */
+function isRepeated(rawHeaders: readonly string[] | undefined, name: string): boolean {
+  if (!rawHeaders) return false
+  let count = 0
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    const raw = rawHeaders[index]!
+    if (raw.length === name.length && raw.toLowerCase() === name) count++
+  }
+  return count > 1
+}
+
+/**
+ * The host of a request. The headers need not be trusted: pages of other sites cannot set them, and they only decide
+ * about warnings and the SameSite of the client's own cookie.
+ */
 function hostOf({ headers }: IncomingMessage): string | undefined {
   const given = headers['x-forwarded-host'] ?? headers.host ?? headers[':authority']
   if (given === undefined) return undefined

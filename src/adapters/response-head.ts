@@ -37,23 +37,25 @@ function takeHeaders(response: ServerResponse, head: unknown[]): void {
 }
 
 /**
- * Adds the session's cookie to a response, and keeps it out of shared caches.
+ * Adds the header with the session's token to a response, and keeps it out of shared caches.
  *
  * @param head the parameters of writeHead, if that was called; its headers are taken out of it.
  */
-export function addCookie(
+export function addToken(
   response: ServerResponse,
   changes: ResponseChanges,
   head: unknown[] | undefined,
 ): void {
   if (response.headersSent) return
   if (head) takeHeaders(response, head)
-  appendHeader(response, 'Set-Cookie', changes.setCookie)
+  const { name, value } = changes
+  if (name === 'Set-Cookie') appendHeader(response, name, value)
+  else response.setHeader?.(name, value)
   keepFromSharedCaches(response, changes)
 }
 
 /**
- * Once the cookie is there: also right before the first byte, where others have set headers since.
+ * Once the token is there: also right before the first byte, where others have set headers since.
  *
  * @param head the parameters of writeHead, if that was called; its headers are taken out of it.
  */
@@ -72,19 +74,20 @@ export function keepFromSharedCaches(
 }
 
 /**
- * Says to caches that the response goes by the cookie.
+ * Says to caches what the response goes by.
  *
+ * @param names of headers of the request, with `, ` between.
  * @param head the parameters of writeHead, if that was called; its headers are taken out of it.
  */
-export function addVary(response: ServerResponse, head: unknown[] | undefined): void {
+export function addVary(response: ServerResponse, names: string, head: unknown[] | undefined): void {
   if (response.headersSent) return
   if (head) takeHeaders(response, head)
   const current = response.getHeader?.('Vary')
   // Most responses that read the session come here twice.
-  if (current === 'Cookie') return
-  if (current === undefined) return void response.setHeader?.('Vary', 'Cookie')
+  if (current === names) return
+  if (current === undefined) return void response.setHeader?.('Vary', names)
   const text = textOf(current)
-  const all = varyWith(text, ['Cookie'])
+  const all = varyWith(text, names.split(', '))
   if (all !== text) response.setHeader?.('Vary', all)
 }
 

@@ -2,6 +2,7 @@ import { stringifySetCookie } from 'cookie'
 import { optionError, refuseUnknownOptions } from '../core/errors.js'
 import { sameSiteHint } from '../core/option-hints.js'
 import { unsharedDomain } from './cookie-domain.js'
+import type { SameSiteRules } from './same-site.js'
 
 /**
  * The attributes of the session cookie. They come from these options alone, never from the database.
@@ -33,14 +34,19 @@ export interface CookieOptions {
    */
   readonly path?: string | undefined
   /**
-   * Whether the browser sends the cookie with requests from other sites (RFC 6265bis, section 4.1.2.7).
+   * Whether the browser sends the cookie with requests from other sites (RFC 6265bis, section 4.1.2.7). A site is a
+   * scheme and a registrable domain, such as `https` and `example.com`.
    *
+   * - `'auto'`: `'none'` if the option `sites` names an `https` origin, or a wildcard, of another site than `domain` or
+   *   the host of the request. Its pages could not use the session otherwise. Else `'lax'`, as always on HTTP, with
+   *   `secure: false`, on a host without a registrable domain, and while the check against forged requests is off or
+   *   only reports.
    * - `'lax'`: only with links and other top-level `GET` requests.
-   * - `'strict'`: never.
-   * - `'none'`: always, where the browser allows it. This needs `secure: true`.
-   * @default 'lax'
+   * - `'strict'`: never. It contradicts `sites` of several sites.
+   * - `'none'`: always, where the browser allows it. This needs `secure: true`, and `csrf` must not be `false`.
+   * @default 'auto'
    */
-  readonly sameSite?: 'lax' | 'strict' | 'none' | undefined
+  readonly sameSite?: 'auto' | 'lax' | 'strict' | 'none' | undefined
   /**
    * Whether the cookie is `Secure`: the browser sends it over HTTPS only (RFC 6265bis, section 4.1.2.5).
    *
@@ -56,8 +62,9 @@ export interface CookieOptions {
    */
   readonly httpOnly?: boolean | undefined
   /**
-   * Whether the cookie is `Partitioned` (CHIPS): the browser keeps one for each top-level site that embeds yours. It
-   * needs `secure: true`.
+   * Whether the cookie is `Partitioned` (CHIPS): the browser keeps one for each top-level site that embeds yours. So a
+   * visitor has a session of its own under each of them, and a login is not shared between them: never use it to share
+   * one. It needs `secure: true` and `sameSite: 'none'`.
    * @default false
    */
   readonly partitioned?: boolean | undefined
@@ -71,7 +78,8 @@ export interface CookieOptions {
   readonly persistent?: boolean | undefined
 }
 
-const names = [
+/** The names of all `CookieOptions`. */
+export const cookieOptionNames = [
   'name', 'domain', 'path', 'sameSite', 'secure', 'httpOnly', 'partitioned', 'priority', 'persistent',
 ] as const // prettier-ignore
 
@@ -88,18 +96,22 @@ export class SessionCookie {
   readonly #name: string | undefined
   readonly #options: CookieOptions
   readonly #maxAge: number | undefined
+  readonly #rules: SameSiteRules | undefined
 
   /**
    * @param absolute the longest lifetime of a session, in milliseconds; `undefined`: no limit
+   * @param rules decide about `sameSite: 'auto'`; left out: it is `'lax'`
    * @throws ERR_SESSION_OPTION if the attributes are unknown, malformed, or contradict each other
    */
-  constructor(options: CookieOptions, absolute: number | undefined) {
-    refuseUnknownOptions('cookie', options, names)
+  constructor(options: CookieOptions, absolute: number | undefined, rules?: SameSiteRules) {
+    refuseUnknownOptions('cookie', options, cookieOptionNames)
     refuseContradictions(options)
+    rules?.refuseContradictions(options)
+    this.#rules = rules
     this.secure = options.secure ?? 'auto'
     this.#name = options.name
     // By name: a spread would leave out inherited options.
-    this.#options = Object.fromEntries(names.map((name) => [name, options[name]]))
+    this.#options = Object.fromEntries(cookieOptionNames.map((name) => [name, options[name]]))
     this.#maxAge = options.persistent
       ? Math.min(longestAge, absolute === undefined ? longestAge : Math.floor(absolute / 1000))
       : undefined
@@ -128,33 +140,33 @@ export class SessionCookie {
   }
 
   /** The Set-Cookie value that gives the browser a signed token. */
-  set(value: string, secure: boolean): string {
-    return this.#serialize(value, secure, this.#maxAge)
+  set(value: string, secure: boolean, host?: string): string {
+    return this.#serialize(value, this.#maxAge, secure, host)
   }
 
   /** The Set-Cookie value that makes the browser drop the cookie: the same attributes, already expired. */
-  clear(secure: boolean): string {
-    return this.#serialize('', secure, 0)
+  clear(secure: boolean, host?: string): string {
+    return this.#serialize('', 0, secure, host)
   }
 
   #isSecure(secure: boolean): boolean {
     return this.secure === true || (this.secure === 'auto' && secure)
   }
 
-  #serialize(value: string, secure: boolean, maxAge: number | undefined): string {
-    const {
-      domain,
-      path = '/',
-      sameSite = 'lax',
-      httpOnly = true,
-      partitioned = false,
-      priority,
-    } = this.#options
+  /** The SameSite of the cookie that a response sets, by whether the request is secure and its host. */
+  sameSite(secure: boolean, host: string | undefined): 'lax' | 'strict' | 'none' {
+    const { sameSite = 'auto', domain } = this.#options
+    if (sameSite !== 'auto') return sameSite
+    return this.#rules?.derive(domain ?? host, secure && this.#isSecure(secure)) ?? 'lax'
+  }
+
+  #serialize(value: string, maxAge: number | undefined, secure: boolean, host: string | undefined): string {
+    const { domain, path = '/', httpOnly = true, partitioned = false, priority } = this.#options
     return stringifySetCookie({
       name: this.name(secure),
       value,
       path,
-      sameSite,
+      sameSite: this.sameSite(secure, host),
       httpOnly,
       partitioned,
       secure: this.#isSecure(secure),
@@ -216,10 +228,10 @@ function isBlank(code: number): boolean {
 }
 
 function refuseContradictions(options: CookieOptions): void {
-  const { name, domain, path = '/', sameSite = 'lax', secure = 'auto', partitioned, priority } = options
-  if (!['lax', 'strict', 'none'].includes(sameSite)) {
+  const { name, domain, path = '/', sameSite = 'auto', secure = 'auto', partitioned, priority } = options
+  if (!['auto', 'lax', 'strict', 'none'].includes(sameSite)) {
     throw optionError(
-      `cookie.sameSite must be 'lax', 'strict' or 'none', not ${JSON.stringify(sameSite)}.${sameSiteHint(sameSite)}`,
+      `cookie.sameSite must be 'auto', 'lax', 'strict' or 'none', not ${JSON.stringify(sameSite)}.${sameSiteHint(sameSite)}`,
     )
   }
   if (secure !== true && secure !== false && secure !== 'auto') {
@@ -234,15 +246,21 @@ function refuseContradictions(options: CookieOptions): void {
   if (partitioned && secure !== true) {
     throw optionError('cookie.partitioned needs cookie.secure true: browsers drop the cookie otherwise.')
   }
+  if (partitioned && sameSite !== 'none') {
+    throw optionError(
+      "cookie.partitioned is for pages that other sites embed, where browsers send SameSite=None cookies only: write cookie.sameSite 'none' too, or leave partitioned out.",
+    )
+  }
   for (const name of ['httpOnly', 'partitioned', 'persistent'] as const) {
     if (!['boolean', 'undefined'].includes(typeof options[name]))
       throw optionError(`cookie.${name} must be true or false.`)
   }
-  if (name !== undefined && !/^[\w!#$%&'*+.^`|~-]{1,200}$/.test(name)) {
+  if (name !== undefined && !(typeof name === 'string' && /^[\w!#$%&'*+.^`|~-]{1,200}$/.test(name))) {
     throw optionError('cookie.name must be 1 to 200 letters, digits or dashes, such as "sid".')
   }
   if (typeof path !== 'string' || !path.startsWith('/')) throw optionError("cookie.path must begin with '/'.")
-  if (domain !== undefined && !/^[a-z0-9-]+(\.[a-z0-9-]+)*$/.test(domain)) {
+  const isHost = typeof domain === 'string' && /^[a-z0-9-]+(\.[a-z0-9-]+)*$/.test(domain)
+  if (domain !== undefined && !isHost) {
     throw optionError(
       `cookie.domain must be a host name in lower case such as 'example.com', without scheme, port or leading dot, not ${JSON.stringify(domain)}.`,
     )

@@ -1,17 +1,19 @@
 import { SessionError } from '../core/errors.js'
 import type { SessionForm } from '../core/session/session-form.js'
-import type { Signer, VerifiedToken } from '../core/token.js'
 import type { UnitOfWork } from '../core/session/unit-of-work.js'
 import { warnOnce } from '../core/warn-once.js'
 import { cacheControlWithCookie, overrulesCacheControl } from './caching.js'
-import { cookieValues } from './cookie.js'
-import { isWithin, warnOutside, warnUnshared } from './cookie-domain.js'
+import type { ExchangeRequest } from './exchange-request.js'
+import type { ResponseHeader, Transport } from './transport.js'
 
 /** What an exchange needs of the sessions. */
 export interface ExchangeContext {
   readonly engine: ExchangeEngine
-  readonly cookie: CookiePolicy
-  readonly signer: Signer
+  /**
+   * How the token of a request travels. Asked once for each request.
+   * @throws if the app's options cannot say that of this request
+   */
+  transportOf(request: ExchangeRequest): Transport
   /** How the app sees the session. Left out: as the engine does. */
   readonly form?: SessionForm
   /** Called right before each commit, to change the session first. */
@@ -24,57 +26,20 @@ export interface ExchangeEngine {
   loadAs(form: SessionForm | undefined, tokens: readonly string[]): Promise<UnitOfWork>
 }
 
-/** The session cookie's name and headers, by whether a request is secure. `SessionCookie` is one. */
-export interface CookiePolicy {
-  name(secure: boolean): string
-  /** Whether a response may set the cookie, by whether the request is secure. */
-  settable(secure: boolean): boolean
-  /** The Set-Cookie value that gives the browser a signed token. */
-  set(value: string, secure: boolean): string
-  /** The Set-Cookie value that makes the browser drop the cookie. */
-  clear(secure: boolean): string
-  /** The cookie's Domain, in lower case and without a leading dot. */
-  readonly domain?: string | undefined
-  /** Whether every response sets the cookie again. */
-  readonly rolling?: boolean
-  /** Whether the app's own Cache-Control stays, even if it lets shared caches keep the cookie. */
-  readonly leavesCaching?: boolean
-  /** Whether it is a warning, not an error, if a session begins too late for its cookie. */
-  readonly toleratesLate?: boolean
-  /** Whether a warning has already said that the cookie is Secure by mistake. */
-  readonly warnedOfSecure?: boolean
-  /** Whether to set the browser's cookie again after what was stored, such as a new `maxAge`. */
-  moves?(work: UnitOfWork): boolean
-}
-
-/** A request, as `sessions.exchange` takes it. */
-export interface ExchangeRequest {
-  /** The `Cookie` header; `undefined` if there is none. Its first 16,384 characters are read. */
-  readonly cookieHeader: string | undefined
-  /** Whether the request came by HTTPS. Believe a proxy's `X-Forwarded-Proto` only if that proxy is yours. */
-  readonly secure: boolean
-  /** The host of the request, in lower case and without the port. It only decides about a warning. */
-  readonly host?: string | undefined
+/**
+ * What to change in the response, after a finished exchange: the header that gives the client a token or takes it back,
+ * and what keeps that from shared caches.
+ */
+export interface ResponseChanges extends ResponseHeader {
   /**
-   * Whether the request gets an empty session that cannot be stored while the store is away. Otherwise, `exchange`
-   * rejects.
-   * @default false
+   * The header's name, such as `Set-Cookie`. A `Set-Cookie` goes beside the others of the response. Any other name
+   * replaces what the response has.
    */
-  readonly anonymousWhenUnavailable?: boolean | undefined
-  /**
-   * Other places of the token, used if no session cookie is in the header: `tokens` that somebody else has verified,
-   * and `signed` values that are verified here.
-   */
-  readonly elsewhere?: () => { readonly tokens: readonly string[]; readonly signed: readonly string[] }
-}
-
-/** What to change in the response, after a finished exchange. */
-export interface ResponseChanges {
-  /** A value of `Set-Cookie`, to add to those of the response. */
-  readonly setCookie: string
+  readonly name: string
+  readonly value: string
   /**
    * Returns the `Cache-Control` to set, given the current one (`''` if none). `undefined`: leave it. A shared cache
-   * must not give one visitor's cookie to another (RFC 9111, section 7.3).
+   * must not give one visitor's token to another (RFC 9111, section 7.3).
    */
   readonly cacheControl: (current: string) => string | undefined
   /**
@@ -85,14 +50,7 @@ export interface ResponseChanges {
 }
 
 /**
- * How many characters of a Cookie header are read: as many as Node accepts of all headers by default. All cookies of
- * the name in them are tried. The reason: an attacker on a sibling subdomain can put any number before the visitor's
- * own.
- */
-const longestHeader = 16_384
-
-/**
- * One request and its response. It begins by finding the session of the request's cookie. It finishes by storing what
+ * One request and its response. It begins by finding the session of the request's token. It finishes by storing what
  * changed, and says which response headers to set. Made by `sessions.exchange(request)`.
  */
 export class Exchange {
@@ -100,12 +58,20 @@ export class Exchange {
   readonly work: UnitOfWork
   readonly #context: ExchangeContext
   readonly #request: ExchangeRequest
-  /** Whether an old secret signed the browser's token, so that it should get a new signature. */
+  readonly #transport: Transport
+  /** Whether an old secret signed the client's token, so that it should get a new signature. */
   readonly #renew: boolean
 
-  private constructor(context: ExchangeContext, request: ExchangeRequest, work: UnitOfWork, renew: boolean) {
+  private constructor(
+    context: ExchangeContext,
+    request: ExchangeRequest,
+    transport: Transport,
+    work: UnitOfWork,
+    renew: boolean,
+  ) {
     this.#context = context
     this.#request = request
+    this.#transport = transport
     this.work = work
     this.#renew = renew
   }
@@ -113,21 +79,27 @@ export class Exchange {
   /**
    * Begins an exchange. It returns no promise if the store need not be asked.
    * @throws (rejects) `ERR_SESSION_STORE_UNAVAILABLE`, `ERR_SESSION_STORE_TIMEOUT` or `ERR_SESSION_STORE_BUSY` (503):
-   *   the session may well exist, so this does not mean "no session"
+   *   the session may well exist, so this does not mean "no session"; and what `transportOf` of the context throws
    */
   static begin(context: ExchangeContext, request: ExchangeRequest): Exchange | Promise<Exchange> {
     const { engine, form } = context
-    const verified = verifiedTokens(context, request)
-    if (verified.length === 0) return new Exchange(context, request, engine.beginAs(form), false)
+    let transport: Transport
+    try {
+      transport = context.transportOf(request)
+    } catch (error) {
+      return Promise.reject(error as Error)
+    }
+    const verified = transport.tokens(request)
+    if (verified.length === 0) return new Exchange(context, request, transport, engine.beginAs(form), false)
     const tokens = verified.map(({ token }) => token)
     return engine.loadAs(form, tokens).then(
       (work) => {
         const renew = verified.some(({ token, renew }) => renew && work.leadsFrom(token))
-        return new Exchange(context, request, work, renew)
+        return new Exchange(context, request, transport, work, renew)
       },
       (error: unknown) => {
         if (!request.anonymousWhenUnavailable || !(error instanceof SessionError)) throw error
-        return new Exchange(context, request, engine.beginAs(form, error), false)
+        return new Exchange(context, request, transport, engine.beginAs(form, error), false)
       },
     )
   }
@@ -135,7 +107,7 @@ export class Exchange {
   /**
    * Stores what changed, and returns what to change in the response. Call it right before the headers are sent. It
    * returns no promise if there is nothing to store.
-   * @throws (rejects) what `UnitOfWork.commit` throws, or an error if the cookie cannot be made. Answer with an error
+   * @throws (rejects) what `UnitOfWork.commit` throws, or an error if the header cannot be made. Answer with an error
    *   then. It never throws at once, because `response.end` may be called where nothing catches
    */
   finish(): ResponseChanges | undefined | Promise<ResponseChanges | undefined> {
@@ -150,8 +122,8 @@ export class Exchange {
   }
 
   /**
-   * What `finish` will return if its commit succeeds: for a response whose headers cannot wait for that. It never drops
-   * a cookie. If the cookie cannot be made, it is `undefined`, and `finish` rejects.
+   * What `finish` will return if its commit succeeds: for a response whose headers cannot wait for that. It never takes
+   * a token back. If the header cannot be made, it is `undefined`, and `finish` rejects.
    */
   get expectedChanges(): ResponseChanges | undefined {
     const { work } = this
@@ -166,17 +138,17 @@ export class Exchange {
 
   /**
    * Stores what a handler changed after the headers were sent. Returns `undefined` if there is nothing to store.
-   * @throws (rejects) as `finish`; and `ERR_SESSION_HEADERS_SENT` if a cookie would have to be set, which is a warning
-   *   if the cookie policy tolerates it
+   * @throws (rejects) as `finish`; and `ERR_SESSION_HEADERS_SENT` if the client would have to get a token, which is a
+   *   warning if the transport tolerates it
    */
   finishLate(): Promise<void> | undefined {
     const late = this.#commit()
-    return this.#context.cookie.toleratesLate ? late?.catch(warnLate) : late
+    return this.#transport.toleratesLate ? late?.catch(warnLate) : late
   }
 
-  /** Whether the response needs `Vary: Cookie` (RFC 9110, section 12.5.5): its handler has read the session. */
-  get varies(): boolean {
-    return this.work.wasOpened && this.#context.cookie.leavesCaching !== true
+  /** The header names that `Vary` needs (RFC 9110, section 12.5.5); `undefined` if no handler has read the session. */
+  get vary(): string | undefined {
+    return this.work.wasOpened ? this.#transport.vary : undefined
   }
 
   /** Whether a commit has failed, and nobody has changed the session since: there is nothing new to store. */
@@ -196,95 +168,35 @@ export class Exchange {
   }
 
   #setsAgain(): boolean {
-    const { cookie } = this.#context
-    // With an old token, another response gives the browser the new one. After `leave()`, the handler wants no cookie.
+    // With an old token, another response gives the client the new one. After `leave()`, the handler wants no cookie.
     if (this.work.isFormer || this.work.isLeft) return false
-    return this.#renew || cookie.rolling === true || cookie.moves?.(this.work) === true
+    return this.#renew || this.#transport.givesAgain(this.work)
   }
 
   #changes(): ResponseChanges | undefined {
     const { work } = this
-    const { cookie } = this.#context
     work.closeHeaders()
-    // Most responses: the browser has the cookie already, and keeps it.
+    // Most responses: the client has the token already, and keeps it.
     if (work.action === 'keep' && !this.#setsAgain()) return undefined
     const { outcome } = work
-    if (outcome.action === 'clear') return this.#adding(cookie.clear(this.#request.secure))
+    if (outcome.action === 'clear') return this.#changing(this.#transport.clearing(this.#request))
     return outcome.token === undefined ? undefined : this.#setting(outcome.token)
   }
 
   #setting(token: string): ResponseChanges | undefined {
-    const { cookie, signer } = this.#context
-    const { secure } = this.#request
-    if (!cookie.settable(secure)) {
-      if (!cookie.warnedOfSecure) warnInsecure()
-      return undefined
-    }
-    const setCookie = cookie.set(signer.sign(token), secure)
-    this.#checkDomain()
-    return this.#adding(setCookie)
+    const header = this.#transport.giving(token, this.#request)
+    return header && this.#changing(header)
   }
 
-  #adding(setCookie: string): ResponseChanges {
-    const leaves = this.#context.cookie.leavesCaching === true
+  #changing({ name, value }: ResponseHeader): ResponseChanges {
+    const leaves = this.#transport.leavesCaching
     return {
-      setCookie,
+      name,
+      value,
       cacheControl: (current) => cacheControlWithCookie(current, leaves),
       drops: (name, value) => overrulesCacheControl(name, value, leaves),
     }
   }
-
-  #checkDomain(): void {
-    const { domain } = this.#context.cookie
-    if (domain === undefined) return
-    warnUnshared(domain)
-    const { host } = this.#request
-    if (host !== undefined && !isWithin(host, domain)) warnOutside(host, domain)
-  }
-}
-
-function verifiedTokens({ cookie, signer }: ExchangeContext, request: ExchangeRequest): VerifiedToken[] {
-  const header = request.cookieHeader?.slice(0, longestHeader)
-  const values = cookieValues(header, cookie.name(request.secure))
-  const fromHeader = verifiedOf(values, signer)
-  if (fromHeader.length > 0) return fromHeader
-  const fromElsewhere = verifiedElsewhere(request, signer)
-  if (fromElsewhere.length === 0 && values.some(isSigned)) warnUnknownSecret()
-  return fromElsewhere
-}
-
-function verifiedElsewhere(request: ExchangeRequest, signer: Signer): VerifiedToken[] {
-  if (!request.elsewhere) return []
-  const { tokens, signed } = request.elsewhere()
-  return [...tokens.map((token) => ({ token, renew: false })), ...verifiedOf(signed, signer)]
-}
-
-function verifiedOf(values: readonly string[], signer: Signer): VerifiedToken[] {
-  const verified: VerifiedToken[] = []
-  for (const value of values) {
-    const match = signer.verify(value)
-    if (match) verified.push(match)
-  }
-  return verified
-}
-
-/** Whether a value has the form of a signed one: `s:`, a text, a dot and an HMAC-SHA256 in base64 without padding. */
-function isSigned(value: string): boolean {
-  return /^s:.+\.[A-Za-z0-9+/]{43}$/s.test(value)
-}
-
-function warnUnknownSecret(): void {
-  warnOnce(
-    'COATCHECK_UNKNOWN_SECRET',
-    'A request came with a session cookie that none of the secrets of this app has signed, so its visitor is signed out. If users are signed out without reason, give all apps that share sessions the same secrets, and do not make a new one at each start. To replace one, list both in every app first, the new one second: secret: [oldSecret, newSecret]. A forged cookie, or one of another app on this host, causes this warning too.',
-  )
-}
-
-function warnInsecure(): void {
-  warnOnce(
-    'COATCHECK_INSECURE_REQUEST',
-    'No session cookie was set: cookie.secure is true, and the request did not come by HTTPS as far as this server knows. Behind a proxy of yours, have your framework trust it, or pass { proxy: true }. In development over HTTP, leave cookie.secure out.',
-  )
 }
 
 function warnLate(error: unknown): void {

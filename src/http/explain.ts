@@ -1,7 +1,7 @@
-import { parse } from 'tldts'
 import type { CsrfPolicy } from './csrf.js'
 import type { CsrfRequest, CsrfRule, CsrfVerdict } from './csrf-request.js'
 import { isLoopback, isUnencrypted, printable } from './origin-text.js'
+import { registrableDomain } from './registrable-domain.js'
 import type { SitePolicy } from './sites.js'
 
 /** A request to explain. All may be left out. */
@@ -32,7 +32,7 @@ export interface ExplainedRequest {
 /** What would happen to a request, by `sessions.explain`. */
 export interface Explanation {
   /** Whether `session(sessions)` lets the request reach the handler. */
-  readonly passes: boolean
+  readonly allowed: boolean
   /** The rule of the check against forged requests that decided; `undefined` if the app has turned the check off. */
   readonly rule: CsrfRule | undefined
   /** Whether `cors(sessions)` lets the page read the answer. */
@@ -47,28 +47,30 @@ export interface Explanation {
 export interface ExplainContext {
   readonly sites: SitePolicy
   readonly csrf: CsrfPolicy | undefined
-  /** The `Set-Cookie` that a response to such a request has. */
-  readonly setCookie: string
+  /**
+   * The `SameSite` of the session cookie. `undefined`: it depends on the framework's request, or no cookie is used.
+   */
+  readonly sameSite: 'lax' | 'strict' | 'none' | undefined
 }
 
 /** Tells what would happen to a request, and why. It asks the functions of `sites`. */
 export async function explain(context: ExplainContext, given: ExplainedRequest): Promise<Explanation> {
   const relation = relationOf(given)
   const request = requestOf(given, relation)
-  const { sites, csrf, setCookie } = context
+  const { sites, csrf, sameSite } = context
   const isListed = await sites.ask(given.origin, request)
   const readable = relation === 'same-origin' || isListed
   const verdict = await csrf?.judge(request)
-  const passes = verdict?.allowed !== false || csrf?.reportsOnly === true
+  const allowed = verdict?.allowed !== false || csrf?.reportsOnly === true
   return {
-    passes,
+    allowed,
     rule: verdict?.rule,
     readable,
     secFetchSite: request.secFetchSite,
     lines: [
       ...pageLines(given, relation, request.secFetchSite),
       corsLine(given, relation, isListed, sites),
-      cookieLine(given, relation, setCookie),
+      cookieLine(given, relation, sameSite),
       csrfLine(csrf, request, verdict),
     ],
   }
@@ -101,7 +103,7 @@ function relationOf({ origin, host, secure = true }: ExplainedRequest): Relation
 }
 
 function siteOf(host: string): string {
-  return parse(host, { allowPrivateDomains: true, validateHostname: false }).domain ?? host
+  return registrableDomain(host) ?? host
 }
 
 function requestOf(given: ExplainedRequest, relation: Relation): CsrfRequest & { readonly url: string } {
@@ -171,20 +173,22 @@ function corsLine(
 function cookieLine(
   { cookies = true, method = 'GET' }: ExplainedRequest,
   relation: Relation,
-  setCookie: string,
-) {
-  const sameSite = /SameSite=(\w+)/i.exec(setCookie)?.[1] ?? 'Lax'
+  sameSite: ExplainContext['sameSite'],
+): string {
+  if (sameSite === undefined) {
+    return 'Cookies: the option cookie is a function of the request, or no cookie is used.'
+  }
   if (!cookies && relation !== 'same-origin') {
     return "Cookies: the page asks for none. With fetch, write credentials: 'include'."
   }
   if (relation !== 'cross-site') return 'Cookies: the browser sends the session cookie.'
-  if (sameSite === 'None') {
+  if (sameSite === 'none') {
     return 'Cookies: SameSite=None, so the browser sends the session cookie, unless it blocks cookies of other sites. Safari does, and so do private windows of Chrome.'
   }
   const isSafe = method === 'GET' || method === 'HEAD'
-  return sameSite === 'Lax' && isSafe
+  return sameSite === 'lax' && isSafe
     ? 'Cookies: SameSite=Lax, so the browser sends the session cookie with links and other top-level navigation only.'
-    : `Cookies: SameSite=${sameSite}, so the browser sends no session cookie from another site.`
+    : `Cookies: SameSite=${sameSite === 'lax' ? 'Lax' : 'Strict'}, so the browser sends no session cookie from another site.`
 }
 
 function csrfLine(

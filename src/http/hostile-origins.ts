@@ -1,6 +1,6 @@
-import { parse } from 'tldts'
 import { matches } from './cors-origin.js'
 import { isLoopback } from './origin-text.js'
+import { registrableDomain } from './registrable-domain.js'
 
 // Placeholders in a sample for the parts that an expression leaves open.
 const anyText = '\u0001'
@@ -80,7 +80,7 @@ function filledOf(host: string): string {
 
 /** What one registers, such as `example.com`, also at a hoster: `app.vercel.app`. */
 function registrable(host: string): string {
-  return parse(host, { allowPrivateDomains: true, validateHostname: false }).domain ?? host
+  return registrableDomain(host) ?? host
 }
 
 interface Sample {

@@ -315,6 +315,7 @@ describe('the process is warned, once, with a code', () => {
   })
 
   test.each([
+    [4_095, []],
     [4_096, []],
     [4_097, ['COATCHECK_COOKIE']],
   ])('of a cookie that browsers drop for its size: of %d bytes %o', async (bytes, codes) => {

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { Sessions } from 'coatcheck'
-import { createToken, Signer } from '../../dist/core/token.js'
+import { Signer } from '../../dist/core/signer.js'
+import { createToken } from '../../dist/core/token.js'
 import { cookieValues } from '../../dist/http/cookie.js'
 import { Exchange, type ExchangeContext } from '../../dist/http/exchange.js'
 import { memorySessions, secret, storedSession } from '../core/works.ts'
@@ -11,12 +12,15 @@ import { assertNoPollution } from './rows.ts'
 
 const name = '__Host-sid'
 const sessions = memorySessions()
-const context = { ...internalsOf(sessions), signer: new Signer(secret) }
+const signer = new Signer(secret)
+const context = internalsOf(sessions)
 
 /** What only the adapters see. */
-function internalsOf(made: Sessions): Pick<ExchangeContext, 'engine' | 'cookie'> {
-  const engine = made as unknown as ExchangeContext['engine'] & Pick<ExchangeContext, 'cookie'>
-  return { engine, cookie: engine.cookie }
+function internalsOf(made: Sessions): ExchangeContext {
+  const engine = made as unknown as ExchangeContext['engine'] & {
+    readonly transports: { of: ExchangeContext['transportOf'] }
+  }
+  return { engine, transportOf: (request) => engine.transports.of(request) }
 }
 
 /** The tokens of those who are signed in, and of nobody. */
@@ -26,7 +30,7 @@ const [ada, bob] = [...owners.keys()] as [string, string]
 const nobody = createToken()
 
 /** What our secret signed: nothing else is ever a token. */
-const signed = new Map([ada, bob, nobody].map((token) => [context.signer.sign(token), token]))
+const signed = new Map([ada, bob, nobody].map((token) => [signer.sign(token), token]))
 
 /** A cookie's pairs as RFC 6265bis reads them, section 5.6, steps 3 to 6: written out, and not as the library does it. */
 function pairsOf(header: string): { name: string; value: string }[] {
@@ -158,7 +162,7 @@ test('of two cookies of our name, in both orders, one that somebody planted hide
     nobody,
   ]
   for (const value of planted) {
-    const pairs = [`${name}=${value}`, `${name}=${encodeURIComponent(context.signer.sign(ada))}`]
+    const pairs = [`${name}=${value}`, `${name}=${encodeURIComponent(signer.sign(ada))}`]
     for (const header of [pairs.join('; '), pairs.toReversed().join('; ')]) {
       const asked = { cookieHeader: header, secure: true, anonymousWhenUnavailable: false }
       expect((await Exchange.begin(context, asked)).work.userId, header).toBe('ada')

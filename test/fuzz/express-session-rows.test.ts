@@ -2,9 +2,11 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'vitest'
 import { MemoryStore, SessionError } from 'coatcheck'
 import session from 'coatcheck/express'
-import { createToken, hashOf, idOf, Signer } from '../../dist/core/token.js'
+import { Signer } from '../../dist/core/signer.js'
+import { createToken, hashOf, idOf } from '../../dist/core/token.js'
 import { resolveOptions } from '../../dist/express-session/model/options.js'
 import { RequestForm } from '../../dist/express-session/model/request-form.js'
+import { CookieTransport } from '../../dist/http/cookie-transport.js'
 import { Exchange, type ExchangeContext } from '../../dist/http/exchange.js'
 import { bag, secret } from '../core/works.ts'
 import { fuzz } from './fuzz.ts'
@@ -45,8 +47,9 @@ function appOn({ store, plant }: ReturnType<typeof ours> | ReturnType<typeof the
     const form = new RequestForm(options, {}, false)
     const engine = options.engine as unknown as ExchangeContext['engine']
     const beforeCommit = form.moveCookie.bind(form)
+    const transport = new CookieTransport(form, signer)
     const exchange = await Exchange.begin(
-      { engine, cookie: form, form, signer, beforeCommit },
+      { engine, transportOf: () => transport, form, beforeCommit },
       {
         cookieHeader: `connect.sid=${encodeURIComponent(signer.sign(token))}`,
         secure: false,
@@ -54,7 +57,7 @@ function appOn({ store, plant }: ReturnType<typeof ours> | ReturnType<typeof the
       },
     )
     await handle(bag(exchange.work))
-    return (await exchange.finish())?.setCookie
+    return (await exchange.finish())?.value
   }
   return { plant, problems, request }
 }

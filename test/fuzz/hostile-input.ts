@@ -7,7 +7,7 @@ export async function hostileWorks(): Promise<Record<string, HostileWork>> {
   const { merge } = await import('../../dist/core/data/merge.js')
   const { jsonCodec } = await import('../../dist/core/data/codec.js')
   const { resolveSites } = await import('../../dist/http/sites.js')
-  const { Signer } = await import('../../dist/core/token.js')
+  const { Signer } = await import('../../dist/core/signer.js')
   const { sameButForCookie } = await import('../../dist/express-session/model/stored-text.js')
 
   const signer = new Signer('the secret of this test alone')

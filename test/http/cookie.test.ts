@@ -91,6 +91,92 @@ describe('Set-Cookie is, byte for byte,', () => {
   })
 })
 
+describe('of all attributes together', () => {
+  interface Given extends CookieOptions {
+    readonly secureRequest: boolean
+  }
+  const anyOf = <Value>(values: readonly Value[]) => values
+  const givens = anyOf(['auto', true, false, undefined] as const).flatMap((secure) =>
+    anyOf([undefined, 'app', '__Secure-app', '__Host-app']).flatMap((name) =>
+      anyOf([undefined, 'example.com']).flatMap((domain) =>
+        anyOf([undefined, '/', '/app']).flatMap((path) =>
+          anyOf(['auto', 'lax', 'strict', 'none', undefined] as const).flatMap((sameSite) =>
+            anyOf([true, false, undefined]).flatMap((httpOnly) =>
+              anyOf([true, false]).flatMap((rare): Given[] =>
+                anyOf([true, false]).map((secureRequest) => ({
+                  secureRequest,
+                  secure,
+                  name,
+                  domain,
+                  path,
+                  sameSite,
+                  httpOnly,
+                  ...(rare && { partitioned: true, priority: 'low', persistent: true }),
+                })),
+              ),
+            ),
+          ),
+        ),
+      ),
+    ),
+  )
+
+  /** Whether browsers would keep the cookie for whatever request it is set on. */
+  const isPossible = ({ secure, name = '', domain, path = '/', sameSite, partitioned }: Given) => {
+    if (partitioned === true && sameSite !== 'none') return false
+    const needsSecure = sameSite === 'none' || partitioned === true || name.startsWith('__')
+    if (needsSecure && secure !== true) return false
+    return !name.startsWith('__Host-') || (domain === undefined && path === '/')
+  }
+
+  const expectedName = ({ name, domain, path = '/' }: Given, isSecure: boolean) => {
+    if (name !== undefined) return name
+    if (!isSecure) return 'sid'
+    return domain === undefined && path === '/' ? '__Host-sid' : '__Secure-sid'
+  }
+
+  const expectedHeader = (given: Given, value: string, age: string, expires: string) => {
+    const { secure = 'auto', domain, path = '/', sameSite = 'auto', httpOnly = true } = given
+    const isSecure = secure === true || (secure === 'auto' && given.secureRequest)
+    return [
+      `${expectedName(given, isSecure)}=${value}`,
+      age,
+      domain === undefined ? '' : `Domain=${domain}`,
+      `Path=${path}`,
+      expires,
+      httpOnly ? 'HttpOnly' : '',
+      isSecure ? 'Secure' : '',
+      given.partitioned === true ? 'Partitioned' : '',
+      given.priority === undefined ? '' : 'Priority=Low',
+      `SameSite=${{ auto: 'Lax', lax: 'Lax', strict: 'Strict', none: 'None' }[sameSite]}`,
+    ]
+      .filter((part) => part !== '')
+      .join('; ')
+  }
+
+  test('those that browsers take make these very headers to set and to clear it', () => {
+    const possible = givens.filter(isPossible)
+    expect(possible.length).toBeGreaterThan(100)
+    for (const given of possible) {
+      const { secureRequest, ...options } = given
+      const cookie = new SessionCookie(options, undefined)
+      const age = given.persistent === true ? 'Max-Age=34560000' : ''
+      expect(cookie.set(token, secureRequest)).toBe(expectedHeader(given, 's%3Atoken.signature', age, ''))
+      expect(cookie.clear(secureRequest)).toBe(
+        expectedHeader(given, '', 'Max-Age=0', 'Expires=Thu, 01 Jan 1970 00:00:00 GMT'),
+      )
+    }
+  })
+
+  test('all others are refused at start-up', () => {
+    const impossible = givens.filter((given) => !isPossible(given))
+    expect(impossible.length).toBeGreaterThan(100)
+    for (const { secureRequest: _, ...options } of impossible) {
+      expect(() => new SessionCookie(options, undefined), JSON.stringify(options)).toThrow(SessionError)
+    }
+  })
+})
+
 test('a persistent cookie lives as long as the session can, at most 400 days', () => {
   const maxAge = (absolute: number | undefined) =>
     /Max-Age=(\d+)/.exec(new SessionCookie({ persistent: true }, absolute).set(token, true))?.[1]
@@ -132,6 +218,12 @@ describe('impossible cookies throw at start-up:', () => {
     ['SameSite=None with Secure as it comes', { sameSite: 'none', secure: 'auto' }, /secure true/],
     ['SameSite=None, never Secure', { sameSite: 'none', secure: false }, /secure true/],
     ['Partitioned without Secure', { partitioned: true }, /secure true/],
+    ['Partitioned without SameSite=None', { partitioned: true, secure: true }, /sameSite 'none' too/],
+    [
+      'Partitioned with SameSite=Lax',
+      { partitioned: true, secure: true, sameSite: 'lax' },
+      /sameSite 'none' too/,
+    ],
     ['__Host- without Secure', { name: '__Host-sid' }, /__Host-sid needs cookie\.secure true/],
     [
       '__Secure- without Secure',
@@ -158,7 +250,9 @@ describe('impossible cookies throw at start-up:', () => {
     ['a public suffix by a wildcard', { domain: 'anything.ck' }, /public suffix.*example\.anything\.ck/],
     ["a hoster's suffix", { domain: 'github.io' }, /public suffix.*example\.github\.io/],
     ['a path that does not begin with a slash', { path: 'app' }, /begin with '\/'/],
-    ['an unknown sameSite', { sameSite: 'Lax' }, /'lax', 'strict' or 'none', not "Lax"/],
+    ['a domain that is no text', { domain: 7 }, /host name/],
+    ['a name that is no text', { name: true }, /1 to 200/],
+    ['an unknown sameSite', { sameSite: 'Lax' }, /'auto', 'lax', 'strict' or 'none', not "Lax"/],
     ['an unknown secure', { secure: 'yes' }, /true, false or 'auto', not "yes"/],
     ['an unknown priority', { priority: 'urgent' }, /'low', 'medium' or 'high', not "urgent"/],
     ['an unknown option', { maxAge: 60 }, /no option "maxAge".*persistent/],

@@ -1,39 +1,48 @@
 import {
   createSessions,
   MemoryStore,
+  type ResponseChanges,
   SessionError,
   type Sessions,
   type SessionsOptions,
   type UnitOfWork,
 } from 'coatcheck'
 import { describe, expect, test, vi } from 'vitest'
-import { idOf, Signer } from '../../dist/core/token.js'
+import { Signer } from '../../dist/core/signer.js'
+import { idOf } from '../../dist/core/token.js'
+import { type CookiePolicy, CookieTransport } from '../../dist/http/cookie-transport.js'
 import { Exchange, type ExchangeContext } from '../../dist/http/exchange.js'
 import { bag, secret, WatchedStore } from '../core/works.ts'
 
 const oldSecret = 'a secret that is to be retired'
 
 /** One host that answers requests; `store` may be shared with others. */
-function host(options: Partial<SessionsOptions> = {}, cookie?: ExchangeContext['cookie']) {
+function host(options: Partial<SessionsOptions> = {}, cookie?: CookiePolicy) {
   const given = { store: new MemoryStore(), secret, sweep: false as const, ...options }
   const sessions: Sessions = createSessions(given)
   const signer = new Signer(given.secret as string)
-  const context: ExchangeContext = { ...internalsOf(sessions), signer, ...(cookie && { cookie }) }
+  const transport = cookie && new CookieTransport(cookie, signer)
+  const context: ExchangeContext = {
+    ...internalsOf(sessions),
+    ...(transport && { transportOf: () => transport }),
+  }
   const begin = (cookieHeader?: string, { secure = true, anonymousWhenUnavailable = false } = {}) =>
     Exchange.begin(context, { cookieHeader, secure, anonymousWhenUnavailable })
   return { sessions, signer, begin }
 }
 
 /** What only the adapters see. */
-function internalsOf(sessions: Sessions): Pick<ExchangeContext, 'engine' | 'cookie'> {
-  const engine = sessions as unknown as ExchangeContext['engine'] & Pick<ExchangeContext, 'cookie'>
-  return { engine, cookie: engine.cookie }
+function internalsOf(sessions: Sessions): ExchangeContext {
+  const engine = sessions as unknown as ExchangeContext['engine'] & {
+    readonly transports: { of: ExchangeContext['transportOf'] }
+  }
+  return { engine, transportOf: (request) => engine.transports.of(request) }
 }
 
 /** The name and value that a browser keeps of a Set-Cookie header. */
-function kept(changes: { readonly setCookie: string } | undefined): string {
-  if (!changes) throw new Error('no cookie was set')
-  return changes.setCookie.split(';', 1)[0]!
+function kept(changes: ResponseChanges | undefined): string {
+  if (changes?.name !== 'Set-Cookie') throw new Error('no cookie was set')
+  return changes.value.split(';', 1)[0]!
 }
 
 /** Stores a session by an exchange of its own, and gives the browser's cookie. */
@@ -85,7 +94,7 @@ describe('a request', () => {
     const first = await app.begin()
     bag(first.work).cart = ['coat']
     const changes = await first.finish()
-    expect(changes?.setCookie).toMatch(
+    expect(changes?.value).toMatch(
       /^__Host-sid=s%3Acoat_[\w-]{48}\.[\w%]+; Path=\/; HttpOnly; Secure; SameSite=Lax$/,
     )
     const second = await app.begin(kept(changes))
@@ -104,7 +113,8 @@ describe('a request', () => {
     const exchange = await app.begin(await signedIn(app))
     await bag(exchange.work).signOut()
     expect(await exchange.finish()).toMatchObject({
-      setCookie:
+      name: 'Set-Cookie',
+      value:
         '__Host-sid=; Max-Age=0; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT; HttpOnly; Secure; SameSite=Lax',
     })
   })
@@ -223,7 +233,7 @@ describe('of several cookies of our name', () => {
       cookies.push(user === undefined ? await visited(app) : await signedIn(app, user))
     const exchange = await app.begin(cookies.join('; '))
     await bag(exchange.work).signOut()
-    expect((await exchange.finish())?.setCookie).toMatch(/^__Host-sid=; Max-Age=0;/)
+    expect((await exchange.finish())?.value).toMatch(/^__Host-sid=; Max-Age=0;/)
     for (const cookie of cookies) expect((await app.begin(cookie)).work.isNew).toBe(true)
     expect(ended).toHaveLength(users.length)
     expect(ended).toEqual(expect.arrayContaining(users.map((user) => [user, 'signOut'])))
@@ -240,7 +250,7 @@ describe('of several cookies of our name', () => {
       code: 'ERR_SESSION_STORE_UNAVAILABLE',
     })
     store.down = undefined
-    expect((await exchange.finish())?.setCookie).toMatch(/^__Host-sid=; Max-Age=0;/)
+    expect((await exchange.finish())?.value).toMatch(/^__Host-sid=; Max-Age=0;/)
     for (const cookie of [ada, bob]) expect((await app.begin(cookie)).work.isNew).toBe(true)
   })
 
@@ -433,7 +443,7 @@ describe('after the headers went', () => {
 })
 
 describe('what fails as a response begins or ends', () => {
-  const unmakeable: ExchangeContext['cookie'] = {
+  const unmakeable: CookiePolicy = {
     name: () => 'sid',
     settable: () => true,
     set: () => {

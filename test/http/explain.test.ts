@@ -12,7 +12,7 @@ const explained = (request: ExplainedRequest, options: Partial<SessionsOptions> 
 const cases: [given: ExplainedRequest, expected: object, words: RegExp[]][] = [
   [
     { origin: 'https://evil.test', method: 'POST', path: '/password', host },
-    { passes: false, rule: 'otherSite', readable: false, secFetchSite: 'cross-site' },
+    { allowed: false, rule: 'otherSite', readable: false, secFetchSite: 'cross-site' },
     [
       /'https:\/\/evil\.test' is on another site than https:\/\/api\.example\.com.*Sec-Fetch-Site: cross-site/,
       /preflight gets 403.*sites: \['https:\/\/evil\.test'\]/,
@@ -22,59 +22,59 @@ const cases: [given: ExplainedRequest, expected: object, words: RegExp[]][] = [
   ],
   [
     { origin: 'https://shop.example.com', method: 'POST', host },
-    { passes: true, rule: 'trustedSite', readable: true, secFetchSite: 'same-site' },
+    { allowed: true, rule: 'trustedSite', readable: true, secFetchSite: 'same-site' },
     [/another origin on the same site/, /may read the answer, with cookies/, /sends the session cookie/, /it passes, by the rule trustedSite/], // prettier-ignore
   ],
   [
     { origin: 'https://blog.example.com', method: 'POST', host },
-    { passes: false, rule: 'otherSite', readable: true, secFetchSite: 'same-site' },
+    { allowed: false, rule: 'otherSite', readable: true, secFetchSite: 'same-site' },
     [/wildcards let pages read only/],
   ],
   [
     { origin: `https://${host}`, method: 'POST', host },
-    { passes: true, rule: 'sameOrigin', readable: true, secFetchSite: 'same-origin' },
+    { allowed: true, rule: 'sameOrigin', readable: true, secFetchSite: 'same-origin' },
     [/is the app itself/, /CORS does not apply/],
   ],
   [
     { origin: 'https://partner.test', host },
-    { passes: true, rule: 'safeMethod', readable: true, secFetchSite: 'cross-site' },
+    { allowed: true, rule: 'safeMethod', readable: true, secFetchSite: 'cross-site' },
     [/top-level navigation only/],
   ],
   [
     { origin: 'https://feed.test', path: '/feed?a', host },
-    { passes: true, readable: true },
+    { allowed: true, readable: true },
     [/trusts it for this path/],
   ],
   [{ origin: 'https://feed.test', path: '/other', host }, { readable: false }, [/does not trust/]],
   [
     { origin: 'null', method: 'POST', host },
-    { passes: false, readable: false, secFetchSite: 'cross-site' },
+    { allowed: false, readable: false, secFetchSite: 'cross-site' },
     [/never trusts the Origin null/, /allow-same-origin/],
   ],
   [
     { origin: 'http://intranet', method: 'POST', host: 'intranet', secure: false },
-    { passes: true, rule: 'ownOrigin', readable: true, secFetchSite: undefined },
+    { allowed: true, rule: 'ownOrigin', readable: true, secFetchSite: undefined },
     [/has no Sec-Fetch-Site/],
   ],
   [
     { origin: 'http://other', method: 'POST', host: 'intranet', secure: false },
-    { passes: false, rule: 'otherOrigin', readable: false },
+    { allowed: false, rule: 'otherOrigin', readable: false },
     [/not encrypted/],
   ],
   [
     { origin: 'http://localhost:5173', method: 'POST', host: 'localhost:3000', secure: false },
-    { passes: false, rule: 'otherSite', readable: false, secFetchSite: 'same-site' },
+    { allowed: false, rule: 'otherSite', readable: false, secFetchSite: 'same-site' },
     [/sites: \['http:\/\/localhost:5173'\]/],
   ],
   [
     { origin: 'https://evil.test', upgrade: true, host },
-    { passes: false, rule: 'otherOrigin', secFetchSite: undefined },
+    { allowed: false, rule: 'otherOrigin', secFetchSite: undefined },
     [/CORS does not apply to WebSockets/],
   ],
-  [{ method: 'POST', host }, { passes: true, rule: 'withoutHeaders' }, [/has no Origin/]],
+  [{ method: 'POST', host }, { allowed: true, rule: 'withoutHeaders' }, [/has no Origin/]],
   [
     { origin: 'https://evil.test', method: 'POST' },
-    { passes: false, rule: 'otherOrigin' },
+    { allowed: false, rule: 'otherOrigin' },
     [/give the host/],
   ],
   [
@@ -99,10 +99,10 @@ test.each(cases)('%j', async (given, expected, words) => {
 test('a check that is off, and one that only reports, are told', async () => {
   const given = { origin: 'https://evil.test', method: 'POST', host }
   const off = await explained(given, { csrf: false })
-  expect(off).toMatchObject({ passes: true, rule: undefined })
+  expect(off).toMatchObject({ allowed: true, rule: undefined })
   expect(off.lines.join()).toMatch(/no check, because csrf is false/)
   const reporting = await explained(given, { csrf: { report: true } })
-  expect(reporting).toMatchObject({ passes: true, rule: 'otherSite' })
+  expect(reporting).toMatchObject({ allowed: true, rule: 'otherSite' })
   expect(reporting.lines.join()).toMatch(/passes because of csrf\.report, and would be refused/)
 })
 
@@ -110,8 +110,8 @@ test('functions of sites are asked', async () => {
   const decide = async (origin: string) => Promise.resolve(origin === 'https://tenant.test')
   const given = { origin: 'https://tenant.test', method: 'POST', host }
   const reading = await explained(given, { sites: decide })
-  expect(reading).toMatchObject({ passes: false, readable: true })
-  expect(await explained(given, { sites: decide, csrf: { allSites: true } })).toMatchObject({ passes: true, rule: 'trustedSite' }) // prettier-ignore
+  expect(reading).toMatchObject({ allowed: false, readable: true })
+  expect(await explained(given, { sites: decide, csrf: { allSites: true } })).toMatchObject({ allowed: true, rule: 'trustedSite' }) // prettier-ignore
 })
 
 test('what cannot be shown is not', async () => {

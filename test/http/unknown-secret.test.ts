@@ -11,7 +11,7 @@ const request = { secure: true, cookieHeader: undefined }
 async function signedIn(signing: Buffer): Promise<string> {
   const exchange = await memorySessions({ secret: signing }).exchange(request)
   await bag(exchange.work).signIn('ada')
-  return (await exchange.finish())!.setCookie.split(';', 1)[0]!
+  return (await exchange.finish())!.value.split(';', 1)[0]!
 }
 
 test('a cookie that no secret of the app has signed is one warning, which shows nothing of it', async () => {

@@ -6,7 +6,8 @@
 // do, by chance once in 100,000 runs. A comparison that stops at the first difference must be found out by the same means:
 // else this could find nothing at all.
 import { createHmac, randomInt } from 'node:crypto'
-import { createToken, Signer } from '../../dist/core/token.js'
+import { Signer } from '../../dist/core/signer.js'
+import { createToken } from '../../dist/core/token.js'
 
 const samples = Number(process.env['SAMPLES'] ?? 4_000_000)
 const limit = 4.5

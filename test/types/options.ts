@@ -1,6 +1,8 @@
 // Checked by `npm run check`, never run: what has to be an error of types is one, and what is right is none.
 import { type Codec, createSessions, MemoryStore, type Sessions, type SessionsOptions } from 'coatcheck'
 import session from 'coatcheck/express'
+import type { Request } from 'express'
+import type { IncomingMessage } from 'node:http'
 
 const store = new MemoryStore()
 const secret = 'thirty-two characters of a secret'
@@ -33,6 +35,20 @@ export const everything: Sessions = createSessions({
 createSessions({ store, secret: process.env.SESSION_SECRET, sweep: false })
 createSessions({ store, secret: [secret] as const, sites: ['https://a.example'] as const })
 
+createSessions({ store, secret, cookie: ({ hostname, headers }) => ({ domain: hostname ?? headers.host }) })
+createSessions({ store, secret, cookie: (request: Request) => ({ domain: request.hostname }) })
+createSessions({ store, secret, cookie: (request: IncomingMessage) => ({ domain: request.headers.host }) })
+createSessions({ store, secret, header: true })
+createSessions({ store, secret, header: { name: 'X-Session', response: 'X-Session', cookie: false } })
+
+// @ts-expect-error a promise comes too late
+createSessions({ store, secret, cookie: async () => ({ domain: 'example.com' }) })
+// @ts-expect-error an attribute that browsers do not know
+createSessions({ store, secret, cookie: () => ({ sameSite: 'Lax' }) })
+// @ts-expect-error leave it out
+createSessions({ store, secret, header: false })
+// @ts-expect-error a header is an option by its name
+createSessions({ store, secret, header: 'X-Session' })
 // @ts-expect-error no store
 createSessions({ secret })
 // @ts-expect-error no secret

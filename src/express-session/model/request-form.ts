@@ -5,7 +5,7 @@ import type { Lifetime } from '../../core/store/session-store.js'
 import type { UnitOfWork } from '../../core/session/unit-of-work.js'
 import type { UserRule } from '../../core/users/user-of.js'
 import { longestAge, mostBytes } from '../../http/cookie.js'
-import type { CookiePolicy } from '../../http/exchange.js'
+import type { CookiePolicy } from '../../http/cookie-transport.js'
 import {
   assignStored,
   Cookie,

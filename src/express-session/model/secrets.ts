@@ -1,7 +1,7 @@
 import { type CipherKey, createSecretKey, KeyObject } from 'node:crypto'
 import { isAnyArrayBuffer } from 'node:util/types'
 import { optionError, type SessionError } from '../../core/errors.js'
-import { isRepeated, shortestSecret, Signer } from '../../core/token.js'
+import { isRepeated, shortestSecret, Signer } from '../../core/signer.js'
 import { warnOnce } from '../../core/warn-once.js'
 
 /** A secret of `session(options)`: whatever `createHmac` of `node:crypto` accepts as a key. */

@@ -3,6 +3,7 @@ import type { Mutation } from '../aim.ts'
 /** What a token, a signature and a key protect. */
 
 const token = 'src/core/token.ts'
+const signer = 'src/core/signer.ts'
 const engine = 'src/core/engine.ts'
 const encryption = 'src/core/data/encryption.ts'
 const encryptionTests = ['test/core/encryption.test.ts']
@@ -67,7 +68,7 @@ export const secrecyRules: readonly Mutation[] = [
   },
   {
     name: 'signatures are not verified',
-    file: token,
+    file: signer,
     at: 'Signer.#verifyAnew',
     find: 'timingSafeEqual(given, expected)',
     replace: 'timingSafeEqual(given, given)',
@@ -151,8 +152,8 @@ export const secrecyRules: readonly Mutation[] = [
   },
   {
     name: 'a secret of one repeated character is accepted',
-    file: token,
-    at: 'secretKey',
+    file: signer,
+    at: 'secretBytes',
     find: 'if (isRepeated(secret)) {',
     replace: 'if (false) {',
     tests: ['test/core/token.test.ts'],
