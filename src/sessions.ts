@@ -14,6 +14,7 @@ import { type Secret, Signer } from './core/token.js'
 import { type CookieOptions, SessionCookie } from './http/cookie.js'
 import { type CsrfOptions, CsrfPolicy } from './http/csrf.js'
 import { Exchange, type ExchangeRequest } from './http/exchange.js'
+import { explain, type Explanation, type RequestFacts } from './http/explain.js'
 import { resolveSites, type SitePolicy } from './http/sites.js'
 
 /**
@@ -268,6 +269,11 @@ export class Sessions extends SessionEngine {
    */
   exchange(request: ExchangeRequest): Exchange | Promise<Exchange> {
     return Exchange.begin({ engine: this, cookie: this.cookie, signer: this.signer }, request)
+  }
+
+  /** A stand-in. */
+  async explain(facts: RequestFacts): Promise<Explanation> {
+    return explain(this.csrf, facts)
   }
 }
 
