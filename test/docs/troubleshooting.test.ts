@@ -11,8 +11,8 @@ const root = join(import.meta.dirname, '../..')
 const codesOfNode = [
   'ERR_HTTP_HEADERS_SENT',
   'ERR_INVALID_STATE',
-  'ERR_PARSE_ARGS_UNEXPECTED_POSITIONAL',
   'ERR_STREAM_DESTROYED',
+  'ERR_UNKNOWN_FILE_EXTENSION',
 ]
 
 /** A row of a table in the page. */
