@@ -33,7 +33,7 @@ export function addExplainCommand(program: Command): void {
       ).conflicts(['site', 'domain']),
     )
     .option('--site <origin>', 'in place of it, an entry of sites; may be repeated', collected)
-    .option('--domain <host>', "with --site: the cookie's domain, such as example.com")
+    .option('--domain <host>', "with --site: the cookie's domain, such as example.com", withoutUser)
     .optionsGroup('The request:')
     .option('--origin <origin>', 'its Origin header: the origin of the page that sends it')
     .option('--method <method>', 'its method, such as POST', (method) => method.toUpperCase())
@@ -98,7 +98,13 @@ function sessionsFor(sites: readonly string[] | undefined, domain: string | unde
 }
 
 function collected(text: string, before: readonly string[] = []): readonly string[] {
-  return [...before, text]
+  return [...before, withoutUser(text)]
+}
+
+/** Refuses a URL with a password before a message shows it. */
+function withoutUser(text: string): string {
+  if (!text.includes('@')) return text
+  throw new InvalidArgumentError('Leave out the user name and the password.')
 }
 
 function pathOf(text: string): string {

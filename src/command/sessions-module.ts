@@ -30,7 +30,8 @@ export async function sessionsOfModule(path: string): Promise<AppSessions> {
 async function load(path: string): Promise<object> {
   const file = resolve(path)
   if (!existsSync(file)) {
-    throw new CommandError(`There is no file ${path} here. Name the module that makes the sessions.`)
+    // What is no path may be a URL with a password.
+    throw new CommandError('The file of --sessions is not there. Name the module that makes the sessions.')
   }
   try {
     return (await import(pathToFileURL(file).href)) as object

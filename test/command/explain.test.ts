@@ -169,7 +169,7 @@ describe('--sessions', () => {
   test('says what to do if there is no such module', async () => {
     expect(await explain('--sessions', 'away.mjs')).toMatchObject({
       code: 1,
-      stderr: 'There is no file away.mjs here. Name the module that makes the sessions.\n',
+      stderr: 'The file of --sessions is not there. Name the module that makes the sessions.\n',
     })
   })
 
