@@ -5,6 +5,7 @@ import { Command, CommanderError } from 'commander'
 import { SessionError } from '../core/errors.js'
 import { CommandError } from './command-error.js'
 import { addCopyCommand } from './copy-command.js'
+import { addExplainCommand } from './explain-command.js'
 import { refuseOptionsAsValues, usageText } from './usage.js'
 
 const args = process.argv.slice(2)
@@ -16,8 +17,14 @@ const program = new Command('coatcheck')
   .configureOutput({ outputError: () => {} }) // `fail` writes errors, without passwords.
   .hook('preAction', (_, command) => refuseOptionsAsValues(command, args))
 addCopyCommand(program)
+addExplainCommand(program)
 
-program.parseAsync().catch(fail)
+void program.parseAsync().catch(fail).finally(exit)
+
+/** Ends the process once all is written. A module of the app may have opened what would keep it, such as a server. */
+function exit(): void {
+  process.stdout.write('', () => process.stderr.write('', () => process.exit()))
+}
 
 function packageVersion(): string {
   const text = readFileSync(join(__dirname, '../../package.json'), 'utf8')

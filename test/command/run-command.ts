@@ -16,13 +16,17 @@ export interface CommandEnd {
   readonly stderr: string
 }
 
-/** @param env added to the environment of this process, whose own DATABASE_URL is left out */
-export function startCommand(args: readonly string[], env: NodeJS.ProcessEnv = {}): CommandRun {
+/**
+ * @param env added to the environment of this process, whose own DATABASE_URL is left out
+ * @param cwd its working directory; left out: that of this process
+ */
+export function startCommand(args: readonly string[], env: NodeJS.ProcessEnv = {}, cwd?: string): CommandRun {
   const program = join(import.meta.dirname, '../../dist/command/coatcheck.js')
   const { DATABASE_URL: _, ...others } = process.env
   const child = ownProcess(
     spawn(process.execPath, [program, ...args], {
       env: { ...others, ...env },
+      cwd,
       stdio: ['ignore', 'pipe', 'pipe'],
     }),
   )

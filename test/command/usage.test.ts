@@ -82,6 +82,9 @@ describe('a password is not repeated', () => {
     ['without an option', ['copy', '--from', 'sessions', url]],
     ['without an option, cut at a blank', ['copy', '--from', 'sessions', 'mysql://root:no', 'hush']],
     ['after --', ['copy', '--from', 'sessions', '--', url]],
+    ['as a site', ['explain', '--site', url]],
+    ['as a domain', ['explain', '--site', 'https://a.example.com', '--domain', url]],
+    ['as a path', ['explain', '--site', 'https://a.example.com', '--path', url]],
     ['in an unknown option', ['copy', '--from', 'sessions', `--ulr=${url}`]],
     ['in an option of other programs', ['copy', '--from', 'sessions', '--password=hush']],
     ['in a short option of other programs', ['copy', '--from', 'sessions', '-phush']],
@@ -91,7 +94,14 @@ describe('a password is not repeated', () => {
   ])('%s', async (_, args) => {
     const { code, stdout, stderr } = await coatcheck(...args)
     expect(code).toBe(2)
-    expect(stderr).toMatch(/See coatcheck (copy )?--help\.|Usage: coatcheck/)
+    expect(stderr).toMatch(/See coatcheck (copy |explain )?--help\.|Usage: coatcheck/)
+    expect(stdout + stderr).not.toMatch(/hush|db\.example/)
+  })
+
+  test('as a file', async () => {
+    const { code, stdout, stderr } = await coatcheck('explain', '--sessions', url)
+    expect(code).toBe(1)
+    expect(stderr).toContain('--sessions')
     expect(stdout + stderr).not.toMatch(/hush|db\.example/)
   })
 })

@@ -8,7 +8,12 @@ import { beforeAll, describe, expect, test } from 'vitest'
 const root = join(import.meta.dirname, '../..')
 
 /** Codes of Node's own, which coatcheck expects, or gives to errors that take the place of Node's. */
-const codesOfNode = ['ERR_HTTP_HEADERS_SENT', 'ERR_INVALID_STATE', 'ERR_STREAM_DESTROYED']
+const codesOfNode = [
+  'ERR_HTTP_HEADERS_SENT',
+  'ERR_INVALID_STATE',
+  'ERR_STREAM_DESTROYED',
+  'ERR_UNKNOWN_FILE_EXTENSION',
+]
 
 /** A row of a table in the page. */
 interface Row {
