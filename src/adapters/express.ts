@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { mistakenFor } from '../core/argument.js'
 import type { Callback } from '../core/callback.js'
-import { optionError, refuseUnknownOptions, type SessionError, shown } from '../core/errors.js'
+import { optionError, refuseUnknownOptions, SessionError, shown } from '../core/errors.js'
 import type { WithoutReservedNames } from '../core/session/session.js'
 import {
   Cookie,
@@ -195,8 +195,17 @@ function sessionOf(sessions: Sessions, options: ExpressSessionOptions): SessionM
     engine: sessions,
     transportOf: (request) => sessions.transports.of(request),
   }
+  /**
+   * Gives the request of an error an empty session that cannot be stored. The reason: handlers of WebSockets that do not
+   * look at the error would throw at `request.session.userId`, and so end the process.
+   */
+  const refuse = (request: SessionRequest, error: unknown): void => {
+    const { session } = sessions.beginAs(undefined, error instanceof SessionError ? error : notStorable())
+    Object.defineProperty(request, 'session', { value: session, configurable: true, enumerable: false })
+  }
   const handling: Handling = {
     owner: sessions,
+    refuse,
     anonymousWhenUnavailable: whenUnavailable === 'anonymous',
     ...properties,
   }
@@ -213,11 +222,24 @@ function sessionOf(sessions: Sessions, options: ExpressSessionOptions): SessionM
     if (before) return before.owner === sessions ? next() : next(secondSessions())
     const secure = isSecure(request, proxy || undefined)
     const refusal = check?.(request, secure)
-    if (refusal instanceof Promise)
-      return whenAsked(refusal, next, () => begin(request, response, next, secure))
-    if (refusal) return next(refusal)
-    begin(request, response, next, secure)
+    if (refusal === undefined) return begin(request, response, next, secure)
+    const fail: Next = (error) => {
+      refuse(request, error)
+      next(error)
+    }
+    if (!(refusal instanceof Promise)) return fail(refusal)
+    whenAsked(refusal, fail, () => begin(request, response, next, secure))
   }
+}
+
+function notStorable(): SessionError {
+  return new SessionError(
+    'ERR_SESSION_FORGED',
+    'The request was refused, so nothing of its session is stored.',
+    {
+      status: 403,
+    },
+  )
 }
 
 function secondSessions(): SessionError {

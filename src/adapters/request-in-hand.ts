@@ -25,6 +25,7 @@ export type SessionRequest = IncomingMessage & {
 const nothing = { tokens: [], signed: [] }
 /** One function for nextTick, so that no request has to make its own. */
 let goOn: (hand: RequestInHand, exchange: Exchange) => void
+let failed: (hand: RequestInHand, error: unknown) => void
 
 /** How a middleware handles every request. */
 export interface Handling {
@@ -33,6 +34,8 @@ export interface Handling {
   readonly anonymousWhenUnavailable: boolean
   /** Tokens and signed values that other middleware has read from a request. */
   readonly elsewhere?: (request: SessionRequest) => ReturnType<NonNullable<ExchangeRequest['elsewhere']>>
+  /** Called before `next` gets the error of a request that has no session. */
+  readonly refuse?: (request: SessionRequest, error: unknown) => void
   /** The properties that a request gets. */
   readonly session: PropertyDescriptor & ThisType<SessionRequest>
   readonly sessionID: PropertyDescriptor & ThisType<SessionRequest>
@@ -109,12 +112,16 @@ export class RequestInHand implements ExchangeRequest {
     else
       begun.then(
         (exchange) => nextTick(goOn, this, exchange),
-        (error: unknown) => nextTick(this.#next, error),
+        (error: unknown) => nextTick(failed, this, error),
       )
   }
 
   static {
     goOn = (hand, exchange) => hand.#goOn(exchange)
+    failed = (hand, error) => {
+      hand.#handling.refuse?.(hand.#request, error)
+      hand.#next(error)
+    }
   }
 
   #goOn(exchange: Exchange): void {

@@ -1,8 +1,10 @@
 import { once } from 'node:events'
-import { type IncomingMessage, request as ask } from 'node:http'
+import { IncomingMessage, request as ask, type ServerResponse } from 'node:http'
+import { Socket } from 'node:net'
 import methodOverride from 'method-override'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
-import { frameworks, type Framework, type Middleware } from './frameworks.ts'
+import session from 'coatcheck/express'
+import { frameworks, type Framework, type Middleware, type SessionRequest } from './frameworks.ts'
 import { cookieOf, serve, type ServeOptions } from './serve.ts'
 
 /** A bank: whoever posts to it moves money, or signs in. */
@@ -192,4 +194,44 @@ test('with method-override, the method that the browser sent and the one in its 
   expect((await send(url, { 'x-method': 'GET', origin: foreign })).status).toBe(403)
   for (const method of ['GET', 'HEAD', 'OPTIONS'])
     expect((await send(url, { 'x-method': 'DELETE', origin: foreign }, method)).status).toBe(403)
+})
+
+test('a refused request has an empty session that cannot be stored, so that code which ignores the error fails closed', async () => {
+  const seen: unknown[] = []
+  const onError: ServeOptions['onError'] = async (error, { session }, response) => {
+    const saving = session.signIn('ada').then(
+      () => 'saved',
+      (refused: { code: string }) => refused.code,
+    )
+    seen.push([(error as { code: string }).code, session.userId, Object.keys(session), await saving])
+    response.statusCode = 403
+    response.end()
+  }
+  const { url, store, sessions } = await open(frameworks[0]!, { onError })
+  const cookie = cookieOf(await fetch(`${url}/login`))
+  store.writes.length = 0
+  expect((await send(url, { cookie, origin: foreign })).status).toBe(403)
+  expect(seen).toEqual([['ERR_SESSION_FORGED', undefined, [], 'ERR_SESSION_FORGED']])
+  expect(store.writes).toEqual([])
+  expect((await sessions.user('ada').list()).length).toBe(1)
+})
+
+test('a WebSocket that does not look at the error is nobody, where the store is away too', async () => {
+  const { sessions, store, url } = await open(frameworks[0]!)
+  const cookie = cookieOf(await fetch(`${url}/login`))
+  const parser = session(sessions)
+  const userOf = (headers: Record<string, string>) =>
+    new Promise((resolve) => {
+      const request = Object.assign(new IncomingMessage(new Socket()), { headers, url: '/', upgrade: true })
+      // As the example of ws for express-session has it.
+      parser(request, {} as ServerResponse, () =>
+        resolve(String((request as unknown as SessionRequest).session.userId)),
+      )
+    })
+  expect(await userOf({ host: 'app.example.com', origin: 'https://app.example.com', cookie })).toBe('ada')
+  expect(await userOf({ host: 'app.example.com', origin: foreign, cookie })).toBe('undefined')
+  store.down.add('find')
+  expect(await userOf({ host: 'app.example.com', origin: 'https://app.example.com', cookie })).toBe(
+    'undefined',
+  )
 })

@@ -16,7 +16,7 @@ const cases: [given: ExplainedRequest, expected: object, words: RegExp[]][] = [
     [
       /'https:\/\/evil\.test' is on another site than https:\/\/api\.example\.com.*Sec-Fetch-Site: cross-site/,
       /preflight gets 403.*sites: \['https:\/\/evil\.test'\]/,
-      /SameSite=Lax, so the browser sends no session cookie/,
+      /SameSite=None, so the browser sends the session cookie, unless it blocks/,
       /refused \(403\), by the rule otherSite/,
     ],
   ],
@@ -38,7 +38,7 @@ const cases: [given: ExplainedRequest, expected: object, words: RegExp[]][] = [
   [
     { origin: 'https://partner.test', host },
     { allowed: true, rule: 'safeMethod', readable: true, secFetchSite: 'cross-site' },
-    [/top-level navigation only/],
+    [/SameSite=None/],
   ],
   [
     { origin: 'https://feed.test', path: '/feed?a', host },
@@ -118,4 +118,20 @@ test('what cannot be shown is not', async () => {
   const { lines } = await explained({ origin: 'https://a\nb', host: 'c\u0000d', method: 'POST', referer: 'https://e/?token' }) // prettier-ignore
   // oxlint-disable-next-line no-control-regex -- what must not be there
   expect(lines.join('')).not.toMatch(/[\0-\x1f]|token/)
+})
+
+test.each<[ExplainedRequest, Partial<SessionsOptions>, RegExp]>([
+  [{ method: 'POST' }, {}, /SameSite=Lax, so the browser sends no session cookie/],
+  [{ method: 'GET' }, {}, /SameSite=Lax, .* top-level navigation only/],
+  [
+    { method: 'GET' },
+    { cookie: { sameSite: 'strict' } },
+    /SameSite=Strict, so the browser sends no session cookie/,
+  ],
+  [{ method: 'GET' }, { cookie: () => ({}) }, /cookie is a function of the request/],
+  [{ method: 'GET' }, { header: { cookie: false } }, /no cookie is used/],
+])('the cookie of %j with %j', async (given, options, words) => {
+  const sameSite = { sites: ['https://shop.example.com'], ...options }
+  const { lines } = await explained({ origin: 'https://evil.test', host, ...given }, sameSite)
+  expect(lines.join('\n')).toMatch(words)
 })

@@ -142,11 +142,6 @@ describe('at start-up,', () => {
       { cookie: { ...strict, domain: 'example.com' }, sites: partner },
       /"partner\.test", which is another site than cookie\.domain/,
     ],
-    [
-      "'strict' with a wildcard over a suffix is refused",
-      { cookie: { ...strict, domain: 'ada.github.io' }, sites: ['https://*.github.io'] },
-      /another site than cookie\.domain/,
-    ],
   ])('%s', (_what, options, message) => {
     expect(() => memorySessions(options)).toThrow(
       expect.objectContaining({
