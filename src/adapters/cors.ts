@@ -1,7 +1,7 @@
 import { mistakenFor } from '../core/argument.js'
 import { optionError, type SessionError } from '../core/errors.js'
 import { nextTick } from '../core/scheduling.js'
-import { warnOnce, warnOnceOf } from '../core/warn-once.js'
+import { isFirst, warnOnce } from '../core/warn-once.js'
 import { answerByOptions } from '../http/cors.js'
 import type {
   CorsAnswer,
@@ -126,14 +126,16 @@ function applySites(
   response: CorsResponse,
   next: (error?: unknown) => unknown,
 ): void {
-  const { origin } = headers
-  if (answer.status === 403 && origin !== undefined && process.env['NODE_ENV'] !== 'production') {
-    // Once: anybody can send any origin.
-    warnOnceOf('COATCHECK_CORS_DENIED', 'COATCHECK_CORS_DENIED', () => {
-      return `A preflight was refused (403). ${denialOfOrigin(origin)}`
-    })
-  }
+  if (answer.status === 403 && headers.origin !== undefined) warnOfDenial(headers.origin)
   apply(answer, response, next)
+}
+
+/** Once: anybody can send any origin. */
+function warnOfDenial(origin: string): void {
+  if (process.env['NODE_ENV'] === 'production' || !isFirst('COATCHECK_CORS_DENIED')) return
+  process.emitWarning(`A preflight was refused (403). ${denialOfOrigin(origin)}`, {
+    code: 'COATCHECK_CORS_DENIED',
+  })
 }
 
 function byOptions(options: CorsOptions | null | undefined): CorsMiddleware {

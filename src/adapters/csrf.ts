@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import { nextTick } from '../core/scheduling.js'
-import { warnOnceOf } from '../core/warn-once.js'
+import { isFirst } from '../core/warn-once.js'
 import { type CsrfPolicy, isSafeMethod } from '../http/csrf.js'
 import type { CsrfRequest, CsrfRule, CsrfVerdict } from '../http/csrf-request.js'
 import type { Sessions } from '../sessions.js'
@@ -89,10 +89,11 @@ function textOf(value: string | string[] | undefined): string | undefined {
 /** Once for each rule: the words hold headers of the request, which differ each time. */
 function warnOfRule(csrf: CsrfPolicy, request: CsrfRequest, rule: CsrfRule): void {
   if (!csrf.reportsOnly && process.env['NODE_ENV'] === 'production') return
-  warnOnceOf(`COATCHECK_FORGED ${rule}`, 'COATCHECK_FORGED', () => {
-    const done = csrf.reportsOnly
-      ? 'would be refused (403), and passed because of csrf.report'
-      : 'was refused (403)'
-    return `A request that may be forged ${done}. ${csrf.explain(request, rule)}`
+  if (!isFirst(`COATCHECK_FORGED ${rule}`)) return
+  const done = csrf.reportsOnly
+    ? 'would be refused (403), and passed because of csrf.report'
+    : 'was refused (403)'
+  process.emitWarning(`A request that may be forged ${done}. ${csrf.explain(request, rule)}`, {
+    code: 'COATCHECK_FORGED',
   })
 }

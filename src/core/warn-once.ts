@@ -1,20 +1,17 @@
-const warned = new Set<string>()
+const kinds = new Set<string>()
 
-/**
- * Emits a process warning, each message once in a process. Give it fixed messages only, because it remembers them all.
- */
+/** Emits a process warning, each message once in a process. Give it fixed messages only: it remembers them all. */
 export function warnOnce(code: string, message: string): void {
-  warnOnceOf(message, code, () => message)
+  if (isFirst(message)) process.emitWarning(message, { code })
 }
 
 /**
- * Emits a process warning, once in a process for each kind: for a message that holds what a client sent.
+ * Whether this is the first call for a kind of warning in this process: for messages that hold what a client sent.
  *
- * @param kind what to warn of once. It is remembered for ever, so there must be few of them
- * @param message called only for the first of its kind
+ * @param kind is remembered for ever, so there must be few of them.
  */
-export function warnOnceOf(kind: string, code: string, message: () => string): void {
-  if (warned.has(kind)) return
-  warned.add(kind)
-  process.emitWarning(message(), { code })
+export function isFirst(kind: string): boolean {
+  if (kinds.has(kind)) return false
+  kinds.add(kind)
+  return true
 }
