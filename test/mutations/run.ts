@@ -82,7 +82,17 @@ async function playAll(copy: Copy, mutations: readonly Mutation[], found: Found[
 async function copyOfSource(): Promise<Copy> {
   const folder = mkdtempSync(join(tmpdir(), 'coatcheck-mutations-'))
   ownFolder(folder)
-  for (const part of ['src', 'test', 'docs', 'schema', 'package.json', 'tsconfig.json', 'vitest.config.ts']) {
+  for (const part of [
+    'src',
+    'test',
+    'docs',
+    'schema',
+    'tools/node-runs.sh',
+    'package.json',
+    'tsconfig.json',
+    'vitest.config.ts',
+  ]) {
+    // prettier-ignore
     cpSync(join(root, part), join(folder, part), { recursive: true })
   }
   symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'))
