@@ -136,7 +136,7 @@ function copyOfRepository(): string {
   const folder = mkdtempSync(join(tmpdir(), 'coatcheck-start-'))
   ownFolder(folder)
   const root = join(import.meta.dirname, '../..')
-  for (const part of ['src', 'examples', 'package.json', 'tsconfig.json']) {
+  for (const part of ['src', 'examples', 'tools/node-runs.sh', 'package.json', 'tsconfig.json']) {
     cpSync(join(root, part), join(folder, part), { recursive: true })
   }
   symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'))

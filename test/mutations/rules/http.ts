@@ -186,11 +186,11 @@ export const httpRules: readonly Mutation[] = [
     tests: ['test/http/csrf.test.ts'],
   },
   {
-    name: 'a function of sites that was not waited for lets a request pass',
+    name: 'a function of sites lets a request pass, whatever it answers later',
     file: 'src/http/csrf.ts',
     at: 'CsrfPolicy.judge',
-    find: "typeof asked === 'boolean'",
-    replace: 'true',
+    find: '(isTrusted ? trusted : verdict)',
+    replace: '(isTrusted ? trusted : trusted)',
     tests: ['test/adapters/csrf.test.ts'],
   },
   {
