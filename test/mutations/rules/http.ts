@@ -190,8 +190,8 @@ export const httpRules: readonly Mutation[] = [
     file: 'src/http/csrf.ts',
     at: 'CsrfPolicy.judge',
     find: '(isTrusted ? trusted : verdict)',
-    replace: '(isTrusted ? trusted : trusted)',
-    tests: ['test/adapters/csrf.test.ts'],
+    replace: '(isTrusted ? trusted : ifTrusted.get(verdict)!)',
+    tests: ['test/adapters/csrf-middleware.test.ts'],
   },
   {
     name: 'a wildcard for one label matches at any depth',

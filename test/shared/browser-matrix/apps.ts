@@ -105,7 +105,8 @@ function appOf({ sameSite }: Target, port: number, recordAt: (url: string) => Ce
     secret: 'a secret of this app alone',
     sweep: false,
     sites: sitesOn(port),
-    ...(sameSite === 'none' && { cookie: { sameSite, secure: true } }),
+    // By default it is None here, because `sites` names another site.
+    ...(sameSite === 'lax' && { cookie: { sameSite } }),
   })
   const note = (url: string, user: string | undefined, changed: boolean): void => {
     Object.assign(recordAt(url), { user: user ?? 'nobody', changed })
