@@ -317,10 +317,8 @@ export class Sessions extends SessionEngine {
    * console.log(lines.join('\n'))
    */
   explain(request: ExplainedRequest): Promise<Explanation> {
-    const { cookie } = this.transports
-    const host = request.host?.replace(/:\d+$/, '').toLowerCase()
-    const sameSite = cookie && !('of' in cookie) ? cookie.sameSite(request.secure !== false, host) : undefined
-    return explain({ sites: this.sites, csrf: this.csrf, sameSite }, request)
+    const { sites, csrf, transports } = this
+    return explain({ sites, csrf, cookie: transports.explainedCookie(request) }, request)
   }
 }
 

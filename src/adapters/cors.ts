@@ -14,6 +14,7 @@ import type {
 import { askOnce, askOrigin } from '../http/cors-origin.js'
 import { corsOptionNames, type CorsWarning, warningsOf, warningsOfForm } from '../http/cors-warnings.js'
 import { denialOfOrigin } from '../http/explain.js'
+import type { SitePolicy } from '../http/sites.js'
 import { SiteCors, type SiteCorsOptions } from '../http/site-cors.js'
 import { varyWith } from '../http/vary.js'
 import { createSessions, Sessions } from '../sessions.js'
@@ -110,30 +111,26 @@ function bySites({ sites }: Sessions, options: SiteCorsOptions): CorsMiddleware 
   }
   const policy = new SiteCors(sites, options)
   return (request: CorsRequest & { url?: string; originalUrl?: string }, response, next) => {
-    const answer = policy.answer(request, request.originalUrl ?? request.url ?? '')
-    if (!(answer instanceof Promise)) return applySites(answer, request, response, next)
+    const url = request.originalUrl ?? request.url ?? ''
+    const respondWith = (answer: CorsAnswer): void => {
+      const { origin } = request.headers
+      if (answer.status === 403 && origin !== undefined) warnOfDenial(origin, url, sites)
+      apply(answer, response, next)
+    }
+    const answer = policy.answer(request, url)
+    if (!(answer instanceof Promise)) return respondWith(answer)
     // In a turn of its own: what a handler throws must not reject this promise.
     answer.then(
-      (found) => nextTick(applySites, found, request, response, next),
+      (found) => nextTick(respondWith, found),
       (error: unknown) => nextTick(next, error),
     )
   }
 }
 
-function applySites(
-  answer: CorsAnswer,
-  { headers }: CorsRequest,
-  response: CorsResponse,
-  next: (error?: unknown) => unknown,
-): void {
-  if (answer.status === 403 && headers.origin !== undefined) warnOfDenial(headers.origin)
-  apply(answer, response, next)
-}
-
 /** Once: anybody can send any origin. */
-function warnOfDenial(origin: string): void {
+function warnOfDenial(origin: string, url: string, sites: SitePolicy): void {
   if (process.env['NODE_ENV'] === 'production' || !isFirst('COATCHECK_CORS_DENIED')) return
-  process.emitWarning(`A preflight was refused (403). ${denialOfOrigin(origin)}`, {
+  process.emitWarning(`A preflight was refused (403). ${denialOfOrigin(origin, url, sites)}`, {
     code: 'COATCHECK_CORS_DENIED',
   })
 }

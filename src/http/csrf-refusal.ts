@@ -1,6 +1,7 @@
 import { SessionError } from '../core/errors.js'
 import type { CsrfRequest, CsrfRule } from './csrf-request.js'
-import { faultOfOrigin, isUnencrypted, printable } from './origin-text.js'
+import { printable } from './origin-text.js'
+import { hasFunctions, howToTrust } from './site-advice.js'
 import type { SitePolicy } from './sites.js'
 
 /**
@@ -44,13 +45,15 @@ function toTrust({ origin, secFetchSite, url }: CsrfRequest, sites: SitePolicy):
   if (sites.trusts(origin, url)) {
     return `A wildcard of sites matches it, and wildcards let pages read only. To let it change data, list it as it is too: sites: [${shown}]; or let all of sites do so: csrf: { allSites: true }.`
   }
-  if (isUnencrypted(origin)) {
-    return `sites takes no http: origin of another machine, because others on the network can pose as it. Serve that page by HTTPS. If it is this app itself under another name, write csrf: { own: [${shown}] }.`
-  }
-  if (faultOfOrigin(origin, '') !== undefined) {
-    return 'sites can list no such origin. Give the page one that browsers send: serve it from an https: address.'
-  }
-  return `If that is a site of yours, list it: sites: [${shown}]. If it is this app itself behind a proxy, have the proxy pass the Host header on, or write csrf: { own: [${shown}] }. If it is a provider that posts to one path, use csrf.accept.`
+  const byFunction = hasFunctions(sites)
+    ? ' If a function of sites trusts it: functions let pages read only, unless you write csrf: { allSites: true }.'
+    : ''
+  // With Sec-Fetch-Site, the browser itself has compared the page with the app.
+  const asOwn =
+    secFetchSite === undefined || secFetchSite === 'none'
+      ? ` If it is this app itself behind a proxy, have the proxy pass the Host header on, or write csrf: { own: [${shown}] }.`
+      : ''
+  return `${howToTrust(origin, url, sites)}${byFunction}${asOwn} If it is a provider that posts to one path, list it for that very path in csrf.accept.`
 }
 
 /** The origin of an address. The rest of it may hold secrets. */

@@ -223,9 +223,9 @@ function resolveAccepted(
   }
   const accepted = new Map<string, ReadonlySet<string> | '*'>()
   for (const [path, origins] of Object.entries(accept)) {
-    if (pathOf(path) !== path || !path.startsWith('/')) {
+    if (pathOf(path) !== path || !path.startsWith('/') || path.includes('*')) {
       throw optionError(
-        `csrf.accept: ${JSON.stringify(path)} is not a path as it is compared: it begins with a slash, has no query, and is not percent-encoded.`,
+        `csrf.accept: ${JSON.stringify(path)} is not a path as it is compared: it begins with a slash, and has no query, no percent-encoding and no wildcard. List each path.`,
       )
     }
     accepted.set(path, origins === '*' ? '*' : originsOf(origins, `csrf.accept[${JSON.stringify(path)}]`))

@@ -1,6 +1,6 @@
 import { matches } from './cors-origin.js'
 import { isLoopback } from './origin-text.js'
-import { registrableDomain } from './registrable-domain.js'
+import { siteOf } from './registrable-domain.js'
 
 // Placeholders in a sample for the parts that an expression leaves open.
 const anyText = '\u0001'
@@ -27,9 +27,9 @@ export function hostileOriginOf(pattern: RegExp): string | undefined {
 
 function firstHostile(pattern: RegExp): string | undefined {
   const samples = samplesOf(pattern.source)
-  const own = new Set(samples.map(({ host }) => registrable(bareOf(host))))
+  const own = new Set(samples.map(({ host }) => siteOf(bareOf(host))))
   const isHostile = (scheme: string, host: string) =>
-    !isLoopback(host) && (scheme === 'http' || !own.has(registrable(host)))
+    !isLoopback(host) && (scheme === 'http' || !own.has(siteOf(host)))
 
   for (const { host, port } of [{ host: '', port: '' }, ...samples]) {
     for (const name of probesOf(host)) {
@@ -57,7 +57,7 @@ function probesOf(host: string): string[] {
     'evil.test',
     `${bare}.evil.test`,
     `${filled}.evil.test`,
-    `evil${registrable(bare)}`,
+    `evil${siteOf(bare)}`,
     `evil.${bare}`,
     filled,
     bare,
@@ -76,11 +76,6 @@ function filledOf(host: string): string {
     .replace(open, (run) => 'bad'.repeat(run.length).slice(0, run.length))
     .replaceAll(anyCharacter, '.')
     .replace(/^\.+/, 'bad.')
-}
-
-/** What one registers, such as `example.com`, also at a hoster: `app.vercel.app`. */
-function registrable(host: string): string {
-  return registrableDomain(host) ?? host
 }
 
 interface Sample {

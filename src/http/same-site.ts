@@ -1,6 +1,6 @@
 import { optionError } from '../core/errors.js'
 import { RecentValues } from '../core/recent-values.js'
-import { registrableDomain } from './registrable-domain.js'
+import { registrableDomain, siteOf } from './registrable-domain.js'
 
 /** What decides about a cookie's SameSite beside its own attributes. */
 export interface SameSiteFacts {
@@ -48,7 +48,7 @@ function sitesOf(origins: readonly string[]): string[] {
   const hosts = origins
     .filter((origin) => origin.startsWith('https://'))
     .map((origin) => origin.slice('https://'.length).replace(/:\d+$/, ''))
-  return [...new Set(hosts.map((host) => registrableDomain(host.replace(/^\*+\./, '')) ?? host))]
+  return [...new Set(hosts.map((host) => siteOf(host.replace(/^\*+\./, ''))))]
 }
 
 /** The rules for SameSite of an app. */

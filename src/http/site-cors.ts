@@ -56,6 +56,11 @@ export class SiteCors {
     if (!Number.isSafeInteger(maxAge) || maxAge < 0) {
       throw optionError(`maxAge of cors(sessions) must be a whole number of seconds, not ${shown(maxAge)}.`)
     }
+    if (options.privateNetwork !== undefined && typeof options.privateNetwork !== 'boolean') {
+      throw optionError(
+        `privateNetwork of cors(sessions) must be true or false, not ${shown(options.privateNetwork)}.`,
+      )
+    }
     this.#sites = sites
     this.#exposed = list('Access-Control-Expose-Headers', 'exposedHeaders', exposedHeaders)
     this.#preflight = [

@@ -2,6 +2,7 @@ import type { Signer } from '../core/signer.js'
 import type { CookiesByRequest } from './cookie-function.js'
 import type { SessionCookie } from './cookie.js'
 import { CookieTransport } from './cookie-transport.js'
+import type { ExplainedCookie } from './explain.js'
 import type { ExchangeRequest } from './exchange-request.js'
 import type { HeaderTransport } from './header-transport.js'
 import type { Transport } from './transport.js'
@@ -11,7 +12,7 @@ export class Transports {
   /** Set if clients may send the token in a header. */
   readonly header: HeaderTransport | undefined
   /** The app's cookie; by the request, if the option is a function. `undefined`: cookies are not used. */
-  readonly cookie: SessionCookie | CookiesByRequest | undefined
+  readonly #given: SessionCookie | CookiesByRequest | undefined
   readonly #signer: Signer
   /** The same for every request, unless the attributes depend on the request. `undefined`: cookies are not used. */
   readonly #cookie: CookieTransport | CookiesByRequest | undefined
@@ -24,7 +25,7 @@ export class Transports {
   ) {
     this.#signer = signer
     this.header = header
-    this.cookie = cookie
+    this.#given = cookie
     this.#cookie = !cookie || 'of' in cookie ? cookie : new CookieTransport(cookie, signer, header?.vary)
   }
 
@@ -41,5 +42,20 @@ export class Transports {
   isByHeader(request: Pick<ExchangeRequest, 'header'>): boolean {
     const { header } = this
     return header !== undefined && header.isUsedBy(request.header?.(header.key))
+  }
+
+  /** What `explain` tells of the cookie that a response to this request sets. */
+  explainedCookie({
+    secure = true,
+    host,
+  }: {
+    secure?: boolean | undefined
+    host?: string | undefined
+  }): ExplainedCookie {
+    const cookie = this.#given
+    if (!cookie) return 'unused'
+    if ('of' in cookie) return 'byRequest'
+    if (!cookie.settable(secure)) return 'insecure'
+    return cookie.sameSite(secure, host?.replace(/:\d+$/, '').toLowerCase())
   }
 }

@@ -199,7 +199,7 @@ describe('cors(sessions)', () => {
     for (const origin of [theirs, 'https://other.test']) await through(middleware, preflight(origin))
     expect(warn.mock.calls).toEqual([
       [
-        "A preflight was refused (403). sites does not trust 'https://evil.test'. If that page is yours, list its origin: sites: ['https://evil.test'].",
+        "A preflight was refused (403). sites does not trust the Origin 'https://evil.test'. If that is a site of yours, list it: sites: ['https://evil.test'].",
         { code: 'COATCHECK_CORS_DENIED' },
       ],
     ])
@@ -357,6 +357,7 @@ describe('cors(sessions)', () => {
     [{ allowedHeaders: ['X One'] }, /allowedHeaders .* must be an array of names/],
     [{ methods: ['GET\r\nX: y'] }, /methods .* must be an array of names/],
     [{ maxAge: '600' }, /maxAge .* must be a whole number of seconds, not "600"/],
+    [{ privateNetwork: 'yes' }, /privateNetwork .* must be true or false, not "yes"/],
     [{ origin: true }, /has no option "origin"/],
   ])('refuses the options %j at start-up', (options, message) => {
     expect(() => cors(sessionsWith(sites), options as never)).toThrow(message)

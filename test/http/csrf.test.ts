@@ -202,6 +202,7 @@ test('wildcards of sites count only if said so', () => {
 test.each<[CsrfOptions, RegExp]>([
   [{ accept: { login: [apple] } }, /"login" is not a path/],
   [{ accept: { '/login?x': [apple] } }, /is not a path/],
+  [{ accept: { '/login/*': [apple] } }, /no wildcard\. List each path/],
   [{ accept: { '/%6cogin': [apple] } }, /is not a path/],
   [{ accept: { '/login': ['https://*.apple.com'] } }, /is a pattern/],
   [{ accept: { '/login': ['null'] } }, /csrf\.accept\["\/login"\]/],

@@ -224,7 +224,7 @@ describe('an identity provider that answers by a form post', () => {
   test('is refused, with words that name csrf.accept', async () => {
     const app = await openByHttps({ routes })
     const text = await comesBack(app)
-    expectRefused(app, text, 'otherSite', `sites: ['${from}']`, 'posts to one path, use csrf.accept')
+    expectRefused(app, text, 'otherSite', `sites: ['${from}']`, 'for that very path in csrf.accept')
     expect(app.told).toEqual([{ rule: 'otherSite', path: '/login/callback', origin: from }])
   })
 
