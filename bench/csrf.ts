@@ -32,10 +32,11 @@ const rows: readonly Partial<IncomingMessage>[] = [
   { headers: { referer: `${foreign}/page` } },
   { headers: { referer: `${own}/page` } },
   { headers: {} },
+  { method: 'GET', headers: { origin: own }, upgrade: true } as Partial<IncomingMessage>,
 ]
 const requests = rows.map(
-  ({ method = 'POST', url = '/transfer', headers }) =>
-    ({ method, url, headers: { host: 'app.example.com', ...headers } }) as IncomingMessage,
+  ({ method = 'POST', url = '/transfer', headers, ...rest }) =>
+    ({ ...rest, method, url, headers: { host: 'app.example.com', ...headers } }) as IncomingMessage,
 )
 
 function microsecondsPerCall(report: boolean, given: readonly IncomingMessage[]): number {
