@@ -82,16 +82,7 @@ async function playAll(copy: Copy, mutations: readonly Mutation[], found: Found[
 async function copyOfSource(): Promise<Copy> {
   const folder = mkdtempSync(join(tmpdir(), 'coatcheck-mutations-'))
   ownFolder(folder)
-  for (const part of [
-    'src',
-    'test',
-    'docs',
-    'schema',
-    'tools/node-runs.sh',
-    'package.json',
-    'tsconfig.json',
-    'vitest.config.ts',
-  ]) {
+  for (const part of ['src', 'test', 'docs', 'schema', 'package.json', 'tsconfig.json', 'vitest.config.ts']) {
     // prettier-ignore
     cpSync(join(root, part), join(folder, part), { recursive: true })
   }
