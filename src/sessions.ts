@@ -18,7 +18,7 @@ import { Exchange } from './http/exchange.js'
 import type { ExchangeRequest } from './http/exchange-request.js'
 import { explain, type ExplainedRequest, type Explanation } from './http/explain.js'
 import { type HeaderOptions, HeaderTransport, resolveHeader } from './http/header-transport.js'
-import { SameSiteRules } from './http/same-site.js'
+import { type SameSiteFacts, SameSiteRules } from './http/same-site.js'
 import { resolveSites, type Site, type SiteFunction, type SitePolicy } from './http/sites.js'
 import { Transports } from './http/transports.js'
 
@@ -344,8 +344,11 @@ export function createSessions(options: SessionsOptions): Sessions {
   // Check everything first: the engine starts its sweep timer when it is made.
   const sites = resolveSites(options.sites ?? [])
   const csrf = options.csrf === false ? undefined : new CsrfPolicy(options.csrf ?? {}, sites)
-  const check = csrf ? (csrf.reportsOnly ? 'reports' : 'refuses') : 'off'
-  const rules = new SameSiteRules({ origins: namedBy(sites), check, byHeader: options.header !== undefined })
+  const rules = new SameSiteRules({
+    origins: namedBy(sites),
+    check: strengthOf(csrf),
+    byHeader: options.header !== undefined,
+  })
   const http = { transports: resolveTransports(options, lifetime.absolute, rules), sites, csrf }
   const settings = {
     store: checkedStore(options.store),
@@ -366,6 +369,12 @@ export function createSessions(options: SessionsOptions): Sessions {
     batching: resolveStoreLimits(options.storeLimits ?? {}),
   }
   return new Sessions(settings, http)
+}
+
+function strengthOf(csrf: CsrfPolicy | undefined): SameSiteFacts['check'] {
+  if (csrf === undefined) return 'off'
+  if (csrf.reportsOnly) return 'reports'
+  return csrf.acceptsStrangers ? 'accepts' : 'refuses'
 }
 
 /** The origins and wildcards that a list of sites names. What its functions trust is known only with a request. */

@@ -122,7 +122,11 @@ function bySites({ sites }: Sessions, options: SiteCorsOptions): CorsMiddleware 
     // In a turn of its own: what a handler throws must not reject this promise.
     answer.then(
       (found) => nextTick(respondWith, found),
-      (error: unknown) => nextTick(next, error),
+      (error: unknown) => {
+        // The page of the error goes by the origin too.
+        addVary(['Origin'], response)
+        nextTick(next, error)
+      },
     )
   }
 }

@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { isPromise } from 'node:util/types'
 import { mistakenFor } from '../core/argument.js'
 import type { Callback } from '../core/callback.js'
 import { optionError, refuseUnknownOptions, SessionError, shown } from '../core/errors.js'
@@ -213,7 +214,7 @@ function sessionOf(sessions: Sessions, options: ExpressSessionOptions): SessionM
   const check = csrfCheckOf(sessions)
   const begin = (request: SessionRequest, response: ServerResponse, next: Next, secure: boolean): void => {
     // After the check: what is skipped may change something too.
-    if (skip?.(request) === true) return next()
+    if (skip !== undefined && isSkipped(skip, request, next)) return
     new RequestInHand(handling, request, response, next, secure).begin(context)
   }
 
@@ -229,6 +230,25 @@ function sessionOf(sessions: Sessions, options: ExpressSessionOptions): SessionM
     }
     if (!(refusal instanceof Promise)) return fail(refusal)
     whenAsked(refusal, fail, () => begin(request, response, next, secure))
+  }
+}
+
+/** Whether a request gets no session, or an error: then `next` was called. */
+function isSkipped(
+  skip: NonNullable<ExpressSessionOptions['skip']>,
+  request: SessionRequest,
+  next: Next,
+): boolean {
+  try {
+    const isAsked: unknown = skip(request)
+    if (isAsked === true) next()
+    if (!isPromise(isAsked)) return isAsked === true
+    // What it is rejected with must not end the process.
+    isAsked.catch(() => undefined)
+    throw optionError('skip returned a promise, and has to return true or false at once.')
+  } catch (error) {
+    next(error)
+    return true
   }
 }
 

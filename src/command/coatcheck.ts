@@ -40,7 +40,7 @@ function fail(error: unknown): void {
     return
   }
   const isExpected = error instanceof CommandError || error instanceof SessionError
-  const text = isExpected ? error.message : ((error as Error).stack ?? String(error))
+  const text = isExpected ? error.message : ((error as Error | undefined)?.stack ?? String(error))
   process.stderr.write(`${text}\n`)
   process.exitCode = error instanceof SessionError && error.code === 'ERR_SESSION_OPTION' ? 2 : 1
 }

@@ -64,6 +64,7 @@ Example:
     --method POST --path /password --host app.example.com`,
     )
     .action(async (options: ExplainOptions, command: Command) => {
+      process.exitCode = 1 // until it is done: the module, or a function of sites, may never be
       process.exitCode = await run(options, command)
     })
 }

@@ -1,6 +1,6 @@
 import { SessionError } from '../core/errors.js'
 import type { CsrfRequest, CsrfRule } from './csrf-request.js'
-import { printable } from './origin-text.js'
+import { originOfAddress, printable } from './origin-text.js'
 import { hasFunctions, howToTrust } from './site-advice.js'
 import type { SitePolicy } from './sites.js'
 
@@ -23,7 +23,7 @@ export function explainRefusal(rule: CsrfRule, request: CsrfRequest, sites: Site
     case 'otherOrigin':
       return `It has ${from}, and came to ${printable(request.host ?? 'no host')} by ${request.secure ? 'HTTPS' : 'HTTP'}. ${toTrust(request, sites)}`
     case 'otherReferer':
-      return `It has no Origin, and its Referer is of another origin: ${printable(originOf(referer ?? ''))}. ${toTrust(request, sites)}`
+      return `It has no Origin, and its Referer is of another origin: ${printable(originOfAddress(referer ?? '') ?? 'no address')}. ${toTrust(request, sites)}`
     case 'withoutHeaders':
       return "It has none of the headers that browsers send, and csrf.withoutHeaders is 'deny'. Programs have to send an Origin: curl -H 'Origin: …'."
     default:
@@ -54,11 +54,6 @@ function toTrust({ origin, secFetchSite, url }: CsrfRequest, sites: SitePolicy):
       ? ` If it is this app itself behind a proxy, have the proxy pass the Host header on, or write csrf: { own: [${shown}] }.`
       : ''
   return `${howToTrust(origin, url, sites)}${byFunction}${asOwn} If it is a provider that posts to one path, list it for that very path in csrf.accept.`
-}
-
-/** The origin of an address. The rest of it may hold secrets. */
-function originOf(address: string): string {
-  return URL.canParse(address) ? new URL(address).origin : 'no address'
 }
 
 /** The error of a refused request. The words for developers are left out in production. */

@@ -1,7 +1,8 @@
+import { isPromise } from 'node:util/types'
 import { isError, kindOf, optionError, refuseUnknownOptions, shown } from '../core/errors.js'
 import { explainRefusal, forged } from './csrf-refusal.js'
 import type { CsrfReason, CsrfRequest, CsrfRule, CsrfVerdict } from './csrf-request.js'
-import { faultOfOrigin } from './origin-text.js'
+import { faultOfOrigin, originOfAddress } from './origin-text.js'
 import { pathOf } from './request-path.js'
 import type { SitePolicy } from './sites.js'
 
@@ -98,6 +99,8 @@ export function isSafeMethod(method: string): boolean {
 /** The check against forged requests, by the app's own list of sites. At `sessions.csrf`. */
 export class CsrfPolicy {
   readonly reportsOnly: boolean
+  /** Whether `accept` lets pages post that may not change data elsewhere. */
+  readonly acceptsStrangers: boolean
   readonly #sites: SitePolicy
   readonly #deny: CsrfOptions['deny']
   readonly #accepted: ReadonlyMap<string, ReadonlySet<string> | '*'>
@@ -130,6 +133,9 @@ export class CsrfPolicy {
     this.#deny = deny
     this.#sites = sites
     this.#accepted = resolveAccepted(options.accept ?? {})
+    this.acceptsStrangers = [...this.#accepted.values()].some(
+      (origins) => origins === '*' || [...origins].some((origin) => !sites.lists(origin)),
+    )
     this.#own = originsOf(options.own ?? [], 'csrf.own')
     this.#allSites = allSites === true
     this.#deniesWithoutHeaders = withoutHeaders === 'deny'
@@ -169,6 +175,8 @@ export class CsrfPolicy {
     try {
       const error: unknown = this.#deny(request, { rule, explanation: this.explain(request, rule) })
       if (error === undefined || isError(error)) return error ?? standard()
+      // What a promise is rejected with must not end the process.
+      if (isPromise(error)) error.catch(() => undefined)
       return optionError(`csrf.deny returned ${kindOf(error)}. It must return an Error, or undefined.`)
     } catch (thrown) {
       return isError(thrown) ? thrown : standard()
@@ -273,5 +281,6 @@ function isAuthority(origin: string, start: number, host: string, port: string):
 }
 
 function isOwnReferer(request: CsrfRequest, referer: string, own: ReadonlySet<string>): boolean {
-  return URL.canParse(referer) && isOwn(request, new URL(referer).origin, own)
+  const origin = originOfAddress(referer)
+  return origin !== undefined && isOwn(request, origin, own)
 }

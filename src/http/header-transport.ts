@@ -10,7 +10,7 @@ export interface HeaderOptions {
    * The header that brings the token. With `'Authorization'`, it is `Authorization: Bearer <token>` (RFC 6750, section
    * 2.1). Any other header has the token alone, such as `X-Session: <token>`.
    *
-   * The name begins with `X-`, or has `session` or `token` in it. Headers that browsers or proxies send by themselves
+   * The name has `session` or `token` in it. Headers that browsers or proxies send by themselves
    * are refused: a request with this header is not checked for forgery.
    * @default 'Authorization'
    */
@@ -98,12 +98,12 @@ export function resolveHeader(given: true | HeaderOptions | undefined): Resolved
     throw optionError(`header.cookie must be true or false, not ${shown(cookie)}.`)
   if (!isHeaderName(name) || (!isForTokens(name) && name.toLowerCase() !== 'authorization')) {
     throw optionError(
-      `header.name must be 'Authorization', or a header of your own that begins with X- or has "session" or "token" in its name, such as 'X-Session', not ${shown(name)}. A request with that header is not checked for forgery, so neither browsers nor proxies may send it by themselves.`,
+      `header.name must be 'Authorization', or a header of your own with "session" or "token" in its name, such as 'X-Session', not ${shown(name)}. A request with that header is not checked for forgery, so neither browsers nor proxies may send it by themselves.`,
     )
   }
   if (!isHeaderName(response) || !isForTokens(response)) {
     throw optionError(
-      `header.response must be a header of your own that begins with X- or has "session" or "token" in its name, such as 'Session-Token', not ${shown(response)}.`,
+      `header.response must be a header of your own with "session" or "token" in its name, such as 'Session-Token', not ${shown(response)}.`,
     )
   }
   return { name, response, cookie }
@@ -122,11 +122,13 @@ function isHeaderName(name: unknown): name is string {
 function isForTokens(name: string): boolean {
   if (/^(?:sec|secure|proxy|access-control|set)-/i.test(name)) return false
   if (
-    /^x-(?:forwarded|real|client|original|envoy|amzn|amz|goog|ms|b3|cloud|request-id|correlation)/i.test(name)
+    /^x-(?:forwarded|real|client|original|envoy|amzn|amz|goog|ms|b3|cloud|request|correlation|accel)/i.test(
+      name,
+    )
   ) {
     return false
   }
-  return /^x-./i.test(name) || /session|token/i.test(name)
+  return /session|token/i.test(name)
 }
 
 function warnUnknownSecret(): void {

@@ -26,6 +26,15 @@ export function isSerializedOrigin(text: string): boolean {
   return text.length <= longestOrigin && serializedOrigin.test(text) && !defaultPort.test(text)
 }
 
+/**
+ * The origin of an http or https address; `undefined` if it has none, or a host that is longer than any. Only the
+ * beginning is parsed: a long host of percent-encoded characters would hold the event loop.
+ */
+export function originOfAddress(address: string): string | undefined {
+  const beginning = /^https?:\/\/[^/?#\\]{1,320}(?=[/?#\\]|$)/i.exec(address)?.[0]
+  return beginning === undefined ? undefined : URL.parse(beginning)?.origin
+}
+
 /** Whether an origin is unencrypted and not of this machine: others on the network could pose as it. */
 export function isUnencrypted(origin: string): boolean {
   return origin.startsWith('http://') && !isLoopback(origin.slice(7).replace(/:\d+$/, ''))

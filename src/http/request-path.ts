@@ -5,13 +5,25 @@
 export function pathOf(url: string): string | undefined {
   const whole = /^[a-z][a-z0-9+.-]*:\/\/[^/?#]*/i.exec(url)?.[0] ?? ''
   const path = url.slice(whole.length).split(/[?#]/, 1)[0]!
-  // A slash that is encoded divides no path: routers take `/a%2Fb` for one segment.
-  if (/%2f|%5c/i.test(path)) return undefined
+  // A slash that is encoded divides no path: routers take `/a%2Fb` for one segment. Letters, digits, `-`, `.`, `_` and
+  // `~` need no encoding (RFC 3986, section 2.3): routers do not decode them before they compare, and some proxies do.
+  if (/%(?:2[def]|3\d|[46][1-9a-f]|[57][0-9a]|5[cf]|7e)/i.test(path)) return undefined
+  const decoded = decodedOnce(path)
+  return decoded === undefined || isAmbiguous(decoded) ? undefined : decoded
+}
+
+function decodedOnce(path: string): string | undefined {
   try {
     return decodeURIComponent(path)
   } catch {
     return undefined
   }
+}
+
+/** Whether proxies or routers may resolve `..`, join slashes or drop characters: the path is elsewhere than it looks. */
+function isAmbiguous(path: string): boolean {
+  // oxlint-disable-next-line no-control-regex -- they are what it looks for
+  return /\/\.{0,2}(?:\/|$)|[\\\0-\x1f\x7f]/.test(path.replace(/\/$/, ''))
 }
 
 /** Which paths a rule names. `/api/*` is every path below `/api/`; all others are that very path. */
@@ -30,9 +42,6 @@ export class PathRules {
   /** @param path as `pathOf` returns it */
   match(path: string): boolean {
     if (this.#exact.has(path)) return true
-    // A proxy or a router may resolve `..`, join slashes or drop such characters: then the path is elsewhere than it looks.
-    // oxlint-disable-next-line no-control-regex -- they are what it looks for
-    if (/\/\.{0,2}(?:\/|$)|[\\\0-\x1f\x7f]/.test(path.replace(/\/$/, ''))) return false
     return this.#below.some((start) => path.length > start.length && path.startsWith(start))
   }
 }

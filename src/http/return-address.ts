@@ -1,3 +1,5 @@
+import { originOfAddress } from './origin-text.js'
+
 /**
  * An address that leads to this app or a trusted origin, as `URL` writes it; `undefined` for any other. Browsers take a
  * backslash for a slash and drop tabs and line feeds (URL standard), so the parsed address counts, not the text.
@@ -8,6 +10,7 @@ export function safeAddress(address: unknown, trusts: (origin: string) => boolea
   if (/[\0-\x20\x7f\\]/.test(address)) return undefined
   // A path needs a base. Its host exists nowhere (RFC 2606).
   const isPath = address.startsWith('/')
+  if (!isPath && originOfAddress(address) === undefined) return undefined
   const url = URL.parse(address, isPath ? 'https://coatcheck.invalid' : undefined)
   if (url === null || url.username !== '' || url.password !== '') return undefined
   if (!isPath) return trusts(url.origin) && /^https?:$/.test(url.protocol) ? url.href : undefined

@@ -6,8 +6,11 @@ import { registrableDomain, siteOf } from './registrable-domain.js'
 export interface SameSiteFacts {
   /** The origins and wildcards of the option `sites`. */
   readonly origins: readonly string[]
-  /** The check against forged requests: it refuses them, only reports them, or is off. */
-  readonly check: 'refuses' | 'reports' | 'off'
+  /**
+   * The check against forged requests: it refuses them; refuses them but where `csrf.accept` lets a stranger post; only
+   * reports them; or is off.
+   */
+  readonly check: 'refuses' | 'accepts' | 'reports' | 'off'
   /** Whether pages of other sites may send the token in a header in place of the cookie. */
   readonly byHeader: boolean
 }

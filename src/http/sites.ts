@@ -1,4 +1,4 @@
-import { kindOf, optionError, refuseUnknownOptions } from '../core/errors.js'
+import { isError, kindOf, optionError, refuseUnknownOptions } from '../core/errors.js'
 import {
   canonicalOrigin,
   faultOfOrigin,
@@ -152,7 +152,7 @@ export function resolveSites(list: readonly Site[] | SiteFunction): SitePolicy {
 }
 
 function mayBeAsked(origin: string | undefined): origin is string {
-  return typeof origin === 'string' && isSerializedOrigin(origin) && !isUnencrypted(origin)
+  return typeof origin === 'string' && faultOfOrigin(origin, '') === undefined && !isUnencrypted(origin)
 }
 
 async function askFunctions(
@@ -161,7 +161,7 @@ async function askFunctions(
   { method, path, host }: SiteRequest,
 ): Promise<boolean> {
   for (const decide of functions) {
-    const decision: unknown = await decide(origin, Object.freeze({ method, path, host }))
+    const decision = await answerOf(decide, origin, Object.freeze({ method, path, host }))
     if (typeof decision !== 'boolean') {
       throw optionError(
         `A function of sites returned ${kindOf(decision)}. It must return true or false, or a promise of that.`,
@@ -170,6 +170,16 @@ async function askFunctions(
     if (decision) return true
   }
   return false
+}
+
+async function answerOf(decide: SiteFunction, origin: string, request: SiteRequest): Promise<unknown> {
+  try {
+    return await decide(origin, request)
+  } catch (error) {
+    if (isError(error)) throw error
+    // Frameworks would take `undefined` or 'route' for a wish to go on.
+    throw optionError(`A function of sites failed with ${kindOf(error)}, which is no Error.`)
+  }
 }
 
 function isSiteForPaths(entry: unknown): entry is SiteForPaths {

@@ -73,10 +73,22 @@ describe.each(frameworks)('csrf() before session(options) in $name', (framework)
     expect(errors).toEqual([failure])
   })
 
+  test.each([undefined, 'route', 0])(
+    'lets nothing pass if a function of sites rejects with %o',
+    async (reason) => {
+      const { url, errors } = await serveDropIn(framework, {
+        sites: () => Promise.reject(reason as never),
+        allSites: true,
+      })
+      expect(await statusOf(url, { origin: site })).toBe(500)
+      expect(errors).toMatchObject([{ code: 'ERR_SESSION_OPTION' }])
+    },
+  )
+
   test('lets the app make the error, and refuses whatever that does', async () => {
     const reasons: unknown[] = []
     const made = new Error('Please reload')
-    const results = [() => made, () => undefined, () => 'no error', () => { throw made }] // prettier-ignore
+    const results = [() => made, () => undefined, () => 'no error', () => { throw made }, () => Promise.reject(made)] // prettier-ignore
     const seen: unknown[] = []
     for (const result of results) {
       const { url, errors } = await serveDropIn(framework, {
@@ -94,6 +106,7 @@ describe.each(frameworks)('csrf() before session(options) in $name', (framework)
       expect.objectContaining({ code: 'ERR_SESSION_FORGED' }),
       expect.objectContaining({ code: 'ERR_SESSION_OPTION' }),
       made,
+      expect.objectContaining({ code: 'ERR_SESSION_OPTION' }),
     ])
   })
 })

@@ -138,6 +138,22 @@ describe.each(frameworks)('in $name,', (framework) => {
     expect([errors, store.writes]).toEqual([[failure], []])
   })
 
+  test('skip that throws, or returns a promise, is an error for the app, also after a function of sites was asked', async () => {
+    const failure = new Error('skip failed')
+    const asking = { sites: async () => Promise.resolve(true), csrf: { allSites: true } }
+    for (const sessions of [{}, asking]) {
+      const throwing = await open(framework, { sessions, session: { skip: () => { throw failure } } }) // prettier-ignore
+      expect((await send(throwing.url, { origin: site })).status).toBe(500)
+      expect(throwing.errors).toEqual([failure])
+      const later = await open(framework, {
+        sessions,
+        session: { skip: (() => Promise.reject(failure)) as never },
+      })
+      expect((await send(later.url, { origin: site })).status).toBe(500)
+      expect(later.errors).toMatchObject([{ code: 'ERR_SESSION_OPTION' }])
+    }
+  })
+
   test('the app may make the error of a refusal', async () => {
     const deny = (_request: unknown, { rule }: { rule: string }) =>
       Object.assign(new Error(`no: ${rule}`), { status: 418 })

@@ -328,7 +328,7 @@ describe('cors(sessions)', () => {
     const middleware = cors(sessionsWith(() => Promise.reject(new Error('no database'))))
     for (const asked of [get(mine), preflight(mine)]) {
       const outcome = await through(middleware, asked)
-      expect(outcome).toMatchObject({ status: 500, body: 'Error: no database' })
+      expect(outcome).toMatchObject({ status: 500, body: 'Error: no database', headers: { vary: 'Origin' } })
       expect(allowNothing(outcome)).toEqual([])
     }
   })

@@ -61,7 +61,7 @@ describe("sameSite 'auto' is", () => {
     expect([rules.derive(host, true), rules.derive(host, true)]).toEqual([expected, expected])
     // Never without HTTPS, nor without the check.
     expect(rules.derive(host, false)).toBe('lax')
-    for (const check of ['reports', 'off'] as const) {
+    for (const check of ['accepts', 'reports', 'off'] as const) {
       expect(derivedSameSite({ origins, check }, host, true)).toBe('lax')
       expect(new SameSiteRules({ origins, check, byHeader: false }).derive(host, true)).toBe('lax')
     }
@@ -183,4 +183,15 @@ describe('at start-up,', () => {
     const begun = sessions.exchange({ cookieHeader: undefined, secure: true, request: { headers: {} } })
     await expect(begun).rejects.toThrow(/csrf: false/)
   })
+})
+
+test.each<[string, SessionsOptions['csrf'], 'None' | 'Lax']>([
+  ['accepts nothing from strangers', { accept: { '/login': ['https://partner.test'] } }, 'None'],
+  ['accepts a post of a stranger', { accept: { '/login': ['https://stranger.test'] } }, 'Lax'],
+  ['accepts posts of anybody', { accept: { '/3ds': '*' } }, 'Lax'],
+])('of an app whose check %s', async (_what, csrf, sameSite) => {
+  const sessions = memorySessions({ sites: ['https://partner.test'], csrf })
+  const exchange = await sessions.exchange({ cookieHeader: undefined, secure: true, host: 'app.example.com' })
+  Object.assign(exchange.work.session!, { visits: 1 })
+  expect((await exchange.finish())?.value).toContain(`SameSite=${sameSite}`)
 })

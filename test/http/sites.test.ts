@@ -235,7 +235,7 @@ describe('an entry with paths counts for these only', () => {
   ])
 
   test.each([
-    '/api/a', '/api/a/b', '/api/a/', '/api/a?b=/..', '/api/a#b', '/status', '/status?a', '/st%61tus', '/', '/?a', '/%61pi/a', '/api/a.b', '/api/..a', '/api/...',
+    '/api/a', '/api/a/b', '/api/a/', '/api/a?b=/..', '/api/a#b', '/status', '/status?a', '/', '/?a', '/api/a.b', '/api/..a', '/api/...',
     'https://app.example.com/api/a',
   ])('%s', (url) => {
     expect(policy.trusts('https://partner.test', url)).toBe(true)
@@ -243,7 +243,7 @@ describe('an entry with paths counts for these only', () => {
   }) // prettier-ignore
 
   test.each([
-    undefined, '', '/api', '/api/', '/apis/a', '/API/a', '/status/', '/status/a', '/status%2f', '/api/../admin', '/api/..', '/api/./a', '/api//a', '/api%2fa', '/api/a%00', '/api/%0a', '/api/.%09./admin', '/api/a\x7f',
+    undefined, '', '/api', '/api/', '/apis/a', '/API/a', '/status/', '/status/a', '/status%2f', '/api/../admin', '/api/..', '/api/./a', '/api//a', '/api%2fa', '/api/a%00', '/st%61tus', '/%61pi/a', '/api/%2Dx', '/api/a%7E', '/%41pi/a', '/api/%0a', '/api/.%09./admin', '/api/a\x7f',
     '/api/%2e%2e/admin', '/api/.%2e/admin', '/api/..%2fadmin', '/api/..%5cadmin', '/api/..\\admin', '/api/%', '/api/%ff', '//api/a', '/x/api/a', '/administrator', '*',
   ])('and not %s', (url) => {
     expect(policy.trusts('https://partner.test', url)).toBe(false)
@@ -258,7 +258,7 @@ describe('an entry with paths counts for these only', () => {
 })
 
 describe('a function of sites', () => {
-  const request = { method: 'GET', url: '/a%62?c', host: 'app.example.com' }
+  const request = { method: 'GET', url: '/caf%C3%A9?c', host: 'app.example.com' }
 
   test('decides about origins that the list does not name, with what the request asks for', async () => {
     const asked: unknown[] = []
@@ -274,7 +274,7 @@ describe('a function of sites', () => {
     expect(asked).toEqual([])
     expect(await policy.ask('https://tenant.test', request)).toBe(true)
     expect(await policy.ask('https://evil.test', request)).toBe(false)
-    const about = { method: 'GET', path: '/ab', host: 'app.example.com' }
+    const about = { method: 'GET', path: '/café', host: 'app.example.com' }
     expect(asked).toEqual([['https://tenant.test', about], ['https://evil.test', about]]) // prettier-ignore
     // The list alone is what these answer by.
     expect(policy.trusts('https://tenant.test')).toBe(false)
@@ -314,6 +314,10 @@ describe('a function of sites', () => {
       throw new Error('no database')
     })
     await expect(failing.ask('https://a.test', request)).rejects.toThrow('no database')
+    for (const reason of [undefined, null, 'route', 0]) {
+      const odd = resolveSites(() => Promise.reject(reason as never))
+      await expect(odd.ask('https://a.test', request)).rejects.toThrow(/failed with .*, which is no Error/)
+    }
     for (const decision of ['https://a.test', 1, undefined, {}, null]) {
       const policy = resolveSites((() => decision) as never)
       await expect(policy.ask('https://a.test', request)).rejects.toThrow('It must return true or false')
@@ -334,7 +338,6 @@ describe('a return address', () => {
     ['https://app.example.com', 'https://app.example.com/'],
     ['https://app.example.com/cart?x=1', 'https://app.example.com/cart?x=1'],
     ['HTTPS://APP.example.com:443/', 'https://app.example.com/'],
-    ['https:app.example.com', 'https://app.example.com/'],
     ['https://a.example.org/', 'https://a.example.org/'],
     ['http://localhost:3000/a', 'http://localhost:3000/a'],
   ])('%s leads to %s', (address, safe) => {
@@ -344,7 +347,7 @@ describe('a return address', () => {
   test.each([
     '', 'account', 'evil.test', '//evil.test', '///evil.test', '////evil.test', '/\\evil.test', '\\/evil.test', '\\\\evil.test', '/\\/evil.test', '/.//evil.test', '/..//evil.test', '/a/..//evil.test',
     '/%2e//evil.test', '/.\\/evil.test', '/\t/evil.test', '/\n/evil.test', '\t//evil.test', ' //evil.test', ' /account', '/a\r\nSet-Cookie: a=b', '/\0', 'javascript:alert(1)', 'JaVaScRiPt:alert(1)',
-    'java\nscript:alert(1)', 'data:text/html,a', 'vbscript:a', 'blob:https://app.example.com/x', 'filesystem:https://app.example.com/x', 'https://evil.test', 'https:evil.test', 'https:/evil.test', 'https:///evil.test',
+    'java\nscript:alert(1)', 'data:text/html,a', 'vbscript:a', 'blob:https://app.example.com/x', 'filesystem:https://app.example.com/x', 'https://evil.test', 'https:evil.test', 'https:app.example.com', 'https:/evil.test', 'https:///evil.test',
     'https://app.example.com.evil.test', 'https://app.example.com@evil.test', 'https://evil.test@app.example.com', 'https://a:b@app.example.com', 'https://app.example.com.', 'https://app.example.com:8443',
     'http://app.example.com', 'https://evil.test/https://app.example.com', 'https://evil.test#https://app.example.com', 'https://evil.test\\@app.example.com', 'https://a.b.example.org', 'https://example.org', 'https://app\uff0eevil.test',
     'capacitor://localhost/x', 'ftp://app.example.com', 'wss://app.example.com', '?next=//evil.test', '#a', '.', '..', `/${'a'.repeat(4_096)}`, undefined, null, 7, {}, ['/account'],

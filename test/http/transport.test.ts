@@ -225,12 +225,12 @@ describe('the option header', () => {
     'RTT', 'Save-Data', 'Width', 'Viewport-Width', 'Cookie', 'Host', 'Origin', 'Referer', 'User-Agent', 'Connection', 'DNT',
     'Priority', 'If-None-Match', 'Upgrade-Insecure-Requests', 'Sec-Fetch-Site', 'Sec-Session-Id', 'Sec-Session-Token',
     'Proxy-Authorization', 'Access-Control-Request-Method', 'X-Forwarded-For', 'x-forwarded-session', 'X-Real-IP', 'X-',
-    'X-Amzn-Trace-Id', 'Forwarded', 'Via', 'authorisation',
+    'X-Amzn-Trace-Id', 'X-Requested-With', 'X-Scheme', 'X-Request-Token', 'X-Wap-Profile', 'Forwarded', 'Via', 'authorisation',
   ])('refuses %s, which others may send', (name) => {
     expect(() => memorySessions({ header: { name } })).toThrow(/header\.name must be 'Authorization'/)
   }) // prettier-ignore
 
-  test.each(['authorization', 'X-Session', 'x-app-login', 'Session', 'My-Token'])('accepts %s', (name) => {
+  test.each(['authorization', 'X-Session', 'x-login-token', 'Session', 'My-Token'])('accepts %s', (name) => {
     expect(memorySessions({ header: { name } }).usesHeader({ header: () => 'Bearer x' })).toBe(true)
   })
 
