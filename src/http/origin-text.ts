@@ -22,7 +22,7 @@ const serializedOrigin =
 const defaultPort = /^(?:http:.*:80|https:.*:443)$/
 
 /** Whether a text has the form of an origin as browsers serialize it (RFC 6454, section 6.2). `null` does not. */
-export function isSerializedOrigin(text: string): boolean {
+function isSerializedOrigin(text: string): boolean {
   return text.length <= longestOrigin && serializedOrigin.test(text) && !defaultPort.test(text)
 }
 

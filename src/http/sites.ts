@@ -1,11 +1,5 @@
 import { isError, kindOf, optionError, refuseUnknownOptions } from '../core/errors.js'
-import {
-  canonicalOrigin,
-  faultOfOrigin,
-  isSerializedOrigin,
-  isUnencrypted,
-  longestOrigin,
-} from './origin-text.js'
+import { canonicalOrigin, faultOfOrigin, isUnencrypted, longestOrigin } from './origin-text.js'
 import { OriginList } from './origin-list.js'
 import { faultOfPathRule, PathRules, pathOf } from './request-path.js'
 import { safeAddress } from './return-address.js'
