@@ -117,7 +117,7 @@ function plain(name: string): string {
 /** What to write in place of a value of `cookie.sameSite` that express-session takes. It goes at the end of a message. */
 export function sameSiteHint(value: unknown): string {
   if (value === true) return " For express-session's true write 'strict'."
-  if (value === false || value === 'auto') return " Leave it out for 'lax'."
+  if (value === false) return " Leave it out: 'auto' is 'lax' unless pages of other sites need the cookie."
   const lower = typeof value === 'string' ? value.toLowerCase() : ''
   return ['lax', 'strict', 'none'].includes(lower) ? ` Write '${lower}'.` : ''
 }

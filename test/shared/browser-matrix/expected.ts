@@ -1,5 +1,5 @@
 // What is to come of a cell, by the standards alone: the Fetch standard, RFC 6265bis, Fetch metadata, and the truth table
-// of the check against forged requests in docs/cross-origin.md. None of it asks the library.
+// of the check against forged requests in docs/csrf.md. None of it asks the library.
 import type { Cell, Place } from './cells.ts'
 
 /** A request as the app's server saw it, and what the app answered. */
@@ -125,7 +125,7 @@ function sendsCookie(
   return isTopLevel || hasThirdPartyCookies
 }
 
-/** The table in docs/cross-origin.md, "Forged requests", for unsafe requests. Without `Sec-Fetch-Site`, browsers send an `Origin`. */
+/** The table in docs/csrf.md, "Forged requests", for unsafe requests. Without `Sec-Fetch-Site`, browsers send an `Origin`. */
 function mayChange(
   secFetchSite: string | undefined,
   origin: string | undefined,
