@@ -22,7 +22,7 @@ const serializedOrigin =
 const defaultPort = /^(?:http:.*:80|https:.*:443)$/
 
 /** Whether a text has the form of an origin as browsers serialize it (RFC 6454, section 6.2). `null` does not. */
-function isSerializedOrigin(text: string): boolean {
+export function isSerializedOrigin(text: string): boolean {
   return text.length <= longestOrigin && serializedOrigin.test(text) && !defaultPort.test(text)
 }
 
@@ -51,6 +51,7 @@ export function isLoopback(host: string): boolean {
  * @param example the advice for a text that cannot be corrected
  */
 export function faultOfOrigin(text: string, example: string): string | undefined {
+  if (text.length > longestOrigin) return `an origin has at most ${longestOrigin} characters. ${example}`
   const refused = (why: string, cure: string) => `${JSON.stringify(text)} ${why}. ${cure}`
   if (text.includes(',')) return refused('has a comma', 'Write each origin as an entry of its own.')
   const hasScheme = /^[a-z][a-z0-9+.-]*:\/\//i.test(text)
@@ -69,9 +70,10 @@ function schemeFor(host: string): string {
 
 /** The origin that a browser sends for this address, with its wildcards; `undefined` if it is no address. */
 export function canonicalOrigin(entry: string): string | undefined {
-  if (!URL.canParse(entry)) return undefined
-  const { protocol, host, hostname } = new URL(entry)
-  if (hostname === '') return undefined
+  // Not by canParse: that is true of hosts that are too long, and `new URL` throws then.
+  const url = URL.parse(entry)
+  if (url === null || url.hostname === '') return undefined
+  const { protocol, host } = url
   // To browsers, a host with a final dot is another origin, and hardly ever the one that was meant.
   return `${protocol}//${host.replace(/\.(?=$|:)/, '')}`.toLowerCase()
 }

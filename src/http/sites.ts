@@ -1,5 +1,11 @@
 import { isError, kindOf, optionError, refuseUnknownOptions } from '../core/errors.js'
-import { canonicalOrigin, faultOfOrigin, isUnencrypted, longestOrigin } from './origin-text.js'
+import {
+  canonicalOrigin,
+  faultOfOrigin,
+  isSerializedOrigin,
+  isUnencrypted,
+  longestOrigin,
+} from './origin-text.js'
 import { OriginList } from './origin-list.js'
 import { faultOfPathRule, PathRules, pathOf } from './request-path.js'
 import { safeAddress } from './return-address.js'
@@ -146,7 +152,12 @@ export function resolveSites(list: readonly Site[] | SiteFunction): SitePolicy {
 }
 
 function mayBeAsked(origin: string | undefined): origin is string {
-  return typeof origin === 'string' && faultOfOrigin(origin, '') === undefined && !isUnencrypted(origin)
+  return (
+    typeof origin === 'string' &&
+    isSerializedOrigin(origin) &&
+    faultOfOrigin(origin, '') === undefined &&
+    !isUnencrypted(origin)
+  )
 }
 
 async function askFunctions(

@@ -34,6 +34,12 @@ const reflectedIf = (allows: (origin: string) => boolean) => (origin: string | u
   origin !== undefined && allows(origin) ? origin : undefined
 
 const sessions = memorySessions({ sites })
+const byFunction = memorySessions({
+  sites: async (origin) => {
+    assert.ok(URL.canParse(origin) && origin === origin.toLowerCase(), origin)
+    return Promise.resolve(origin === 'https://tenant.test')
+  },
+})
 
 const policies: readonly Policy[] = [
   { middleware: cors(sessions), allowed: reflectedIf(isSite), strict: true },
@@ -66,6 +72,7 @@ const starts = fc.constantFrom(
   'https://example.org',
   'https://pr-7.example.dev',
   'https://evil.test',
+  'https://tenant.test',
   'http://[0:0:0:0:0:0:0:1]:8080',
   'http://[::ffff:127.0.0.1]:8080',
   'http://127.0.0.1:8080',
@@ -174,7 +181,7 @@ test(
       asked: askedHeaders,
       asksMethod: fc.boolean(),
     }),
-    ({ policy, method, origin, asked, asksMethod }) => {
+    async ({ policy, method, origin, asked, asksMethod }) => {
       const request: CorsRequest = {
         method,
         headers: {
@@ -192,6 +199,14 @@ test(
 
       // The list is read elsewhere too, where nobody has looked at the header before.
       assert.equal(sessions.sites.trusts(origin), origin !== undefined && isSite(origin))
+      const facts = { method: 'POST', isUpgrade: false, url: '/', secure: true, host: 'api.test', referer: undefined, origin } // prettier-ignore
+      for (const secFetchSite of ['cross-site', 'none', undefined]) {
+        const isListed = origin !== undefined && listed.includes(origin)
+        const passes = isListed || (origin === undefined && secFetchSite !== 'cross-site')
+        assert.equal((await sessions.csrf!.judge({ ...facts, secFetchSite })).allowed, passes)
+      }
+      // A function is asked about origins only, and trusts but the one.
+      assert.equal(await byFunction.sites.ask(origin, facts), origin === 'https://tenant.test')
       const list = asked?.join(',') ?? ''
       const isRefused = list !== '' && isPreflight && !isHeaderValue(list)
       if (isRefused && (allowed !== undefined || !policy.strict)) {
