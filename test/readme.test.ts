@@ -12,9 +12,10 @@ import { Browser } from './shared/browser.ts'
 /** As a new user has it: the packed package and express in a folder of their own, and README's file as it is printed. */
 let folder: string
 let code: string
+let readme: string
 
 beforeAll(async () => {
-  const readme = await readFile(resolve(import.meta.dirname, '../README.md'), 'utf8')
+  readme = await readFile(resolve(import.meta.dirname, '../README.md'), 'utf8')
   code = /^```js\n(\/\/ app\.mjs\n.*?)^```$/ms.exec(readme)![1]!
   folder = await mkdtemp(join(tmpdir(), 'coatcheck-readme-'))
   const { tarball } = await pack(folder)
@@ -27,6 +28,15 @@ afterAll(() => rm(folder, { recursive: true, force: true }))
 
 test('the quick start has 25 lines at most', () => {
   expect(code.trimEnd().split('\n').length).toBeLessThanOrEqual(26) // with the comment that names the file
+})
+
+test('besides code, tables and what was measured, README has 600 words at most', () => {
+  const prose = readme
+    .replace(/^```.*?^```$/gms, '')
+    .replace(/^\|.*$/gm, '')
+    .replace(/<!-- measured by .*? end of what was measured -->/gs, '')
+    .replace(/\]\([^)]*\)/g, ']')
+  expect(prose.match(/[\p{L}\d][^\s]*/gu)!.length).toBeLessThanOrEqual(600)
 })
 
 describe.each(supportedNodes)('on Node %s', (version) => {
