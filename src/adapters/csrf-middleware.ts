@@ -4,7 +4,7 @@ import { optionError, refuseUnknownOptions } from '../core/errors.js'
 import { csrfOptionNames, type CsrfOptions, CsrfPolicy } from '../http/csrf.js'
 import { resolveSites, type Site, type SiteFunction } from '../http/sites.js'
 import { Sessions } from '../sessions.js'
-import { type CsrfCheck, csrfCheck, csrfCheckOf, type Refusal, whenAsked } from './csrf.js'
+import { type CsrfCheck, csrfCheck, csrfCheckOf, whenAsked } from './csrf.js'
 import { isSecure, type Next, type SessionRequest } from './request-in-hand.js'
 
 /** The options of `csrf(options)`: those of the check, the trusted origins, and `proxy`. */
@@ -40,7 +40,7 @@ export interface CsrfMiddleware {
    *   }, refuse)
    * })
    */
-  refusal(request: IncomingMessage): Promise<Refusal>
+  refusal(request: IncomingMessage): Promise<Error | undefined>
 }
 
 /**
