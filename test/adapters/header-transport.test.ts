@@ -368,18 +368,22 @@ describe.each(edges)('in $name, beside the cookie,', (framework) => {
     }
   })
 
-  test('a page of another origin reads the token if cors exposes it', async () => {
+  test.each([
+    ['only if cors exposes it', ['Session-Token'], 'Session-Token'],
+    ['never by default', [], null],
+  ])('a page of another origin may read the token %s', async (_when, exposedHeaders, exposed) => {
     const origin = 'https://app.example.com'
     const store = new MemoryStore()
     const sessions = createSessions({ store, secret, sweep: false, header: true, sites: [origin] })
     const { url } = await serve({
       framework,
       handler: app,
-      before: [cors(sessions, { exposedHeaders: ['Session-Token'] }) as unknown as Middleware],
+      before: [cors(sessions, { exposedHeaders }) as unknown as Middleware],
       sessions: { store, header: true, sites: [origin] },
     })
     const response = await fetch(`${url}/sign-in`, { headers: { origin, authorization: 'Bearer new' } })
-    expect(response.headers.get('access-control-expose-headers')).toBe('Session-Token')
+    expect(response.headers.get('session-token')).toMatch(/^coat_/)
+    expect(response.headers.get('access-control-expose-headers')).toBe(exposed)
     const preflight = await fetch(`${url}/sign-in`, {
       method: 'OPTIONS',
       headers: {

@@ -63,7 +63,12 @@ describe('--site', () => {
   test('a request that would be let in is explained, with exit code 0', async () => {
     const end = await explain('--site', 'https://a.example.com', '--site', shop, '--origin', shop, '--method', 'post') // prettier-ignore
     expect(end).toMatchObject({ code: 0, stderr: '' })
-    expect(end.stdout).not.toBe('')
+    expect(end.stdout.trimEnd().split('\n')).toEqual([
+      expect.stringMatching(/^Nobody can tell whether the page is of this app: give the host/),
+      expect.stringMatching(/^CORS: the page may read the answer/),
+      'Cookies: nobody can tell without the host.',
+      'Forged requests: it passes, by the rule trustedOrigin.',
+    ])
   })
 
   test('a site that createSessions refuses has exit code 2', async () => {
