@@ -60,6 +60,44 @@ const rows: readonly Row[] = [
     headers: [...from([provider]), ...sites.map((value) => ({ origin: provider, 'sec-fetch-site': value }))],
   },
   {
+    what: "any origin passes at a path that accepts '*', and so does none",
+    rule: 'acceptedPath',
+    allowed: true,
+    path: '/3ds?id=1',
+    headers: [
+      ...from([foreign, 'null'], { 'sec-fetch-site': 'cross-site' }),
+      { 'sec-fetch-site': 'cross-site' },
+    ],
+  },
+  ...[
+    '/login/apple/',
+    '/login/apple/x',
+    '/Login/apple',
+    '/login/appl%65',
+    '/login%2Fapple',
+    '//login/apple',
+  ].map((path) => ({
+    what: `an origin that is listed for another path is refused at ${path}`,
+    rule: 'otherSite' as const,
+    allowed: false,
+    path,
+    headers: from([provider], { 'sec-fetch-site': 'cross-site' }),
+  })),
+  {
+    what: 'with allSites, an origin that a wildcard matches passes',
+    rule: 'trustedSite',
+    allowed: true,
+    options: { allSites: true },
+    headers: from([wildcard, site], { 'sec-fetch-site': 'cross-site' }),
+  },
+  {
+    what: 'an origin of csrf.own is the own one',
+    rule: 'ownOrigin',
+    allowed: true,
+    options: { own: [foreign] },
+    headers: from([foreign]),
+  },
+  {
     what: 'a Sec-Fetch-Site that is repeated, or none of the four, is refused',
     rule: 'badHeader',
     allowed: false,
@@ -175,7 +213,7 @@ describe.each(frameworks)('in $name,', (framework) => {
         },
         sessions: {
           sites: [site, custom, 'https://*.example.net'],
-          csrf: { accept: { '/login/apple': [provider] }, ...options },
+          csrf: { accept: { '/login/apple': [provider], '/3ds': '*' }, ...options },
         },
         session: { proxy: true },
       })

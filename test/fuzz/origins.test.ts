@@ -34,6 +34,7 @@ const reflectedIf = (allows: (origin: string) => boolean) => (origin: string | u
   origin !== undefined && allows(origin) ? origin : undefined
 
 const sessions = memorySessions({ sites })
+const ofAllSites = memorySessions({ sites, csrf: { allSites: true } })
 const byFunction = memorySessions({
   sites: async (origin) => {
     assert.ok(URL.canParse(origin) && origin === origin.toLowerCase(), origin)
@@ -204,6 +205,9 @@ test(
         const isListed = origin !== undefined && listed.includes(origin)
         const passes = isListed || (origin === undefined && secFetchSite !== 'cross-site')
         assert.equal((await sessions.csrf!.judge({ ...facts, secFetchSite })).allowed, passes)
+        const isTrusted = origin !== undefined && isSite(origin)
+        const passesAll = isTrusted || (origin === undefined && secFetchSite !== 'cross-site')
+        assert.equal((await ofAllSites.csrf!.judge({ ...facts, secFetchSite })).allowed, passesAll)
       }
       // A function is asked about origins only, and trusts but the one.
       assert.equal(await byFunction.sites.ask(origin, facts), origin === 'https://tenant.test')
