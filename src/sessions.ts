@@ -54,7 +54,8 @@ export interface SessionsOptions extends AdvancedSessionsOptions {
    *
    * It may be a function of the framework's request, for example for a tenant's own domain. It runs once for each
    * request, and has to return the attributes at once. What it returns is checked as the object is. What it throws, and
-   * `ERR_SESSION_OPTION` if the attributes are not valid, goes to `next(error)`: the request has no session then.
+   * `ERR_SESSION_OPTION` if the attributes are not valid, goes to `next(error)`. The request then has an empty session
+   * that cannot be stored.
    * @example
    * cookie: { domain: 'example.com' } // shared by all subdomains
    * @example

@@ -34,7 +34,7 @@ export interface Handling {
   readonly anonymousWhenUnavailable: boolean
   /** Tokens and signed values that other middleware has read from a request. */
   readonly elsewhere?: (request: SessionRequest) => ReturnType<NonNullable<ExchangeRequest['elsewhere']>>
-  /** Called before `next` gets the error of a request that has no session. */
+  /** Called before `next` gets an error in place of the request's session. It may give the request an empty one. */
   readonly refuse?: (request: SessionRequest, error: unknown) => void
   /** The properties that a request gets. */
   readonly session: PropertyDescriptor & ThisType<SessionRequest>

@@ -6,7 +6,7 @@ import { type AppSessions, sessionsOfModule } from './sessions-module.js'
 
 type Facts = Parameters<Sessions['explain']>[0]
 
-/** What `coatcheck explain` was told. */
+/** Options of `coatcheck explain`. */
 interface ExplainOptions extends Omit<Facts, 'secure'> {
   readonly http?: boolean
   readonly sessions?: string
@@ -51,8 +51,8 @@ export function addExplainCommand(program: Command): void {
     )
     .option('--referer <url>', 'its Referer header')
     .option('--upgrade', 'it is the handshake of a WebSocket')
-    .option('--cookies', "it brings the session's cookie")
-    .option('--no-cookies', 'it does not')
+    .option('--cookies', "its page asks for cookies (credentials: 'include')")
+    .option('--no-cookies', 'its page does not ask for them')
     .addHelpText(
       'after',
       `

@@ -37,13 +37,18 @@ export interface CookieOptions {
    * Whether the browser sends the cookie with requests from other sites (RFC 6265bis, section 4.1.2.7). A site is a
    * scheme and a registrable domain, such as `https` and `example.com`.
    *
-   * - `'auto'`: `'none'` if the option `sites` names an `https` origin, or a wildcard, of another site than `domain` or
-   *   the host of the request. Its pages could not use the session otherwise. Else `'lax'`, as always on HTTP, with
-   *   `secure: false`, on a host without a registrable domain, and while the check against forged requests is off or
-   *   only reports.
+   * - `'auto'`: `'none'` or `'lax'`, see below.
    * - `'lax'`: only with links and other top-level `GET` requests.
    * - `'strict'`: never. It contradicts `sites` of several sites.
    * - `'none'`: always, where the browser allows it. This needs `secure: true`, and `csrf` must not be `false`.
+   *
+   * `'auto'` is `'none'` if the option `sites` names an `https` origin or wildcard of another site than `domain`, or than
+   * the request's host if there is no `domain`. Pages there could not use the session otherwise. Functions of `sites` do
+   * not count. It stays `'lax'`
+   *
+   * - on HTTP, and with `secure: false`
+   * - on a host without a registrable domain, such as an IP address
+   * - while the check against forged requests is off, only reports, or accepts strangers (`csrf.accept`).
    * @default 'auto'
    */
   readonly sameSite?: 'auto' | 'lax' | 'strict' | 'none' | undefined
