@@ -9,7 +9,7 @@ import session from 'coatcheck/express'
 import type { Browser, BrowserContext } from 'playwright-core'
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { type Authority, newAuthority } from '../servers/certificates.ts'
-import { launchBrowser, launchWithExtension } from '../servers/chromium.ts'
+import { launchBrowser, launchProfile, launchWithExtension } from '../servers/chromium.ts'
 import { checkedApp, type CheckedApp, type CheckedOptions, expectRefused } from './checked-app.ts'
 import { anyHost, certificateOf, formPage, sendForm, servesFormPages } from './form-pages.ts'
 
@@ -184,4 +184,17 @@ describe('a page of an extension with a permission for the app', () => {
     expect(await visited(cured, folder)).toMatchObject({ fetched: 200, id })
     expect(cured.told).toMatchObject([{ rule: 'otherSite', origin: 'null' }])
   })
+})
+
+test('an app window, as an installed PWA has it, is of the same origin: its form passes', async () => {
+  const app = await checkedApp({ certificate, pages: servesFormPages })
+  const profile = await launchProfile({}, ...anyHost, `--app=${at(app)}/page?to=/change`)
+  onTestFinished(() => profile.close())
+  const page = profile.context.pages()[0]!
+  await page.waitForURL(`${at(app)}/page?to=/change`)
+  expect(await page.evaluate("matchMedia('(display-mode: standalone)').matches")).toBe(true)
+  app.arrived.length = 0
+  await page.locator('button').click()
+  await page.waitForURL(`${at(app)}/change`)
+  expect(app.arrived).toMatchObject([{ method: 'POST', site: 'same-origin', status: 200 }])
 })
