@@ -15,6 +15,7 @@ export type {
   RequestSession,
   Session,
   SessionData,
+  SessionRoot,
   SignInOptions,
   Synchronous,
 } from './core/session/session.js'
@@ -39,7 +40,7 @@ export type { Outcome } from './core/session/state.js'
 export type { UnitOfWork } from './core/session/unit-of-work.js'
 export type { UserId } from './core/users/user-id.js'
 export type { UserOf } from './core/users/user-of.js'
-export type { SessionInfo, UserSessions } from './core/users/user-sessions.js'
+export type { SessionInfo, SiteSessionInfo, UserSessions } from './core/users/user-sessions.js'
 export type { CookieOptions } from './http/cookie.js'
 export type { CookieFunction } from './http/cookie-function.js'
 export type { Exchange, ResponseChanges } from './http/exchange.js'

@@ -10,11 +10,12 @@ import type { UserLimit } from './core/users/sign-in.js'
 import { resolveUserOf, type UserOf } from './core/users/user-of.js'
 import type { Lifetime, SessionStore, TokenKeyedStore } from './core/store/session-store.js'
 import { defaultSweep } from './core/store/sweeper.js'
-import { type Secret, Signer } from './core/signer.js'
+import { flowForm, type Secret, Signer } from './core/signer.js'
 import { type CookieOptions, SessionCookie } from './http/cookie.js'
 import { type CsrfOptions, CsrfPolicy } from './http/csrf.js'
 import { type CookieFunction, CookiesByRequest } from './http/cookie-function.js'
 import { Exchange } from './http/exchange.js'
+import { isClientId } from './http/handoff/client-id.js'
 import type { ExchangeRequest } from './http/exchange-request.js'
 import { explain, type ExplainedRequest, type Explanation } from './http/explain.js'
 import { type HeaderOptions, HeaderTransport, resolveHeader } from './http/header-transport.js'
@@ -157,6 +158,17 @@ export interface AdvancedSessionsOptions {
    */
   readonly merge?: Merge | undefined
   /**
+   * The name of this site at the hub that signs its users in: see `coatcheck/handoff`. 1 to 64 letters, digits, dots,
+   * hyphens or underscores. The hash of every token covers it, so a cookie of this site finds nothing at the hub or
+   * another site, and the other way round. Apps on the same domain have the same. To set, change or remove it ends all
+   * sessions of the site.
+   *
+   * The store must use coatcheck's own layout; others are refused with `ERR_SESSION_OPTION`.
+   * @example
+   * clientId: 'blog'
+   */
+  readonly clientId?: string | undefined
+  /**
    * Turns a session's data into bytes and back. The default, `jsonCodec`, is JSON that refuses what it would lose
    * (`ERR_SESSION_DATA`).
    */
@@ -244,7 +256,7 @@ export interface AdvancedSessionsOptions {
 
 const optionNames = [
   'store', 'secret', 'cookie', 'header', 'lifetime', 'touchAfter', 'rotationGrace', 'userOf', 'sessionsPerUser', 'merge', 'codec',
-  'encryption', 'sizeLimit', 'sites', 'csrf', 'sweep', 'storeLimits',
+  'encryption', 'sizeLimit', 'sites', 'csrf', 'clientId', 'sweep', 'storeLimits',
 ] as const // prettier-ignore
 
 /**
@@ -259,13 +271,19 @@ export class Sessions extends SessionEngine {
   readonly csrf: CsrfPolicy | undefined
   /** @internal */
   readonly transports: Transports
+  /** @internal */
+  readonly flowSigner: Signer | undefined
 
   /** @internal Use `createSessions`. */
-  constructor(settings: EngineSettings, http: Pick<Sessions, 'sites' | 'csrf' | 'transports'>) {
+  constructor(
+    settings: EngineSettings,
+    http: Pick<Sessions, 'sites' | 'csrf' | 'transports' | 'flowSigner'>,
+  ) {
     super(settings)
     this.sites = http.sites
     this.csrf = http.csrf
     this.transports = http.transports
+    this.flowSigner = http.flowSigner
   }
 
   /**
@@ -350,9 +368,12 @@ export function createSessions(options: SessionsOptions): Sessions {
     check: strengthOf(csrf),
     byHeader: options.header !== undefined,
   })
-  const http = { transports: resolveTransports(options, lifetime.absolute, rules), sites, csrf }
+  const clientId = resolveClientId(options)
+  const flowSigner = clientId === undefined ? undefined : new Signer(options.secret as Secret, flowForm)
+  const http = { transports: resolveTransports(options, lifetime.absolute, rules), sites, csrf, flowSigner }
   const settings = {
     store: checkedStore(options.store),
+    clientId,
     lifetime,
     touchAfter: resolveTouchAfter(options.touchAfter, lifetime.idle),
     rotationGrace: resolveRotationGrace(options.rotationGrace, lifetime.idle),
@@ -491,6 +512,21 @@ function resolveEncryption(options: SessionsOptions): Encryption | undefined {
     throw encryptionUnavailable()
   }
   return encryption
+}
+
+function resolveClientId({ clientId, store }: SessionsOptions): string | undefined {
+  if (clientId === undefined) return undefined
+  if (!isClientId(clientId)) {
+    throw optionError(
+      "clientId must be 1 to 64 letters, digits, dots, hyphens or underscores, such as 'blog': the name that the hub lists this site by.",
+    )
+  }
+  if ((store as Partial<TokenKeyedStore>).keyedBy === 'token') {
+    throw optionError(
+      "clientId needs a store of coatcheck's own layout: a table of express-mysql-session, and stores of express-session, cannot keep sessions that end with another.",
+    )
+  }
+  return clientId
 }
 
 function resolveSweep(sweep: NonNullable<SessionsOptions['sweep']>) {

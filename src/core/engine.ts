@@ -21,11 +21,11 @@ import type {
   WriteResult,
 } from './store/session-store.js'
 import { Sweeper, type SweepSettings } from './store/sweeper.js'
-import { hashOf, idOf, isOwnToken } from './token.js'
+import { hashOf, idOf, isOwnToken, rootIdOf } from './token.js'
 import { KeyedSerialQueues } from './serial-queue.js'
-import { tokenPlaceOf } from './session/state.js'
+import { type Found, tokenPlaceOf } from './session/state.js'
 import { chooseSession, firstOf } from './session/several-tokens.js'
-import { type Found, ownerOfFound, UnitOfWork } from './session/unit-of-work.js'
+import { ownerOfFound, UnitOfWork } from './session/unit-of-work.js'
 import { type UserId, userIdText } from './users/user-id.js'
 import type { UserRule } from './users/user-of.js'
 import { UserSessions } from './users/user-sessions.js'
@@ -34,6 +34,8 @@ import type { SignIn } from './session/work-context.js'
 /** The engine's options in their resolved, read-only form. Times are in milliseconds, sizes in bytes. */
 export interface EngineSettings {
   readonly store: SessionStore
+  /** The name of the site that these sessions are for. Left out: they are no site's. */
+  readonly clientId?: string | undefined
   readonly lifetime: Lifetime
   readonly touchAfter: number
   readonly codec: Codec
@@ -54,6 +56,8 @@ export interface EngineSettings {
 /** The id by which a token's session is found, and the hash by which the token is checked. */
 interface TokenKey {
   readonly id: SessionId
+  /** If the token is a child's. */
+  readonly rootId: SessionId | undefined
   readonly hash: Uint8Array
 }
 
@@ -66,6 +70,10 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
   readonly #form: SessionForm
   /** @internal Whether the store finds sessions by their tokens. */
   readonly tokensAreKeys: boolean
+  /**
+   * The name of this site at its hub, as given by `clientId`; `undefined` for all other sessions.
+   */
+  readonly clientId: string | undefined
   /** @internal */
   readonly rotationGrace: number
   /** @internal */
@@ -86,6 +94,7 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
     this.#form = bagForm(settings)
     this.tokensAreKeys = (settings.store as Partial<TokenKeyedStore>).keyedBy === 'token'
     this.rotationGrace = this.tokensAreKeys ? 0 : settings.rotationGrace
+    this.clientId = settings.clientId
     this.merge = settings.merge
     const { longestQueue, deadline } = { ...defaultBatching, ...settings.batching }
     this.#turns = new KeyedSerialQueues({ longestQueue, deadline })
@@ -147,11 +156,11 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
     if (tokens.length > 1) return this.#loadOneOf(form, tokens)
     const token = tokens[0]
     if (token === undefined) return Promise.resolve(this.beginAs(form))
-    return this.#found(token).then((found) => new UnitOfWork(this, form, found))
+    return this.found(token).then((found) => new UnitOfWork(this, form, found))
   }
 
   async #loadOneOf(form: SessionForm, tokens: readonly string[]): Promise<UnitOfWork> {
-    const all = await Promise.all([...new Set(tokens)].map((token) => this.#found(token)))
+    const all = await Promise.all([...new Set(tokens)].map((token) => this.found(token)))
     const live = all.filter((found) => found !== undefined)
     if (form.takesFirst) return new UnitOfWork(this, form, firstOf(live))
     const owners = new Map<Found, string | undefined>()
@@ -227,8 +236,13 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
     return this.tokensAreKeys ? (token as SessionId) : idOf(token)
   }
 
-  /** The session of a token. */
-  #found(token: string): Promise<Found | undefined> {
+  /** @internal */
+  hashOf(token: string): Uint8Array {
+    return hashOf(token, this.clientId)
+  }
+
+  /** @internal */
+  found(token: string): Promise<Found | undefined> {
     // Every request comes here: an async function would cost one more promise.
     let key: TokenKey
     try {
@@ -236,20 +250,31 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
     } catch (error) {
       return Promise.reject(error as Error) // the token is no text
     }
-    const { id, hash } = key
+    const { id, rootId, hash } = key
+    if (rootId !== undefined) return this.#foundChild(token, key, rootId)
     return this.#read(id).then((record) => {
       const place = record && tokenPlaceOf(hash, record)
       return place && { token, record, place }
     })
   }
 
+  /** A child and its root are read at once. The store finds the child only while its root is live. */
+  async #foundChild(token: string, { id, hash }: TokenKey, rootId: SessionId): Promise<Found | undefined> {
+    const [record, root] = await Promise.all([this.#read(id), this.#read(rootId)])
+    if (!record || !root || record.rootId !== rootId) return undefined
+    if (record.userId === undefined || record.userId !== root.userId) return undefined
+    const place = tokenPlaceOf(hash, record)
+    return place && { token, record, place, root }
+  }
+
   #keyOf(token: string): TokenKey {
     const known = this.#keys.get(token)
     if (known) return known
-    if (!isOwnToken(token)) return { id: this.idOf(token), hash: hashOf(token) }
+    if (!isOwnToken(token)) return { id: this.idOf(token), rootId: undefined, hash: this.hashOf(token) }
     // Copies: slices would keep the whole Cookie header and a block of Node's buffer pool in memory.
     const copy = Buffer.from(token, 'latin1').toString('latin1')
-    const key = { id: this.idOf(copy), hash: new Uint8Array(hashOf(copy)) }
+    const rootId = this.tokensAreKeys ? undefined : rootIdOf(copy)
+    const key = { id: this.idOf(copy), rootId, hash: new Uint8Array(this.hashOf(copy)) }
     this.#keys.set(copy, key)
     return key
   }

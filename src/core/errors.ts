@@ -25,6 +25,10 @@ export type SessionErrorCode =
   | 'ERR_SESSION_REPLACED'
   | 'ERR_SESSION_HEADERS_SENT'
   | 'ERR_SESSION_FORGED'
+  | 'ERR_SESSION_HANDOFF_REQUEST'
+  | 'ERR_SESSION_HANDOFF_FAILED'
+  | 'ERR_SESSION_HANDOFF_REFUSED'
+  | 'ERR_SESSION_SIGN_IN_NEEDED'
   | 'ERR_SESSION_RESPONSE_BUFFER'
   | 'ERR_SESSION_MISSING_TABLE'
   | 'ERR_SESSION_WRONG_TABLE'
@@ -51,7 +55,7 @@ export class SessionError extends Error {
   /** What happened. `docs/troubleshooting.md`, "Error codes", lists all codes. */
   readonly code: SessionErrorCode
   /**
-   * The HTTP status to answer with, as Express does when the error reaches `next(error)`: 401, 403, 409, 500 or 503.
+   * The HTTP status to answer with, as Express does when the error reaches `next(error)`: 400, 401, 403, 409, 500 or 503.
    * @default 500
    */
   readonly status: number

@@ -75,6 +75,17 @@ export const headerForm: SignedForm = {
   },
 }
 
+/** The form of what a site keeps in the browser while a hand-off is under way: text of base64url, and its signature. */
+export const flowForm: SignedForm = {
+  keyOf: (secret) => new HmacKey(Buffer.from(hkdfSync('sha256', secret, '', 'coatcheck handoff flow', 32))),
+  encoding: 'base64url',
+  join: (text, signature) => `${text}.${signature}`,
+  split(value) {
+    const dot = value.lastIndexOf('.')
+    return dot < 1 ? undefined : [value.slice(0, dot), value.slice(dot + 1)]
+  },
+}
+
 function textOf(token: string): string {
   if (isOwnToken(token)) return token
   if (!token.isWellFormed())

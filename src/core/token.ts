@@ -6,6 +6,8 @@ const idLength = 16 // characters, of 12 bytes
 const secretLength = 24 // bytes: 192 bits that nobody can guess
 /** The length of a token of coatcheck's own form, in characters. */
 export const tokenLength = prefix.length + idLength + (secretLength / 3) * 4 // characters: 53
+/** The length of a child's token, which names its root too. */
+const childTokenLength = tokenLength + idLength // characters: 69
 /** The beginning of the ids of notes in a `TokenKeyedStore`. No token of coatcheck's begins with it. */
 export const notePrefix = 'note.'
 /**
@@ -13,7 +15,7 @@ export const notePrefix = 'note.'
  * sessions there.
  */
 export const keyPrefix = `${notePrefix}key.`
-const tokenForm = new RegExp(`^${prefix}[\\w-]{${tokenLength - prefix.length}}$`)
+const tokenForm = new RegExp(`^${prefix}[\\w-]+$`)
 
 /** The time and the number of the id that was made last. */
 let lastTime = 0
@@ -44,17 +46,24 @@ export function createId(): SessionId {
 
 /**
  * Makes a new token for a session: `coat_`, its id, and a secret of 24 random bytes, together 53 characters of
- * base64url.
+ * base64url. The token of a child has its root's id before the secret, so that both are read at once.
  *
  * @throws as `createId`.
  */
-export function createToken(id: SessionId = createId()): string {
-  return `${prefix}${id}${randomBytes(secretLength).toString('base64url')}`
+export function createToken(id: SessionId = createId(), rootId?: SessionId): string {
+  return `${prefix}${id}${rootId ?? ''}${randomBytes(secretLength).toString('base64url')}`
 }
 
 /** Whether a token has coatcheck's own form, which contains its id. No other generator may make tokens of this form. */
 export function isOwnToken(token: string): boolean {
-  return token.length === tokenLength && tokenForm.test(token)
+  const { length } = token
+  return (length === tokenLength || length === childTokenLength) && tokenForm.test(token)
+}
+
+/** The id of the root, if the token is a child's. */
+export function rootIdOf(token: string): SessionId | undefined {
+  if (token.length !== childTokenLength || !isOwnToken(token)) return undefined
+  return token.slice(prefix.length + idLength, prefix.length + 2 * idLength) as SessionId
 }
 
 /**
@@ -81,10 +90,15 @@ export function hashedId(text: string): SessionId {
   return hash('sha256', text, 'base64url').slice(0, idLength) as SessionId
 }
 
-/** The SHA-256 of a token, as stores keep it. To find the token from it, one has to guess 192 random bits. */
-export function hashOf(token: string): Uint8Array {
+/**
+ * The SHA-256 of a token, as stores keep it. To find the token from it, one has to guess 192 random bits.
+ *
+ * @param clientId the site that the token is for. The hash covers it, so that the token finds nothing at another site.
+ */
+export function hashOf(token: string, clientId?: string): Uint8Array {
+  const text = clientId === undefined ? token : `coatcheck token of ${clientId} ${token}`
   // Half the time of asking for a buffer, which would get a memory block of its own.
-  return Buffer.from(hash('sha256', token, 'binary'), 'latin1')
+  return Buffer.from(hash('sha256', text, 'binary'), 'latin1')
 }
 
 /** The `hash` of a record whose id is a token; `undefined` if the id is that of a note. */

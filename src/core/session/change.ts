@@ -140,6 +140,7 @@ function draftWork(work: SessionWork): SessionWork {
     userId: work.userId,
     createdAt: work.createdAt,
     authenticatedAt: work.authenticatedAt,
+    root: work.root,
     assertCurrent: () => undefined,
     touch: () => undefined,
     signIn: refuse,

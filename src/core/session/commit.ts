@@ -2,7 +2,7 @@ import { jitter, mostAttempts } from '../attempts.js'
 import { changedTooOften, headersSent, SessionError } from '../errors.js'
 import { recordFormat } from '../store/record.js'
 import type { WriteResult } from '../store/session-store.js'
-import { hashOf, isSameHash } from '../token.js'
+import { isSameHash } from '../token.js'
 import { prepared, mayBeStored } from './content-write.js'
 import { baseOfRow, type InHand, merged, type Reading } from './in-hand.js'
 import { type Facts, plan } from './plan.js'
@@ -222,7 +222,7 @@ async function findChosen(work: Work, inHand: InHand): Promise<boolean> {
   const state = openPart(inHand.state)
   if (state?.kind !== 'new' || state.origin !== 'chosen' || state.token === undefined) return false
   const record = await work.context.find(work.context.idOf(state.token))
-  if (!record || !isSameHash(record.hash, hashOf(state.token))) return false
+  if (!record || !isSameHash(record.hash, work.context.hashOf(state.token))) return false
   inHand.state = after(inHand.state, liveState(state.token, baseOfRow(work, record)))
   return true
 }
@@ -255,7 +255,7 @@ async function takeAsStored(
   const record = isNewest ? row.record : recordAfter(attempt.write, baseOf(inHand.state)?.record)
   await adoptStored(work, inHand, attempt, record)
   // Somebody has given it another token since, and that is what the browser gets.
-  if (!isSameHash(row.record.hash, hashOf(attempt.token))) becomeUnconfirmed(inHand)
+  if (!isSameHash(row.record.hash, work.context.hashOf(attempt.token))) becomeUnconfirmed(inHand)
   const { signIn, token } = attempt.intent
   if (intent.signIn === signIn && (intent.token === undefined || intent.token === token)) return
   // What the handler has asked for since that write is still to be done.

@@ -3,7 +3,7 @@ import type { SessionErrorCode } from '../errors.js'
 import { recordFormat, type SessionId, type SessionRecord } from '../store/record.js'
 import { createMark } from '../store/mark.js'
 import type { NewSecret, UpdateWrite } from '../store/session-store.js'
-import { hashOf, idOf, isSameHash } from '../token.js'
+import { idOf, isSameHash } from '../token.js'
 import { type InHand, ownerOf } from './in-hand.js'
 import type { Facts } from './plan.js'
 import { type SentWrite, baseOf, type ContentWrite, type Open } from './state.js'
@@ -68,7 +68,10 @@ function contentWrite(
     const token = tokenFor(work, inHand)
     const publicId = context.tokensAreKeys ? idOf(token) : undefined
     const id = context.idOf(token)
-    return { type: 'insert', id, publicId, hash: hashOf(token), signedIn: isSignIn, ...content }
+    const rootId = state.kind === 'new' ? state.rootId : undefined
+    const about = rootId === undefined ? undefined : context.clientId
+    const hash = context.hashOf(token)
+    return { type: 'insert', id, publicId, hash, rootId, about, signedIn: isSignIn, ...content }
   }
   const { id, version } = before
   if (intent.token === undefined) return { type: 'update', id, version, ...content }
@@ -78,7 +81,7 @@ function contentWrite(
   const isTooSoon =
     isSignIn && before.authenticatedAt !== undefined && before.authenticatedAt >= before.readAt
   const secret = {
-    hash: hashOf(intent.token),
+    hash: context.hashOf(intent.token),
     signedIn: isSignIn,
     grace: isTaken || isTooSoon ? 0 : context.rotationGrace,
     token: context.tokensAreKeys ? (intent.token as SessionId) : undefined,

@@ -30,9 +30,12 @@ export class InHand {
   intent: Intent = noIntent
   /** Once it was opened. */
   session: Session | undefined
+  /** The root of the child that was found. Of no meaning once another session has taken the place of that. */
+  readonly root: SessionRecord | undefined
 
-  constructor(state: State) {
+  constructor(state: State, root?: SessionRecord) {
     this.state = state
+    this.root = root
   }
 }
 
@@ -68,7 +71,7 @@ export function readData(reading: Reading, inHand: InHand): Data {
 
 /** A record that was just read, and whose it is. */
 export function baseOfRow({ context, form }: Reading, record: SessionRecord): Base {
-  const data = form.userOf && context.decode(record)
+  const data = form.userOf && record.rootId === undefined && context.decode(record)
   return { record, owner: data ? ownerIn(form, record, data) : record.userId }
 }
 
@@ -91,9 +94,9 @@ export function foundState(
   return formerState(token, { record: { ...was, ...nobodys }, owner: undefined })
 }
 
-/** Whose a stored session is. Where its data names a user by what is no id, it is nobody's: not this request's doing, so no reason to fail. */
-function ownerIn({ userOf }: SessionForm, { userId }: SessionRecord, data: Data): string | undefined {
-  if (!userOf) return userId
+/** Whose a stored session is. A child is its root's user's, whatever its data says. Where its data names a user by what is no id, it is nobody's: not this request's doing, so no reason to fail. */
+function ownerIn({ userOf }: SessionForm, { userId, rootId }: SessionRecord, data: Data): string | undefined {
+  if (!userOf || rootId !== undefined) return userId
   try {
     return userOf(data)
   } catch {

@@ -81,13 +81,15 @@ function reconcileNew(state: New, intent: Intent, row: Base | undefined, repeats
   // The lost insert may still arrive, or its session has ended since: to send it again could bring that back. So it gets another token.
   const next: New = repeatsInserts
     ? { ...state, unanswered: undefined }
-    : { ...newState('begun'), copiedFrom: state.copiedFrom }
+    : { ...newState('begun', undefined, state.rootId), copiedFrom: state.copiedFrom }
   return { is: 'again', state: next }
 }
 
 /** A session of its own begins. The one before stays as it is, or has ended: then there is no `row`. */
 function startAnew({ base }: Live | Former, row: Base | undefined): Finding {
-  return { is: 'writable', state: { ...newState('begun'), copiedFrom: base }, onto: row }
+  // In place of a child, it is a child too: otherwise it would outlive the root.
+  const next = newState('begun', undefined, base.record.rootId)
+  return { is: 'writable', state: { ...next, copiedFrom: base }, onto: row }
 }
 
 function becomeFormer(state: Live | Former, unanswered: Unanswered | undefined): Former {

@@ -39,6 +39,23 @@ export type RequestSession = Partial<SessionData> & Omit<Session, keyof SessionD
 export type Synchronous<Result> =
   Result extends PromiseLike<unknown> ? 'change must not be async: await before update()' : Result
 
+/**
+ * The hub's session, as a site sees it at `req.session.root`. It is read with each request, so it shows what the hub has
+ * stored last. All times are by the store's clock.
+ */
+export interface SessionRoot {
+  /** Names the hub's session: `sessions.user(id).revoke(publicId)` ends it, and all sessions of sites with it. */
+  readonly publicId: string
+  /** The user who is signed in at the hub, and therefore here. */
+  readonly userId: string
+  /** When the hub's session was first stored. */
+  readonly createdAt: Date
+  /** When the user last signed in at the hub. */
+  readonly authenticatedAt: Date | undefined
+  /** What the hub shares of its session's data with this site (`share`). It cannot be changed here. */
+  readonly data: Readonly<Partial<SessionData>>
+}
+
 /** What a session object asks of the request that it belongs to. */
 export interface SessionWork {
   readonly id: string
@@ -46,6 +63,7 @@ export interface SessionWork {
   readonly userId: string | undefined
   readonly createdAt: Date | undefined
   readonly authenticatedAt: Date | undefined
+  readonly root?: SessionRoot | undefined
   /** Throws ERR_SESSION_REPLACED if the request has another session by now. */
   assertCurrent(session: Session): void
   signIn(userId: UserId, options?: SignInOptions): Promise<void>
@@ -121,9 +139,17 @@ export interface Session {
   readonly createdAt: Date | undefined
   /**
    * When the user last signed in, by the store's clock; `undefined` while nobody is signed in. Compare it where you
-   * need a fresh proof of identity (ASVS 5, 7.5.3). A second `signIn` of the same user moves it, once that is stored.
+   * need a fresh proof of identity (ASVS 5, 7.5.3). A second `signIn` of the same user moves it, once that is stored. At
+   * a site, it is the later one of here and at the hub.
    */
   readonly authenticatedAt: Date | undefined
+  /**
+   * At a site that signs users in by hand-off (`coatcheck/handoff`): the hub's session. This session is found only while
+   * that one is live, and the same user's. `undefined` for all other sessions.
+   * @example
+   * const { name } = req.session.root?.data ?? {}
+   */
+  readonly root: SessionRoot | undefined
 
   /**
    * Binds the session to a user and gives it a new token. `userId` shows the user at once. Both are stored in one step,
@@ -234,7 +260,7 @@ let asideOf: (session: Session) => Data | undefined
 let setAside: (session: Session, aside: Data | undefined) => void
 
 /** The read-only properties: they say which session it is, and whose. */
-const identityNames = ['id', 'publicId', 'userId', 'createdAt', 'authenticatedAt'] as const
+const identityNames = ['id', 'publicId', 'userId', 'createdAt', 'authenticatedAt', 'root'] as const
 
 const identity = Object.fromEntries(
   identityNames.map((name): [string, PropertyDescriptor & ThisType<Session>] => [

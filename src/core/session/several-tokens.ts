@@ -1,4 +1,4 @@
-import type { Found } from './unit-of-work.js'
+import type { Found } from './state.js'
 
 /** What a request works on, of the sessions that its tokens lead to. */
 export interface Choice {

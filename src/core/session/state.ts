@@ -25,6 +25,8 @@ export interface New {
    * copied data is dropped.
    */
   readonly copiedFrom: Base | undefined
+  /** The root of the child that this session takes the place of: it is a child too. */
+  readonly rootId: SessionId | undefined
   readonly unanswered: Unanswered | undefined
 }
 
@@ -137,8 +139,8 @@ export interface SignInIntent {
 
 export const noIntent: Intent = { signIn: undefined, token: undefined, forcesToken: false, touch: false }
 
-export function newState(origin: New['origin'], token?: string): New {
-  return { kind: 'new', token, origin, copiedFrom: undefined, unanswered: undefined }
+export function newState(origin: New['origin'], token?: string, rootId?: SessionId): New {
+  return { kind: 'new', token, origin, copiedFrom: undefined, rootId, unanswered: undefined }
 }
 
 export function liveState(token: string, base: Base): Live {
@@ -187,6 +189,15 @@ export function storedTokenOf(state: State): string | undefined {
 /** The state with a new open part. A session that is `ending` or `left` stays so. */
 export function after(state: State, next: Open): State {
   return 'of' in state ? { ...state, of: next } : next
+}
+
+/** A session that was found by a token: the record, and whether the token is its current one. */
+export interface Found {
+  readonly token: string
+  readonly record: SessionRecord
+  readonly place: TokenPlace
+  /** The record of its root, if it is a child. */
+  readonly root?: SessionRecord | undefined
 }
 
 /** Which token of a record: its current one, or the old one from before its last rotation. */
@@ -256,7 +267,7 @@ export function recordAfter(write: ContentWrite, before: SessionRecord | undefin
     authenticatedAt: secret?.signedIn ? now : before?.authenticatedAt,
     data: write.data,
     about: write.about ?? before?.about,
-    rootId: before?.rootId,
+    rootId: write.type === 'insert' ? write.rootId : before?.rootId,
     format: write.format,
     version: write.type === 'insert' ? 1 : write.version + 1,
     marks: before?.marks,

@@ -69,7 +69,8 @@ function announce({ context }: Work, write: ContentWrite, record: SessionRecord)
 async function assertMayStay(work: Work, inHand: InHand, record: SessionRecord): Promise<void> {
   const { context, readAt, begunAt } = work
   const userId = record.userId!
-  const wasTheirs = baseOf(inHand.state)?.owner === userId
+  // A child is not one session more: a limit counts roots.
+  const wasTheirs = record.rootId !== undefined || baseOf(inHand.state)?.owner === userId
   const publicId = publicIdOf(record)
   const refusal = await context.signInRefusal({ userId, id: record.id, publicId, wasTheirs, readAt, begunAt })
   if (!refusal) return

@@ -3,7 +3,7 @@ import type { EndReason } from '../events.js'
 import { performance, setImmediate } from '../scheduling.js'
 import { SerialQueue } from '../serial-queue.js'
 import { warnOnce } from '../warn-once.js'
-import { publicIdOf, type SessionRecord } from '../store/record.js'
+import { publicIdOf } from '../store/record.js'
 import { idOf } from '../token.js'
 import { type UserId, userIdText } from '../users/user-id.js'
 import { isUnsettled, settleUnanswered, storeHeld } from './commit.js'
@@ -13,19 +13,27 @@ import { baseOfRow, decrypt, foundState, InHand, ownerNow, readData, type Readin
 import { type Keep, kept, resolveKeep } from './keep.js'
 import { isAsRefused, type RefusedCommit, refusedCommit } from './refused-commit.js'
 import { plan } from './plan.js'
-import type { FailedCall, RequestSession, Session, SessionWork, SignInOptions } from './session.js'
+import { rootOf, rootView } from './root.js'
+import type {
+  FailedCall,
+  RequestSession,
+  Session,
+  SessionRoot,
+  SessionWork,
+  SignInOptions,
+} from './session.js'
 import type { SessionForm } from './session-form.js'
 import {
   after,
   baseOf,
   type Former,
+  type Found,
   isOpen,
   type Live,
   newState,
   noIntent,
   openPart,
   type Outcome,
-  type TokenPlace,
   tokenPlaceOf,
   type SignInIntent,
   storedTokenOf,
@@ -33,13 +41,6 @@ import {
 } from './state.js'
 import { becomeEmpty, factsOf, isTouchDue, nextToken, refill, tokenFor } from './work.js'
 import type { WorkContext } from './work-context.js'
-
-/** A session that was found by a token: the record, and whether the token is its current one. */
-export interface Found {
-  readonly token: string
-  readonly record: SessionRecord
-  readonly place: TokenPlace
-}
 
 /** A session that is to end, and why. */
 interface Ended {
@@ -63,6 +64,8 @@ const noOthers: readonly InHand[] = []
 export class UnitOfWork implements SessionWork {
   readonly #context: WorkContext
   readonly #form: SessionForm
+  /** For a child: its user is its root's, whatever its data says. */
+  readonly #childForm: SessionForm
   readonly #client: string | undefined
   readonly #readAt: number | undefined
   readonly #begunAt: number
@@ -75,7 +78,9 @@ export class UnitOfWork implements SessionWork {
   #endings: readonly Ended[] = noEndings
   /** The first call that failed since the last failed commit, that nobody awaits, and that no commit does again. */
   #failed: FailedCall | undefined
+  #rootView: { readonly of: InHand; readonly view: SessionRoot | undefined } | undefined
   #hasEnded = false
+  #hasTouchedRoot = false
   #headersSent = false
   #wasOpened = false
   #refused: RefusedCommit | undefined
@@ -93,14 +98,15 @@ export class UnitOfWork implements SessionWork {
   ) {
     this.#context = context
     this.#form = form
+    this.#childForm = form.userOf ? { ...form, userOf: undefined } : form
     this.#client = found?.token
     this.#readAt = found?.record.readAt
     this.#begunAt = found ? 0 : performance.now()
     this.#unavailable = unavailable
-    this.#inHand = new InHand(found ? stateOf(this, found) : newState('begun'))
+    this.#inHand = found ? inHandOf({ context, form }, found) : new InHand(newState('begun'))
     // A request may not end a session that it found by an old token.
     const current = others?.filter(({ place }) => place === 'current')
-    this.#others = current?.map((other) => new InHand(stateOf(this, other))) ?? noOthers
+    this.#others = current?.map((other) => inHandOf({ context, form }, other)) ?? noOthers
   }
 
   /** The session object, as `req.session`. `undefined` after it was destroyed. */
@@ -141,8 +147,18 @@ export class UnitOfWork implements SessionWork {
   }
 
   get authenticatedAt(): Date | undefined {
-    const at = baseOf(this.#inHand.state)?.record.authenticatedAt
+    const here = baseOf(this.#inHand.state)?.record.authenticatedAt
+    const there = rootOf(this.#inHand)?.authenticatedAt
+    const at = here === undefined || (there !== undefined && there > here) ? there : here
     return at === undefined ? undefined : new Date(at)
+  }
+
+  get root(): SessionRoot | undefined {
+    const inHand = this.#inHand
+    if (rootOf(inHand) === undefined) return undefined
+    // Decoded once: its data may be large.
+    if (this.#rootView?.of !== inHand) this.#rootView = { of: inHand, view: rootView(this, inHand) }
+    return this.#rootView.view
   }
 
   /** What to tell the browser after what was stored so far. Computed anew at each read. */
@@ -199,7 +215,7 @@ export class UnitOfWork implements SessionWork {
 
   /** @internal */
   get form(): SessionForm {
-    return this.#form
+    return this.#inHand.root && rootOf(this.#inHand) ? this.#childForm : this.#form
   }
 
   /** @internal */
@@ -229,9 +245,11 @@ export class UnitOfWork implements SessionWork {
    * @throws (rejects) `ERR_SESSION_HEADERS_SENT` if a cookie would have to be set after `closeHeaders()`.
    */
   commit(): Promise<void> | undefined {
+    const touching = this.#touchRoot()
     const committing = this.#commit()
-    if (!committing) return undefined
-    return committing.catch((error: unknown) => {
+    if (!committing) return touching
+    const both = touching ? Promise.all([committing, touching]).then(() => undefined) : committing
+    return both.catch((error: unknown) => {
       this.#refused = refusedCommit(this, this.#inHand, error)
       this.#failed = undefined
       throw isNoError(error)
@@ -270,6 +288,21 @@ export class UnitOfWork implements SessionWork {
     }
     if (plan(inHand.state, inHand.intent, facts, false).do === 'nothing') return undefined
     return this.#queue.take(async () => void (await storeHeld(this, inHand, facts)))
+  }
+
+  /**
+   * Moves the expiry of the root: who uses a site uses the hub's session too. As with any touch, a failure only shortens
+   * the session by a little.
+   */
+  #touchRoot(): Promise<void> | undefined {
+    const inHand = this.#inHand
+    const root = isOpen(inHand.state) ? rootOf(inHand) : undefined
+    if (!root?.hash || this.#hasTouchedRoot || root.readAt - root.seenAt < this.form.touchAfter(root))
+      return undefined
+    this.#hasTouchedRoot = true
+    const lifetime = this.form.lifetime()
+    const write = { type: 'touch', id: root.id, hash: root.hash, lifetime } as const
+    return this.context.write(write).then(ignored, ignored)
   }
 
   /** For the methods of `req.session`. */
@@ -401,7 +434,9 @@ export class UnitOfWork implements SessionWork {
       // With an old token, a new, empty session begins. The session that it found stays as it is.
       const isFormer = inHand.state.kind === 'former'
       if (isAnothers && !isFormer) await this.#remove({ inHand, reason: 'signOut' })
-      if (isAnothers || isFormer || !isOpen(inHand.state)) becomeEmpty(this, inHand)
+      // A step-up with the old token of a child begins another child: it must not outlive the root.
+      const rootId = isFormer && inHand.root?.userId === text ? inHand.root.id : undefined
+      if (isAnothers || isFormer || !isOpen(inHand.state)) becomeEmpty(this, inHand, rootId)
       // The user's own data stays. If an earlier sign-in is not stored yet, its `keep` decides.
       const isTheirs = owner === text
       const keep = isTheirs ? (inHand.intent.signIn?.keep ?? true) : named
@@ -473,6 +508,26 @@ export class UnitOfWork implements SessionWork {
       if (this.#headersSent) throw headersSent()
       inHand.intent = { ...intent, token: nextToken(this, base.record), forcesToken: true }
       return (await storeHeld(this, inHand)) === 'done'
+    })
+  }
+
+  /**
+   * @internal Goes on with the stored session of another token, which the response gives to the browser. The session
+   * before it ends.
+   * @returns that session; `undefined` if the token finds none
+   */
+  continueAs(token: string): Promise<Found | undefined> {
+    return this.#queue.take(async () => {
+      this.assertAvailable()
+      if (this.#headersSent) throw headersSent()
+      const found = await this.context.found(token)
+      if (!found) return undefined
+      const before = this.#inHand
+      // A request may not end a session that it found by an old token.
+      const ending = openPart(before.state)?.kind === 'former' ? this.#others : [before, ...this.#others]
+      await this.#removeAll(ending, 'signOut')
+      this.#inHand = inHandOf({ context: this.context, form: this.#form }, found)
+      return found
     })
   }
 
@@ -608,6 +663,14 @@ function warnUnlessAwaited({ method, error, promise }: FailedCall): void {
     'COATCHECK_NOT_AWAITED',
     `req.session.${method}() failed with ${code} after the response had begun, and nothing awaits it. Call and await it before the response.`,
   )
+}
+
+function ignored(): void {
+  // What came of it does not matter.
+}
+
+function inHandOf(reading: Reading, found: Found): InHand {
+  return new InHand(stateOf(reading, found), found.root)
 }
 
 function stateOf(reading: Reading, { token, record, place }: Found): Live | Former {

@@ -1,5 +1,6 @@
 import type { Merge } from '../data/merge.js'
 import type { SessionError } from '../errors.js'
+import type { Found } from './state.js'
 import type { EndReason, SessionEvents } from '../events.js'
 import type { SessionId, SessionRecord } from '../store/record.js'
 import type { SessionWrite, WriteResult } from '../store/session-store.js'
@@ -24,10 +25,16 @@ export interface WorkContext {
   readonly tokensAreKeys: boolean
   /** For how many milliseconds the token from before a rotation still leads to what the session was then. 0: not at all. */
   readonly rotationGrace: number
+  /** The name of the site that these sessions are for, at its hub. `undefined`: they are no site's. */
+  readonly clientId: string | undefined
   /** The app's own word on what two requests changed at the same time. */
   readonly merge: Merge | undefined
   /** What the store knows a token's session by. */
   idOf(token: string): SessionId
+  /** What the store keeps of a token. It covers the site (`clientId`), if these sessions are a site's. */
+  hashOf(token: string): Uint8Array
+  /** The stored session of a token, with its root; `undefined` if there is none. */
+  found(token: string): Promise<Found | undefined>
   /** The record of this id, decrypted if it can be; without what it was before a rotation, where there is no grace. */
   find(id: SessionId): Promise<SessionRecord | undefined>
   /** @param hash that of the token, where content is stored that may have to be encrypted for it. */

@@ -1,5 +1,5 @@
 import type { Data } from '../data/merge.js'
-import type { SessionRecord } from '../store/record.js'
+import type { SessionId, SessionRecord } from '../store/record.js'
 import { createToken } from '../token.js'
 import { type InHand, ownerNow, ownerOf, type Reading } from './in-hand.js'
 import type { Facts } from './plan.js'
@@ -71,8 +71,8 @@ export function isTouchDue({ form }: Reading, { state, intent }: InHand): boolea
 }
 
 /** A token that takes the place of a session's: with the same id, or a wholly new one where tokens are the keys. */
-export function nextToken({ context, form }: Reading, { id }: SessionRecord): string {
-  return context.tokensAreKeys ? form.createToken() : createToken(id)
+export function nextToken({ context, form }: Reading, { id, rootId }: SessionRecord): string {
+  return context.tokensAreKeys ? form.createToken() : createToken(id, rootId)
 }
 
 /** The token that the session is, or will be, known by; made when it is first asked for. */
@@ -81,14 +81,18 @@ export function tokenFor({ form }: Reading, inHand: InHand): string {
   const known = intent.token ?? tokenOf(state)
   const open = openPart(state)
   if (known !== undefined || !open) return known!
-  const token = form.createToken()
+  const rootId = open.kind === 'new' ? open.rootId : undefined
+  const token = rootId === undefined ? form.createToken() : createToken(undefined, rootId)
   inHand.state = after(state, { ...open, token })
   return token
 }
 
-/** Goes on with a new session that holds nothing. */
-export function becomeEmpty(reading: Reading, inHand: InHand): void {
-  inHand.state = after(inHand.state, newState('begun'))
+/**
+ * Goes on with a new session that holds nothing.
+ * @param rootId the root that it is to be a child of
+ */
+export function becomeEmpty(reading: Reading, inHand: InHand, rootId?: SessionId): void {
+  inHand.state = after(inHand.state, newState('begun', undefined, rootId))
   inHand.intent = noIntent
   refill(reading, inHand, {})
 }

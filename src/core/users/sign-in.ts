@@ -22,7 +22,8 @@ export interface UserLimit {
 
 /** What a sign-in needs of its user's sessions. */
 interface SessionsOfUser {
-  records(): Promise<readonly ListedRecord[]>
+  /** Without the children, which do not count. */
+  roots(): Promise<readonly ListedRecord[]>
   end(publicId: string, reason: EndReason): Promise<boolean>
 }
 
@@ -84,6 +85,15 @@ export async function signInRefusal(
   return undefined
 }
 
+/**
+ * Whether the user's sessions were revoked at or after a time, by the store's clock. A session that was spared then does
+ * not matter: what began before is over.
+ */
+export async function revokedSince(context: WorkContext, userId: string, at: number): Promise<boolean> {
+  const note = await readNote(context, revocationOf(userId))
+  return note !== undefined && at < note.record.seenAt + 1
+}
+
 async function wasRevoked(
   context: WorkContext,
   { userId, publicId, readAt, begunAt }: SignIn,
@@ -110,7 +120,7 @@ function isToCount(userId: string, { slack }: UserLimit, uncounted: RecentValues
  * They use the same order, so none of them ends a session that should stay. The last one to look sees all sessions.
  */
 async function endOldest(user: SessionsOfUser, { most, slack }: UserLimit): Promise<void> {
-  const records = await user.records()
+  const records = await user.roots()
   if (records.length <= most) return
   const newestFirst = records.toSorted(
     (one, other) => signedInAt(other) - signedInAt(one) || (publicIdOf(one) < publicIdOf(other) ? -1 : 1),
@@ -137,7 +147,7 @@ async function takesPlace(
   const lifetime = { idle: longestLife, absolute: undefined }
   for (let attempt = 1; attempt <= mostAttempts; attempt++) {
     const places = await Promise.all(subjects.map((subject) => readNote(context, subject)))
-    const live = new Set((await user.records()).map(publicIdOf))
+    const live = new Set((await user.roots()).map(publicIdOf))
     if (places.some((place) => place?.text === publicId)) return true
     const free = subjects.flatMap((subject, index) => {
       const place = places[index]

@@ -26,6 +26,17 @@ export interface SessionInfo {
   readonly expiresAt: Date
   /** A copy of its data: changes of it are not stored. Empty if the data cannot be read. */
   readonly data: Readonly<Partial<SessionData>>
+  /** The sessions at other sites that came from this one by hand-off. They end with it. */
+  readonly sites: readonly SiteSessionInfo[]
+}
+
+/** A session at a site on another domain (`coatcheck/handoff`), as `list()` shows it. */
+export interface SiteSessionInfo extends Pick<
+  SessionInfo,
+  'publicId' | 'createdAt' | 'authenticatedAt' | 'seenAt' | 'expiresAt'
+> {
+  /** The site's name at the hub. */
+  readonly clientId: string
 }
 
 const pageSize = 1_000
@@ -51,7 +62,8 @@ export class UserSessions {
   }
 
   /**
-   * Lists all live sessions of the user, the last used first (ASVS 5, 7.5.2).
+   * Lists all live sessions of the user, the last used first (ASVS 5, 7.5.2). Sessions at other sites, by hand-off, are
+   * listed beneath the session that they came from.
    * @example
    * const list = await sessions.user(req.session.userId!).list()
    * res.json(list.map(({ publicId, seenAt, data }) => ({ publicId, seenAt, device: data.device })))
@@ -59,25 +71,24 @@ export class UserSessions {
   async list(): Promise<SessionInfo[]> {
     const slices = new Slices()
     const infos: SessionInfo[] = []
+    const sites = new Map<SessionId, SiteSessionInfo[]>()
+    const sitesOf = (id: SessionId): SiteSessionInfo[] => {
+      const known = sites.get(id)
+      if (known) return known
+      const list: SiteSessionInfo[] = []
+      sites.set(id, list)
+      return list
+    }
     for await (const page of this.#pages(true)) {
       for (const record of page) {
         await slices.before(record.data!.length)
-        infos.push(this.#infoOf(record))
+        const { id, rootId, userId, about = '' } = record
+        if (rootId !== undefined) sitesOf(rootId).push({ clientId: about, ...timesOf(record) })
+        else infos.push({ userId, ...timesOf(record), data: this.#dataOf(record), sites: sitesOf(id) })
       }
     }
-    return infos.sort((one, other) => other.seenAt.getTime() - one.seenAt.getTime())
-  }
-
-  #infoOf(record: ListedRecord): SessionInfo {
-    return {
-      publicId: publicIdOf(record),
-      userId: record.userId,
-      createdAt: new Date(record.createdAt),
-      authenticatedAt: record.authenticatedAt === undefined ? undefined : new Date(record.authenticatedAt),
-      seenAt: new Date(record.seenAt),
-      expiresAt: new Date(record.expiresAt),
-      data: this.#dataOf(record),
-    }
+    for (const list of sites.values()) list.sort(byUse)
+    return infos.sort(byUse)
   }
 
   #dataOf(record: ListedRecord): Partial<SessionData> {
@@ -173,6 +184,7 @@ export class UserSessions {
   async #spared(except: { readonly publicId: string } | string | undefined): Promise<string | undefined> {
     const work =
       typeof except === 'object' ? (except as { [sessionWork]?: SessionWork })[sessionWork] : undefined
+    if (work?.root) throw childCannotBeSpared()
     // Somebody else has rotated it: it ends like the others.
     if (work && !(await work.claim(this.#userId))) return undefined
     const publicId = typeof except === 'object' ? except.publicId : except
@@ -195,6 +207,7 @@ export class UserSessions {
       const found = await context.find(id)
       const record = found && context.open(found)
       if (record?.hash === undefined || record.userId !== this.#userId) return
+      if (record.rootId !== undefined) throw childCannotBeSpared()
       // Without a grace of its own, this app does not see the `former` that another app has kept.
       if (record.former === undefined && context.rotationGrace > 0) return
       const { userId, hash, data, format, version } = record
@@ -207,6 +220,11 @@ export class UserSessions {
       if ((await context.write({ type: 'update', id, ...write }, hash)) !== 'stale') return
     }
     throw changedTooOften(mostAttempts)
+  }
+
+  /** @internal All live sessions but those of sites, without their data. */
+  async roots(): Promise<ListedRecord[]> {
+    return (await this.records()).filter(({ rootId }) => rootId === undefined)
   }
 
   /** @internal All live sessions, without their data. */
@@ -227,4 +245,25 @@ export class UserSessions {
       if (after !== undefined) await nextTurn()
     } while (after !== undefined)
   }
+}
+
+function timesOf(record: ListedRecord): Pick<SessionInfo, Exclude<keyof SiteSessionInfo, 'clientId'>> {
+  return {
+    publicId: publicIdOf(record),
+    createdAt: new Date(record.createdAt),
+    authenticatedAt: record.authenticatedAt === undefined ? undefined : new Date(record.authenticatedAt),
+    seenAt: new Date(record.seenAt),
+    expiresAt: new Date(record.expiresAt),
+  }
+}
+
+/** The last used first. */
+function byUse(one: SiteSessionInfo | SessionInfo, other: SiteSessionInfo | SessionInfo): number {
+  return other.seenAt.getTime() - one.seenAt.getTime()
+}
+
+function childCannotBeSpared(): SessionError {
+  return optionError(
+    'except is a session that came by hand-off. It ends with the session at the hub, so it cannot be spared alone: call revokeAll at the hub, with { except: req.session }, or without except.',
+  )
 }

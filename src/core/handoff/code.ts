@@ -1,0 +1,85 @@
+import { randomBytes } from 'node:crypto'
+import type { WorkContext } from '../session/work-context.js'
+import type { SessionId } from '../store/record.js'
+import { type Note, readNote, type Subject, writeNote } from '../users/notes.js'
+
+/** How long a code may be redeemed after it was issued, in milliseconds (RFC 6749, section 4.1.2: a short time). */
+export const codeLife = 60_000
+const lifetime = { idle: codeLife, absolute: codeLife }
+const codeLength = 32 // bytes
+
+/** What a code is bound to, and what it gives. */
+export interface Grant {
+  /** The site that may redeem it. */
+  readonly clientId: string
+  /** The address that it was sent to. */
+  readonly redirectUri: string
+  /** The PKCE challenge of the browser's flow: base64url of the verifier's SHA-256 (RFC 7636, section 4.2). */
+  readonly challenge: string
+  /** The nonce of the browser's flow. */
+  readonly nonce: string
+  /** The hub's session. */
+  readonly rootId: SessionId
+  readonly userId: string
+  /** The names in the root's data that the site may see. */
+  readonly share: readonly string[]
+}
+
+/** How a code stands: nobody has used it; one request has, for a child; or it is void, because it leaked. */
+export type CodeState =
+  | { readonly is: 'issued' }
+  | { readonly is: 'used'; readonly childId: SessionId; readonly returnTo: string }
+  | { readonly is: 'void' }
+
+/** A code as it is stored, and the note that it was read from. */
+export interface StoredCode {
+  readonly grant: Grant
+  readonly state: CodeState
+  readonly note: Note
+}
+
+/**
+ * Stores a new code for a grant. The store keeps a hash of the code, not the code.
+ * @returns the code: 43 characters of base64url, of 32 random bytes
+ */
+export async function issueCode(context: WorkContext, grant: Grant): Promise<string> {
+  const code = randomBytes(codeLength).toString('base64url')
+  const stored = await writeNote(
+    context,
+    subjectOf(code),
+    undefined,
+    contentOf(grant, { is: 'issued' }),
+    lifetime,
+  )
+  // The id is taken by a record of another code or user. That has never happened to anybody.
+  return stored ? code : issueCode(context, grant)
+}
+
+/** Reads a code; `undefined` if there is none, or it has expired. */
+export async function readCode(context: WorkContext, code: string): Promise<StoredCode | undefined> {
+  const note = await readNote(context, subjectOf(code))
+  if (!note) return undefined
+  const { grant, state } = JSON.parse(note.text) as Pick<StoredCode, 'grant' | 'state'>
+  return { grant, state, note }
+}
+
+/**
+ * Changes the state of a code that was read. The code still expires at the same time.
+ * @returns false if another request was faster
+ */
+export function changeCode(
+  context: WorkContext,
+  code: string,
+  { grant, note }: StoredCode,
+  state: CodeState,
+): Promise<boolean> {
+  return writeNote(context, subjectOf(code), note, contentOf(grant, state), lifetime)
+}
+
+function subjectOf(code: string): Subject {
+  return { kind: 'handoff code', of: code }
+}
+
+function contentOf(grant: Grant, state: CodeState): { readonly text: string } {
+  return { text: JSON.stringify({ grant, state }) }
+}

@@ -1,0 +1,341 @@
+import { readCode } from '../../core/handoff/code.js'
+import { challengeOf, redeemCode, type RefusalReason } from '../../core/handoff/redeem.js'
+import { optionError, refuseUnknownOptions, tokenReplaced } from '../../core/errors.js'
+import { type Duration, milliseconds } from '../../core/lifetime.js'
+import type { RequestSession } from '../../core/session/session.js'
+import type { UnitOfWork } from '../../core/session/unit-of-work.js'
+import { isNavigation, methodNotAllowed, redirectTo, single, withParameters } from './answers.js'
+import { type Flow, FlowCookies, newFlow } from './flow-cookies.js'
+import {
+  assertKeepsChildren,
+  checkedAddress,
+  checkedOrigin,
+  handoffError,
+  type HandoffSessions,
+  workOf,
+} from './sessions.js'
+
+/** The options of `createSite`. */
+export interface SiteOptions {
+  /** The origin of the hub: its `issuer`, such as `'https://accounts.example.com'`. */
+  readonly hub: string
+  /**
+   * The address of this site that the hub sends codes to, such as `'https://blog.test/handoff/callback'`. The hub has to
+   * list it. The other addresses of the hand-off stand beside it: `/handoff/sign-in` and `/handoff/sign-out`.
+   */
+  readonly redirectUri: string
+  /**
+   * The names of the visitor's data that stays in the session when the hub signs them in. Name only what does no harm if
+   * an attacker has written it, such as a cart.
+   * @default []
+   */
+  readonly keep?: readonly string[] | undefined
+  /**
+   * The path of the hub's end point.
+   * @default '/authorize'
+   */
+  readonly authorizePath?: string | undefined
+}
+
+/** How to sign in. */
+export interface BeginOptions {
+  /** Where the browser goes on afterwards: a path of this site. Default: `'/'` */
+  readonly returnTo?: string | undefined
+  /**
+   * `'none'`: the hub shows no page. If nobody is signed in there, the browser comes back as it went. `'login'`: the user
+   * proves again who they are.
+   */
+  readonly prompt?: 'none' | 'login' | undefined
+  /** How long ago the user may have signed in at the hub: a text such as `'10m'`, or milliseconds. */
+  readonly within?: Duration | undefined
+}
+
+const optionNames = ['hub', 'redirectUri', 'keep', 'authorizePath'] as const
+
+/** The site's side of the hand-off. Made by `createSite`. */
+export class HandoffSite {
+  readonly #sessions: HandoffSessions
+  readonly #options: SiteOptions
+  readonly #cookies: FlowCookies
+  readonly #clientId: string
+  readonly #paths: Readonly<Record<'callback' | 'signIn' | 'signOut', string>>
+
+  /** @internal @throws ERR_SESSION_OPTION */
+  constructor(sessions: HandoffSessions, options: SiteOptions) {
+    refuseUnknownOptions('createSite', options, optionNames)
+    assertKeepsChildren('createSite', sessions)
+    const { clientId, flowSigner } = sessions
+    if (clientId === undefined || !flowSigner) {
+      throw optionError(
+        "createSite was given sessions without a clientId. Write createSessions({ store, secret, clientId: 'blog' }), with the name that the hub lists this site by.",
+      )
+    }
+    checkedOrigin('createSite: hub', options.hub)
+    const callback = new URL(checkedAddress('createSite: redirectUri', options.redirectUri))
+    const { keep = [] } = options as { readonly keep?: unknown }
+    if (!Array.isArray(keep) || !keep.every((name) => typeof name === 'string'))
+      throw optionError("createSite: keep must be a list of names, such as ['cart'].")
+    if (callback.search !== '') throw optionError('createSite: redirectUri has a query. Leave it out.')
+    const beside = (name: string): string => new URL(name, callback).pathname
+    this.#paths = { callback: callback.pathname, signIn: beside('sign-in'), signOut: beside('sign-out') }
+    if (callback.pathname === this.#paths.signIn || callback.pathname === this.#paths.signOut)
+      throw optionError(
+        "createSite: redirectUri must not end in /sign-in or /sign-out, which this site's hand-off has too.",
+      )
+    this.#clientId = clientId
+    this.#sessions = sessions
+    this.#options = options
+    this.#cookies = new FlowCookies(flowSigner, callback.protocol === 'https:')
+  }
+
+  /** Whether the hand-off answers this path. */
+  handles(path: string): boolean {
+    const { callback, signIn, signOut } = this.#paths
+    return path === callback || path === signIn || path === signOut
+  }
+
+  /**
+   * Answers the addresses of the hand-off; `undefined` if the path is another. The session must be saved before the
+   * answer is sent, as `session(sessions)` does, which also refuses forged requests.
+   *
+   * - `GET /handoff/sign-in?returnTo=/members` sends the browser to the hub.
+   * - `GET /handoff/callback` is where it comes back.
+   * - `POST /handoff/sign-out?returnTo=/` ends the session of this site; with `everywhere` in the query, the hub's, and
+   *   those of all sites.
+   *
+   * @param request its address must have the site's origin
+   * @param session the request's session
+   * @throws (rejects) `ERR_SESSION_HANDOFF_FAILED` (400) if the sign-in cannot be completed: begin again.
+   * @throws (rejects) `ERR_SESSION_HANDOFF_REFUSED` (403) if the hub, or the user, refuses it.
+   * @throws (rejects) `ERR_SESSION_ROTATED` (409) if the request came with an old token: send it again.
+   * @throws (rejects) `ERR_SESSION_STORE_UNAVAILABLE`, `ERR_SESSION_STORE_TIMEOUT` or `ERR_SESSION_STORE_BUSY` (503).
+   */
+  async respond(request: Request, session: RequestSession): Promise<Response | undefined> {
+    const { pathname, searchParams } = new URL(request.url)
+    const { callback, signIn, signOut } = this.#paths
+    if (!this.handles(pathname)) return undefined
+    if (pathname === signOut) {
+      return request.method === 'POST' ? this.#signOut(session, searchParams) : methodNotAllowed('POST')
+    }
+    if (request.method !== 'GET') return methodNotAllowed('GET')
+    const work = workOf('The site', this.#sessions, session)
+    if (pathname === callback) return this.#callback(request, work, searchParams)
+    if (pathname !== signIn) return undefined
+    const returnTo = this.#returnTo(single(searchParams, 'returnTo'))
+    // Nothing to do, as after a click on an old link.
+    return session.userId === undefined ? this.begin(request, session, { returnTo }) : redirectTo(returnTo)
+  }
+
+  /**
+   * Sends the browser to the hub to sign in.
+   *
+   * @param request the request that is answered with it
+   * @param session the request's session
+   * @throws ERR_SESSION_OPTION for a malformed option
+   * @example
+   * // A step-up: the user has to have signed in within the last five minutes
+   * return site.begin(request, session, { returnTo: '/transfer', within: '5m' })
+   */
+  begin(request: Request, session: RequestSession, options: BeginOptions = {}): Response {
+    refuseUnknownOptions('begin', options, ['returnTo', 'prompt', 'within'])
+    const { prompt, within } = options
+    if (prompt !== undefined && prompt !== 'none' && prompt !== 'login')
+      throw optionError("begin: prompt must be 'none' or 'login'.")
+    const maxAge =
+      within === undefined ? undefined : Math.floor(milliseconds('begin: within', within) / 1_000)
+    const flow = newFlow({
+      returnTo: this.#returnTo(options.returnTo),
+      from: session.userId === undefined ? undefined : session.publicId,
+      isSilent: prompt === 'none',
+      // A proof that is asked for must be newer than the request.
+      maxAge: prompt === 'login' ? 0 : maxAge,
+    })
+    const { hub, redirectUri, authorizePath = '/authorize' } = this.#options
+    const address = withParameters(`${hub}${authorizePath}`, {
+      response_type: 'code',
+      client_id: this.#clientId,
+      redirect_uri: redirectUri,
+      state: flow.state,
+      nonce: flow.nonce,
+      code_challenge: challengeOf(flow.verifier),
+      code_challenge_method: 'S256',
+      prompt,
+      max_age: maxAge?.toString(),
+    })
+    return redirectTo(address, this.#cookies.begin(flow, cookiesOf(request)))
+  }
+
+  /**
+   * Sends a browser without a user to the hub, and lets all other requests go on: then it returns `undefined`.
+   *
+   * @param options.within how long ago the user may have signed in, here or at the hub
+   * @throws `ERR_SESSION_SIGN_IN_NEEDED` (401) for a request that shows no page, such as a `fetch` or a `POST`
+   * @throws `ERR_SESSION_HANDOFF_FAILED` (400) if the browser has just come back, and kept no cookie
+   */
+  requireUser(
+    request: Request,
+    session: RequestSession,
+    options: Pick<BeginOptions, 'within'> = {},
+  ): Response | undefined {
+    refuseUnknownOptions('requireUser', options, ['within'])
+    const { within } = options
+    const work = workOf('The site', this.#sessions, session)
+    const { authenticatedAt, userId } = session
+    const since = within === undefined ? 0 : (work.readAt ?? 0) - milliseconds('requireUser: within', within)
+    if (userId !== undefined && (authenticatedAt?.getTime() ?? 0) >= since) return undefined
+    if (!isNavigation(request)) {
+      throw handoffError(
+        'ERR_SESSION_SIGN_IN_NEEDED',
+        401,
+        'Nobody is signed in, or the sign-in is too old for this. Send the browser to the page to sign in at.',
+      )
+    }
+    if (userId === undefined && this.#cookies.mark(cookiesOf(request)) === 'done') throw keepsNoCookies()
+    return this.begin(request, session, { returnTo: pathOf(request), within })
+  }
+
+  /**
+   * Asks the hub whether somebody is signed in, without a page: sends the browser there and back. It asks once in ten
+   * minutes, and not after a sign-out. It lets all other requests go on, and returns `undefined`.
+   */
+  silent(request: Request, session: RequestSession): Response | undefined {
+    if (session.userId !== undefined || !isNavigation(request) || request.method !== 'GET') return undefined
+    // Only browsers that say so: programs keep no cookies, and would be asked each time.
+    if (!request.headers.has('sec-fetch-dest')) return undefined
+    if (this.handles(new URL(request.url).pathname)) return undefined
+    if (this.#cookies.mark(cookiesOf(request)) !== undefined) return undefined
+    return this.begin(request, session, { returnTo: pathOf(request), prompt: 'none' })
+  }
+
+  async #callback(request: Request, work: UnitOfWork, parameters: URLSearchParams): Promise<Response> {
+    const cookies = cookiesOf(request)
+    const flow = this.#cookies.flow(cookies, single(parameters, 'state') ?? '')
+    const code = single(parameters, 'code') ?? ''
+    if (!flow) return this.#withoutFlow(work, code)
+    // The answer of another hub (RFC 9207, section 2.4).
+    if (single(parameters, 'iss') !== this.#options.hub) throw failed('Another hub has answered.')
+    const error = single(parameters, 'error')
+    if (error !== undefined) return this.#refused(flow, error)
+    if (!/^[\w-]{43}$/.test(code)) throw failed('The answer of the hub has no code.')
+    if (work.isFormer) throw tokenReplaced()
+    const { session, userId } = work
+    if (userId !== undefined && work.publicId !== flow.from && !(await this.#isOf(code, userId)))
+      throw failed('Another user has signed in here meanwhile.')
+    const redeemed = await redeemCode(
+      this.#sessions,
+      code,
+      {
+        clientId: this.#clientId,
+        redirectUri: this.#options.redirectUri,
+        verifier: flow.verifier,
+        nonce: flow.nonce,
+      },
+      {
+        returnTo: flow.returnTo,
+        data: userId === undefined && session ? this.#kept(session) : {},
+        lifetime: work.form.lifetime(),
+      },
+    )
+    if (redeemed.is === 'repeated') return redirectTo(redeemed.returnTo, [this.#cookies.end(flow)])
+    if (redeemed.is === 'refused') throw failed(messages[redeemed.why])
+    const { record, root, token } = redeemed.found
+    const asked =
+      flow.maxAge === undefined ? 0 : record.readAt - (Date.now() - flow.begunAt) - flow.maxAge * 1_000
+    if ((root!.authenticatedAt ?? 0) < asked - clockSlack) {
+      await this.#sessions.write({ type: 'remove', id: record.id, userId: record.userId })
+      throw failed('The user has not proved again who they are.')
+    }
+    if (!(await work.continueAs(token))) throw failed(messages['root has ended'])
+    return redirectTo(flow.returnTo, [this.#cookies.end(flow), ...this.#cookies.done()])
+  }
+
+  /** A reload of the callback's address, after the flow was completed; else somebody else's flow. */
+  async #withoutFlow(work: UnitOfWork, code: string): Promise<Response> {
+    const stored = work.userId === undefined || code === '' ? undefined : await readCode(this.#sessions, code)
+    if (stored?.state.is === 'used' && stored.state.childId === work.publicId)
+      return redirectTo(stored.state.returnTo)
+    throw failed(
+      'This browser has not begun it, or more than five minutes ago, or it keeps no cookies, or it is completed already.',
+    )
+  }
+
+  #refused(flow: Flow, error: string | null): Response {
+    const isNoUser =
+      error === 'login_required' || error === 'consent_required' || error === 'interaction_required'
+    if (flow.isSilent && isNoUser)
+      return redirectTo(flow.returnTo, [this.#cookies.end(flow), this.#cookies.asked()])
+    const known = typeof error === 'string' && /^[a-z_]{1,40}$/.test(error) ? error : 'an unknown error'
+    throw handoffError(
+      'ERR_SESSION_HANDOFF_REFUSED',
+      403,
+      `The hub has not signed the user in here: ${known}.`,
+    )
+  }
+
+  async #isOf(code: string, userId: string): Promise<boolean> {
+    return (await readCode(this.#sessions, code))?.grant.userId === userId
+  }
+
+  #kept(session: RequestSession): Record<string, unknown> {
+    const data = session as unknown as Record<string, unknown>
+    const names = (this.#options.keep ?? []).filter((name) => Object.hasOwn(data, name))
+    return Object.fromEntries(names.map((name) => [name, data[name]]))
+  }
+
+  async #signOut(session: RequestSession, parameters: URLSearchParams): Promise<Response> {
+    const work = workOf('The site', this.#sessions, session)
+    const { root } = work
+    const returnTo = this.#returnTo(single(parameters, 'returnTo'))
+    if (parameters.has('everywhere') && root) {
+      if (work.isFormer) throw tokenReplaced()
+      await this.#sessions.revoke(root.userId, root.publicId, 'signOut')
+    }
+    await session.signOut()
+    return redirectTo(returnTo, [this.#cookies.signedOut()])
+  }
+
+  #returnTo(address: unknown): string {
+    const safe = this.#sessions.sites.returnAddress(address)
+    // A cookie has to hold it.
+    return safe.length <= longestReturnAddress ? safe : '/'
+  }
+}
+
+/** Milliseconds. The hub's answer and this process measure the flow by different clocks. */
+const clockSlack = 2_000
+const longestReturnAddress = 1_500 // characters
+
+const messages: Readonly<Record<RefusalReason, string>> = {
+  'unknown or expired': 'The code is unknown, or older than a minute.',
+  'of another site': 'The code is for another site.',
+  'of another return address': 'The code is for another return address.',
+  'wrong verifier': 'The code belongs to the flow of another browser.',
+  leaked: 'The code was used elsewhere too, so it gives nothing any more.',
+  'root has ended': 'The user has signed out at the hub meanwhile.',
+  revoked: "All of the user's sessions were ended meanwhile.",
+}
+
+function failed(why: string): Error {
+  return handoffError(
+    'ERR_SESSION_HANDOFF_FAILED',
+    400,
+    `The sign-in was not completed, and nobody was signed in. ${why} Begin again.`,
+  )
+}
+
+function keepsNoCookies(): Error {
+  return handoffError(
+    'ERR_SESSION_HANDOFF_FAILED',
+    400,
+    'The browser has just been signed in, and has not sent the cookie of the session. Check that it accepts cookies, and that the site is opened at the origin of redirectUri.',
+  )
+}
+
+function cookiesOf(request: Request): string | undefined {
+  return request.headers.get('cookie') ?? undefined
+}
+
+function pathOf(request: Request): string {
+  const { pathname, search } = new URL(request.url)
+  return pathname + search
+}
