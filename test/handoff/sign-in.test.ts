@@ -110,6 +110,20 @@ describe('one login across unrelated domains', () => {
     expect([old.basket, old.userId]).toEqual([null, null])
   })
 
+  it('does not send a browser to and fro that keeps no cookie of the session', async () => {
+    const world = await serveWorld()
+    const visitor = await signedInAtHub(world)
+    const shop = world.sites['shop']!.origin
+    const keep = visitor.jar(shop)
+    keep.set = (name, value) => (name === 'sid' ? keep : Map.prototype.set.call(keep, name, value))
+    const answer = await visitor.open(`${shop}/members`)
+    expect([answer.status, JSON.parse(answer.text)]).toMatchObject([
+      400,
+      { code: 'ERR_SESSION_HANDOFF_FAILED' },
+    ])
+    expect(visitor.log.filter(({ url }) => url.includes('/authorize'))).toHaveLength(2)
+  })
+
   it('leads a reload of the callback on, and nobody else', async () => {
     const world = await serveWorld()
     const visitor = await signedInAtHub(world)

@@ -26,12 +26,14 @@ export interface Flow {
   readonly from: string | undefined
   /** Whether it is a silent check. */
   readonly isSilent: boolean
+  /** Whether it began right after another one was completed, as if the browser had kept no session cookie. */
+  readonly isAgain: boolean
   /** The most seconds that may have passed since the user signed in at the hub. */
   readonly maxAge: number | undefined
 }
 
 /** Begins a flow: its random parts have 256 bits each. */
-export function newFlow(parts: Pick<Flow, 'returnTo' | 'from' | 'isSilent' | 'maxAge'>): Flow {
+export function newFlow(parts: Omit<Flow, 'state' | 'verifier' | 'nonce' | 'begunAt'>): Flow {
   const [state, verifier, nonce] = [random(), random(), random()]
   return { state, verifier, nonce, begunAt: Date.now(), ...parts }
 }
@@ -78,9 +80,9 @@ export class FlowCookies {
     return this.#cookie(this.#nameOf(state), '', 0)
   }
 
-  /** Notes that a flow was completed just now. */
-  done(): string[] {
-    return [this.#cookie(this.#markName, 'done', doneLife)]
+  /** Drops the cookie of a flow, and notes that it was completed just now. */
+  done(flow: Flow): string[] {
+    return [this.end(flow), this.#cookie(this.#markName, flow.isAgain ? 'again' : 'done', doneLife)]
   }
 
   /** Notes that the hub was asked silently, and nobody is signed in there. */

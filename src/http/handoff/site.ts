@@ -147,6 +147,7 @@ export class HandoffSite {
       returnTo: this.#returnTo(options.returnTo),
       from: session.userId === undefined ? undefined : session.publicId,
       isSilent: prompt === 'none',
+      isAgain: this.#cookies.mark(cookiesOf(request)) === 'done',
       // A proof that is asked for must be newer than the request.
       maxAge: prompt === 'login' ? 0 : maxAge,
     })
@@ -170,7 +171,7 @@ export class HandoffSite {
    *
    * @param options.within how long ago the user may have signed in, here or at the hub
    * @throws `ERR_SESSION_SIGN_IN_NEEDED` (401) for a request that shows no page, such as a `fetch` or a `POST`
-   * @throws `ERR_SESSION_HANDOFF_FAILED` (400) if the browser has just come back, and kept no cookie
+   * @throws `ERR_SESSION_HANDOFF_FAILED` (400) if the browser has just come back twice, and kept no cookie of the session
    */
   requireUser(
     request: Request,
@@ -190,7 +191,7 @@ export class HandoffSite {
         'Nobody is signed in, or the sign-in is too old for this. Send the browser to the page to sign in at.',
       )
     }
-    if (userId === undefined && this.#cookies.mark(cookiesOf(request)) === 'done') throw keepsNoCookies()
+    if (userId === undefined && this.#cookies.mark(cookiesOf(request)) === 'again') throw keepsNoCookies()
     return this.begin(request, session, { returnTo: pathOf(request), within })
   }
 
@@ -246,7 +247,7 @@ export class HandoffSite {
       throw failed('The user has not proved again who they are.')
     }
     if (!(await work.continueAs(token))) throw failed(messages['root has ended'])
-    return redirectTo(flow.returnTo, [this.#cookies.end(flow), ...this.#cookies.done()])
+    return redirectTo(flow.returnTo, this.#cookies.done(flow))
   }
 
   /** A reload of the callback's address, after the flow was completed; else somebody else's flow. */
@@ -327,7 +328,7 @@ function keepsNoCookies(): Error {
   return handoffError(
     'ERR_SESSION_HANDOFF_FAILED',
     400,
-    'The browser has just been signed in, and has not sent the cookie of the session. Check that it accepts cookies, and that the site is opened at the origin of redirectUri.',
+    'The browser has just been signed in twice, and has not sent the cookie of the session. Check that it accepts cookies, and that the site is opened at the origin of redirectUri.',
   )
 }
 
