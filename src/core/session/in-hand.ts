@@ -4,7 +4,7 @@ import { patch, replace } from '../data/patch.js'
 import { isSame } from '../data/compare.js'
 import type { SessionRecord } from '../store/record.js'
 import { kept } from './keep.js'
-import type { Session } from './session.js'
+import type { Session, SessionRoot } from './session.js'
 import type { SessionForm } from './session-form.js'
 import {
   asItWas,
@@ -31,12 +31,20 @@ export class InHand {
   /** Once it was opened. */
   session: Session | undefined
   /** The root of the child that was found. Of no meaning once another session has taken the place of that. */
-  readonly root: SessionRecord | undefined
+  readonly root: RootInHand | undefined
 
   constructor(state: State, root?: SessionRecord) {
     this.state = state
-    this.root = root
+    this.root = root && { record: root, wasTouched: false, view: undefined }
   }
+}
+
+/** The root of a child, in one request. */
+export interface RootInHand {
+  readonly record: SessionRecord
+  wasTouched: boolean
+  /** Once it was read. */
+  view: SessionRoot | undefined
 }
 
 /** How sessions are read and written, and what the app makes of them. */

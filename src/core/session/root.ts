@@ -1,8 +1,7 @@
 import type { Data } from '../data/merge.js'
-import type { SessionRecord } from '../store/record.js'
-import type { InHand, Reading } from './in-hand.js'
+import type { InHand, Reading, RootInHand } from './in-hand.js'
 import type { SessionRoot } from './session.js'
-import { baseOf } from './state.js'
+import { baseOf, isOpen } from './state.js'
 
 /** The name in a child's data under which coatcheck keeps what it needs of the hand-off. No session shows it. */
 export const rootName = 'root'
@@ -14,28 +13,45 @@ export interface ChildFacts {
 }
 
 /** The root of the session in hand, if that is a child. After a sign-out, or as another user's session, it is none. */
-export function rootOf({ state, root }: InHand): SessionRecord | undefined {
+export function rootOf({ state, root }: InHand): RootInHand | undefined {
+  if (!root) return undefined
   const base = baseOf(state)
-  const isChild =
-    root !== undefined &&
-    base?.record.rootId === root.id &&
-    base.owner !== undefined &&
-    base.owner === root.userId
-  return isChild ? root : undefined
+  const { id, userId } = root.record
+  return base?.record.rootId === id && base.owner !== undefined && base.owner === userId ? root : undefined
 }
 
-/** The root as the app sees it. */
+/** The root as the app sees it. It is decoded once, when it is first read. */
 export function rootView({ context }: Reading, inHand: InHand): SessionRoot | undefined {
   const root = rootOf(inHand)
-  const child = root && context.decode(baseOf(inHand.state)!.record)
+  if (!root || root.view) return root?.view
+  const child = context.decode(baseOf(inHand.state)!.record)
   if (!child) return undefined
-  return Object.freeze({
-    publicId: root.id,
-    userId: root.userId!,
-    createdAt: new Date(root.createdAt),
-    authenticatedAt: root.authenticatedAt === undefined ? undefined : new Date(root.authenticatedAt),
-    data: Object.freeze(shared(sharedNames(child), context.decode(root) ?? {})),
+  const { id, userId, createdAt, authenticatedAt } = root.record
+  root.view = Object.freeze({
+    publicId: id,
+    userId: userId!,
+    createdAt: new Date(createdAt),
+    authenticatedAt: authenticatedAt === undefined ? undefined : new Date(authenticatedAt),
+    data: Object.freeze(shared(sharedNames(child), context.decode(root.record) ?? {})),
   })
+  return root.view
+}
+
+/**
+ * Moves the expiry of the root, if that is due: who uses a site uses the hub's session too. As with any touch, a failure
+ * only shortens the session by a little.
+ */
+export function touchRoot({ context, form }: Reading, inHand: InHand): Promise<void> | undefined {
+  const root = isOpen(inHand.state) ? rootOf(inHand) : undefined
+  if (!root || root.wasTouched) return undefined
+  const { id, hash, readAt, seenAt } = root.record
+  if (hash === undefined || readAt - seenAt < form.touchAfter(root.record)) return undefined
+  root.wasTouched = true
+  return context.write({ type: 'touch', id, hash, lifetime: form.lifetime() }).then(ignored, ignored)
+}
+
+function ignored(): void {
+  // What came of it does not matter.
 }
 
 function sharedNames(child: Data): readonly string[] {

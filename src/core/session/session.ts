@@ -161,7 +161,7 @@ export interface Session {
    * - The same user again (a step-up): all data stays.
    * - Another user was signed in: their session ends, and this one begins empty, whatever `keep` names.
    * - The request came with an old token, from before a rotation: a new, empty session begins, whatever `keep` names.
-   *   With `userOf`, it fails with `ERR_SESSION_ROTATED` (409).
+   *   With `userOf`, and at a site (`root`), it fails with `ERR_SESSION_ROTATED` (409).
    *
    * If `revokeAll` was called for the user after this request began, or a limit refuses the sign-in, the commit fails.
    * Nobody is signed in then, and the session ends.

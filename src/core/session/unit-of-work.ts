@@ -13,7 +13,7 @@ import { baseOfRow, decrypt, foundState, InHand, ownerNow, readData, type Readin
 import { type Keep, kept, resolveKeep } from './keep.js'
 import { isAsRefused, type RefusedCommit, refusedCommit } from './refused-commit.js'
 import { plan } from './plan.js'
-import { rootOf, rootView } from './root.js'
+import { rootOf, rootView, touchRoot } from './root.js'
 import type {
   FailedCall,
   RequestSession,
@@ -78,9 +78,7 @@ export class UnitOfWork implements SessionWork {
   #endings: readonly Ended[] = noEndings
   /** The first call that failed since the last failed commit, that nobody awaits, and that no commit does again. */
   #failed: FailedCall | undefined
-  #rootView: { readonly of: InHand; readonly view: SessionRoot | undefined } | undefined
   #hasEnded = false
-  #hasTouchedRoot = false
   #headersSent = false
   #wasOpened = false
   #refused: RefusedCommit | undefined
@@ -148,17 +146,13 @@ export class UnitOfWork implements SessionWork {
 
   get authenticatedAt(): Date | undefined {
     const here = baseOf(this.#inHand.state)?.record.authenticatedAt
-    const there = rootOf(this.#inHand)?.authenticatedAt
+    const there = rootOf(this.#inHand)?.record.authenticatedAt
     const at = here === undefined || (there !== undefined && there > here) ? there : here
     return at === undefined ? undefined : new Date(at)
   }
 
   get root(): SessionRoot | undefined {
-    const inHand = this.#inHand
-    if (rootOf(inHand) === undefined) return undefined
-    // Decoded once: its data may be large.
-    if (this.#rootView?.of !== inHand) this.#rootView = { of: inHand, view: rootView(this, inHand) }
-    return this.#rootView.view
+    return rootView(this, this.#inHand)
   }
 
   /** What to tell the browser after what was stored so far. Computed anew at each read. */
@@ -245,7 +239,7 @@ export class UnitOfWork implements SessionWork {
    * @throws (rejects) `ERR_SESSION_HEADERS_SENT` if a cookie would have to be set after `closeHeaders()`.
    */
   commit(): Promise<void> | undefined {
-    const touching = this.#touchRoot()
+    const touching = touchRoot(this, this.#inHand)
     const committing = this.#commit()
     if (!committing) return touching
     const both = touching ? Promise.all([committing, touching]).then(() => undefined) : committing
@@ -288,21 +282,6 @@ export class UnitOfWork implements SessionWork {
     }
     if (plan(inHand.state, inHand.intent, facts, false).do === 'nothing') return undefined
     return this.#queue.take(async () => void (await storeHeld(this, inHand, facts)))
-  }
-
-  /**
-   * Moves the expiry of the root: who uses a site uses the hub's session too. As with any touch, a failure only shortens
-   * the session by a little.
-   */
-  #touchRoot(): Promise<void> | undefined {
-    const inHand = this.#inHand
-    const root = isOpen(inHand.state) ? rootOf(inHand) : undefined
-    if (!root?.hash || this.#hasTouchedRoot || root.readAt - root.seenAt < this.form.touchAfter(root))
-      return undefined
-    this.#hasTouchedRoot = true
-    const lifetime = this.form.lifetime()
-    const write = { type: 'touch', id: root.id, hash: root.hash, lifetime } as const
-    return this.context.write(write).then(ignored, ignored)
   }
 
   /** For the methods of `req.session`. */
@@ -421,8 +400,10 @@ export class UnitOfWork implements SessionWork {
         await this.#remove(ending)
         if (ending.inHand === inHand) becomeEmpty(this, inHand)
       }
-      // With userOf, the user is in the data, and a session that was found by an old token may not give its data.
-      if (inHand.state.kind === 'former' && this.form.userOf) throw tokenReplaced()
+      // With userOf, the user is in the data, and a session that was found by an old token may not give its data. And a
+      // session that began in place of a child would outlive the root.
+      const mayBeginAnew = !this.form.userOf && !inHand.root
+      if (inHand.state.kind === 'former' && !mayBeginAnew) throw tokenReplaced()
       // End the other users' sessions. Otherwise the next request has cookies of two users again, and no user.
       const others = this.#others.filter((other) => isOfAnother(this, other, text))
       if (others.length > 0) await this.#removeAll(others, 'signOut')
@@ -434,9 +415,7 @@ export class UnitOfWork implements SessionWork {
       // With an old token, a new, empty session begins. The session that it found stays as it is.
       const isFormer = inHand.state.kind === 'former'
       if (isAnothers && !isFormer) await this.#remove({ inHand, reason: 'signOut' })
-      // A step-up with the old token of a child begins another child: it must not outlive the root.
-      const rootId = isFormer && inHand.root?.userId === text ? inHand.root.id : undefined
-      if (isAnothers || isFormer || !isOpen(inHand.state)) becomeEmpty(this, inHand, rootId)
+      if (isAnothers || isFormer || !isOpen(inHand.state)) becomeEmpty(this, inHand)
       // The user's own data stays. If an earlier sign-in is not stored yet, its `keep` decides.
       const isTheirs = owner === text
       const keep = isTheirs ? (inHand.intent.signIn?.keep ?? true) : named
@@ -663,10 +642,6 @@ function warnUnlessAwaited({ method, error, promise }: FailedCall): void {
     'COATCHECK_NOT_AWAITED',
     `req.session.${method}() failed with ${code} after the response had begun, and nothing awaits it. Call and await it before the response.`,
   )
-}
-
-function ignored(): void {
-  // What came of it does not matter.
 }
 
 function inHandOf(reading: Reading, found: Found): InHand {

@@ -1,5 +1,5 @@
 import type { Data } from '../data/merge.js'
-import type { SessionId, SessionRecord } from '../store/record.js'
+import type { SessionRecord } from '../store/record.js'
 import { createToken } from '../token.js'
 import { type InHand, ownerNow, ownerOf, type Reading } from './in-hand.js'
 import type { Facts } from './plan.js'
@@ -87,12 +87,9 @@ export function tokenFor({ form }: Reading, inHand: InHand): string {
   return token
 }
 
-/**
- * Goes on with a new session that holds nothing.
- * @param rootId the root that it is to be a child of
- */
-export function becomeEmpty(reading: Reading, inHand: InHand, rootId?: SessionId): void {
-  inHand.state = after(inHand.state, newState('begun', undefined, rootId))
+/** Goes on with a new session that holds nothing. */
+export function becomeEmpty(reading: Reading, inHand: InHand): void {
+  inHand.state = after(inHand.state, newState('begun'))
   inHand.intent = noIntent
   refill(reading, inHand, {})
 }
