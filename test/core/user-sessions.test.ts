@@ -18,6 +18,7 @@ describe("a user's sessions", () => {
       expect(info).toEqual({
         publicId: expect.stringMatching(/^[\w-]{16}$/) as string,
         userId: 'ada',
+        sites: [],
         createdAt: expect.any(Date) as Date,
         authenticatedAt: info.createdAt,
         seenAt: expect.any(Date) as Date,
