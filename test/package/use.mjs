@@ -5,6 +5,7 @@ import cors from 'coatcheck/cors'
 import csrf from 'coatcheck/csrf'
 import session, { Store } from 'coatcheck/express'
 import expressMySQLSession from 'coatcheck/express-mysql-session'
+import { createHub, createSite } from 'coatcheck/handoff'
 import { MySQLStore } from 'coatcheck/mysql'
 import { SQLiteStore } from 'coatcheck/sqlite'
 import { storeSuite } from 'coatcheck/testing'
@@ -12,5 +13,5 @@ import { keepAndFind } from './keep-and-find.cjs'
 
 await keepAndFind({ createSessions, MemoryStore, MySQLStore, SQLiteStore, SessionError })
 assert.equal(Store, session.Store)
-for (const callable of [cors, csrf, session, storeSuite, expressMySQLSession(session)])
+for (const callable of [cors, createHub, createSite, csrf, session, storeSuite, expressMySQLSession(session)])
   assert.equal(typeof callable, 'function')

@@ -1,6 +1,6 @@
 import { issueCode } from '../../core/handoff/code.js'
 import { tokenReplaced } from '../../core/errors.js'
-import { isError, kindOf, optionError, refuseUnknownOptions } from '../../core/errors.js'
+import { isError, kindOf, optionError, refuseUnknownOptions, SessionError } from '../../core/errors.js'
 import type { RequestSession } from '../../core/session/session.js'
 import type { SessionId } from '../../core/store/record.js'
 import { isNavigation, methodNotAllowed, pathWith, redirectTo, single, withParameters } from './answers.js'
@@ -10,7 +10,6 @@ import {
   assertKeepsChildren,
   checkedAddress,
   checkedOrigin,
-  handoffError,
   type HandoffSessions,
   workOf,
 } from './sessions.js'
@@ -221,7 +220,9 @@ function mayBeNavigation(request: Request): boolean {
 }
 
 function badRequest(message: string): Error {
-  return handoffError('ERR_SESSION_HANDOFF_REQUEST', 400, `The hand-off cannot begin. ${message}`)
+  return new SessionError('ERR_SESSION_HANDOFF_REQUEST', `The hand-off cannot begin. ${message}`, {
+    status: 400,
+  })
 }
 
 async function answerOf<Answer>(what: string, ask: () => Answer | Promise<Answer>): Promise<Answer> {

@@ -1,4 +1,4 @@
-import { optionError, SessionError } from '../../core/errors.js'
+import { optionError } from '../../core/errors.js'
 import type { RequestSession, SessionWork } from '../../core/session/session.js'
 import { sessionWork } from '../../core/session/session.js'
 import { UnitOfWork } from '../../core/session/unit-of-work.js'
@@ -63,16 +63,4 @@ export function checkedOrigin(name: string, origin: unknown): string {
   throw optionError(
     `${name} must be an origin with https, such as 'https://accounts.example.com', without a path or a slash at the end. Use http on this machine only.`,
   )
-}
-
-/** The error of a hand-off that cannot go on. */
-export function handoffError(
-  code: Extract<
-    ConstructorParameters<typeof SessionError>[0],
-    `ERR_SESSION_HANDOFF_${string}` | 'ERR_SESSION_SIGN_IN_NEEDED'
-  >,
-  status: number,
-  message: string,
-): SessionError {
-  return new SessionError(code, message, { status })
 }

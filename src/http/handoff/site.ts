@@ -1,6 +1,6 @@
 import { readCode } from '../../core/handoff/code.js'
 import { challengeOf, redeemCode, type RefusalReason } from '../../core/handoff/redeem.js'
-import { optionError, refuseUnknownOptions, tokenReplaced } from '../../core/errors.js'
+import { optionError, refuseUnknownOptions, SessionError, tokenReplaced } from '../../core/errors.js'
 import { type Duration, milliseconds } from '../../core/lifetime.js'
 import type { RequestSession } from '../../core/session/session.js'
 import type { UnitOfWork } from '../../core/session/unit-of-work.js'
@@ -10,7 +10,6 @@ import {
   assertKeepsChildren,
   checkedAddress,
   checkedOrigin,
-  handoffError,
   type HandoffSessions,
   workOf,
 } from './sessions.js'
@@ -185,10 +184,10 @@ export class HandoffSite {
     const since = within === undefined ? 0 : (work.readAt ?? 0) - milliseconds('requireUser: within', within)
     if (userId !== undefined && (authenticatedAt?.getTime() ?? 0) >= since) return undefined
     if (!isNavigation(request)) {
-      throw handoffError(
+      throw new SessionError(
         'ERR_SESSION_SIGN_IN_NEEDED',
-        401,
         'Nobody is signed in, or the sign-in is too old for this. Send the browser to the page to sign in at.',
+        { status: 401 },
       )
     }
     if (userId === undefined && this.#cookies.mark(cookiesOf(request)) === 'again') throw keepsNoCookies()
@@ -266,10 +265,10 @@ export class HandoffSite {
     if (flow.isSilent && isNoUser)
       return redirectTo(flow.returnTo, [this.#cookies.end(flow), this.#cookies.asked()])
     const known = typeof error === 'string' && /^[a-z_]{1,40}$/.test(error) ? error : 'an unknown error'
-    throw handoffError(
+    throw new SessionError(
       'ERR_SESSION_HANDOFF_REFUSED',
-      403,
       `The hub has not signed the user in here: ${known}.`,
+      { status: 403 },
     )
   }
 
@@ -317,18 +316,18 @@ const messages: Readonly<Record<RefusalReason, string>> = {
 }
 
 function failed(why: string): Error {
-  return handoffError(
+  return new SessionError(
     'ERR_SESSION_HANDOFF_FAILED',
-    400,
     `The sign-in was not completed, and nobody was signed in. ${why} Begin again.`,
+    { status: 400 },
   )
 }
 
 function keepsNoCookies(): Error {
-  return handoffError(
+  return new SessionError(
     'ERR_SESSION_HANDOFF_FAILED',
-    400,
     'The browser has just been signed in twice, and has not sent the cookie of the session. Check that it accepts cookies, and that the site is opened at the origin of redirectUri.',
+    { status: 400 },
   )
 }
 

@@ -10,8 +10,20 @@ const made = {
   'coatcheck/express MemoryStore': (Class) => new Class(),
   'coatcheck/express Session': (Class) => new Class({ sessionID: 'id', sessionStore: {} }),
   'coatcheck/express Store': (Class) => new Class(),
+  'coatcheck/handoff Hub': (Class, { coatcheck }) =>
+    new Class(sessionsOf(coatcheck), { issuer: 'https://hub.test', signInPage: '/sign-in', clients: {} }),
+  'coatcheck/handoff Site': (Class, { coatcheck }) =>
+    new Class(sessionsOf(coatcheck, 'shop'), {
+      hub: 'https://hub.test',
+      redirectUri: 'https://shop.test/handoff/callback',
+    }),
   'coatcheck/mysql MySQLStore': (Class) => new Class('mysql://app@127.0.0.1:1/shop', { createTable: false }),
   'coatcheck/sqlite SQLiteStore': (Class) => new Class(':memory:'),
+}
+
+function sessionsOf({ createSessions, MemoryStore }, clientId) {
+  const secret = 'a secret that only these tests use'
+  return createSessions({ store: new MemoryStore(), secret, sweep: false, clientId })
 }
 
 const functions = ['coatcheck/cors', 'coatcheck/csrf', 'coatcheck/express', 'coatcheck/express-mysql-session']

@@ -4,6 +4,7 @@ import * as express from 'coatcheck/express'
 import * as cors from 'coatcheck/cors'
 import * as csrf from 'coatcheck/csrf'
 import * as expressMySQLSession from 'coatcheck/express-mysql-session'
+import * as handoff from 'coatcheck/handoff'
 import * as mysql from 'coatcheck/mysql'
 import * as sqlite from 'coatcheck/sqlite'
 import * as testing from 'coatcheck/testing'
@@ -14,6 +15,7 @@ export default {
   'coatcheck/cors': cors,
   'coatcheck/csrf': csrf,
   'coatcheck/express-mysql-session': expressMySQLSession,
+  'coatcheck/handoff': handoff,
   'coatcheck/mysql': mysql,
   'coatcheck/sqlite': sqlite,
   'coatcheck/testing': testing,

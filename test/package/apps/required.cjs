@@ -5,6 +5,7 @@ module.exports = {
   'coatcheck/cors': require('coatcheck/cors'),
   'coatcheck/csrf': require('coatcheck/csrf'),
   'coatcheck/express-mysql-session': require('coatcheck/express-mysql-session'),
+  'coatcheck/handoff': require('coatcheck/handoff'),
   'coatcheck/mysql': require('coatcheck/mysql'),
   'coatcheck/sqlite': require('coatcheck/sqlite'),
   'coatcheck/testing': require('coatcheck/testing'),

@@ -5,6 +5,7 @@ import cors, { type CorsOptions } from 'coatcheck/cors'
 import csrf, { type CsrfMiddlewareOptions } from 'coatcheck/csrf'
 import session, { Cookie, type SessionOptions, Store } from 'coatcheck/express'
 import expressMySQLSession, { type MySQLStoreOptions } from 'coatcheck/express-mysql-session'
+import { createHub, createSite, type Hub, type HubOptions, type Site } from 'coatcheck/handoff'
 import { MySQLStore } from 'coatcheck/mysql'
 import { SQLiteStore } from 'coatcheck/sqlite'
 import { storeSuite } from 'coatcheck/testing'
@@ -76,5 +77,25 @@ app.get('/', (request, response) => {
   })
 })
 app.use(session(sessions))
+
+const hubOptions: HubOptions = {
+  issuer: 'https://accounts.example.com',
+  signInPage: '/sign-in',
+  clients: { shop: { redirectUris: ['https://shop.test/handoff/callback'], share: ['cart'] } },
+  consent: ({ clientId, session: { userId } }) => userId !== undefined || `/consent?site=${clientId}`,
+}
+const hub: Hub = createHub(sessions, hubOptions)
+app.use(hub.router)
+const atSite = createSessions({ store: new SQLiteStore(':memory:'), secret, clientId: 'shop' })
+const site: Site = createSite(atSite, {
+  hub: 'https://accounts.example.com',
+  redirectUri: 'https://shop.test/handoff/callback',
+  keep: ['cart'],
+})
+app.use(site.router, site.check)
+app.get('/members', site.signedIn({ within: '5m' }), (request, response) => {
+  const cart: string[] | undefined = request.session.root?.data.cart
+  response.json({ cart })
+})
 
 export const all = { emitter, MemoryStore, storeSuite }
