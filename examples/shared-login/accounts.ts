@@ -58,9 +58,10 @@ app.post('/sign-out-everywhere', async (req, res) => {
 })
 
 app.post('/devices/:publicId/end', async (req, res) => {
-  // Only ever one of your own: `user(id)` does not find anybody else's.
-  const { userId } = req.session
-  if (userId !== undefined) await sessions.user(userId).revoke(req.params.publicId)
+  const { userId, publicId } = req.session
+  // This browser can be told to drop its cookie. Of the others, `user(id)` only ever ends those of this user.
+  if (req.params.publicId === publicId) await req.session.signOut()
+  else if (userId !== undefined) await sessions.user(userId).revoke(req.params.publicId)
   res.redirect(303, '/')
 })
 
@@ -95,7 +96,9 @@ function signInForm(from: string, problem?: string): Html {
 }
 
 async function account(person: Person, thisDevice: string): Promise<Html> {
-  const devices = await sessions.user(person.id).list()
+  const isThis = ({ publicId }: { publicId: string }) => publicId === thisDevice
+  const list = await sessions.user(person.id).list()
+  const devices = [...list.filter(isThis), ...list.filter((device) => !isThis(device))]
   return html`
     <h1>Welcome, ${person.name}</h1>
     <p class="lead">You are signed in here, in the <a href="${origins.shop}/">shop</a> and in the API.</p>

@@ -98,6 +98,14 @@ describe.for(['SQLite', 'MariaDB'] as const)('the demo on %s', (database) => {
     const theirs = devices.filter({ hasText: 'Safari on iOS' })
     expect(await theirs.getByText('This device').count()).toBe(0)
     expect(await devices.filter({ hasText: 'Chrome on Linux' }).getByText('This device').count()).toBe(1)
+    for (const [page, own] of [
+      [desk, 'Chrome on Linux'],
+      [phone, 'Safari on iOS'],
+    ] as const) {
+      await page.reload()
+      expect(await page.getByRole('listitem').first().textContent()).toContain(own)
+      expect(await page.getByRole('listitem').first().textContent()).toContain('This device')
+    }
     await picture(desk, 'devices')
 
     await press(theirs.getByRole('button', { name: 'End' }))
@@ -108,6 +116,14 @@ describe.for(['SQLite', 'MariaDB'] as const)('the demo on %s', (database) => {
 
     await stranger.reload()
     expect(await stranger.locator('#visitor').textContent()).toBe('Alice')
+  })
+
+  test.runIf(isFirst)('who ends the session of this device is signed out, without a cookie', async () => {
+    const page = await visitor()
+    await signIn(page, demo, 'bob')
+    await press(page.getByRole('listitem').first().getByRole('button', { name: 'End' }))
+    await page.getByRole('heading', { name: 'Hand in your coat' }).waitFor()
+    expect(await page.context().cookies()).toEqual([])
   })
 
   test('who signs out in the shop is forgotten by accounts and the API', async () => {
