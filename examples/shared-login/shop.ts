@@ -18,9 +18,8 @@ app.use(session(sessions))
 app.get('/', (req, res) => {
   const { cart, order, userId } = req.session
   const aside = cartCard(cart, order, userId !== undefined)
-  res.send(
-    page({ app: 'shop', title: 'Shop', session: req.session, main: shelf(cart), aside, after: apiCard() }),
-  )
+  const parts = { main: shelf(cart), aside, after: apiCard(), script: '/shop-page.js' }
+  res.send(page({ app: 'shop', title: 'Shop', session: req.session, ...parts }))
 })
 
 app.post('/cart/:product/add', (req, res) => {

@@ -67,6 +67,9 @@ describe.for(['SQLite', 'MariaDB'] as const)('the demo on %s', (database) => {
     await page.getByRole('button', { name: 'Place the order' }).click()
     await page.getByText(/Order A-\d{4} is placed: 2 pieces for € 130/).waitFor()
     expect(await page.locator('#count').isHidden()).toBe(true)
+    // Nothing that was read before the order is left on the page.
+    await page.locator('#calls').getByText('"items": 0').waitFor()
+    expect(await page.locator('#calls').getByText('"items": 2').count()).toBe(0)
     await demo.wrote(/^api +OPTIONS +\/orders +\S*204\S* .*preflight$/m)
     await demo.wrote(/^api +POST +\/orders +\S*201\S* .*alice$/m)
     await picture(page, 'ordered')
@@ -158,10 +161,22 @@ describe.for(['SQLite', 'MariaDB'] as const)('the demo on %s', (database) => {
       await accounts.getByRole('button', { name: 'Sign out', exact: true }).click()
       await accounts.getByRole('heading', { name: 'Hand in your coat' }).waitFor()
 
-      // Headless pages are always visible, so say what a browser says when a tab comes to the front.
-      await shop.evaluate(`document.dispatchEvent(new Event('visibilitychange'))`)
+      await shop.evaluate(comeToTheFront)
       await shop.locator('#visitor').getByText('Not signed in').waitFor()
       expect(await shop.locator('body').getAttribute('data-user')).toBe('')
+    },
+  )
+
+  test.runIf(isFirst)(
+    'a shop left open in another tab shows what another tab put into the cart',
+    async () => {
+      const shop = await visitor()
+      await shop.goto(demo.shop)
+      const other = await shop.context().newPage()
+      await other.goto(demo.shop)
+      await press(other.getByRole('button', { name: 'Add Hanger to the cart' }))
+      await shop.evaluate(comeToTheFront)
+      await shop.getByText('1 × Hanger').waitFor()
     },
   )
 
@@ -199,7 +214,7 @@ describe.for(['SQLite', 'MariaDB'] as const)('the demo on %s', (database) => {
   })
 
   test.runIf(isFirst)("another host's page cannot sign a visitor in as somebody else", async () => {
-    const page = await visitor()
+    const page = await visitor(asAttacker)
     await page.goto(demo.shop)
     await page.evaluate(sendSignIn(demo.accounts, 'bob'))
     await page.getByText(`with the Origin '${demo.shop}'`).waitFor()
@@ -207,7 +222,7 @@ describe.for(['SQLite', 'MariaDB'] as const)('the demo on %s', (database) => {
   })
 
   test.runIf(isFirst)('a page that is not trusted cannot read the API, nor order through it', async () => {
-    const page = await visitor()
+    const page = await visitor(asAttacker)
     await signIn(page, demo, 'alice')
     await page.goto(demo.shop)
     await page.getByRole('button', { name: 'Add Hanger to the cart' }).click()
@@ -237,7 +252,13 @@ describe.for(['SQLite', 'MariaDB'] as const)('the demo on %s', (database) => {
   })
 })
 
+/** An attacker's page has no Content-Security-Policy that would keep it from sending. */
+const asAttacker: BrowserContextOptions = { bypassCSP: true }
+
 // Scripts for pages, as text: the tests are compiled for Node, which has no document.
+
+/** Headless pages are always visible: this says what a browser says when a tab comes to the front. */
+const comeToTheFront = `document.dispatchEvent(new Event('visibilitychange'))`
 
 /** Sends the sign-in form from whatever page this runs in. */
 function sendSignIn(accounts: string, name: string): string {
