@@ -6,10 +6,12 @@ import { deviceFrom } from './device.ts'
 import { html, type Html } from './html.ts'
 import { ago, page } from './page.ts'
 import { authenticate, passwordOfAll, personOf, type Person } from './people.ts'
-import { files, logRequests, neverKept, serve, showErrors } from './serve.ts'
+import { securityHeaders } from './security-headers.ts'
+import { files, logRequests, neverKept, serve, showErrors, showMissing } from './serve.ts'
 import { sessions } from './sessions.ts'
 
 const app = express()
+app.use(securityHeaders('accounts'))
 app.use(files)
 app.use(logRequests('accounts'))
 app.use(neverKept)
@@ -65,6 +67,7 @@ app.post('/devices/:publicId/end', async (req, res) => {
   res.redirect(303, '/')
 })
 
+app.use(showMissing('accounts'))
 app.use(showErrors('accounts'))
 serve('accounts', app)
 

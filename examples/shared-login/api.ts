@@ -6,10 +6,12 @@ import express, { type RequestHandler } from 'express'
 import { origins } from './addresses.ts'
 import { summaryOf } from './catalogue.ts'
 import { personOf } from './people.ts'
+import { securityHeaders } from './security-headers.ts'
 import { logRequests, neverKept, serve, showErrors } from './serve.ts'
 import { sessions } from './sessions.ts'
 
 const app = express()
+app.use(securityHeaders('api'))
 app.use(logRequests('api'))
 app.use(neverKept)
 app.use(cors(sessions)) // answers preflights; lets the pages of sessions.sites read the answers

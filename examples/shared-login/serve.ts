@@ -33,6 +33,16 @@ export function logRequests(app: AppName): RequestHandler {
   }
 }
 
+/** What a visitor sees at an address that does not exist, with a way back. */
+export function showMissing(app: AppName): RequestHandler {
+  return (req, res) => {
+    const main = html`<h1>Nothing hangs here</h1>
+      <p class="lead">There is no page at <code>${req.path}</code>.</p>
+      <p><a class="button" href="/">Go to the start</a></p>`
+    res.status(404).send(page({ app, title: 'Not found', session: req.session, main }))
+  }
+}
+
 /** The last thing in each app: what a visitor sees when something went wrong. */
 export function showErrors(app: AppName): ErrorRequestHandler {
   return (error, _req, res, next) => {
