@@ -1,7 +1,7 @@
 // Who you are, and where you are signed in.
 import session from 'coatcheck/express'
 import express from 'express'
-import { origins } from './addresses.ts'
+import { origins, type AppName } from './addresses.ts'
 import { deviceFrom } from './device.ts'
 import { html, type Html } from './html.ts'
 import { ago, page } from './page.ts'
@@ -38,7 +38,7 @@ app.post('/sign-in', async (req, res) => {
   // From here on all three apps know who this is, under a new token. Of what the visitor had, the cart stays, and nothing else.
   await req.session.signIn(person.id, { keep: ['cart'] })
   req.session.device = deviceFrom(req.get('user-agent'))
-  res.redirect(303, returnTo(from) === 'shop' ? origins.shop : '/')
+  res.redirect(303, `${origins[returnTo(from)]}/`)
 })
 
 app.post('/sign-out', async (req, res) => {
@@ -72,8 +72,8 @@ app.use(showErrors('accounts'))
 serve('accounts', app)
 
 /** Where to go after signing in. A name, not an address: nobody can send our visitors elsewhere with it. */
-function returnTo(from: unknown): 'shop' | 'accounts' {
-  return from === 'shop' ? 'shop' : 'accounts'
+function returnTo(from: unknown): AppName {
+  return from === 'shop' || from === 'api' ? from : 'accounts'
 }
 
 function signInForm(from: string, problem?: string): Html {

@@ -57,7 +57,7 @@ function header(app: AppName, session: RequestSession | undefined): Html {
     <nav aria-label="Apps">
       ${link('accounts', '/', 'Accounts')}
       ${link('shop', '/', html`Shop <span class="count" id="count" ${items === 0 && html`hidden`}>${items}<span class="unseen"> in the cart</span></span>`)}
-      ${link('api', '/me', 'API')}
+      ${link('api', '/', 'API')}
     </nav>
     ${person ? signedIn(person.name) : session && signedOut(app)}
   </header>`

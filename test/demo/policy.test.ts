@@ -16,11 +16,16 @@ afterAll(async () => {
 })
 
 /** Every page that a browser can open by an address. */
-const pagesOf = ({ accounts, shop }: Demo): string[] => [
+const pagesOf = ({ accounts, shop, api }: Demo): string[] => [
   `${accounts}/`,
   `${accounts}/no-such-page`,
   `${shop}/`,
   `${shop}/no-such-page`,
+  `${api}/`,
+  `${api}/me`,
+  `${api}/cart`,
+  `${api}/orders`,
+  `${api}/no-such-page`,
 ]
 
 /** What Chromium reports of a page's policy, on its console. */
