@@ -1,15 +1,17 @@
 // Who you are, and where you are signed in.
 import session from 'coatcheck/express'
 import express from 'express'
-import { origins } from './addresses.ts'
+import { origins, type AppName } from './addresses.ts'
 import { deviceFrom } from './device.ts'
 import { html, type Html } from './html.ts'
 import { ago, page } from './page.ts'
 import { authenticate, passwordOfAll, personOf, type Person } from './people.ts'
-import { files, logRequests, neverKept, serve, showErrors } from './serve.ts'
+import { securityHeaders } from './security-headers.ts'
+import { files, logRequests, neverKept, serve, showErrors, showMissing } from './serve.ts'
 import { sessions } from './sessions.ts'
 
 const app = express()
+app.use(securityHeaders('accounts'))
 app.use(files)
 app.use(logRequests('accounts'))
 app.use(neverKept)
@@ -36,7 +38,7 @@ app.post('/sign-in', async (req, res) => {
   // From here on all three apps know who this is, under a new token. Of what the visitor had, the cart stays, and nothing else.
   await req.session.signIn(person.id, { keep: ['cart'] })
   req.session.device = deviceFrom(req.get('user-agent'))
-  res.redirect(303, returnTo(from) === 'shop' ? origins.shop : '/')
+  res.redirect(303, `${origins[returnTo(from)]}/`)
 })
 
 app.post('/sign-out', async (req, res) => {
@@ -58,18 +60,20 @@ app.post('/sign-out-everywhere', async (req, res) => {
 })
 
 app.post('/devices/:publicId/end', async (req, res) => {
-  // Only ever one of your own: `user(id)` does not find anybody else's.
-  const { userId } = req.session
-  if (userId !== undefined) await sessions.user(userId).revoke(req.params.publicId)
+  const { userId, publicId } = req.session
+  // This browser can be told to drop its cookie. Of the others, `user(id)` only ever ends those of this user.
+  if (req.params.publicId === publicId) await req.session.signOut()
+  else if (userId !== undefined) await sessions.user(userId).revoke(req.params.publicId)
   res.redirect(303, '/')
 })
 
+app.use(showMissing('accounts'))
 app.use(showErrors('accounts'))
 serve('accounts', app)
 
 /** Where to go after signing in. A name, not an address: nobody can send our visitors elsewhere with it. */
-function returnTo(from: unknown): 'shop' | 'accounts' {
-  return from === 'shop' ? 'shop' : 'accounts'
+function returnTo(from: unknown): AppName {
+  return from === 'shop' || from === 'api' ? from : 'accounts'
 }
 
 function signInForm(from: string, problem?: string): Html {
@@ -95,7 +99,9 @@ function signInForm(from: string, problem?: string): Html {
 }
 
 async function account(person: Person, thisDevice: string): Promise<Html> {
-  const devices = await sessions.user(person.id).list()
+  const isThis = ({ publicId }: { publicId: string }) => publicId === thisDevice
+  const list = await sessions.user(person.id).list()
+  const devices = [...list.filter(isThis), ...list.filter((device) => !isThis(device))]
   return html`
     <h1>Welcome, ${person.name}</h1>
     <p class="lead">You are signed in here, in the <a href="${origins.shop}/">shop</a> and in the API.</p>

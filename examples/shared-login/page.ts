@@ -10,13 +10,15 @@ interface PageParts {
   /** Left out where nobody can know it: on the page that says that the database is away. */
   readonly session?: RequestSession
   readonly main: Html
+  /** The address of the page's script. */
+  readonly script?: string
   readonly aside?: Html
   /** What comes after the ticket. */
   readonly after?: Html
 }
 
 /** The frame that all pages share. */
-export function page({ app, title, session, main, aside, after }: PageParts): string {
+export function page({ app, title, session, main, script, aside, after }: PageParts): string {
   return html`<!doctype html>
     <html lang="en">
       <head>
@@ -26,9 +28,9 @@ export function page({ app, title, session, main, aside, after }: PageParts): st
         <title>${title} · Coatcheck demo</title>
         <link rel="icon" href="/ticket.svg" />
         <link rel="stylesheet" href="/style.css" />
-        ${app === 'shop' && html`<script type="module" src="/shop-page.js"></script>`}
+        ${script && html`<script type="module" src="${script}"></script>`}
       </head>
-      <body data-app="${app}" data-user="${session?.userId}">
+      <body data-app="${app}" data-user="${session?.userId}" data-items="${summaryOf(session?.cart).items}">
         <a class="skip" href="#main">Skip to the content</a>
         ${header(app, session)}
         <div class="columns">
@@ -55,7 +57,7 @@ function header(app: AppName, session: RequestSession | undefined): Html {
     <nav aria-label="Apps">
       ${link('accounts', '/', 'Accounts')}
       ${link('shop', '/', html`Shop <span class="count" id="count" ${items === 0 && html`hidden`}>${items}<span class="unseen"> in the cart</span></span>`)}
-      ${link('api', '/me', 'API')}
+      ${link('api', '/', 'API')}
     </nav>
     ${person ? signedIn(person.name) : session && signedOut(app)}
   </header>`

@@ -1,8 +1,8 @@
 import { join } from 'node:path'
 import { styleText } from 'node:util'
 import { SessionError } from 'coatcheck'
-import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express'
-import { ports, portsTaken, type AppName } from './addresses.ts'
+import express, { type ErrorRequestHandler, type Express, type Request, type RequestHandler } from 'express'
+import { origins, ports, portsTaken, type AppName } from './addresses.ts'
 import { html } from './html.ts'
 import { page } from './page.ts'
 import { sessions } from './sessions.ts'
@@ -33,40 +33,59 @@ export function logRequests(app: AppName): RequestHandler {
   }
 }
 
+/** Browsers ask for HTML. Whoever takes anything, as curl and fetch do, gets JSON from the API. */
+export function prefersJson(req: Request): boolean {
+  req.res!.vary('Accept')
+  return req.accepts(['json', 'html']) !== 'html'
+}
+
+/** What a visitor sees at an address that does not exist, with a way back. */
+export function showMissing(app: AppName): RequestHandler {
+  return (req, res) => {
+    res.status(404)
+    if (app === 'api' && prefersJson(req)) {
+      res.json({ error: `There is nothing at ${req.path}.`, start: `${origins.api}/` })
+      return
+    }
+    const main = html`<h1>Nothing hangs here</h1>
+      <p class="lead">There is no page at <code>${req.path}</code>.</p>
+      <p><a class="button" href="/">Go to the start</a></p>`
+    res.send(page({ app, title: 'Not found', session: req.session, main }))
+  }
+}
+
 /** The last thing in each app: what a visitor sees when something went wrong. */
 export function showErrors(app: AppName): ErrorRequestHandler {
-  return (error, _req, res, next) => {
+  return (error, req, res, next) => {
     if (res.headersSent) return next(error)
     const away = error instanceof SessionError && error.status === 503
     const status = Number((error as { status?: unknown }).status) || 500
     if (away) console.error(styleText('yellow', `${app.padEnd(9)} ${error.message}`))
     else if (status >= 500) console.error(error)
-    const title = away
-      ? 'One moment, please'
-      : status >= 500
-        ? 'That went wrong'
-        : status === 403
-          ? 'That was refused'
-          : 'That cannot be read'
-    const text = away
-      ? 'The cloakroom cannot reach its shelves. Your coat is safe and you are still signed in: try again in a minute.'
-      : status === 403
-        ? (error as Error).message // which says why, and what to set
-        : 'Nothing was changed. Go back and try once more.'
+    const { title, text } = explained(error as Error, away, status)
     res.status(status)
     if (away) res.set('Retry-After', '10')
-    if (app === 'api') res.json({ error: text })
-    else
-      res.send(
-        page({
-          app,
-          title,
-          main: html`<h1>${title}</h1>
-            <p class="lead">${text}</p>
-            <p><a class="button" href="/">Try again</a></p>`,
-        }),
-      )
+    if (app === 'api' && prefersJson(req)) {
+      res.json({ error: text })
+      return
+    }
+    const main = html`<h1>${title}</h1>
+      <p class="lead">${text}</p>
+      <p><a class="button" href="/">Try again</a></p>`
+    res.send(page({ app, title, main }))
   }
+}
+
+function explained(error: Error, away: boolean, status: number): { title: string; text: string } {
+  if (away) {
+    const text =
+      'The cloakroom cannot reach its shelves. Your coat is safe and you are still signed in: try again in a minute.'
+    return { title: 'One moment, please', text }
+  }
+  // Its message says why, and what to set.
+  if (status === 403) return { title: 'That was refused', text: error.message }
+  const title = status >= 500 ? 'That went wrong' : 'That cannot be read'
+  return { title, text: 'Nothing was changed. Go back and try once more.' }
 }
 
 /** Listens until the launcher, or Ctrl-C, ends it. */

@@ -6,10 +6,12 @@ import { pictures } from './art.ts'
 import { products, summaryOf, type Cart } from './catalogue.ts'
 import { html, type Html } from './html.ts'
 import { page } from './page.ts'
-import { files, logRequests, neverKept, serve, showErrors } from './serve.ts'
+import { securityHeaders } from './security-headers.ts'
+import { files, logRequests, neverKept, serve, showErrors, showMissing } from './serve.ts'
 import { sessions } from './sessions.ts'
 
 const app = express()
+app.use(securityHeaders('shop'))
 app.use(files)
 app.use(logRequests('shop'))
 app.use(neverKept)
@@ -18,9 +20,8 @@ app.use(session(sessions))
 app.get('/', (req, res) => {
   const { cart, order, userId } = req.session
   const aside = cartCard(cart, order, userId !== undefined)
-  res.send(
-    page({ app: 'shop', title: 'Shop', session: req.session, main: shelf(cart), aside, after: apiCard() }),
-  )
+  const parts = { main: shelf(cart), aside, after: apiCard(), script: '/shop-page.js' }
+  res.send(page({ app: 'shop', title: 'Shop', session: req.session, ...parts }))
 })
 
 app.post('/cart/:product/add', (req, res) => {
@@ -43,6 +44,7 @@ app.post('/sign-out', async (req, res) => {
   res.redirect(303, '/')
 })
 
+app.use(showMissing('shop'))
 app.use(showErrors('shop'))
 serve('shop', app)
 

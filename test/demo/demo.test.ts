@@ -67,6 +67,9 @@ describe.for(['SQLite', 'MariaDB'] as const)('the demo on %s', (database) => {
     await page.getByRole('button', { name: 'Place the order' }).click()
     await page.getByText(/Order A-\d{4} is placed: 2 pieces for € 130/).waitFor()
     expect(await page.locator('#count').isHidden()).toBe(true)
+    // Nothing that was read before the order is left on the page.
+    await page.locator('#calls').getByText('"items": 0').waitFor()
+    expect(await page.locator('#calls').getByText('"items": 2').count()).toBe(0)
     await demo.wrote(/^api +OPTIONS +\/orders +\S*204\S* .*preflight$/m)
     await demo.wrote(/^api +POST +\/orders +\S*201\S* .*alice$/m)
     await picture(page, 'ordered')
@@ -98,6 +101,14 @@ describe.for(['SQLite', 'MariaDB'] as const)('the demo on %s', (database) => {
     const theirs = devices.filter({ hasText: 'Safari on iOS' })
     expect(await theirs.getByText('This device').count()).toBe(0)
     expect(await devices.filter({ hasText: 'Chrome on Linux' }).getByText('This device').count()).toBe(1)
+    for (const [page, own] of [
+      [desk, 'Chrome on Linux'],
+      [phone, 'Safari on iOS'],
+    ] as const) {
+      await page.reload()
+      expect(await page.getByRole('listitem').first().textContent()).toContain(own)
+      expect(await page.getByRole('listitem').first().textContent()).toContain('This device')
+    }
     await picture(desk, 'devices')
 
     await press(theirs.getByRole('button', { name: 'End' }))
@@ -108,6 +119,14 @@ describe.for(['SQLite', 'MariaDB'] as const)('the demo on %s', (database) => {
 
     await stranger.reload()
     expect(await stranger.locator('#visitor').textContent()).toBe('Alice')
+  })
+
+  test.runIf(isFirst)('who ends the session of this device is signed out, without a cookie', async () => {
+    const page = await visitor()
+    await signIn(page, demo, 'bob')
+    await press(page.getByRole('listitem').first().getByRole('button', { name: 'End' }))
+    await page.getByRole('heading', { name: 'Hand in your coat' }).waitFor()
+    expect(await page.context().cookies()).toEqual([])
   })
 
   test('who signs out in the shop is forgotten by accounts and the API', async () => {
@@ -125,9 +144,8 @@ describe.for(['SQLite', 'MariaDB'] as const)('the demo on %s', (database) => {
 
     // Nor does a copy of the cookie work that somebody kept.
     await page.context().addCookies([cookie!])
-    const response = await page.goto(`${demo.api}/me`)
-    expect(response!.status()).toBe(401)
-    expect(await response!.json()).toEqual({ error: 'Nobody is signed in.', signIn: demo.accounts })
+    expect((await page.goto(`${demo.api}/me`))!.status()).toBe(401)
+    await page.getByText('"Nobody is signed in."').waitFor()
   })
 
   test.runIf(isFirst)(
@@ -142,10 +160,22 @@ describe.for(['SQLite', 'MariaDB'] as const)('the demo on %s', (database) => {
       await accounts.getByRole('button', { name: 'Sign out', exact: true }).click()
       await accounts.getByRole('heading', { name: 'Hand in your coat' }).waitFor()
 
-      // Headless pages are always visible, so say what a browser says when a tab comes to the front.
-      await shop.evaluate(`document.dispatchEvent(new Event('visibilitychange'))`)
+      await shop.evaluate(comeToTheFront)
       await shop.locator('#visitor').getByText('Not signed in').waitFor()
       expect(await shop.locator('body').getAttribute('data-user')).toBe('')
+    },
+  )
+
+  test.runIf(isFirst)(
+    'a shop left open in another tab shows what another tab put into the cart',
+    async () => {
+      const shop = await visitor()
+      await shop.goto(demo.shop)
+      const other = await shop.context().newPage()
+      await other.goto(demo.shop)
+      await press(other.getByRole('button', { name: 'Add Hanger to the cart' }))
+      await shop.evaluate(comeToTheFront)
+      await shop.getByText('1 × Hanger').waitFor()
     },
   )
 
@@ -183,7 +213,7 @@ describe.for(['SQLite', 'MariaDB'] as const)('the demo on %s', (database) => {
   })
 
   test.runIf(isFirst)("another host's page cannot sign a visitor in as somebody else", async () => {
-    const page = await visitor()
+    const page = await visitor(asAttacker)
     await page.goto(demo.shop)
     await page.evaluate(sendSignIn(demo.accounts, 'bob'))
     await page.getByText(`with the Origin '${demo.shop}'`).waitFor()
@@ -191,7 +221,7 @@ describe.for(['SQLite', 'MariaDB'] as const)('the demo on %s', (database) => {
   })
 
   test.runIf(isFirst)('a page that is not trusted cannot read the API, nor order through it', async () => {
-    const page = await visitor()
+    const page = await visitor(asAttacker)
     await signIn(page, demo, 'alice')
     await page.goto(demo.shop)
     await page.getByRole('button', { name: 'Add Hanger to the cart' }).click()
@@ -221,7 +251,13 @@ describe.for(['SQLite', 'MariaDB'] as const)('the demo on %s', (database) => {
   })
 })
 
+/** An attacker's page has no Content-Security-Policy that would keep it from sending. */
+const asAttacker: BrowserContextOptions = { bypassCSP: true }
+
 // Scripts for pages, as text: the tests are compiled for Node, which has no document.
+
+/** Headless pages are always visible: this says what a browser says when a tab comes to the front. */
+const comeToTheFront = `document.dispatchEvent(new Event('visibilitychange'))`
 
 /** Sends the sign-in form from whatever page this runs in. */
 function sendSignIn(accounts: string, name: string): string {

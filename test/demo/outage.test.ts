@@ -1,10 +1,10 @@
-import type { Browser } from 'playwright-core'
+import type { Browser, Cookie } from 'playwright-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { launchBrowser } from '../servers/chromium.ts'
 import { freshDatabase } from '../servers/databases.ts'
 import { startDemo, type Demo } from './launcher.ts'
 import { relayTo, type Relay } from './relay.ts'
-import { keepPicture, signIn } from './visitor.ts'
+import { ask, keepPicture, signIn } from './visitor.ts'
 
 let browser: Browser
 let relay: Relay
@@ -29,9 +29,15 @@ test('a database that goes away is a friendly page, and nobody is signed out by 
   expect(away!.status()).toBe(503)
   await page.getByRole('heading', { name: 'One moment, please' }).waitFor()
   await keepPicture(page, 'database-away')
-  const api = await page.goto(`${demo.api}/me`)
-  expect(api!.status()).toBe(503)
-  expect(await api!.json()).toEqual({ error: expect.stringContaining('you are still signed in') as string })
+  expect((await page.goto(`${demo.api}/me`))!.status()).toBe(503)
+  await page.getByRole('heading', { name: 'One moment, please' }).waitFor()
+  // A program without a cookie needs no database.
+  const [{ name, value }] = (await page.context().cookies()) as [Cookie]
+  const answer = await ask(`${demo.api}/me`, 'GET', { Cookie: `${name}=${value}` })
+  expect(answer).toMatchObject({ status: 503, headers: { 'retry-after': '10' } })
+  expect(JSON.parse(answer.body)).toEqual({
+    error: expect.stringContaining('you are still signed in') as string,
+  })
 
   await relay.restore()
   await page.goto(demo.shop)

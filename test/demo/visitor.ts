@@ -1,5 +1,8 @@
+import { once } from 'node:events'
 import { mkdirSync } from 'node:fs'
+import { type IncomingHttpHeaders, type IncomingMessage, request } from 'node:http'
 import { join, resolve } from 'node:path'
+import { text } from 'node:stream/consumers'
 import type { Locator, Page } from 'playwright-core'
 import type { Demo } from './launcher.ts'
 
@@ -22,12 +25,29 @@ export async function fillIn(page: Page, name: string, password = 'ticket'): Pro
 
 /** Presses a button that sends a form, and waits for the page that answers it. */
 export async function press(button: Locator): Promise<void> {
-  const answered = button.page().waitForEvent('load')
-  await button.click()
-  await answered
+  await Promise.all([button.page().waitForEvent('load'), button.click()])
 }
 
 /** Keeps a picture of the whole page under test-results/demo, to look at. */
 export async function keepPicture(page: Page, name: string): Promise<void> {
   await page.screenshot({ path: join(results, `${name}.png`), fullPage: true })
+}
+
+export interface Answer {
+  readonly status: number | undefined
+  readonly headers: IncomingHttpHeaders
+  readonly body: string
+}
+
+/** Asks as a program does, without a browser. Node does not find names under .localhost by itself. */
+export async function ask(
+  address: string,
+  method = 'GET',
+  headers: Record<string, string> = {},
+): Promise<Answer> {
+  const { host, port, pathname, search } = new URL(address)
+  const path = pathname + search
+  const asked = request({ host: '127.0.0.1', port, path, method, headers: { ...headers, host } }).end()
+  const [answer] = (await once(asked, 'response')) as [IncomingMessage]
+  return { status: answer.statusCode, headers: answer.headers, body: await text(answer) }
 }

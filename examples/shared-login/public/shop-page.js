@@ -1,6 +1,6 @@
 // Calls the API from the shop's page, across origins, and shows what came back.
 const list = document.querySelector('#calls')
-const api = list.dataset.api
+const { api } = list.dataset
 
 async function call(method, path, body) {
   const response = await fetch(api + path, {
@@ -8,18 +8,15 @@ async function call(method, path, body) {
     credentials: 'include', // send the session's cookie along, though the API is another origin
     ...(body && { headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) }),
   })
-  const answer = await response.json()
-  show(method, path, response, answer)
-  return { response, answer }
+  return { method, path, status: response.status, ok: response.ok, answer: await response.json() }
 }
 
-function show(method, path, { status, ok }, answer) {
+function show({ method, path, status, ok, answer }) {
   const item = document.createElement('li')
   const line = document.createElement('p')
   line.append(element('code', `${method} ${path}`), element('span', status, ok ? 'status' : 'status bad'))
   item.append(line, element('pre', JSON.stringify(answer, null, 2)))
-  list.prepend(item)
-  while (list.children.length > 3) list.lastElementChild.remove()
+  list.append(item)
 }
 
 function element(name, text, className = '') {
@@ -27,23 +24,14 @@ function element(name, text, className = '') {
 }
 
 function failed(error) {
-  list.prepend(element('li', `The API does not answer: ${error.message}.`, 'bad'))
-}
-
-/** Takes the parts that an order changes from a fresh copy of this page. */
-async function refresh() {
-  const text = await (await fetch('/')).text()
-  const fresh = new DOMParser().parseFromString(text, 'text/html')
-  for (const part of ['#cart', '#count', '.shelf']) {
-    document.querySelector(part).replaceWith(fresh.querySelector(part))
-  }
+  list.append(element('li', `The API does not answer: ${error.message}.`, 'bad'))
 }
 
 async function order() {
   // A POST with JSON: the browser first asks the API whether this page may (an OPTIONS request, see the terminal).
-  const { response } = await call('POST', '/orders', {})
-  if (response.status === 401) location.reload()
-  else await refresh()
+  await call('POST', '/orders', {})
+  // What this page shows was read before. So read all of it again.
+  location.reload()
 }
 
 document.addEventListener('click', ({ target }) => {
@@ -52,17 +40,22 @@ document.addEventListener('click', ({ target }) => {
   order().catch(failed)
 })
 
-/** Whoever signed in or out in another tab did it for this page too. */
+/** Reads the page again if another tab or app has changed what it shows: who is signed in, and the cart. */
 async function lookAgain() {
-  const { ok } = await fetch(`${api}/me`, { credentials: 'include' })
-  const wasSignedIn = document.body.dataset.user !== ''
-  if (ok !== wasSignedIn) location.reload()
+  const [me, cart] = await Promise.all([call('GET', '/me'), call('GET', '/cart')])
+  const { user, items } = document.body.dataset
+  if (me.ok !== (user !== '') || cart.answer.items !== Number(items)) location.reload()
 }
 
 document.addEventListener('visibilitychange', () => {
   if (document.visibilityState === 'visible') lookAgain().catch(failed)
 })
 
-call('GET', '/cart')
-  .then(() => call('GET', '/me'))
+// A page that the browser kept for its Back button shows what was true when the visitor left it.
+addEventListener('pageshow', ({ persisted }) => {
+  if (persisted) location.reload()
+})
+
+Promise.all([call('GET', '/cart'), call('GET', '/me')])
+  .then((calls) => calls.forEach(show))
   .catch(failed)
