@@ -4,7 +4,7 @@ import { isError, kindOf, optionError, refuseUnknownOptions, SessionError } from
 import type { RequestSession } from '../../core/session/session.js'
 import type { SessionId } from '../../core/store/record.js'
 import { isNavigation, methodNotAllowed, pathWith, redirectTo, single, withParameters } from './answers.js'
-import { isClientId } from './client-id.js'
+import { isClientId } from '../../core/handoff/client-id.js'
 import { type AuthorizeRequest, nextAt, readAuthorizeRequest } from './authorize.js'
 import {
   assertKeepsChildren,
