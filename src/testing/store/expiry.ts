@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
+import type { SessionRecord } from '../../core/store/record.js'
 import {
   aMoment,
-  assertMoment,
+  assertExpiry,
   assertVersion,
   content,
   expired,
@@ -71,7 +72,7 @@ export function expiryTests(test: Test): void {
     assertVersion(subject, record, 1)
     assert.ok(record.createdAt > before.createdAt, 'it begins anew')
     assert.equal(record.seenAt, record.createdAt)
-    assertMoment(subject, record.expiresAt, record.createdAt + hour)
+    assertExpiry(subject, record, record.createdAt, hour)
     assert.deepEqual((await store.list({ userId: 'ada', limit: 10, data: false })).items, [])
     assert.equal((await store.list({ limit: 10, data: false })).items.length, 1)
 
@@ -98,16 +99,16 @@ export function expiryTests(test: Test): void {
   test('the shorter of the two limits holds for a new record', async (subject) => {
     const { store } = subject
     const capped = await inserted(store, { lifetime: { idle: hour, absolute: minute } })
-    assertMoment(subject, capped.expiresAt, capped.createdAt + minute)
+    assertExpiry(subject, capped, capped.createdAt, minute)
     const idle = await inserted(store, { lifetime: { idle: minute, absolute: hour } })
-    assertMoment(subject, idle.expiresAt, idle.createdAt + minute)
+    assertExpiry(subject, idle, idle.createdAt, minute)
   })
 
   test('a lifetime of a year is kept to the millisecond', async (subject) => {
     const { store } = subject
     const year = 365 * 24 * hour + 1
     const record = await inserted(store, { lifetime: { idle: year, absolute: year * 2 } })
-    assertMoment(subject, record.expiresAt, record.createdAt + year)
+    assertExpiry(subject, record, record.createdAt, year)
   })
 
   test('a touch moves seenAt and the end', async (subject) => {
@@ -119,7 +120,7 @@ export function expiryTests(test: Test): void {
       after = await present(store, before.id)
       return after.seenAt > before.seenAt
     })
-    assertMoment(subject, after.expiresAt, after.seenAt + hour)
+    assertExpiry(subject, after, after.seenAt, hour)
     assert.ok(after.readAt >= after.seenAt)
   })
 
@@ -143,25 +144,26 @@ export function expiryTests(test: Test): void {
       after = await present(store, before.id)
       return after.seenAt > before.seenAt
     })
-    assertMoment(subject, after.expiresAt, after.seenAt + hour)
+    assertExpiry(subject, after, after.seenAt, hour)
     const lifetime = { idle: minute, absolute: undefined }
     assert.equal(await write(store, { ...updateOf(after, content('x', minute)), lifetime }), 'done')
     after = await present(store, before.id)
-    assertMoment(subject, after.expiresAt, after.seenAt + minute)
+    assertExpiry(subject, after, after.seenAt, minute)
   })
 
   test('neither an update, a touch nor a rotation gets past the absolute limit', async (subject) => {
     const { store } = subject
     const lifetime = { idle: hour, absolute: 2 * minute }
     const first = await inserted(store, { lifetime: { idle: minute, absolute: 2 * minute } })
-    const end = first.createdAt + 2 * minute
+    const assertsEnd = (record: SessionRecord): void =>
+      assertExpiry(subject, record, first.createdAt, 2 * minute)
     await laterThan(store, first)
     assert.equal(await write(store, touchOf(first, lifetime)), 'done')
-    assertMoment(subject, (await present(store, first.id)).expiresAt, end)
+    assertsEnd(await present(store, first.id))
     assert.equal(await write(store, { ...updateOf(first), lifetime }), 'done')
     const second = await present(store, first.id)
-    assertMoment(subject, second.expiresAt, end)
-    assertMoment(subject, (await rotated(subject, { ...rotationOf(second), lifetime })).expiresAt, end)
+    assertsEnd(second)
+    assertsEnd(await rotated(subject, { ...rotationOf(second), lifetime }))
   })
 
   test('a rotated record expires, and is swept once', async (subject) => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import {
-  assertMoment,
+  assertExpiry,
   assertVersion,
   bytes,
   comparable,
@@ -54,7 +54,7 @@ export function findTests(test: Test, keyedBy: 'token' | undefined): void {
     assert.deepEqual([record.rootId, record.former], [undefined, undefined])
     assertVersion(subject, record, 1)
     assert.equal(record.seenAt, record.createdAt)
-    assertMoment(subject, record.expiresAt, record.createdAt + hour)
+    assertExpiry(subject, record, record.createdAt, hour)
     assert.ok(record.readAt >= record.createdAt && record.readAt < record.expiresAt, 'read while it lives')
     for (const moment of [record.createdAt, record.seenAt, record.expiresAt, record.readAt]) {
       assert.ok(Number.isSafeInteger(moment), 'moments are whole milliseconds')

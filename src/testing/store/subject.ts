@@ -221,11 +221,18 @@ export function assertVersion({ keyedBy }: Subject, { version }: SessionRecord, 
 }
 
 /**
- * Asserts a time to the millisecond; in a `TokenKeyedStore`, which may keep whole seconds and rounds up, to the second.
+ * Asserts when a record expires: `life` milliseconds after `from`, to the millisecond. A `TokenKeyedStore` may keep whole
+ * seconds, rounded up, and may write `from` a moment before the expiry. But it did not write the expiry after the record
+ * was read.
  */
-export function assertMoment({ keyedBy }: Subject, actual: number, expected: number): void {
-  if (keyedBy === undefined) assert.equal(actual, expected)
-  else assert.ok(actual >= expected && actual <= expected + 1_000, `${actual} is ${expected} to the second`)
+export function assertExpiry(
+  { keyedBy }: Subject,
+  { expiresAt, readAt }: SessionRecord,
+  from: number,
+  life: number,
+): void {
+  if (keyedBy === undefined) assert.equal(expiresAt, from + life)
+  else assert.ok(expiresAt >= from + life && expiresAt <= readAt + life + 1_000, 'it expires in time')
 }
 
 /** Asserts that bytes are equal, whatever class holds them. */
