@@ -10,7 +10,7 @@ import type { UserLimit } from './core/users/sign-in.js'
 import { resolveUserOf, type UserOf } from './core/users/user-of.js'
 import type { Lifetime, SessionStore, TokenKeyedStore } from './core/store/session-store.js'
 import { defaultSweep } from './core/store/sweeper.js'
-import { flowForm, type Secret, Signer } from './core/signer.js'
+import { flowFormOf, type Secret, Signer } from './core/signer.js'
 import { type CookieOptions, SessionCookie } from './http/cookie.js'
 import { type CsrfOptions, CsrfPolicy } from './http/csrf.js'
 import { type CookieFunction, CookiesByRequest } from './http/cookie-function.js'
@@ -369,7 +369,8 @@ export function createSessions(options: SessionsOptions): Sessions {
     byHeader: options.header !== undefined,
   })
   const clientId = resolveClientId(options)
-  const flowSigner = clientId === undefined ? undefined : new Signer(options.secret as Secret, flowForm)
+  const flowSigner =
+    clientId === undefined ? undefined : new Signer(options.secret as Secret, flowFormOf(clientId))
   const http = { transports: resolveTransports(options, lifetime.absolute, rules), sites, csrf, flowSigner }
   const settings = {
     store: checkedStore(options.store),
