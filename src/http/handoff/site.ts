@@ -1,5 +1,5 @@
 import { readCode } from '../../core/handoff/code.js'
-import { challengeOf, redeemCode, type RefusalReason } from '../../core/handoff/redeem.js'
+import { challengeOf, redeemCode, type RefusalReason, voidStray } from '../../core/handoff/redeem.js'
 import { optionError, refuseUnknownOptions, tokenReplaced } from '../../core/errors.js'
 import { type Duration, milliseconds } from '../../core/lifetime.js'
 import type { RequestSession } from '../../core/session/session.js'
@@ -216,7 +216,7 @@ export class HandoffSite {
     if (single(parameters, 'iss') !== this.#options.hub) throw failed('Another hub has answered.')
     const error = single(parameters, 'error')
     if (error !== undefined) return this.#refused(flow, error)
-    if (!/^[\w-]{43}$/.test(code)) throw failed('The answer of the hub has no code.')
+    if (!isCode(code)) throw failed('The answer of the hub has no code.')
     if (work.isFormer) throw tokenReplaced()
     const { session, userId } = work
     if (userId !== undefined && work.publicId !== flow.from && !(await this.#isOf(code, userId)))
@@ -251,9 +251,10 @@ export class HandoffSite {
 
   /** A reload of the callback's address, after the flow was completed; else somebody else's flow. */
   async #withoutFlow(work: UnitOfWork, code: string): Promise<Response> {
-    const stored = work.userId === undefined || code === '' ? undefined : await readCode(this.#sessions, code)
-    if (stored?.state.is === 'used' && stored.state.childId === work.publicId)
-      return redirectTo(stored.state.returnTo)
+    const stored = isCode(code) ? await readCode(this.#sessions, code) : undefined
+    const isTheirs = stored?.state.is === 'used' && stored.state.childId === work.publicId
+    if (isTheirs && work.userId !== undefined) return redirectTo(stored.state.returnTo)
+    if (stored) await voidStray(this.#sessions, code, stored, this.#clientId)
     throw failed(
       'This browser has not begun it, or more than five minutes ago, or it keeps no cookies, or it is completed already.',
     )
@@ -310,7 +311,7 @@ const messages: Readonly<Record<RefusalReason, string>> = {
   'of another site': 'The code is for another site.',
   'of another return address': 'The code is for another return address.',
   'wrong verifier': 'The code belongs to the flow of another browser.',
-  leaked: 'The code was used elsewhere too, so it gives nothing any more.',
+  leaked: 'The code came to another browser too, so it gives nothing any more.',
   'root has ended': 'The user has signed out at the hub meanwhile.',
   revoked: "All of the user's sessions were ended meanwhile.",
 }
@@ -329,6 +330,11 @@ function keepsNoCookies(): Error {
     400,
     'The browser has just been signed in, and has not sent the cookie of the session. Check that it accepts cookies, and that the site is opened at the origin of redirectUri.',
   )
+}
+
+/** Whether a text may be a code: so many others need not be asked for. */
+function isCode(text: string): boolean {
+  return /^[\w-]{43}$/.test(text)
 }
 
 function cookiesOf(request: Request): string | undefined {

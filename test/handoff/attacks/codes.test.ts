@@ -219,6 +219,20 @@ describe('a code', () => {
     expect([refused.status, await userAt(visitor, shop)]).toEqual([403, null])
     expect(await children(world.store)).toEqual([])
   })
+
+  it('gives nothing to whoever has sent it to another browser, and knows its verifier', async () => {
+    const { world, shop } = await worldOfTwo()
+    const [victim, attacker] = [await signedInAtHub(world), new Visitor()]
+    // The attacker's own flow. The victim's browser asks for its code, and shows an error in place of a session.
+    const address = await begin(attacker, shop)
+    const callback = await authorize(victim, address)
+    await expectRefused(world, await victim.open(callback), { message: 'This browser has not begun it' })
+    // What the page of that error loads may tell its address to others.
+    await expectRefused(world, await attacker.open(callback), {
+      message: 'came to another browser too',
+    })
+    expect(await userAt(attacker, shop)).toBeNull()
+  })
 })
 
 describe('a redeemed code', () => {
