@@ -261,9 +261,8 @@ export class HandoffSite {
   }
 
   #refused(flow: Flow, error: string | null): Response {
-    const isNoUser =
-      error === 'login_required' || error === 'consent_required' || error === 'interaction_required'
-    if (flow.isSilent && isNoUser)
+    // The visitor has asked for a page, and not to be signed in.
+    if (flow.isSilent && typeof error === 'string' && silentAnswers.has(error))
       return redirectTo(flow.returnTo, [this.#cookies.end(flow), this.#cookies.asked()])
     const known = typeof error === 'string' && /^[a-z_]{1,40}$/.test(error) ? error : 'an unknown error'
     throw handoffError(
@@ -301,6 +300,14 @@ export class HandoffSite {
     return safe.length <= longestReturnAddress ? safe : '/'
   }
 }
+
+/** The errors by which a hub says that it has nobody for a site (OpenID Connect Core, section 3.1.2.6). */
+const silentAnswers: ReadonlySet<string> = new Set([
+  'access_denied',
+  'consent_required',
+  'interaction_required',
+  'login_required',
+])
 
 /** Milliseconds. The hub's answer and this process measure the flow by different clocks. */
 const clockSlack = 2_000
