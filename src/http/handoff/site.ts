@@ -183,6 +183,8 @@ export class HandoffSite {
     const { authenticatedAt, userId } = session
     const since = within === undefined ? 0 : (work.readAt ?? 0) - milliseconds('requireUser: within', within)
     if (userId !== undefined && (authenticatedAt?.getTime() ?? 0) >= since) return undefined
+    // Where this is asked before the hand-off, the browser would never come back.
+    if (this.handles(new URL(request.url).pathname)) return undefined
     if (!isNavigation(request)) {
       throw handoffError(
         'ERR_SESSION_SIGN_IN_NEEDED',

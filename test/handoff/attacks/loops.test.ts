@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { HubOptions } from 'coatcheck/handoff'
+import type { HandoffMiddleware, HubOptions } from 'coatcheck/handoff'
 import { seenAt, signedInAtHub } from '../moves.ts'
 import { type Exchanged, isRedirect, type VisitOptions, Visitor } from '../visitor.ts'
 import { serveWorld, type WorldOptions } from '../world.ts'
@@ -103,4 +103,18 @@ describe('a page for signed-in users', () => {
       expect(end.text).toContain(message)
     },
   )
+
+  it('makes no loop where it is asked before the addresses of the hand-off', async () => {
+    const checks = new Map<string | undefined, HandoffMiddleware>()
+    const { world, shop } = await worldOfOne({
+      before: (request, response, next) => {
+        const check = checks.get(request.headers.host)
+        if (check) check(request, response, next)
+        else next()
+      },
+    })
+    checks.set(new URL(shop.origin).host, shop.site.signedIn())
+    const visitor = await signedInAtHub(world)
+    expect((await seenAt(visitor, shop)).userId).toBe('ada')
+  })
 })
