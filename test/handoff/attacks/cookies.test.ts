@@ -148,6 +148,23 @@ describe('the cookie of a flow', () => {
     }
   })
 
+  it('is one of a few: they take no more than four KiB, however many flows were begun', async () => {
+    const { world, shop } = await worldOfTwo()
+    for (const length of [1, 300, 1_490]) {
+      const visitor = await signedInAtHub(world)
+      let callback = ''
+      for (let count = 0; count < 20; count++) {
+        callback = await codeFor(visitor, shop, `/${'a'.repeat(length)}`)
+        const kept = flowCookies(visitor, shop).map((name) => `${name}=${visitor.jar(shop.origin).get(name)}`)
+        expect(kept.length).toBeLessThanOrEqual(5)
+        expect(kept.join('; ').length).toBeLessThanOrEqual(4_096)
+      }
+      // The last one goes on.
+      expect((await visitor.open(callback, { follow: false })).status).toBe(303)
+      expect(await userAt(visitor, shop)).toBe('ada')
+    }
+  })
+
   it('is dropped when its flow is over', async () => {
     const { world, shop } = await worldOfTwo()
     const visitor = await signedInAtHub(world)
