@@ -192,6 +192,10 @@ function siteApp(
 
 function finish<Kind extends App>(app: express.Express, server: Server, kind: Kind): Kind {
   app.get('/', (request, response) => answerWith(request, response))
+  app.post('/rotate', async (request, response) => {
+    await request.session.rotate()
+    answerWith(request, response)
+  })
   app.use(((error, _request, response, _next) => {
     kind.errors.push(error)
     const status = error instanceof SessionError ? error.status : 500
