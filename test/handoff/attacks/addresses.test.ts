@@ -410,6 +410,22 @@ describe('a frame, a script and a part of a page', () => {
     }
     expect(visitor.jar(shop.origin).size).toBe(0)
   })
+
+  it('cannot show any answer of the hand-off', async () => {
+    const { world, hub, shop } = await worldOfOne()
+    const visitor = await signedInAtHub(world)
+    await visitor.open(`${shop.origin}/members`)
+    await visitor.post(`${shop.origin}/handoff/sign-out`)
+    await visitor.open(`${shop.origin}/handoff/callback?code=x&state=x`)
+    await visitor.open(`${hub.origin}/authorize?client_id=shop`)
+    await visitor.open(`${hub.origin}/authorize`, { method: 'PUT' })
+    const answers = visitor.log.filter(({ url }) => /\/(?:handoff\/|authorize)/.test(url))
+    expect(answers.map(({ status }) => status)).toEqual([303, 303, 303, 400, 400, 405])
+    for (const { headers, url } of answers) expect(headers.get('x-frame-options'), url).toBe('DENY')
+    // The pages of errors are the app's: its own policy has to hold for them.
+    for (const { headers, url } of answers.filter(({ status }) => status !== 400))
+      expect(headers.get('content-security-policy'), url).toBe("default-src 'none'; frame-ancestors 'none'")
+  })
 })
 
 describe('a request by another method', () => {
