@@ -2,7 +2,7 @@ import { mistakenFor } from './core/argument.js'
 import { type EngineSettings, SessionEngine } from './core/engine.js'
 import { type AdvancedEngineOptions, type EngineOptions, resolveEngine } from './core/engine-options.js'
 import { optionError, refuseUnknownOptions } from './core/errors.js'
-import { flowForm, type Secret, Signer } from './core/signer.js'
+import { flowFormOf, type Secret, Signer } from './core/signer.js'
 import { type CookieOptions, SessionCookie } from './http/cookie.js'
 import { type CsrfOptions, CsrfPolicy } from './http/csrf.js'
 import { type CookieFunction, CookiesByRequest } from './http/cookie-function.js'
@@ -203,8 +203,9 @@ export function createSessions(options: SessionsOptions): Sessions {
     check: strengthOf(csrf),
     byHeader: options.header !== undefined,
   })
+  const { clientId } = settings
   const flowSigner =
-    settings.clientId === undefined ? undefined : new Signer(options.secret as Secret, flowForm)
+    clientId === undefined ? undefined : new Signer(options.secret as Secret, flowFormOf(clientId))
   const http = {
     transports: resolveTransports(options, settings.lifetime.absolute, rules),
     sites,

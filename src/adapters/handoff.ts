@@ -3,6 +3,7 @@ import { mistakenFor } from '../core/argument.js'
 import { optionError } from '../core/errors.js'
 import { nextTick } from '../core/scheduling.js'
 import type { RequestSession } from '../core/session/session.js'
+import { answerHeaders } from '../http/handoff/answers.js'
 import { HandoffHub, type HubOptions } from '../http/handoff/hub.js'
 import { type BeginOptions, HandoffSite, type SiteOptions } from '../http/handoff/site.js'
 import { Sessions } from '../sessions.js'
@@ -134,8 +135,13 @@ function routerOf(role: HandoffHub | HandoffSite, origin: string): HandoffMiddle
   const middleware = middlewareOf(origin, (request, session) => role.respond(request, session))
   return (request, response, next) => {
     const [path = ''] = addressOf(request).split('?', 1)
-    if (role.handles(path)) middleware(request, response, next)
-    else next()
+    if (!role.handles(path)) return next()
+    middleware(request, response, (error) => {
+      // For the app's page: its address may hold a code.
+      if (error !== undefined && !response.headersSent)
+        for (const [name, value] of Object.entries(answerHeaders)) response.setHeader(name, value)
+      next(error)
+    })
   }
 }
 

@@ -75,15 +75,21 @@ export const headerForm: SignedForm = {
   },
 }
 
-/** The form of what a site keeps in the browser while a hand-off is under way: text of base64url, and its signature. */
-export const flowForm: SignedForm = {
-  keyOf: (secret) => new HmacKey(Buffer.from(hkdfSync('sha256', secret, '', 'coatcheck handoff flow', 32))),
-  encoding: 'base64url',
-  join: (text, signature) => `${text}.${signature}`,
-  split(value) {
-    const dot = value.lastIndexOf('.')
-    return dot < 1 ? undefined : [value.slice(0, dot), value.slice(dot + 1)]
-  },
+/**
+ * The form of what a site keeps in the browser while a hand-off is under way: text of base64url, and its signature. Each
+ * site has a key of its own, so what one has signed is nothing at another.
+ */
+export function flowFormOf(clientId: string): SignedForm {
+  const info = `coatcheck handoff flow of ${clientId}`
+  return {
+    keyOf: (secret) => new HmacKey(Buffer.from(hkdfSync('sha256', secret, '', info, 32))),
+    encoding: 'base64url',
+    join: (text, signature) => `${text}.${signature}`,
+    split(value) {
+      const dot = value.lastIndexOf('.')
+      return dot < 1 ? undefined : [value.slice(0, dot), value.slice(dot + 1)]
+    },
+  }
 }
 
 function textOf(token: string): string {

@@ -61,6 +61,8 @@ export interface WorldOptions {
   readonly sessions?: Partial<SessionsOptions>
   readonly hub?: Partial<HubOptions>
   readonly site?: Partial<SiteOptions>
+  /** Bytes of the headers of a request that the servers take. Left out: as many as Node does. */
+  readonly maxHeaderSize?: number
   /** Runs after the session, before the routes. */
   readonly before?: express.RequestHandler
 }
@@ -71,8 +73,10 @@ export interface WorldOptions {
  */
 export async function serveWorld(options: WorldOptions = {}): Promise<World> {
   const { store = new MemoryStore(), clients = ['shop', 'blog'] } = options
-  const hubServer = await listen()
-  const siteServers = await Promise.all(clients.map(async (clientId) => ({ clientId, ...(await listen()) })))
+  const hubServer = await listen(options)
+  const siteServers = await Promise.all(
+    clients.map(async (clientId) => ({ clientId, ...(await listen(options)) })),
+  )
   const hub = hubApp(hubServer, store, options, siteServers)
   const sites = siteServers.map(
     (server) => [server.clientId, siteApp(server, store, options, hub.origin)] as const,
@@ -88,8 +92,8 @@ interface Listening {
   readonly origin: string
 }
 
-async function listen(): Promise<Listening> {
-  const server = createServer({ keepAliveTimeout: 1 })
+async function listen({ maxHeaderSize }: WorldOptions): Promise<Listening> {
+  const server = createServer({ keepAliveTimeout: 1, ...(maxHeaderSize !== undefined && { maxHeaderSize }) })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   onTestFinished(async () => {
@@ -188,6 +192,10 @@ function siteApp(
 
 function finish<Kind extends App>(app: express.Express, server: Server, kind: Kind): Kind {
   app.get('/', (request, response) => answerWith(request, response))
+  app.post('/rotate', async (request, response) => {
+    await request.session.rotate()
+    answerWith(request, response)
+  })
   app.use(((error, _request, response, _next) => {
     kind.errors.push(error)
     const status = error instanceof SessionError ? error.status : 500

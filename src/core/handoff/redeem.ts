@@ -162,6 +162,20 @@ async function storeChild(
   return { is: 'child', found }
 }
 
+/**
+ * Voids an unused code that has come to a browser without its flow. Somebody else may have begun the flow, and had the
+ * user's browser ask for the code: they know its verifier, and the page that shows the error may tell them the code.
+ */
+export async function voidStray(
+  context: WorkContext,
+  code: string,
+  stored: StoredCode,
+  clientId: string,
+): Promise<void> {
+  if (stored.grant.clientId !== clientId || stored.state.is !== 'issued') return
+  await changeCode(context, code, stored, { is: 'void' })
+}
+
 async function endChild(context: WorkContext, { grant, state }: StoredCode): Promise<void> {
   if (state.is !== 'used') return
   const { userId } = grant

@@ -1,9 +1,16 @@
-/** What every answer of the hand-off says: no cache keeps it, no later page sees its address, and no frame shows it. */
-const headers = {
+/**
+ * What every answer at an address of the hand-off says, an app's page for an error too: no cache keeps it, no other
+ * server sees its address, which may hold a code, and no frame shows it.
+ */
+export const answerHeaders = {
   'Cache-Control': 'no-store',
   'Referrer-Policy': 'no-referrer',
-  'Content-Security-Policy': "default-src 'none'; frame-ancestors 'none'",
   'X-Frame-Options': 'DENY',
+} as const
+
+const headers = {
+  ...answerHeaders,
+  'Content-Security-Policy': "default-src 'none'; frame-ancestors 'none'",
 } as const
 
 /** Sends the browser on by GET (RFC 9110, section 15.4.4). */

@@ -10,7 +10,9 @@ const doneLife = 10
 /** How long a silent check is not repeated, in seconds. */
 const askedLife = 600
 const longestHeader = 16_384 // characters
+/** How many flows a browser keeps, and how many characters their cookies have. Some proxies take 8,000 in all. */
 const mostFlows = 5
+const mostFlowCharacters = 4_096
 
 /** What the site keeps in the browser while a flow is under way. Only this browser can complete it. */
 export interface Flow {
@@ -70,9 +72,12 @@ export class FlowCookies {
   /** The cookies that begin a flow. Where the browser has many that were never completed, they also drop those. */
   begin(flow: Flow, cookies: string | undefined): string[] {
     const value = this.#signer.sign(Buffer.from(JSON.stringify(flow)).toString('base64url'))
-    const others = this.#flowNames(cookies?.slice(0, longestHeader) ?? '')
-    const dropped = others.length < mostFlows ? [] : others.map((name) => this.#cookie(name, '', 0))
-    return [...dropped, this.#cookie(this.#nameOf(flow.state), value, flowLife)]
+    const name = this.#nameOf(flow.state)
+    const others = this.#flowPairs(cookies?.slice(0, longestHeader) ?? '')
+    const characters = [...others.values(), `${name}=${value}`].join('; ').length
+    const isRoom = others.size < mostFlows && characters <= mostFlowCharacters
+    const dropped = isRoom ? [] : [...others.keys()].map((other) => this.#cookie(other, '', 0))
+    return [...dropped, this.#cookie(name, value, flowLife)]
   }
 
   /** Drops the cookie of a flow. */
@@ -108,11 +113,12 @@ export class FlowCookies {
     return `${this.#prefix}.${state.slice(0, 12).replaceAll(/[^\w-]/g, '')}`
   }
 
-  #flowNames(header: string): string[] {
-    const names = header.split(';').map((pair) => pair.split('=', 1)[0]!.trim())
-    return [
-      ...new Set(names.filter((name) => name.startsWith(`${this.#prefix}.`) && /^[\w.-]{1,40}$/.test(name))),
-    ]
+  /** The cookies of flows, whole, by their names. */
+  #flowPairs(header: string): Map<string, string> {
+    const pairs = header.split(';').map((pair) => [pair.split('=', 1)[0]!.trim(), pair.trim()] as const)
+    return new Map(
+      pairs.filter(([name]) => name.startsWith(`${this.#prefix}.`) && /^[\w.-]{1,40}$/.test(name)),
+    )
   }
 
   #cookie(name: string, value: string, maxAge?: number): string {

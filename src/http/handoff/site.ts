@@ -1,5 +1,5 @@
 import { readCode } from '../../core/handoff/code.js'
-import { challengeOf, redeemCode, type RefusalReason } from '../../core/handoff/redeem.js'
+import { challengeOf, redeemCode, type RefusalReason, voidStray } from '../../core/handoff/redeem.js'
 import { optionError, refuseUnknownOptions, SessionError, tokenReplaced } from '../../core/errors.js'
 import { type Duration, milliseconds } from '../../core/lifetime.js'
 import type { RequestSession } from '../../core/session/session.js'
@@ -183,6 +183,8 @@ export class HandoffSite {
     const { authenticatedAt, userId } = session
     const since = within === undefined ? 0 : (work.readAt ?? 0) - milliseconds('requireUser: within', within)
     if (userId !== undefined && (authenticatedAt?.getTime() ?? 0) >= since) return undefined
+    // Where this is asked before the hand-off, the browser would never come back.
+    if (this.handles(new URL(request.url).pathname)) return undefined
     if (!isNavigation(request)) {
       throw new SessionError(
         'ERR_SESSION_SIGN_IN_NEEDED',
@@ -216,7 +218,7 @@ export class HandoffSite {
     if (single(parameters, 'iss') !== this.#options.hub) throw failed('Another hub has answered.')
     const error = single(parameters, 'error')
     if (error !== undefined) return this.#refused(flow, error)
-    if (!/^[\w-]{43}$/.test(code)) throw failed('The answer of the hub has no code.')
+    if (!isCode(code)) throw failed('The answer of the hub has no code.')
     if (work.isFormer) throw tokenReplaced()
     const { session, userId } = work
     if (userId !== undefined && work.publicId !== flow.from && !(await this.#isOf(code, userId)))
@@ -251,18 +253,18 @@ export class HandoffSite {
 
   /** A reload of the callback's address, after the flow was completed; else somebody else's flow. */
   async #withoutFlow(work: UnitOfWork, code: string): Promise<Response> {
-    const stored = work.userId === undefined || code === '' ? undefined : await readCode(this.#sessions, code)
-    if (stored?.state.is === 'used' && stored.state.childId === work.publicId)
-      return redirectTo(stored.state.returnTo)
+    const stored = isCode(code) ? await readCode(this.#sessions, code) : undefined
+    const isTheirs = stored?.state.is === 'used' && stored.state.childId === work.publicId
+    if (isTheirs && work.userId !== undefined) return redirectTo(stored.state.returnTo)
+    if (stored) await voidStray(this.#sessions, code, stored, this.#clientId)
     throw failed(
       'This browser has not begun it, or more than five minutes ago, or it keeps no cookies, or it is completed already.',
     )
   }
 
   #refused(flow: Flow, error: string | null): Response {
-    const isNoUser =
-      error === 'login_required' || error === 'consent_required' || error === 'interaction_required'
-    if (flow.isSilent && isNoUser)
+    // The visitor has asked for a page, and not to be signed in.
+    if (flow.isSilent && typeof error === 'string' && silentAnswers.has(error))
       return redirectTo(flow.returnTo, [this.#cookies.end(flow), this.#cookies.asked()])
     const known = typeof error === 'string' && /^[a-z_]{1,40}$/.test(error) ? error : 'an unknown error'
     throw new SessionError(
@@ -301,6 +303,14 @@ export class HandoffSite {
   }
 }
 
+/** The errors by which a hub says that it has nobody for a site (OpenID Connect Core, section 3.1.2.6). */
+const silentAnswers: ReadonlySet<string> = new Set([
+  'access_denied',
+  'consent_required',
+  'interaction_required',
+  'login_required',
+])
+
 /** Milliseconds. The hub's answer and this process measure the flow by different clocks. */
 const clockSlack = 2_000
 const longestReturnAddress = 1_500 // characters
@@ -310,7 +320,7 @@ const messages: Readonly<Record<RefusalReason, string>> = {
   'of another site': 'The code is for another site.',
   'of another return address': 'The code is for another return address.',
   'wrong verifier': 'The code belongs to the flow of another browser.',
-  leaked: 'The code was used elsewhere too, so it gives nothing any more.',
+  leaked: 'The code came to another browser too, so it gives nothing any more.',
   'root has ended': 'The user has signed out at the hub meanwhile.',
   revoked: "All of the user's sessions were ended meanwhile.",
 }
@@ -329,6 +339,11 @@ function keepsNoCookies(): Error {
     'The browser has just been signed in twice, and has not sent the cookie of the session. Check that it accepts cookies, and that the site is opened at the origin of redirectUri.',
     { status: 400 },
   )
+}
+
+/** Whether a text may be a code: so many others need not be asked for. */
+function isCode(text: string): boolean {
+  return /^[\w-]{43}$/.test(text)
 }
 
 function cookiesOf(request: Request): string | undefined {
