@@ -7,6 +7,7 @@ const stores = [
   'test/command/*.test.ts',
   'test/core/step-up.test.ts',
   'test/drop-in/{express-mysql-session?(-calls|-made|-pairs),express-store,foreign-stores,old-table}.test.ts',
+  'test/handoff/redeem-once.test.ts',
   'test/properties/interleavings.test.ts',
   'test/refusals/*.test.ts',
   'test/shared/{clock-skew,guarantees}.test.ts',

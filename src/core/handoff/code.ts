@@ -21,6 +21,8 @@ export interface Grant {
   /** The hub's session. */
   readonly rootId: SessionId
   readonly userId: string
+  /** When the hub's request read that session, by the store's clock. `undefined`: it began in that request. */
+  readonly readAt: number | undefined
   /** The names in the root's data that the site may see. */
   readonly share: readonly string[]
 }

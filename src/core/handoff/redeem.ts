@@ -121,7 +121,7 @@ async function storeChild(
   childId: SessionId,
   { data, lifetime }: ChildContent,
 ): Promise<Redeemed> {
-  const { rootId, userId, share } = grant
+  const { rootId, userId, share, readAt = note.record.createdAt } = grant
   const token = createToken(childId, rootId)
   const tokenHash = context.hashOf(token)
   const bytes = context.encodeFitting({ ...data, [rootName]: { share } satisfies ChildFacts })
@@ -143,7 +143,7 @@ async function storeChild(
   // Only after the insert: a revocation is first remembered, and then removes what is stored. So one of the two finds
   // the other. The same holds for a request that voids the code.
   const [isRevoked, code2, found] = await Promise.all([
-    revokedSince(context, userId, note.record.createdAt),
+    revokedSince(context, userId, readAt),
     readCode(context, code),
     context.found(token),
   ])

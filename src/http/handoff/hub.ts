@@ -179,10 +179,16 @@ export class HandoffHub {
       if (read.prompt === 'none') return back({ error: 'consent_required' })
       return redirectTo(pathWith(consent, { returnTo: url.pathname + url.search }))
     }
-    const { challenge, nonce } = read
-    const share = [...(client.share ?? [])]
-    const rootId = work.publicId as SessionId
-    const code = await issueCode(sessions, { clientId, redirectUri, challenge, nonce, rootId, userId, share })
+    const code = await issueCode(sessions, {
+      clientId,
+      redirectUri,
+      challenge: read.challenge,
+      nonce: read.nonce,
+      rootId: work.publicId as SessionId,
+      userId,
+      readAt: work.readAt,
+      share: [...(client.share ?? [])],
+    })
     return back({ code })
   }
 

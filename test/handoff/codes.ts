@@ -1,0 +1,62 @@
+import { randomBytes } from 'node:crypto'
+import type { Sessions, SessionStore } from 'coatcheck'
+import { issueCode } from '../../dist/core/handoff/code.js'
+import { challengeOf, type Presented, type Redeemed, redeemCode } from '../../dist/core/handoff/redeem.js'
+import type { Work } from '../../dist/core/session/work.js'
+import type { WorkContext } from '../../dist/core/session/work-context.js'
+import type { SessionId } from '../../dist/core/store/record.js'
+
+const hour = 3_600_000
+
+/** A code, and what the browser that it was issued for presents with it. */
+export interface IssuedCode {
+  readonly code: string
+  readonly presented: Presented
+}
+
+/** Issues a code for the session of a token at the hub. */
+export async function issuedCode(hub: Sessions, token: string, clientId = 'shop'): Promise<IssuedCode> {
+  const work = await hub.load(token)
+  const { publicId, userId } = work
+  const { readAt } = work as unknown as Work
+  const [verifier, nonce] = [random(), random()]
+  const presented = { clientId, redirectUri: `https://${clientId}.test/handoff/callback`, verifier, nonce }
+  const code = await issueCode(contextOf(hub), {
+    clientId,
+    redirectUri: presented.redirectUri,
+    challenge: challengeOf(verifier),
+    nonce,
+    rootId: publicId as SessionId,
+    userId: userId!,
+    readAt,
+    share: [],
+  })
+  return { code, presented }
+}
+
+/** Presents a code at a site so many times at once. */
+export function redeemAtOnce(
+  site: Sessions,
+  { code, presented }: IssuedCode,
+  times: number,
+): Promise<Redeemed[]> {
+  const content = { returnTo: '/members', data: {}, lifetime: { idle: hour, absolute: hour } }
+  return Promise.all(
+    Array.from({ length: times }, () => redeemCode(contextOf(site), code, presented, content)),
+  )
+}
+
+/** The ids of all children that a store finds. */
+export async function childIds(store: SessionStore): Promise<string[]> {
+  const { items } = await store.list({ limit: 1_000, data: false })
+  return items.filter(({ rootId }) => rootId !== undefined).map(({ id }) => id)
+}
+
+/** Sessions, as the engine's own parts see them. */
+function contextOf(sessions: Sessions): WorkContext {
+  return sessions as unknown as WorkContext
+}
+
+function random(): string {
+  return randomBytes(32).toString('base64url')
+}
