@@ -249,11 +249,16 @@ export class HandoffSite {
     return redirectTo(flow.returnTo, this.#cookies.done(flow))
   }
 
-  /** A reload of the callback's address, after the flow was completed; else somebody else's flow. */
+  /**
+   * After the flow was completed: a reload of the callback's address, or the form of the hub sent again by the back
+   * button. The user of the code is signed in already, so nothing is done. Else it is somebody else's flow.
+   */
   async #withoutFlow(work: UnitOfWork, code: string): Promise<Response> {
     const stored = work.userId === undefined || code === '' ? undefined : await readCode(this.#sessions, code)
-    if (stored?.state.is === 'used' && stored.state.childId === work.publicId)
-      return redirectTo(stored.state.returnTo)
+    if (stored?.grant.clientId === this.#clientId && stored.grant.userId === work.userId) {
+      const { state } = stored
+      return redirectTo(state.is === 'used' && state.childId === work.publicId ? state.returnTo : '/')
+    }
     throw failed(
       'This browser has not begun it, or more than five minutes ago, or it keeps no cookies, or it is completed already.',
     )
