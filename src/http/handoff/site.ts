@@ -146,7 +146,7 @@ export class HandoffSite {
       returnTo: this.#returnTo(options.returnTo),
       from: session.userId === undefined ? undefined : session.publicId,
       isSilent: prompt === 'none',
-      isAgain: this.#cookies.mark(cookiesOf(request)) === 'done',
+      isAgain: session.userId === undefined && this.#cookies.mark(cookiesOf(request)) === 'done',
       // A proof that is asked for must be newer than the request.
       maxAge: prompt === 'login' ? 0 : maxAge,
     })
