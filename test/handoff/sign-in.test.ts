@@ -124,6 +124,17 @@ describe('one login across unrelated domains', () => {
     expect(visitor.log.filter(({ url }) => url.includes('/authorize'))).toHaveLength(2)
   })
 
+  it('takes a step-up for no sign that the browser keeps no cookie', async () => {
+    const world = await serveWorld()
+    const visitor = await signedInAtHub(world)
+    const shop = world.sites['shop']!.origin
+    await visitor.open(`${shop}/members`)
+    await visitor.open(`${shop}/again`)
+    await visitor.post(`${world.hub.origin}/sign-out`)
+    const answer = await visitor.open(`${shop}/members`)
+    expect((JSON.parse(answer.text) as { page: string }).page).toBe('sign-in')
+  })
+
   it('leads a reload of the callback on, and nobody else', async () => {
     const world = await serveWorld()
     const visitor = await signedInAtHub(world)

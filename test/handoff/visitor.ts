@@ -16,6 +16,14 @@ export interface VisitOptions {
   readonly follow?: boolean
 }
 
+type Fetch = (url: URL, init: SentRequest) => Promise<Response>
+interface SentRequest {
+  readonly method: string
+  readonly redirect: 'manual'
+  readonly headers: Readonly<Record<string, string>>
+  readonly body?: URLSearchParams
+}
+
 /** A client as a browser is: it has cookies for each origin, follows redirects, and says how it loads a page. */
 export class Visitor {
   /** By origin. */
@@ -23,13 +31,16 @@ export class Visitor {
   /** All that went over the wire. */
   readonly log: Exchanged[] = []
 
-  constructor(jars: Iterable<readonly [string, Map<string, string>]> = []) {
+  readonly #fetch: Fetch
+
+  constructor(jars: Iterable<readonly [string, Map<string, string>]> = [], send: Fetch = fetch) {
     this.jars = new Map([...jars].map(([origin, jar]) => [origin, new Map(jar)]))
+    this.#fetch = send
   }
 
   /** Another browser with the same cookies, such as a thief's. */
   clone(): Visitor {
-    return new Visitor(this.jars)
+    return new Visitor(this.jars, this.#fetch)
   }
 
   jar(origin: string): Map<string, string> {
@@ -60,7 +71,7 @@ export class Visitor {
     const url = new URL(address)
     const jar = this.jar(url.origin)
     const cookie = [...jar].map(([name, value]) => `${name}=${value}`).join('; ')
-    const response = await fetch(url, {
+    const response = await this.#fetch(url, {
       method,
       redirect: 'manual',
       headers: {

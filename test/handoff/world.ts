@@ -170,6 +170,11 @@ function siteApp(
   app.use(site.router)
   app.get('/members', site.signedIn(), (request, response) => answerWith(request, response))
   app.get('/fresh', site.signedIn({ within: '5m' }), (request, response) => answerWith(request, response))
+  app.get('/again', (request, response) => {
+    const { cookie = '' } = request.headers
+    const answer = site.begin(new Request(origin, { headers: { cookie } }), request.session)
+    response.status(answer.status).setHeaders(answer.headers).end()
+  })
   app.get('/quiet', site.check, (request, response) => answerWith(request, response))
   app.post('/remark', (request, response) => {
     Object.assign(request.session, request.body as object)

@@ -146,7 +146,7 @@ export class HandoffSite {
       returnTo: this.#returnTo(options.returnTo),
       from: session.userId === undefined ? undefined : session.publicId,
       isSilent: prompt === 'none',
-      isAgain: this.#cookies.mark(cookiesOf(request)) === 'done',
+      isAgain: session.userId === undefined && this.#cookies.mark(cookiesOf(request)) === 'done',
       // A proof that is asked for must be newer than the request.
       maxAge: prompt === 'login' ? 0 : maxAge,
     })
@@ -251,12 +251,18 @@ export class HandoffSite {
     return redirectTo(flow.returnTo, this.#cookies.done(flow))
   }
 
-  /** A reload of the callback's address, after the flow was completed; else somebody else's flow. */
+  /**
+   * After the flow was completed: a reload of the callback's address, or the form of the hub sent again by the back
+   * button. The user of the code is signed in already, so nothing is done. Else it is somebody else's flow.
+   */
   async #withoutFlow(work: UnitOfWork, code: string): Promise<Response> {
     const stored = isCode(code) ? await readCode(this.#sessions, code) : undefined
-    const isTheirs = stored?.state.is === 'used' && stored.state.childId === work.publicId
-    if (isTheirs && work.userId !== undefined) return redirectTo(stored.state.returnTo)
     if (stored) await voidStray(this.#sessions, code, stored, this.#clientId)
+    const isTheirs = stored?.grant.clientId === this.#clientId && stored.grant.userId === work.userId
+    if (isTheirs) {
+      const { state } = stored
+      return redirectTo(state.is === 'used' && state.childId === work.publicId ? state.returnTo : '/')
+    }
     throw failed(
       'This browser has not begun it, or more than five minutes ago, or it keeps no cookies, or it is completed already.',
     )
