@@ -281,7 +281,7 @@ describe('with the defaults', () => {
       const answered = page.waitForResponse((response) => response.request().frame() !== page.mainFrame())
       await page.goto(`${domains.origins.evil}/frame?of=${encodeURIComponent(url)}`)
       const response = await answered
-      return [response.status(), await page.frames()[1]!.locator('h1').innerText()]
+      return [response.status(), await page.frameLocator('iframe').locator('h1').innerText()]
     }
     expect(await shown(`${shop}/members`)).toEqual([401, 'ERR_SESSION_SIGN_IN_NEEDED'])
     expect(await shown(authorize)).toEqual([400, 'ERR_SESSION_HANDOFF_REQUEST'])

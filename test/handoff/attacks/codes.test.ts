@@ -256,6 +256,7 @@ describe('a redeemed code', () => {
       nonce: presented.nonce,
       rootId: publicId as SessionId,
       userId: 'ada',
+      readAt: undefined,
       share: [],
     }
     const code = await issueCode(contextOf(world.hub), grant)
