@@ -24,6 +24,8 @@ export interface Flow {
   readonly returnTo: string
   /** When it began, by this process's clock. */
   readonly begunAt: number
+  /** When it began, by the store's clock; `undefined` if the visitor had no session that would tell. */
+  readonly askedAt: number | undefined
   /** The session that was signed in when it began: its publicId. */
   readonly from: string | undefined
   /** Whether it is a silent check. */
@@ -33,7 +35,7 @@ export interface Flow {
 }
 
 /** Begins a flow: its random parts have 256 bits each. */
-export function newFlow(parts: Pick<Flow, 'returnTo' | 'from' | 'isSilent' | 'maxAge'>): Flow {
+export function newFlow(parts: Pick<Flow, 'returnTo' | 'from' | 'askedAt' | 'isSilent' | 'maxAge'>): Flow {
   const [state, verifier, nonce] = [random(), random(), random()]
   return { state, verifier, nonce, begunAt: Date.now(), ...parts }
 }

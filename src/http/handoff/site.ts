@@ -146,6 +146,7 @@ export class HandoffSite {
     const flow = newFlow({
       returnTo: this.#returnTo(options.returnTo),
       from: session.userId === undefined ? undefined : session.publicId,
+      askedAt: workOf('The site', this.#sessions, session).readAt,
       isSilent: prompt === 'none',
       // A proof that is asked for must be newer than the request.
       maxAge: prompt === 'login' ? 0 : maxAge,
@@ -241,9 +242,9 @@ export class HandoffSite {
     if (redeemed.is === 'repeated') return redirectTo(redeemed.returnTo, [this.#cookies.end(flow)])
     if (redeemed.is === 'refused') throw failed(messages[redeemed.why])
     const { record, root, token } = redeemed.found
-    const asked =
-      flow.maxAge === undefined ? 0 : record.readAt - (Date.now() - flow.begunAt) - flow.maxAge * 1_000
-    if ((root!.authenticatedAt ?? 0) < asked - clockSlack) {
+    const { maxAge, begunAt, askedAt = record.readAt - (Date.now() - begunAt) } = flow
+    const earliest = maxAge === undefined ? 0 : askedAt - maxAge * 1_000 - clockSlack
+    if ((root!.authenticatedAt ?? 0) < earliest) {
       await this.#sessions.write({ type: 'remove', id: record.id, userId: record.userId })
       throw failed('The user has not proved again who they are.')
     }
@@ -311,7 +312,7 @@ const silentAnswers: ReadonlySet<string> = new Set([
   'login_required',
 ])
 
-/** Milliseconds. The hub's answer and this process measure the flow by different clocks. */
+/** Milliseconds. The store's clock is not always known when a flow begins, and this process has another. */
 const clockSlack = 2_000
 const longestReturnAddress = 1_500 // characters
 

@@ -1,11 +1,17 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import type { RequestSession } from 'coatcheck'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
+import type { RequestSession, SessionStore } from 'coatcheck'
 import type { BeginOptions } from 'coatcheck/handoff'
+import { SQLiteStore } from 'coatcheck/sqlite'
 import { authorize, children, seenAt, signedInAtHub, userAt, withQuery } from '../moves.ts'
 import { nextOf, type Visitor } from '../visitor.ts'
 import { serveWorld, type SiteApp, type World } from '../world.ts'
 
 const minute = 60_000
+const day = 1_440 * minute
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ['Date'], now: Date.now() })
@@ -20,11 +26,12 @@ function pass(milliseconds: number): void {
 }
 
 /** A user who has signed in at the hub ten minutes ago. `/again` of the site asks them to prove who they are. */
-async function tenMinutesLater() {
+async function tenMinutesLater(store?: SessionStore) {
   let options: BeginOptions = {}
   const sites: Record<string, SiteApp> = {}
   const world: World = await serveWorld({
     clients: ['shop'],
+    ...(store && { store }),
     before: (request, response, next) => {
       if (request.path !== '/again') return next()
       const shop = sites['shop']!
@@ -94,6 +101,31 @@ describe.each(asked)('a sign-in that was asked for with %s', (_, options) => {
       await expectStale(rest, callback)
     }
   })
+
+  it.each([4 * minute, -4 * minute, -day])(
+    'is refused by the site if it is stale, where the clock of the app that completes it is off by %i ms',
+    async (skew) => {
+      const folder = mkdtempSync(join(tmpdir(), 'coatcheck-handoff-'))
+      onTestFinished(() => rmSync(folder, { recursive: true }))
+      const file = join(folder, 'sessions.db')
+      const { shop, visitor, begin, world } = await tenMinutesLater(new SQLiteStore(file))
+      await visitor.open(`${shop.origin}/members`)
+      // SQLite has a clock of its own, so this is how time passes there: a minute more than the user may take.
+      const database = new DatabaseSync(file)
+      const age = 'within' in options ? 6 * minute : minute
+      database.exec(`UPDATE coatcheck_sessions SET authenticated_at = authenticated_at - ${age}`)
+      database.close()
+      const before = await children(world.store)
+      const callback = await authorize(
+        visitor,
+        withQuery(await begin(options), { prompt: undefined, max_age: undefined }),
+      )
+      pass(skew)
+      const answer = await visitor.open(callback, { follow: false })
+      expect([answer.status, answer.text]).toEqual([400, expect.stringContaining('has not proved again')])
+      expect(await children(world.store)).toEqual(before)
+    },
+  )
 
   it('goes on once the user has proved who they are', async () => {
     const { hub, shop, visitor, begin } = await tenMinutesLater()
