@@ -1,4 +1,4 @@
-import { expect, describe, it } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { Visitor } from './visitor.ts'
 import { type Seen, serveWorld, type World } from './world.ts'
 
@@ -40,6 +40,25 @@ describe("a site's session", () => {
     expect((await seen(visitor, `${hub}/`)).authenticatedAt).toBe(before.authenticatedAt)
     await visitor.post(`${hub}/sign-out`)
     expect((await seen(visitor, `${shop}/`)).userId).toBeNull()
+  })
+
+  it('stays, with its data and a new token, when the user proves at the hub again who they are', async () => {
+    const world = await serveWorld()
+    const [shop, hub] = [world.sites['shop']!.origin, world.hub.origin]
+    const visitor = await atShop(world)
+    await visitor.post(`${shop}/remark`, { remark: 'mine' })
+    const before = await seen(visitor, `${shop}/`)
+    const token = visitor.jar(shop).get('sid')
+    vi.useFakeTimers({ toFake: ['Date'] })
+    onTestFinished(() => void vi.useRealTimers())
+    vi.setSystemTime(Date.now() + 600_000)
+    const asked = await visitor.open(`${shop}/fresh`)
+    const { returnTo } = JSON.parse(asked.text) as { returnTo: string }
+    const fresh = await visitor.post(`${hub}/sign-in`, { user: 'ada', returnTo })
+    const after = JSON.parse(fresh.text) as Seen
+    expect([fresh.url, after.publicId, after.remark]).toEqual([`${shop}/fresh`, before.publicId, 'mine'])
+    expect(after.authenticatedAt).toBeGreaterThan(before.authenticatedAt!)
+    expect(visitor.jar(shop).get('sid')).not.toBe(token)
   })
 
   it('is left behind when another user signs in at the site', async () => {

@@ -24,6 +24,8 @@ export interface Presented {
 export type Redeemed =
   /** The child is stored. Its token is for this browser only. */
   | { readonly is: 'child'; readonly found: Found }
+  /** The browser has a child of that root already, as at a step-up. It stays. */
+  | { readonly is: 'current' }
   /** The same browser has redeemed it already, such as before a reload. */
   | { readonly is: 'repeated'; readonly returnTo: string }
   | { readonly is: 'refused'; readonly why: RefusalReason }
@@ -81,6 +83,8 @@ export interface ChildContent {
   /** What stays of the visitor's data. */
   readonly data: Data
   readonly lifetime: Lifetime
+  /** The child that the browser has already. */
+  readonly current?: { readonly id: SessionId; readonly rootId: SessionId } | undefined
 }
 
 /**
@@ -106,10 +110,11 @@ export async function redeemCode(
       await endChild(context, stored)
       return refused(judgement.why)
     }
-    const childId = createId()
-    const used = { is: 'used', childId, returnTo: content.returnTo } as const
-    if (await changeCode(context, code, stored, used))
-      return storeChild(context, code, stored, childId, content)
+    const { current, returnTo } = content
+    const isCurrent = current?.rootId === stored.grant.rootId
+    const childId = isCurrent ? current.id : createId()
+    if (!(await changeCode(context, code, stored, { is: 'used', childId, returnTo }))) continue
+    return isCurrent ? { is: 'current' } : storeChild(context, code, stored, childId, content)
   }
   throw changedTooOften(mostAttempts)
 }

@@ -24,6 +24,8 @@ export interface Flow {
   readonly returnTo: string
   /** When it began, by this process's clock. */
   readonly begunAt: number
+  /** When it began, by the store's clock; `undefined` if the visitor had no session that would tell. */
+  readonly askedAt: number | undefined
   /** The session that was signed in when it began: its publicId. */
   readonly from: string | undefined
   /** Whether it is a silent check. */

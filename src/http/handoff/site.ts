@@ -4,6 +4,7 @@ import { optionError, refuseUnknownOptions, SessionError, tokenReplaced } from '
 import { type Duration, milliseconds } from '../../core/lifetime.js'
 import type { RequestSession } from '../../core/session/session.js'
 import type { UnitOfWork } from '../../core/session/unit-of-work.js'
+import type { SessionId } from '../../core/store/record.js'
 import { isNavigation, methodNotAllowed, redirectTo, single, withParameters } from './answers.js'
 import { type Flow, FlowCookies, newFlow } from './flow-cookies.js'
 import {
@@ -145,6 +146,7 @@ export class HandoffSite {
     const flow = newFlow({
       returnTo: this.#returnTo(options.returnTo),
       from: session.userId === undefined ? undefined : session.publicId,
+      askedAt: workOf('The site', this.#sessions, session).readAt,
       isSilent: prompt === 'none',
       isAgain: session.userId === undefined && this.#cookies.mark(cookiesOf(request)) === 'done',
       // A proof that is asked for must be newer than the request.
@@ -220,7 +222,7 @@ export class HandoffSite {
     if (error !== undefined) return this.#refused(flow, error)
     if (!isCode(code)) throw failed('The answer of the hub has no code.')
     if (work.isFormer) throw tokenReplaced()
-    const { session, userId } = work
+    const { session, userId, root } = work
     if (userId !== undefined && work.publicId !== flow.from && !(await this.#isOf(code, userId)))
       throw failed('Another user has signed in here meanwhile.')
     const redeemed = await redeemCode(
@@ -236,18 +238,22 @@ export class HandoffSite {
         returnTo: flow.returnTo,
         data: userId === undefined && session ? this.#kept(session) : {},
         lifetime: work.form.lifetime(),
+        current: root && { id: work.publicId as SessionId, rootId: root.publicId as SessionId },
       },
     )
     if (redeemed.is === 'repeated') return redirectTo(redeemed.returnTo, [this.#cookies.end(flow)])
     if (redeemed.is === 'refused') throw failed(messages[redeemed.why])
-    const { record, root, token } = redeemed.found
-    const asked =
-      flow.maxAge === undefined ? 0 : record.readAt - (Date.now() - flow.begunAt) - flow.maxAge * 1_000
-    if ((root!.authenticatedAt ?? 0) < asked - clockSlack) {
-      await this.#sessions.write({ type: 'remove', id: record.id, userId: record.userId })
-      throw failed('The user has not proved again who they are.')
+    if (redeemed.is === 'current') {
+      if (!isFreshEnough(flow, root!.authenticatedAt?.getTime(), work.readAt!)) throw notProved()
+      await work.rotate()
+    } else {
+      const { record, root, token } = redeemed.found
+      if (!isFreshEnough(flow, root!.authenticatedAt, record.readAt)) {
+        await this.#sessions.write({ type: 'remove', id: record.id, userId: record.userId })
+        throw notProved()
+      }
+      if (!(await work.continueAs(token))) throw failed(messages['root has ended'])
     }
-    if (!(await work.continueAs(token))) throw failed(messages['root has ended'])
     return redirectTo(flow.returnTo, this.#cookies.done(flow))
   }
 
@@ -317,7 +323,7 @@ const silentAnswers: ReadonlySet<string> = new Set([
   'login_required',
 ])
 
-/** Milliseconds. The hub's answer and this process measure the flow by different clocks. */
+/** Milliseconds. The store's clock is not always known when a flow begins, and this process has another. */
 const clockSlack = 2_000
 const longestReturnAddress = 1_500 // characters
 
@@ -337,6 +343,16 @@ function failed(why: string): Error {
     `The sign-in was not completed, and nobody was signed in. ${why} Begin again.`,
     { status: 400 },
   )
+}
+
+/** Whether the user has signed in at the hub as lately as the flow asks for. Times are by the store's clock. */
+function isFreshEnough(flow: Flow, authenticatedAt: number | undefined, readAt: number): boolean {
+  const { maxAge, begunAt, askedAt = readAt - (Date.now() - begunAt) } = flow
+  return maxAge === undefined || (authenticatedAt ?? 0) >= askedAt - maxAge * 1_000 - clockSlack
+}
+
+function notProved(): Error {
+  return failed('The user has not proved again who they are.')
 }
 
 function keepsNoCookies(): Error {
