@@ -24,7 +24,7 @@ const apps = [
   'test/drop-in/{one-table,without-callback}.test.ts',
   'test/ecosystem/*.test.ts',
   'test/faults/*.test.ts',
-  'test/handoff/{browser,flow}.test.ts',
+  'test/handoff/{browser,flow,page}.test.ts',
   'test/package.test.ts',
   'test/properties/processes.test.ts',
   'test/readme.test.ts',

@@ -154,7 +154,7 @@ function fieldsOf(fields: Readonly<Record<string, unknown>>): string[] {
 }
 
 function fieldText(name: string, value: unknown): string {
-  if (typeof value !== 'string') return JSON.stringify(value)
+  if (typeof value !== 'string') return shortened(JSON.stringify(value))
   return name === 'rootId' || name === 'childId' ? idText(value) : shortened(value)
 }
 
