@@ -54,7 +54,7 @@ describe('TypeScript and JavaScript', () => {
     }
     await Promise.all([loadNext(), loadNext()])
     expect(failures.toSorted()).toEqual([])
-  }, 120_000)
+  }, 600_000)
 
   test('no comment excuses a block that compiles', () => {
     const excused = new Map(
