@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { mistakenFor } from '../core/argument.js'
-import { optionError } from '../core/errors.js'
+import { optionError, refuseUnknownOptions } from '../core/errors.js'
+import { milliseconds } from '../core/lifetime.js'
 import { nextTick } from '../core/scheduling.js'
 import type { RequestSession } from '../core/session/session.js'
 import { answerHeaders } from '../http/handoff/answers.js'
@@ -24,8 +25,11 @@ export type HandoffMiddleware = (request: IncomingMessage, response: ServerRespo
 /** The hub, with its routes. */
 export class Hub extends HandoffHub {
   /**
-   * The routes of the hub, as a middleware: `GET /authorize`. Mount it at the root of the app. Errors go to
-   * `next(error)`.
+   * The routes of the hub, as a middleware: `GET /authorize`, or another `authorizePath`. Put it after
+   * `session(sessions)`, and at the root of the app. The errors of `respond` go to `next(error)`.
+   * @example
+   * app.use(session(sessions))
+   * app.use(hub.router)
    */
   readonly router: HandoffMiddleware
 
@@ -40,12 +44,18 @@ export class Hub extends HandoffHub {
 export class Site extends HandoffSite {
   /**
    * The routes of the site, as a middleware: `GET /handoff/sign-in`, `GET /handoff/callback` and `POST /handoff/sign-out`,
-   * or those beside another `redirectUri`. Mount it at the root of the app. Errors go to `next(error)`.
+   * or those beside another `redirectUri`. Put it after `session(sessions)`, and at the root of the app. The errors of
+   * `respond` go to `next(error)`.
+   * @example
+   * app.use(session(sessions))
+   * app.use(site.router)
    */
   readonly router: HandoffMiddleware
   /**
-   * A middleware that asks the hub, once, whether the visitor is signed in there: see `silent`. The browser goes there
-   * and back; the visitor sees no page.
+   * A middleware for pages that visitors may see too. It asks the hub, once in ten minutes, whether the visitor is signed
+   * in there: see `silent`. The browser goes there and back; the visitor sees no page of the hub.
+   * @example
+   * app.get('/', site.check, (req, res) => res.send(`Hello ${req.session.userId ?? 'visitor'}`))
    */
   readonly check: HandoffMiddleware
   readonly #origin: string
@@ -59,25 +69,33 @@ export class Site extends HandoffSite {
   }
 
   /**
-   * A middleware that lets signed-in users pass, and sends the others to the hub: see `requireUser`.
+   * A middleware that lets signed-in users pass, and sends other browsers to the hub: see `requireUser`, whose errors go
+   * to `next(error)`.
    *
-   * @param options.within how long ago the user may have signed in: a text such as `'10m'`, or milliseconds
+   * @param options.within how long ago the user may have signed in, here or at the hub: a text such as `'10m'`, or
+   *   milliseconds. Left out: any time
+   * @throws {SessionError} `ERR_SESSION_OPTION` for a malformed option
    * @example
    * app.get('/members', site.signedIn(), (req, res) => res.send(`Hello ${req.session.userId}`))
    * @example
    * app.get('/transfer', site.signedIn({ within: '5m' }), transferPage)
    */
   signedIn(options: Pick<BeginOptions, 'within'> = {}): HandoffMiddleware {
+    refuseUnknownOptions('signedIn', options, ['within'])
+    if (options.within !== undefined) milliseconds('signedIn: within', options.within)
     return middlewareOf(this.#origin, (request, session) => this.requireUser(request, session, options))
   }
 }
 
 /**
  * The hub of several sites on unrelated domains: the app where users sign in. A site sends the browser here, and the hub
- * sends it back with a code, for a session of the site's own.
+ * sends it back with a code, for a session of the site's own. `docs/handoff.md` describes it.
+ *
+ * The store must use coatcheck's own layout: `MySQLStore`, `SQLiteStore`, `MemoryStore`.
  *
  * @param sessions from `createSessions`, without a `clientId`
- * @throws {SessionError} `ERR_SESSION_OPTION` for wrong options
+ * @throws {SessionError} `ERR_SESSION_OPTION` if an option is missing, unknown or malformed, or the store cannot keep
+ *   such sessions
  * @example
  * const hub = createHub(sessions, {
  *   issuer: 'https://accounts.example.com',
@@ -94,9 +112,11 @@ export function createHub(sessions: Sessions, options: HubOptions): Hub {
 
 /**
  * A site on another domain than the hub. It has the hub's store, and sessions of its own with a `clientId`.
+ * `docs/handoff.md` describes it.
  *
- * @param sessions from `createSessions({ …, clientId })`
- * @throws {SessionError} `ERR_SESSION_OPTION` for wrong options
+ * @param sessions from `createSessions({ …, clientId })`, with the hub's store
+ * @throws {SessionError} `ERR_SESSION_OPTION` if an option is missing, unknown or malformed, or the sessions have no
+ *   `clientId`
  * @example
  * const sessions = createSessions({ store, secret, clientId: 'blog' })
  * const site = createSite(sessions, {

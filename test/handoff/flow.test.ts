@@ -120,7 +120,7 @@ test('the page shows what goes over the wire, and what the store holds', async (
     [
       '`signIn` of the same user gives the root a new token. The other child stays.',
       'The sign-in is new enough now.',
-      'The site redeems the code for a new child, and ends the child before it.',
+      'The site redeems the code. The browser has a child of this root already: it stays, with its data, and gets a new token.',
       'The page, for a user who has just proved who they are.',
     ],
     { method: 'POST', form: { user: 'ada' } },

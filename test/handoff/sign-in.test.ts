@@ -135,6 +135,12 @@ describe('one login across unrelated domains', () => {
     expect((JSON.parse(answer.text) as { page: string }).page).toBe('sign-in')
   })
 
+  it('refuses a malformed option of a step-up when the app starts', async () => {
+    const { site } = (await serveWorld()).sites['shop']!
+    expect(() => site.signedIn({ within: '5 minutes' as '5m' })).toThrow('signedIn: within must be')
+    expect(() => site.signedIn({ maxAge: '5m' } as object)).toThrow('signedIn has no option "maxAge"')
+  })
+
   it('leads a reload of the callback on, and nobody else', async () => {
     const world = await serveWorld()
     const visitor = await signedInAtHub(world)

@@ -17,12 +17,13 @@ import {
 /** A site that the hub signs users in at. */
 export interface HandoffClient {
   /**
-   * The addresses that a code may be sent to, whole and exact: the `redirectUri` of the site. `https:`, or `http:` on
-   * this machine.
+   * The addresses that a code may be sent to: the `redirectUri` of the site. They are compared as text, whole
+   * (RFC 9700, section 4.1.3). `https:`, or `http:` on this machine.
    */
   readonly redirectUris: readonly string[]
   /**
-   * The names in the data of the hub's sessions that the site may see, at `req.session.root.data`.
+   * The names in the data of the hub's sessions that the site may see, at `req.session.root.data`. A change counts from
+   * the next hand-off.
    * @default []
    */
   readonly share?: readonly string[] | undefined
@@ -30,12 +31,25 @@ export interface HandoffClient {
 
 /** The options of `createHub`. */
 export interface HubOptions {
-  /** The origin of the hub, such as `'https://accounts.example.com'`. Sites know it by this name (RFC 9207). */
+  /**
+   * The origin of the hub, such as `'https://accounts.example.com'`. Sites know it by this name (RFC 9207), so give it to
+   * them as `hub`. `https:`, or `http:` on this machine.
+   */
   readonly issuer: string
   /**
    * The path of the app's page to sign in at. It gets the parameter `returnTo`: after `signIn`, send the browser to
    * `sessions.sites.returnAddress(returnTo)`. A user who is signed in already may be sent there too, to prove again who
    * they are: then call `signIn` again.
+   *
+   * In Chromium, `form-action` of that page's Content-Security-Policy must list the origins of the sites too, because it
+   * counts for the redirects after the form.
+   * @example
+   * app.post('/sign-in', async (req, res) => {
+   *   const user = await authenticate(req.body.name, req.body.password)
+   *   if (!user) return res.redirect(303, req.originalUrl)
+   *   await req.session.signIn(user.id)
+   *   res.redirect(303, sessions.sites.returnAddress(req.query.returnTo))
+   * })
    */
   readonly signInPage: string
   /**
@@ -115,8 +129,11 @@ export class HandoffHub {
    * Answers a request of a browser that a site has sent; `undefined` if the path is another. The session must be saved
    * before the answer is sent, as `session(sessions)` does.
    *
-   * @param request its address must have the hub's origin
+   * @param request its path and query count, and its headers of Fetch metadata
    * @param session the request's session
+   * @example
+   * const answer = await hub.respond(request, session)
+   * if (answer) return answer
    * @throws (rejects) `ERR_SESSION_HANDOFF_REQUEST` (400) if the site or its return address is not listed, or a frame or
    *   script asks. Show the user a page then, and never redirect (RFC 6749, section 4.1.2.1).
    * @throws (rejects) `ERR_SESSION_ROTATED` (409) if the request came with an old token: send it again.

@@ -20,8 +20,9 @@ export interface SiteOptions {
   /** The origin of the hub: its `issuer`, such as `'https://accounts.example.com'`. */
   readonly hub: string
   /**
-   * The address of this site that the hub sends codes to, such as `'https://blog.test/handoff/callback'`. The hub has to
-   * list it. The other addresses of the hand-off stand beside it: `/handoff/sign-in` and `/handoff/sign-out`.
+   * The address of this site that the hub sends codes to, such as `'https://blog.test/handoff/callback'`, without a
+   * query. The hub has to list it. The other addresses of the hand-off are beside it: `/handoff/sign-in` and
+   * `/handoff/sign-out`. Open the site at this origin only: the cookie of a sign-in is for its host.
    */
   readonly redirectUri: string
   /**
@@ -39,14 +40,21 @@ export interface SiteOptions {
 
 /** How to sign in. */
 export interface BeginOptions {
-  /** Where the browser goes on afterwards: a path of this site. Default: `'/'` */
+  /**
+   * Where the browser goes on afterwards: a path of this site, or an address that `sites` trusts. Anything else, and what
+   * has over 1,500 characters, becomes `'/'`.
+   * @default '/'
+   */
   readonly returnTo?: string | undefined
   /**
    * `'none'`: the hub shows no page. If nobody is signed in there, the browser comes back as it went. `'login'`: the user
-   * proves again who they are.
+   * proves again who they are (OpenID Connect Core, section 3.1.2.1). Left out: the hub decides.
    */
   readonly prompt?: 'none' | 'login' | undefined
-  /** How long ago the user may have signed in at the hub: a text such as `'10m'`, or milliseconds. */
+  /**
+   * How long ago the user may have signed in at the hub (`max_age`, OpenID Connect Core, section 3.1.2.1): a text such as
+   * `'10m'`, or milliseconds, which are sent as whole seconds. Left out: any time.
+   */
   readonly within?: Duration | undefined
 }
 
@@ -103,8 +111,11 @@ export class HandoffSite {
    * - `POST /handoff/sign-out?returnTo=/` ends the session of this site; with `everywhere` in the query, the hub's, and
    *   those of all sites.
    *
-   * @param request its address must have the site's origin
+   * @param request its path and query count, and its Cookie header
    * @param session the request's session
+   * @example
+   * const answer = await site.respond(request, session)
+   * if (answer) return answer
    * @throws (rejects) `ERR_SESSION_HANDOFF_FAILED` (400) if the sign-in cannot be completed: begin again.
    * @throws (rejects) `ERR_SESSION_HANDOFF_REFUSED` (403) if the hub, or the user, refuses it.
    * @throws (rejects) `ERR_SESSION_ROTATED` (409) if the request came with an old token: send it again.
@@ -170,7 +181,10 @@ export class HandoffSite {
   /**
    * Sends a browser without a user to the hub, and lets all other requests go on: then it returns `undefined`.
    *
-   * @param options.within how long ago the user may have signed in, here or at the hub
+   * @param options.within how long ago the user may have signed in, here or at the hub: a text such as `'10m'`, or
+   *   milliseconds
+   * @example
+   * return site.requireUser(request, session, { within: '5m' }) ?? transferPage(session)
    * @throws `ERR_SESSION_SIGN_IN_NEEDED` (401) for a request that shows no page, such as a `fetch` or a `POST`
    * @throws `ERR_SESSION_HANDOFF_FAILED` (400) if the browser has just come back twice, and kept no cookie of the session
    */
@@ -201,6 +215,10 @@ export class HandoffSite {
   /**
    * Asks the hub whether somebody is signed in, without a page: sends the browser there and back. It asks once in ten
    * minutes, and not after a sign-out. It lets all other requests go on, and returns `undefined`.
+   *
+   * It asks for browsers that load a whole page, and say so (`Sec-Fetch-Dest: document`).
+   * @example
+   * return site.silent(request, session) ?? startPage(session)
    */
   silent(request: Request, session: RequestSession): Response | undefined {
     if (session.userId !== undefined || !isNavigation(request) || request.method !== 'GET') return undefined
