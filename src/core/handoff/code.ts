@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { WorkContext } from '../session/work-context.js'
 import type { SessionId } from '../store/record.js'
+import { isSessionId } from '../token.js'
 import { type Note, readNote, type Subject, writeNote } from '../users/notes.js'
 
 /** How long a code may be redeemed after it was issued, in milliseconds (RFC 6749, section 4.1.2: a short time). */
@@ -57,12 +58,11 @@ export async function issueCode(context: WorkContext, grant: Grant): Promise<str
   return stored ? code : issueCode(context, grant)
 }
 
-/** Reads a code; `undefined` if there is none, or it has expired. */
+/** Reads a code; `undefined` if there is none, or it has expired, or its row is corrupt. */
 export async function readCode(context: WorkContext, code: string): Promise<StoredCode | undefined> {
   const note = await readNote(context, subjectOf(code))
-  if (!note) return undefined
-  const { grant, state } = JSON.parse(note.text) as Pick<StoredCode, 'grant' | 'state'>
-  return { grant, state, note }
+  const content = note && contentIn(note.text)
+  return content && { ...content, note }
 }
 
 /**
@@ -80,6 +80,33 @@ export function changeCode(
 
 function subjectOf(code: string): Subject {
   return { kind: 'handoff code', of: code }
+}
+
+function contentIn(text: string): Pick<StoredCode, 'grant' | 'state'> | undefined {
+  try {
+    const { grant, state } = JSON.parse(text) as Readonly<Record<'grant' | 'state', Untrusted>>
+    return isGrant(grant) && isState(state) ? { grant, state } : undefined
+  } catch {
+    return undefined
+  }
+}
+
+type Untrusted = Readonly<Record<string, unknown>>
+
+function isGrant(grant: Untrusted): grant is Untrusted & Grant {
+  const { clientId, redirectUri, challenge, nonce, userId, rootId, share } = grant
+  const texts = [clientId, redirectUri, challenge, nonce, userId]
+  return texts.every((text) => typeof text === 'string') && isId(rootId) && Array.isArray(share)
+}
+
+function isState(state: Untrusted): state is Untrusted & CodeState {
+  const { is, childId, returnTo } = state
+  if (is === 'used') return isId(childId) && typeof returnTo === 'string'
+  return is === 'issued' || is === 'void'
+}
+
+function isId(id: unknown): boolean {
+  return typeof id === 'string' && isSessionId(id)
 }
 
 function contentOf(grant: Grant, state: CodeState): { readonly text: string } {

@@ -1,8 +1,10 @@
+import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { type InsertWrite, MemoryStore, type SessionWrite, type WriteResult } from 'coatcheck'
 import { SQLiteStore } from 'coatcheck/sqlite'
 import { Signer } from '../../../dist/core/signer.js'
 import {
@@ -23,6 +25,23 @@ import { type App, secret, serveWorld, type WorldOptions } from '../world.ts'
 async function worldOfTwo(options: WorldOptions = {}) {
   const world = await serveWorld(options)
   return { world, hub: world.hub, shop: world.sites['shop']!, blog: world.sites['blog']! }
+}
+
+/** A store that spoils the texts of codes when they are first written. */
+class NotingStore extends MemoryStore {
+  corrupt: ((text: string) => string) | undefined
+
+  override write(writes: readonly SessionWrite[]): Promise<(WriteResult | Error)[]> {
+    return super.write(writes.map((write) => (write.type === 'insert' ? this.#spoilt(write) : write)))
+  }
+
+  #spoilt(write: InsertWrite): SessionWrite {
+    if (!this.corrupt || write.hash !== undefined) return write
+    const content = JSON.parse(Buffer.from(write.data).toString()) as { text: string }
+    const text = this.corrupt(content.text)
+    assert.notEqual(text, content.text)
+    return { ...write, data: Buffer.from(JSON.stringify({ ...content, text })) }
+  }
 }
 
 /** The token in a browser's cookie. */
@@ -252,5 +271,42 @@ describe('what the store keeps', () => {
     expect(await children(world.store)).toEqual(before)
     await visitor.open(unused)
     expect(await userAt(visitor, blog)).toBe('ada')
+  })
+})
+
+describe('a row of a code', () => {
+  it('that is corrupt gives nothing, as if there were no such code', async () => {
+    const store = new NotingStore()
+    const { shop, world } = await worldOfTwo({ store })
+    const visitor = await signedInAtHub(world)
+    for (const corrupt of [
+      () => '',
+      () => '{',
+      () => 'null',
+      () => '[]',
+      () => '"x"',
+      () => '{}',
+      () => '{"grant":{},"state":{"is":"issued"}}',
+      (text: string) => text.replace('"issued"', '"__proto__"'),
+      (text: string) => text.replace('{"is":"issued"}', 'null'),
+      (text: string) => text.replace('{"is":"issued"}', '{"is":"used"}'),
+      (text: string) => text.replace('"state"', '"State"'),
+      (text: string) => text.replace('"grant":{', '"grant":null,"g":{'),
+      (text: string) => text.replace(/"challenge":"[^"]*"/, '"challenge":null'),
+      (text: string) => text.replace(/"share":\[[^\]]*\]/, '"share":"secretOfHub"'),
+      (text: string) => text.replace(/"userId":"ada"/, '"userId":1'),
+      (text: string) => text.replace(/"rootId":"[^"]*"/, '"rootId":["x"]'),
+    ]) {
+      store.corrupt = corrupt
+      const callback = await codeFor(visitor, shop)
+      store.corrupt = undefined
+      const answer = await visitor.open(callback)
+      expect([answer.status, answer.text], corrupt.toString()).toEqual([
+        400,
+        expect.stringContaining('The code is unknown'),
+      ])
+      expect((await new Visitor().open(callback)).status).toBe(400)
+    }
+    expect(await children(store)).toEqual([])
   })
 })
