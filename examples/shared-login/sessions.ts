@@ -1,15 +1,11 @@
 // The same in every app. That is the sharing: one store, one secret, one cookie.
-import { join } from 'node:path'
 import { createSessions } from 'coatcheck'
-import { MySQLStore } from 'coatcheck/mysql'
-import { SQLiteStore } from 'coatcheck/sqlite'
 import { domain, origins } from './addresses.ts'
-import { dataFolder, sessionSecret } from './secret.ts'
-
-const { DATABASE_URL } = process.env
+import { sessionSecret } from './secret.ts'
+import { store } from './store.ts'
 
 export const sessions = createSessions({
-  store: DATABASE_URL ? new MySQLStore(DATABASE_URL) : new SQLiteStore(join(dataFolder, 'sessions.db')),
+  store,
   secret: sessionSecret,
   cookie: { domain },
   lifetime: { idle: '1d', absolute: '30d' },
