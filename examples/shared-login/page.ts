@@ -2,6 +2,7 @@ import type { RequestSession } from 'coatcheck'
 import type { Response } from 'express'
 import { docs, origins, type AppName } from './addresses.ts'
 import { summaryOf } from './catalogue.ts'
+import { takeEnding, type Ending } from './ended.ts'
 import { whatHappened } from './happened.ts'
 import { Html, html } from './html.ts'
 import { personOf } from './people.ts'
@@ -25,7 +26,8 @@ const cut = '<!-- what happened -->'
 
 /** Sends a page in two parts. The session is stored before the first leaves; the second tells what happened with it. */
 export async function sendPage(res: Response, parts: PageParts): Promise<void> {
-  const [top, end] = frame(parts, new Html(cut)).split(cut)
+  const ending = parts.session && takeEnding(res.req)
+  const [top, end] = frame(parts, new Html(cut), ending).split(cut)
   showsWhatHappened(res)
   res.type('html')
   await new Promise<void>((sent) => res.write(top, () => sent()))
@@ -38,7 +40,7 @@ export function plainPage(parts: PageParts): string {
 }
 
 /** What all pages have around them. */
-function frame(parts: PageParts, happened?: Html): string {
+function frame(parts: PageParts, happened?: Html, ending?: Ending): string {
   const { app, title, session, main, script, aside, afterTicket } = parts
   return html`<!doctype html>
     <html lang="en">
@@ -55,6 +57,7 @@ function frame(parts: PageParts, happened?: Html): string {
         <a class="skip" href="#main">Skip to the content</a>
         ${header(app, session)}
         <div class="columns">
+          ${ending && signedOutElsewhere(app, ending)}
           <main id="main">${main}</main>
           ${happened && html`<aside>${aside} ${session && ticket(session)} ${afterTicket}</aside>`}
           ${happened}
@@ -102,6 +105,22 @@ function signedOut(app: AppName): Html {
     <span class="name" id="visitor">Not signed in</span>
     ${app !== 'accounts' && html`<a class="button" href="${origins.accounts}/?from=${app}">Sign in</a>`}
   </div>`
+}
+
+/** For a browser whose session was ended from elsewhere. It would see only that nobody is signed in. */
+function signedOutElsewhere(app: AppName, { publicId, userId, reason, at }: Ending): Html {
+  const how =
+    reason === 'limit'
+      ? 'because there were too many sessions'
+      : 'from the list of devices or by “Sign out everywhere”'
+  return html`<section class="notice" role="alert" aria-labelledby="notice">
+    <h2 id="notice">You were signed out elsewhere</h2>
+    <p>
+      ${personOf(userId)?.name}’s session <code>${publicId}</code> was ended ${ago(new Date(at))}, ${how}.
+      Your browser still has its cookie, which opens nothing any more.
+    </p>
+    ${app !== 'accounts' && html`<a class="button" href="${origins.accounts}/?from=${app}">Sign in again</a>`}
+  </section>`
 }
 
 /** What the server knows of this browser, as the stub of a coat check ticket. */

@@ -1,6 +1,7 @@
 // The same in every app. That is the sharing: one store, one secret, one cookie.
 import { createSessions } from 'coatcheck'
 import { domain, origins } from './addresses.ts'
+import { noteEnding } from './ended.ts'
 import { sessionSecret } from './secret.ts'
 import { store } from './store.ts'
 
@@ -12,6 +13,8 @@ export const sessions = createSessions({
   // Whose pages may call which paths across origins. Being a host of the same domain is not enough to be trusted.
   sites: [origins.accounts, origins.shop].map((origin) => ({ origin, paths: ['/me', '/cart', '/orders'] })),
 })
+
+sessions.on('destroyed', noteEnding)
 
 declare module 'coatcheck' {
   /** What the apps keep in a session. One declaration types `req.session` everywhere. */
