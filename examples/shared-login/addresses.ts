@@ -16,6 +16,11 @@ export const origins: Readonly<Record<AppName, string>> = {
   api: `http://api.${domain}:${ports.api}`,
 }
 
+/** The address of a page of the documentation, such as `sign-in.md#sign-out`. The accounts app has them. */
+export function docs(page: string): string {
+  return `${origins.accounts}/docs/${page}`
+}
+
 /** What to do where others listen on the ports of these apps. */
 export function portsTaken(names: readonly AppName[]): string {
   const taken = names.map((name) => ports[name]).join(', ')

@@ -7,39 +7,45 @@ import express, { type Request, type RequestHandler, type Response } from 'expre
 import { origins } from './addresses.ts'
 import { endpoints, endpointList, jsonPage } from './api-pages.ts'
 import { summaryOf } from './catalogue.ts'
-import { page } from './page.ts'
+import { sendPage } from './page.ts'
 import { personOf } from './people.ts'
 import { securityHeaders } from './security-headers.ts'
 import { files, logRequests, neverKept, prefersJson, serve, showErrors, showMissing } from './serve.ts'
 import { sessions } from './sessions.ts'
+import { watch } from './watch.ts'
 
 const app = express()
 app.use(securityHeaders('api'))
 app.use(files)
 app.use(logRequests('api'))
 app.use(neverKept)
+app.use(watch(sessions))
 app.use(cors(sessions)) // answers preflights; lets the pages of sessions.sites read the answers
 app.use(session(sessions))
 app.use(express.json())
 
-const signedIn: RequestHandler = (req, res, next) => {
+const signedIn: RequestHandler = async (req, res, next) => {
   if (personOf(req.session.userId)) next()
-  else answer(req, res, 401, { error: 'Nobody is signed in.', signIn: origins.accounts })
+  else await answer(req, res, 401, { error: 'Nobody is signed in.', signIn: origins.accounts })
 }
 
-app.get('/', (req, res) => {
+app.get('/', async (req, res) => {
   if (prefersJson(req)) res.json({ endpoints })
-  else res.send(page({ app: 'api', title: 'API', session: req.session, main: endpointList() }))
+  else await sendPage(res, { app: 'api', title: 'API', session: req.session, main: endpointList() })
 })
 
 app.get('/me', signedIn, (req, res) => {
   const person = personOf(req.session.userId)
-  answer(req, res, 200, { name: person?.name, session: req.session.publicId, device: req.session.device })
+  return answer(req, res, 200, {
+    name: person?.name,
+    session: req.session.publicId,
+    device: req.session.device,
+  })
 })
 
 app.get('/cart', (req, res) => {
   const { items, total } = summaryOf(req.session.cart)
-  answer(req, res, 200, { items, total })
+  return answer(req, res, 200, { items, total })
 })
 
 app.post('/orders', signedIn, (req, res) => {
@@ -48,7 +54,7 @@ app.post('/orders', signedIn, (req, res) => {
   // One request changes both, so both are stored in one step: no order with the cart still full.
   req.session.order = { number: `A-${randomInt(1000, 10_000)}`, items, total }
   delete req.session.cart
-  answer(req, res, 201, req.session.order)
+  return answer(req, res, 201, req.session.order)
 })
 
 app.post('/sign-out', async (req, res) => {
@@ -59,7 +65,7 @@ app.post('/sign-out', async (req, res) => {
 for (const { method, path } of endpoints) {
   app.all(path, (req, res) => {
     res.set('Allow', method === 'GET' ? 'GET, HEAD' : method)
-    answer(req, res, 405, { error: `${path} answers ${method} only.` })
+    return answer(req, res, 405, { error: `${path} answers ${method} only.` })
   })
 }
 
@@ -68,10 +74,10 @@ app.use(showErrors('api'))
 serve('api', app)
 
 /** The same answer for programs and for people. */
-function answer(req: Request, res: Response, status: number, body: object): void {
+async function answer(req: Request, res: Response, status: number, body: object): Promise<void> {
   res.status(status)
   if (prefersJson(req)) return void res.json(body)
   const title = `${req.method} ${req.path}`
   const main = jsonPage({ title, status, body, isSignedIn: req.session.userId !== undefined })
-  res.send(page({ app: 'api', title, session: req.session, main }))
+  await sendPage(res, { app: 'api', title, session: req.session, main })
 }

@@ -30,3 +30,8 @@ export function summaryOf(cart: Cart = {}) {
     total: lines.reduce((sum, line) => sum + line.price, 0),
   }
 }
+
+/** An amount as text that no line break divides. */
+export function euros(amount: number): string {
+  return `€\u00a0${amount}`
+}

@@ -1,4 +1,4 @@
-/** A piece of HTML that is safe to send. Only `html` makes them. */
+/** A piece of HTML that is safe to send: from `html`, or a text that no visitor had a part in. */
 export class Html {
   readonly text: string
 

@@ -1,10 +1,14 @@
 import type { RequestSession } from 'coatcheck'
-import { origins, type AppName } from './addresses.ts'
+import type { Response } from 'express'
+import { docs, origins, type AppName } from './addresses.ts'
 import { summaryOf } from './catalogue.ts'
-import { html, type Html } from './html.ts'
+import { takeEnding, type Ending } from './ended.ts'
+import { whatHappened } from './happened.ts'
+import { Html, html } from './html.ts'
 import { personOf } from './people.ts'
+import { showsWhatHappened } from './watch.ts'
 
-interface PageParts {
+export interface PageParts {
   readonly app: AppName
   readonly title: string
   /** Left out where nobody can know it: on the page that says that the database is away. */
@@ -12,13 +16,32 @@ interface PageParts {
   readonly main: Html
   /** The address of the page's script. */
   readonly script?: string
+  /** Beside the main part, before and after the ticket. */
   readonly aside?: Html
-  /** What comes after the ticket. */
-  readonly after?: Html
+  readonly afterTicket?: Html
 }
 
-/** The frame that all pages share. */
-export function page({ app, title, session, main, script, aside, after }: PageParts): string {
+/** Where a page is cut: what comes after it is known only once the rest has left. No text of a page contains it. */
+const cut = '<!-- what happened -->'
+
+/** Sends a page in two parts. The session is stored before the first leaves; the second tells what happened with it. */
+export async function sendPage(res: Response, parts: PageParts): Promise<void> {
+  const ending = parts.session && takeEnding(res.req)
+  const [top, end] = frame(parts, new Html(cut), ending).split(cut)
+  showsWhatHappened(res)
+  res.type('html')
+  await new Promise<void>((sent) => res.write(top, () => sent()))
+  res.end((await whatHappened(res)).text + end)
+}
+
+/** A page that has nothing to do with sessions. */
+export function plainPage(parts: PageParts): string {
+  return frame(parts)
+}
+
+/** What all pages have around them. */
+function frame(parts: PageParts, happened?: Html, ending?: Ending): string {
+  const { app, title, session, main, script, aside, afterTicket } = parts
   return html`<!doctype html>
     <html lang="en">
       <head>
@@ -34,12 +57,17 @@ export function page({ app, title, session, main, script, aside, after }: PagePa
         <a class="skip" href="#main">Skip to the content</a>
         ${header(app, session)}
         <div class="columns">
+          ${ending && signedOutElsewhere(app, ending)}
           <main id="main">${main}</main>
-          <aside>${aside} ${session && ticket(session)} ${after}</aside>
+          ${happened && html`<aside>${aside} ${session && ticket(session)} ${afterTicket}</aside>`}
+          ${happened}
         </div>
         <footer>
-          Three apps, three processes, three host names under <code>demo.localhost</code>: one session in one
-          database.
+          <p>
+            Three apps, three processes, three host names under <code>demo.localhost</code>: one session in
+            one database.
+          </p>
+          <a href="${docs('README.md')}">Documentation</a>
         </footer>
       </body>
     </html>`.text
@@ -79,6 +107,22 @@ function signedOut(app: AppName): Html {
   </div>`
 }
 
+/** For a browser whose session was ended from elsewhere. It would see only that nobody is signed in. */
+function signedOutElsewhere(app: AppName, { publicId, userId, reason, at }: Ending): Html {
+  const how =
+    reason === 'limit'
+      ? 'because there were too many sessions'
+      : 'from the list of devices or by “Sign out everywhere”'
+  return html`<section class="notice" role="alert" aria-labelledby="notice">
+    <h2 id="notice">You were signed out elsewhere</h2>
+    <p>
+      ${personOf(userId)?.name}’s session <code>${publicId}</code> was ended ${ago(new Date(at))}, ${how}.
+      Your browser still has its cookie, which opens nothing any more.
+    </p>
+    ${app !== 'accounts' && html`<a class="button" href="${origins.accounts}/?from=${app}">Sign in again</a>`}
+  </section>`
+}
+
 /** What the server knows of this browser, as the stub of a coat check ticket. */
 function ticket(session: RequestSession): Html {
   const person = personOf(session.userId)
@@ -90,6 +134,7 @@ function ticket(session: RequestSession): Html {
         You have handed in nothing, so the database knows nothing of you: a session begins when there is
         something to keep.
       </p>
+      <a href="#happened">What just happened</a>
     </section>`
   }
   return html`<section class="ticket" aria-labelledby="ticket">
@@ -100,6 +145,7 @@ function ticket(session: RequestSession): Html {
       ${ago(session.createdAt)}. The number names your session and opens nothing: only the token in your
       cookie does.
     </p>
+    <a href="#happened">What just happened</a>
   </section>`
 }
 

@@ -4,7 +4,7 @@ import { SessionError } from 'coatcheck'
 import express, { type ErrorRequestHandler, type Express, type Request, type RequestHandler } from 'express'
 import { origins, ports, portsTaken, type AppName } from './addresses.ts'
 import { html } from './html.ts'
-import { page } from './page.ts'
+import { sendPage } from './page.ts'
 import { sessions } from './sessions.ts'
 
 /** The stylesheet and the scripts: in front of everything else, since they need no session. */
@@ -41,7 +41,7 @@ export function prefersJson(req: Request): boolean {
 
 /** What a visitor sees at an address that does not exist, with a way back. */
 export function showMissing(app: AppName): RequestHandler {
-  return (req, res) => {
+  return async (req, res) => {
     res.status(404)
     if (app === 'api' && prefersJson(req)) {
       res.json({ error: `There is nothing at ${req.path}.`, start: `${origins.api}/` })
@@ -50,13 +50,13 @@ export function showMissing(app: AppName): RequestHandler {
     const main = html`<h1>Nothing hangs here</h1>
       <p class="lead">There is no page at <code>${req.path}</code>.</p>
       <p><a class="button" href="/">Go to the start</a></p>`
-    res.send(page({ app, title: 'Not found', session: req.session, main }))
+    await sendPage(res, { app, title: 'Not found', session: req.session, main })
   }
 }
 
 /** The last thing in each app: what a visitor sees when something went wrong. */
 export function showErrors(app: AppName): ErrorRequestHandler {
-  return (error, req, res, next) => {
+  return async (error, req, res, next) => {
     if (res.headersSent) return next(error)
     const away = error instanceof SessionError && error.status === 503
     const status = Number((error as { status?: unknown }).status) || 500
@@ -72,7 +72,7 @@ export function showErrors(app: AppName): ErrorRequestHandler {
     const main = html`<h1>${title}</h1>
       <p class="lead">${text}</p>
       <p><a class="button" href="/">Try again</a></p>`
-    res.send(page({ app, title, main }))
+    await sendPage(res, { app, title, main })
   }
 }
 

@@ -1,21 +1,20 @@
 // The same in every app. That is the sharing: one store, one secret, one cookie.
-import { join } from 'node:path'
 import { createSessions } from 'coatcheck'
-import { MySQLStore } from 'coatcheck/mysql'
-import { SQLiteStore } from 'coatcheck/sqlite'
 import { domain, origins } from './addresses.ts'
-import { dataFolder, sessionSecret } from './secret.ts'
-
-const { DATABASE_URL } = process.env
+import { noteEnding } from './ended.ts'
+import { sessionSecret } from './secret.ts'
+import { store } from './store.ts'
 
 export const sessions = createSessions({
-  store: DATABASE_URL ? new MySQLStore(DATABASE_URL) : new SQLiteStore(join(dataFolder, 'sessions.db')),
+  store,
   secret: sessionSecret,
   cookie: { domain },
   lifetime: { idle: '1d', absolute: '30d' },
   // Whose pages may call which paths across origins. Being a host of the same domain is not enough to be trusted.
   sites: [origins.accounts, origins.shop].map((origin) => ({ origin, paths: ['/me', '/cart', '/orders'] })),
 })
+
+sessions.on('destroyed', noteEnding)
 
 declare module 'coatcheck' {
   /** What the apps keep in a session. One declaration types `req.session` everywhere. */

@@ -3,25 +3,33 @@ import session from 'coatcheck/express'
 import express from 'express'
 import { origins } from './addresses.ts'
 import { pictures } from './art.ts'
-import { products, summaryOf, type Cart } from './catalogue.ts'
+import { euros, products, summaryOf, type Cart } from './catalogue.ts'
 import { html, type Html } from './html.ts'
-import { page } from './page.ts'
+import { sendPage } from './page.ts'
 import { securityHeaders } from './security-headers.ts'
 import { files, logRequests, neverKept, serve, showErrors, showMissing } from './serve.ts'
 import { sessions } from './sessions.ts'
+import { watch } from './watch.ts'
 
 const app = express()
 app.use(securityHeaders('shop'))
 app.use(files)
 app.use(logRequests('shop'))
 app.use(neverKept)
+app.use(watch(sessions))
 app.use(session(sessions))
 
-app.get('/', (req, res) => {
+app.get('/', async (req, res) => {
   const { cart, order, userId } = req.session
-  const aside = cartCard(cart, order, userId !== undefined)
-  const parts = { main: shelf(cart), aside, after: apiCard(), script: '/shop-page.js' }
-  res.send(page({ app: 'shop', title: 'Shop', session: req.session, ...parts }))
+  await sendPage(res, {
+    app: 'shop',
+    title: 'Shop',
+    session: req.session,
+    main: shelf(cart),
+    aside: cartCard(cart, order, userId !== undefined),
+    afterTicket: apiCard(),
+    script: '/shop-page.js',
+  })
 })
 
 app.post('/cart/:product/add', (req, res) => {
@@ -60,7 +68,7 @@ function shelf(cart: Cart = {}): Html {
             <h2>${name}</h2>
             <p>${about}</p>
             <form method="post" action="/cart/${id}/add">
-              <span class="price">€ ${price}</span>
+              <span class="price">${euros(price)}</span>
               <button aria-label="Add ${name} to the cart">
                 Add ${(cart[id] ?? 0) > 0 && html`<span class="count">${cart[id]}</span>`}
               </button>
@@ -81,8 +89,8 @@ function cartCard(cart: Cart | undefined, order: Order, isSignedIn: boolean): Ht
       ${
         order
           ? html`<p class="done" role="status">
-              Order <strong>${order.number}</strong> is placed: ${pieces(order.items)} for € ${order.total}.
-              The API took it out of your session.
+              Order <strong>${order.number}</strong> is placed: ${pieces(order.items)} for
+              ${euros(order.total)}. The API took it out of your session.
             </p>`
           : html`<p>Nothing in it yet.</p>`
       }
@@ -94,14 +102,14 @@ function cartCard(cart: Cart | undefined, order: Order, isSignedIn: boolean): Ht
       ${lines.map(
         ({ product, quantity, price }) =>
           html`<li>
-            <span>${quantity} × ${product.name}</span><span>€ ${price}</span>
+            <span>${quantity} × ${product.name}</span><span>${euros(price)}</span>
             <form method="post" action="/cart/${product.id}/remove">
               <button class="bare" aria-label="Remove ${product.name} from the cart">×</button>
             </form>
           </li>`,
       )}
     </ul>
-    <p class="sum"><span>Total</span><strong>€ ${total}</strong></p>
+    <p class="sum"><span>Total</span><strong>${euros(total)}</strong></p>
     ${
       isSignedIn
         ? html`<button class="wide" id="order">Place the order</button>`

@@ -27,8 +27,10 @@ try {
 /** Asks the store once, here, so that a wrong setting or a database that is down is told once, not by each app. */
 async function tryDatabase(): Promise<string> {
   const { sessions } = await import('./sessions.ts')
+  const { forgetOldEndings } = await import('./ended.ts')
   try {
     await sessions.user('nobody').list()
+    forgetOldEndings()
   } finally {
     await sessions.close()
   }

@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { launchBrowser } from '../servers/chromium.ts'
 import { freshDatabase } from '../servers/databases.ts'
 import { startDemo, type Demo } from './launcher.ts'
-import { fillIn, keepPicture, press, signIn } from './visitor.ts'
+import { devicesOf, fillIn, keepPicture, press, signIn } from './visitor.ts'
 
 let browser: Browser
 beforeAll(async () => {
@@ -96,7 +96,7 @@ describe.for(['SQLite', 'MariaDB'] as const)('the demo on %s', (database) => {
     await signIn(phone, demo, 'bob')
 
     await desk.reload()
-    const devices = desk.getByRole('listitem')
+    const devices = devicesOf(desk)
     expect(await devices.count()).toBe(2)
     const theirs = devices.filter({ hasText: 'Safari on iOS' })
     expect(await theirs.getByText('This device').count()).toBe(0)
@@ -106,8 +106,8 @@ describe.for(['SQLite', 'MariaDB'] as const)('the demo on %s', (database) => {
       [phone, 'Safari on iOS'],
     ] as const) {
       await page.reload()
-      expect(await page.getByRole('listitem').first().textContent()).toContain(own)
-      expect(await page.getByRole('listitem').first().textContent()).toContain('This device')
+      expect(await devicesOf(page).first().textContent()).toContain(own)
+      expect(await devicesOf(page).first().textContent()).toContain('This device')
     }
     await picture(desk, 'devices')
 
@@ -124,7 +124,7 @@ describe.for(['SQLite', 'MariaDB'] as const)('the demo on %s', (database) => {
   test.runIf(isFirst)('who ends the session of this device is signed out, without a cookie', async () => {
     const page = await visitor()
     await signIn(page, demo, 'bob')
-    await press(page.getByRole('listitem').first().getByRole('button', { name: 'End' }))
+    await press(devicesOf(page).first().getByRole('button', { name: 'End' }))
     await page.getByRole('heading', { name: 'Hand in your coat' }).waitFor()
     expect(await page.context().cookies()).toEqual([])
   })
@@ -176,6 +176,7 @@ describe.for(['SQLite', 'MariaDB'] as const)('the demo on %s', (database) => {
       await press(other.getByRole('button', { name: 'Add Hanger to the cart' }))
       await shop.evaluate(comeToTheFront)
       await shop.getByText('1 × Hanger').waitFor()
+      expect(await shop.locator('body').getAttribute('data-items')).toBe('1')
     },
   )
 
@@ -216,7 +217,7 @@ describe.for(['SQLite', 'MariaDB'] as const)('the demo on %s', (database) => {
     const page = await visitor(asAttacker)
     await page.goto(demo.shop)
     await page.evaluate(sendSignIn(demo.accounts, 'bob'))
-    await page.getByText(`with the Origin '${demo.shop}'`).waitFor()
+    await page.getByRole('main').getByText(`with the Origin '${demo.shop}'`).waitFor()
     expect(await page.context().cookies()).toEqual([])
   })
 

@@ -14,6 +14,8 @@ export interface Demo {
   readonly shop: string
   readonly api: string
   readonly launcher: ChildProcess
+  /** Where it keeps its data. */
+  readonly folder: string
   output(): string
   /** Resolves with what the demo wrote, as soon as it matches. */
   wrote(pattern: RegExp): Promise<RegExpExecArray>
@@ -36,6 +38,7 @@ export async function startDemo(env: Record<string, string> = {}): Promise<Demo>
     shop: `http://shop.demo.localhost:${shop}`,
     api: `http://api.demo.localhost:${api}`,
     launcher: run.child,
+    folder: run.folder,
     output: run.output,
     wrote: run.wrote,
     async stop() {
@@ -100,5 +103,5 @@ async function launch(env: Record<string, string>) {
       )
     })
 
-  return { child, ports, ended, output: () => written, wrote }
+  return { child, ports, folder, ended, output: () => written, wrote }
 }

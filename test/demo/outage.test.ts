@@ -28,6 +28,7 @@ test('a database that goes away is a friendly page, and nobody is signed out by 
   const away = await page.goto(demo.shop)
   expect(away!.status()).toBe(503)
   await page.getByRole('heading', { name: 'One moment, please' }).waitFor()
+  await page.getByText('The database does not answer').waitFor()
   await keepPicture(page, 'database-away')
   expect((await page.goto(`${demo.api}/me`))!.status()).toBe(503)
   await page.getByRole('heading', { name: 'One moment, please' }).waitFor()

@@ -19,6 +19,8 @@ afterAll(async () => {
 const pagesOf = ({ accounts, shop, api }: Demo): string[] => [
   `${accounts}/`,
   `${accounts}/no-such-page`,
+  `${accounts}/docs/README.md`,
+  `${accounts}/docs/benchmark.md`,
   `${shop}/`,
   `${shop}/no-such-page`,
   `${api}/`,

@@ -23,6 +23,11 @@ export async function fillIn(page: Page, name: string, password = 'ticket'): Pro
   await page.getByRole('main').getByRole('button', { name: 'Sign in' }).click()
 }
 
+/** The devices that the account page lists. */
+export function devicesOf(page: Page): Locator {
+  return page.getByRole('region', { name: 'Where you are signed in' }).getByRole('listitem')
+}
+
 /** Presses a button that sends a form, and waits for the page that answers it. */
 export async function press(button: Locator): Promise<void> {
   await Promise.all([button.page().waitForEvent('load'), button.click()])

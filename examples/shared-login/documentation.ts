@@ -1,0 +1,55 @@
+// The documentation of this repository as pages, at the paths that its files have: /docs/sign-in.md.
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import express, { Router } from 'express'
+import { Marked } from 'marked'
+import { Html, html } from './html.ts'
+import { plainPage } from './page.ts'
+
+const root = join(import.meta.dirname, '../..')
+
+/** Comes before the session: these pages are the same for everybody. */
+export const documentation = Router()
+
+documentation.get('/docs', (_req, res) => res.redirect('/docs/README.md'))
+
+documentation.get(/^\/(docs\/(decisions\/)?)?[\w.-]+\.md$/, async (req, res, next) => {
+  const text = await readFile(join(root, req.path), 'utf8').catch(() => undefined)
+  if (text === undefined) return next()
+  const title = /^# (.*)/m.exec(text)?.[1] ?? req.path
+  res.send(
+    plainPage({ app: 'accounts', title, main: html`<article class="prose">${rendered(text)}</article>` }),
+  )
+})
+
+documentation.use('/docs', express.static(join(root, 'docs'), { index: false })) // its pictures
+
+function rendered(text: string): Html {
+  const names = new Set<string>()
+  const marked = new Marked({
+    renderer: {
+      heading: (content, level, raw) => `<h${level} id="${anchorOf(raw, names)}">${content}</h${level}>`,
+      // What is wider than the page scrolls by itself, with the keyboard too.
+      code: (code) => scrolling('Code', html`<pre><code>${code}</code></pre>`.text),
+      table: (header, body) =>
+        scrolling('Table', `<table><thead>${header}</thead><tbody>${body}</tbody></table>`),
+    },
+  })
+  return new Html(marked.parse(text, { async: false }) as string)
+}
+
+function scrolling(label: string, content: string): string {
+  return `<div class="scroll" role="region" aria-label="${label}" tabindex="0">${content}</div>`
+}
+
+/** The name of a heading, as code hosts make it: links of the documentation use these. */
+function anchorOf(heading: string, names: Set<string>): string {
+  const slug = heading
+    .toLowerCase()
+    .replaceAll(/[^\p{L}\p{M}\p{N}\p{Pc}\- ]/gu, '')
+    .replaceAll(' ', '-')
+  let name = slug
+  for (let number = 1; names.has(name); number++) name = `${slug}-${number}`
+  names.add(name)
+  return name
+}

@@ -1,0 +1,38 @@
+// Secrets must not be on a page. What is left of each is enough to follow it from one header to the next.
+
+/** A token is `coat_`, the session's id, which is no secret, and 32 characters that are one. A signature follows. */
+const token = /coat_([\w-]{16})[\w-]{32}(?:\.[\w%+/-]+)?/
+
+/** The token in a Cookie or Set-Cookie header. It is a secret: never show it. */
+export function tokenIn(cookies: string): string | undefined {
+  return token.exec(cookies)?.[0].slice(0, 53)
+}
+
+/** The id of a token's session. */
+export function idOf(token: string): string {
+  return token.slice(5, 21)
+}
+
+/** A Cookie header. Of a session's cookie it shows the id; of other cookies, the name. */
+export function shortenCookies(header: string): string {
+  return header.split('; ').map(shortenCookie).join('; ')
+}
+
+/** A Set-Cookie header, with its attributes. */
+export function shortenSetCookie(header: string): string {
+  const [cookie = '', ...attributes] = header.split('; ')
+  return [shortenCookie(cookie), ...attributes].join('; ')
+}
+
+function shortenCookie(cookie: string): string {
+  const short = cookie.replace(token, 'coat_$1…')
+  return short === cookie ? cookie.replace(/=.+/, '=…') : short
+}
+
+const longest = 160 // characters
+
+/** Any other header, or an address. */
+export function shorten(text: string): string {
+  const short = text.replaceAll(/([?&](?:code|state|nonce|code_\w+)=[\w-]{6})[\w.~-]+/g, '$1…')
+  return short.length > longest ? `${short.slice(0, longest)}…` : short
+}
