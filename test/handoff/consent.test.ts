@@ -19,12 +19,12 @@ async function askingWorld(): Promise<World> {
   const { consent, consentPage } = (await import(
     pathToFileURL(join(folder, 'consent.ts')).href
   )) as ConsentFile
-  let page: express.Router | undefined
+  const pages: express.Router[] = []
   const world = await serveWorld({
     hub: { consent },
-    before: (request, response, next) => (page ? page(request, response, next) : next()),
+    before: (request, response, next) => (pages[0] ? pages[0](request, response, next) : next()),
   })
-  page = consentPage(world.hub.sessions)
+  pages.push(consentPage(world.hub.sessions))
   return world
 }
 

@@ -148,7 +148,7 @@ function hubApp({ origins, store, options }: At): App {
     await request.session.signIn(user)
     request.session.fullName = `Name of ${user}`
     const next = sessions.sites.returnAddress(request.query['returnTo'])
-    if (options.goesOnBy !== 'page') return void response.redirect(303, next)
+    if (options.goesOnBy !== 'page') return response.redirect(303, next)
     const content = next.replaceAll('&', '&amp;').replaceAll('"', '&quot;')
     response.send(`<!doctype html><meta http-equiv="refresh" content="0; url=${content}">`)
   })
@@ -199,7 +199,7 @@ function siteApp(clientId: 'shop' | 'blog', { origins, store, options }: At): Ap
 function strangerApp(): express.Express {
   const app = express()
   app.get('/frame', (request, response) => {
-    response.send(`<!doctype html><iframe src="${String(request.query['of'])}"></iframe>`)
+    response.send(`<!doctype html><iframe src="${request.query['of'] as string}"></iframe>`)
   })
   return app
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { DatabaseSync } from 'node:sqlite'
+import { DatabaseSync, type SQLOutputValue } from 'node:sqlite'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { type InsertWrite, MemoryStore, type SessionWrite, type WriteResult } from 'coatcheck'
 import { SQLiteStore } from 'coatcheck/sqlite'
@@ -196,9 +196,9 @@ describe('what the store keeps', () => {
     }
   }
 
-  function spellings(value: unknown): string[] {
+  function spellings(value: SQLOutputValue): string[] {
     if (value === null) return []
-    if (!(value instanceof Uint8Array)) return [String(value)]
+    if (!(value instanceof Uint8Array)) return [value.toString()]
     const bytes = Buffer.from(value)
     const all = (['utf8', 'latin1', 'hex', 'base64', 'base64url'] as const).map((encoding) =>
       bytes.toString(encoding),
