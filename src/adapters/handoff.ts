@@ -65,7 +65,7 @@ export class Site extends HandoffSite {
     super(sessions, options)
     this.#origin = new URL(options.redirectUri).origin
     this.router = routerOf(this, this.#origin)
-    this.check = middlewareOf(this.#origin, (request, session) => this.silent(request, session))
+    this.check = middlewareOf(this, this.#origin, (request, session) => this.silent(request, session))
   }
 
   /**
@@ -83,7 +83,7 @@ export class Site extends HandoffSite {
   signedIn(options: Pick<BeginOptions, 'within'> = {}): HandoffMiddleware {
     refuseUnknownOptions('signedIn', options, ['within'])
     if (options.within !== undefined) milliseconds('signedIn: within', options.within)
-    return middlewareOf(this.#origin, (request, session) => this.requireUser(request, session, options))
+    return middlewareOf(this, this.#origin, (request, session) => this.requireUser(request, session, options))
   }
 }
 
@@ -152,10 +152,9 @@ type Respond = (
 type GivenRequest = IncomingMessage & { readonly originalUrl?: string; readonly session?: RequestSession }
 
 function routerOf(role: HandoffHub | HandoffSite, origin: string): HandoffMiddleware {
-  const middleware = middlewareOf(origin, (request, session) => role.respond(request, session))
+  const middleware = middlewareOf(role, origin, (request, session) => role.respond(request, session))
   return (request, response, next) => {
-    const [path = ''] = addressOf(request).split('?', 1)
-    if (!role.handles(path)) return next()
+    if (!role.handles(pathOf(addressOf(request)))) return next()
     middleware(request, response, (error) => {
       // For the app's page: its address may hold a code.
       if (error !== undefined && !response.headersSent)
@@ -165,10 +164,9 @@ function routerOf(role: HandoffHub | HandoffSite, origin: string): HandoffMiddle
   }
 }
 
-function middlewareOf(origin: string, respond: Respond): HandoffMiddleware {
+function middlewareOf(role: HandoffHub | HandoffSite, origin: string, respond: Respond): HandoffMiddleware {
   return (given, response, next) => {
-    const request = requestOf(given, origin)
-    if (!request) return next()
+    const request = requestOf(given, origin, role)
     let answer: ReturnType<Respond>
     try {
       // Without a session, the hand-off itself says what is missing.
@@ -190,11 +188,17 @@ function addressOf({ originalUrl, url = '/' }: GivenRequest): string {
   return originalUrl ?? url
 }
 
-/** The request as a `Request`, without its body; `undefined` if its address is none of this origin. */
-function requestOf(given: IncomingMessage, origin: string): Request | undefined {
+/** The path as Express compares it: `..` is not resolved. */
+function pathOf(address: string): string {
+  return address.split('?', 1)[0]!
+}
+
+/** The request as a `Request`, without its body. Where the target is no path (RFC 9112, section 3.2.2), its path is `/`. */
+function requestOf(given: IncomingMessage, origin: string, role: HandoffHub | HandoffSite): Request {
   const address = addressOf(given)
-  const url = address.startsWith('/') ? URL.parse(origin + address) : null
-  if (url?.origin !== origin) return undefined
+  const url = new URL(address.startsWith('/') ? origin + address : origin)
+  // `URL` resolves `..`, and Express does not: it routes `/members/../handoff/callback` to what is below `/members`.
+  if (role.handles(url.pathname) && !role.handles(pathOf(address))) url.pathname = '/'
   const headers = new Headers()
   for (const name of ['cookie', 'accept', 'sec-fetch-dest']) {
     const value = given.headers[name]

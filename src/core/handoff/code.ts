@@ -28,7 +28,7 @@ export interface Grant {
   readonly share: readonly string[]
 }
 
-/** How a code stands: nobody has used it; one request has, for a child; or it is void, because it leaked. */
+/** The state of a code: nobody has used it; one request has, for a child; or it is void, because it may have leaked. */
 export type CodeState =
   | { readonly is: 'issued' }
   | { readonly is: 'used'; readonly childId: SessionId; readonly returnTo: string }

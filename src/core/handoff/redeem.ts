@@ -50,8 +50,8 @@ type Judgement =
 /**
  * Judges a code that somebody presents. Pure.
  *
- * A wrong verifier has no effect, so a code alone harms nobody. A right verifier without the nonce of the same browser
- * means that both have leaked: then the code, and the session that it gave, end (RFC 6749, section 4.1.2).
+ * A wrong verifier has no effect: a stolen code alone ends no session. A right verifier without the nonce of the same
+ * browser means that both have leaked: then the code, and the session that it gave, end (RFC 6749, section 4.1.2).
  */
 export function judgeCode(
   { grant, state }: Pick<StoredCode, 'grant' | 'state'>,
@@ -147,14 +147,14 @@ async function storeChild(
   await context.write(insert, tokenHash)
   // Only after the insert: a revocation is first remembered, and then removes what is stored. So one of the two finds
   // the other. The same holds for a request that voids the code.
-  const [isRevoked, code2, found] = await Promise.all([
+  const [isRevoked, latest, found] = await Promise.all([
     revokedSince(context, userId, readAt),
     readCode(context, code),
     context.found(token),
   ])
   const why = isRevoked
     ? 'revoked'
-    : code2?.state.is === 'void'
+    : latest?.state.is === 'void'
       ? 'leaked'
       : found
         ? undefined

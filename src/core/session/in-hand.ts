@@ -30,7 +30,7 @@ export class InHand {
   intent: Intent = noIntent
   /** Once it was opened. */
   session: Session | undefined
-  /** The root of the child that was found. Of no meaning once another session has taken the place of that. */
+  /** The root of the child that the request found. Read it by `rootOf`: another session may have replaced the child. */
   readonly root: RootInHand | undefined
 
   constructor(state: State, root?: SessionRecord) {

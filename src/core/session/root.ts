@@ -51,7 +51,7 @@ export function touchRoot({ context, form }: Reading, inHand: InHand): Promise<v
 }
 
 function ignored(): void {
-  // What came of it does not matter.
+  // A touch that failed needs no answer: the next request touches again.
 }
 
 function sharedNames(child: Data): readonly string[] {

@@ -149,7 +149,8 @@ export class UserSessions {
    *
    * @param options.except the session to spare: `req.session`, or a `publicId`.
    * @returns how many sessions were ended.
-   * @throws (rejects) `ERR_SESSION_OPTION` for an unknown option, or a token in place of a `publicId`.
+   * @throws (rejects) `ERR_SESSION_OPTION` for an unknown option, a token in place of a `publicId`, or the session of a
+   *   site (`root`), which cannot outlive the hub's session.
    * @throws (rejects) `ERR_SESSION_HEADERS_SENT` with `req.session`, after the first byte of the response.
    * @throws (rejects) `ERR_SESSION_CONFLICT` (503) if others kept changing the sessions.
    * @example

@@ -267,7 +267,7 @@ export class HandoffSite {
     } else {
       const { record, root, token } = redeemed.found
       if (!isFreshEnough(flow, root!.authenticatedAt, record.readAt)) {
-        await this.#sessions.write({ type: 'remove', id: record.id, userId: record.userId })
+        await this.#sessions.revoke(root!.userId!, record.id, 'revoke')
         throw notProved()
       }
       if (!(await work.continueAs(token))) throw failed(messages['root has ended'])

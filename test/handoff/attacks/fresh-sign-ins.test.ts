@@ -60,6 +60,8 @@ async function expectStale(
   callback: string,
 ): Promise<void> {
   const before = await children(world.store)
+  const events: string[] = []
+  for (const name of ['created', 'destroyed'] as const) shop.sessions.on(name, () => void events.push(name))
   const answer = await visitor.open(callback, { follow: false })
   expect([answer.status, answer.text]).toEqual([
     400,
@@ -67,6 +69,7 @@ async function expectStale(
   ])
   expect(await children(world.store)).toEqual(before)
   expect(before).toEqual([])
+  expect(events).toEqual(['created', 'destroyed'])
   expect(await userAt(visitor, shop)).toBeNull()
 }
 
