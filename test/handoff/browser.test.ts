@@ -208,8 +208,7 @@ describe('with the defaults', () => {
   test('a step-up asks for the password again, and only then', async () => {
     const page = await knownEverywhere()
     expect(await headingAt(page, `${shop}/transfer`)).toBe(ada('shop'))
-    const { database } = domains
-    database.exec('UPDATE coatcheck_sessions SET authenticated_at = authenticated_at - 600000')
+    domains.ageSignIns(600_000)
     expect(await headingAt(page, `${shop}/members`)).toBe(ada('shop'))
     expect(await headingAt(page, `${shop}/transfer`)).toBe('Sign in at the hub')
     // Going on without it does not help.

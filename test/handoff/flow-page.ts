@@ -135,7 +135,7 @@ function sessionOf({
     user_id: user && text(user),
     root_id: root && idText(base64url(root)),
     about: about && text(about),
-    data: text(data),
+    data: text(data).replaceAll(/\b\d{13}\b/g, aTime),
   }
   return [`session ${idText(base64url(id))}`, fieldsOf(fields)]
 }
@@ -171,9 +171,12 @@ function idText(id: string): string {
   return `…${id.slice(-6)}`
 }
 
-/** A random value, or a time, by its first characters. Others stay whole. */
+const aTime = '(a time)'
+
+/** A random value by its first characters. All but times stay whole otherwise. */
 function shortened(value: string): string {
-  return /^[\w-]{43}$|^\d{13}$|^[\w-]{16}$/.test(value) ? `${value.slice(0, 6)}…` : value
+  if (/^\d{13}$/.test(value)) return aTime
+  return /^[\w-]{43}$|^[\w-]{16}$/.test(value) ? `${value.slice(0, 6)}…` : value
 }
 
 /** An address, with each parameter on a line of its own. */

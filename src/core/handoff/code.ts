@@ -24,6 +24,8 @@ export interface Grant {
   readonly userId: string
   /** When the hub's request read that session, by the store's clock. `undefined`: it began in that request. */
   readonly readAt: number | undefined
+  /** When the user had last signed in at the hub, by the store's clock. */
+  readonly authenticatedAt?: number | undefined
   /** The names in the root's data that the site may see. */
   readonly share: readonly string[]
 }
@@ -94,9 +96,15 @@ function contentIn(text: string): Pick<StoredCode, 'grant' | 'state'> | undefine
 type Untrusted = Readonly<Record<string, unknown>>
 
 function isGrant(grant: Untrusted): grant is Untrusted & Grant {
-  const { clientId, redirectUri, challenge, nonce, userId, rootId, share } = grant
+  const { clientId, redirectUri, challenge, nonce, userId, rootId, readAt, authenticatedAt, share } = grant
   const texts = [clientId, redirectUri, challenge, nonce, userId]
-  return texts.every((text) => typeof text === 'string') && isId(rootId) && Array.isArray(share)
+  const times = [readAt, authenticatedAt]
+  return (
+    texts.every((text) => typeof text === 'string') &&
+    times.every((time) => time === undefined || typeof time === 'number') &&
+    isId(rootId) &&
+    Array.isArray(share)
+  )
 }
 
 function isState(state: Untrusted): state is Untrusted & CodeState {

@@ -2,7 +2,8 @@ import { hash } from 'node:crypto'
 import { mostAttempts } from '../attempts.js'
 import { changedTooOften } from '../errors.js'
 import type { Data } from '../data/merge.js'
-import { type ChildFacts, rootName } from '../session/root.js'
+import type { ChildFacts } from '../session/in-hand.js'
+import { rootName } from '../session/root.js'
 import type { Found } from '../session/state.js'
 import type { WorkContext } from '../session/work-context.js'
 import { createMark } from '../store/mark.js'
@@ -23,9 +24,9 @@ export interface Presented {
 /** What redeeming a code led to. */
 export type Redeemed =
   /** The child is stored. Its token is for this browser only. */
-  | { readonly is: 'child'; readonly found: Found }
+  | { readonly is: 'child'; readonly found: Found; readonly facts: ChildFacts }
   /** The browser has a child of that root already, as at a step-up. It stays. */
-  | { readonly is: 'current' }
+  | { readonly is: 'current'; readonly facts: ChildFacts }
   /** The same browser has redeemed it already, such as before a reload. */
   | { readonly is: 'repeated'; readonly returnTo: string }
   | { readonly is: 'refused'; readonly why: RefusalReason }
@@ -114,7 +115,9 @@ export async function redeemCode(
     const isCurrent = current?.rootId === stored.grant.rootId
     const childId = isCurrent ? current.id : createId()
     if (!(await changeCode(context, code, stored, { is: 'used', childId, returnTo }))) continue
-    return isCurrent ? { is: 'current' } : storeChild(context, code, stored, childId, content)
+    return isCurrent
+      ? { is: 'current', facts: factsOf(stored.grant) }
+      : storeChild(context, code, stored, childId, content)
   }
   throw changedTooOften(mostAttempts)
 }
@@ -126,10 +129,11 @@ async function storeChild(
   childId: SessionId,
   { data, lifetime }: ChildContent,
 ): Promise<Redeemed> {
-  const { rootId, userId, share, readAt = note.record.createdAt } = grant
+  const { rootId, userId, readAt = note.record.createdAt } = grant
+  const facts = factsOf(grant)
   const token = createToken(childId, rootId)
   const tokenHash = context.hashOf(token)
-  const bytes = context.encodeFitting({ ...data, [rootName]: { share } satisfies ChildFacts })
+  const bytes = context.encodeFitting({ ...data, [rootName]: facts })
   context.assertFits(bytes)
   const insert = {
     type: 'insert',
@@ -164,7 +168,11 @@ async function storeChild(
     return refused(why ?? 'root has ended')
   }
   context.announce('created', { publicId: childId, userId })
-  return { is: 'child', found }
+  return { is: 'child', found, facts }
+}
+
+function factsOf({ share, authenticatedAt }: Grant): ChildFacts {
+  return { share, authenticatedAt }
 }
 
 /**

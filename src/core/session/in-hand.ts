@@ -35,15 +35,27 @@ export class InHand {
 
   constructor(state: State, root?: SessionRecord) {
     this.state = state
-    this.root = root && { record: root, wasTouched: false, view: undefined }
+    this.root = root && { record: root, wasTouched: false, facts: undefined, view: undefined }
   }
+}
+
+/** What a child's data keeps of the hand-off. */
+export interface ChildFacts {
+  /** The names in the root's data that the site may see. */
+  readonly share: readonly string[]
+  /**
+   * When the user had last signed in at the hub. A later sign-in there says nothing of who has the token of the child: it
+   * counts here once another hand-off has given this browser a new one.
+   */
+  readonly authenticatedAt: number | undefined
 }
 
 /** The root of a child, in one request. */
 export interface RootInHand {
   readonly record: SessionRecord
   wasTouched: boolean
-  /** Once it was read. */
+  /** Once they were read: what the child keeps of the hand-off, and what the app sees of the root. */
+  facts: ChildFacts | undefined
   view: SessionRoot | undefined
 }
 

@@ -1,16 +1,10 @@
 import type { Data } from '../data/merge.js'
-import type { InHand, Reading, RootInHand } from './in-hand.js'
+import type { ChildFacts, InHand, Reading, RootInHand } from './in-hand.js'
 import type { SessionRoot } from './session.js'
 import { baseOf, isOpen } from './state.js'
 
 /** The name in a child's data under which coatcheck keeps what it needs of the hand-off. No session shows it. */
 export const rootName = 'root'
-
-/** What a child's data keeps of the hand-off. */
-export interface ChildFacts {
-  /** The names in the root's data that the site may see. */
-  readonly share: readonly string[]
-}
 
 /** The root of the session in hand, if that is a child. After a sign-out, or as another user's session, it is none. */
 export function rootOf({ state, root }: InHand): RootInHand | undefined {
@@ -21,20 +15,34 @@ export function rootOf({ state, root }: InHand): RootInHand | undefined {
 }
 
 /** The root as the app sees it. It is decoded once, when it is first read. */
-export function rootView({ context }: Reading, inHand: InHand): SessionRoot | undefined {
+export function rootView(reading: Reading, inHand: InHand): SessionRoot | undefined {
   const root = rootOf(inHand)
   if (!root || root.view) return root?.view
-  const child = context.decode(baseOf(inHand.state)!.record)
-  if (!child) return undefined
+  const facts = childFacts(reading, inHand)
+  if (!facts) return undefined
   const { id, userId, createdAt, authenticatedAt } = root.record
   root.view = Object.freeze({
     publicId: id,
     userId: userId!,
     createdAt: new Date(createdAt),
     authenticatedAt: authenticatedAt === undefined ? undefined : new Date(authenticatedAt),
-    data: Object.freeze(shared(sharedNames(child), context.decode(root.record) ?? {})),
+    data: Object.freeze(shared(facts.share, reading.context.decode(root.record) ?? {})),
   })
   return root.view
+}
+
+/** What the child in hand keeps of its hand-off. It is decoded once, when it is first read. */
+export function childFacts({ context }: Reading, inHand: InHand): ChildFacts | undefined {
+  const root = rootOf(inHand)
+  if (!root || root.facts) return root?.facts
+  const child = context.decode(baseOf(inHand.state)!.record)
+  if (!child) return undefined
+  const { share, authenticatedAt } = (child[rootName] ?? {}) as Partial<Record<keyof ChildFacts, unknown>>
+  root.facts = {
+    share: Array.isArray(share) ? share.filter((name) => typeof name === 'string') : [],
+    authenticatedAt: typeof authenticatedAt === 'number' ? authenticatedAt : undefined,
+  }
+  return root.facts
 }
 
 /**
@@ -52,11 +60,6 @@ export function touchRoot({ context, form }: Reading, inHand: InHand): Promise<v
 
 function ignored(): void {
   // A touch that failed needs no answer: the next request touches again.
-}
-
-function sharedNames(child: Data): readonly string[] {
-  const { share } = (child[rootName] ?? {}) as { readonly share?: unknown }
-  return Array.isArray(share) ? share.filter((name) => typeof name === 'string') : []
 }
 
 function shared(names: readonly string[], data: Data): Data {

@@ -1,3 +1,4 @@
+import { isSame } from '../data/compare.js'
 import type { Lifetime } from '../store/session-store.js'
 import type { SessionRecord } from '../store/record.js'
 import {
@@ -58,6 +59,12 @@ export interface SessionForm {
   touchAfter(record: SessionRecord): number
 }
 
+/** What a hand-off has just put aside wins. Nothing else changes it. */
+function mergedAside(before: Data, mine: Data, theirs: Data): Data {
+  const [was, is] = [asideIn(before), asideIn(mine)]
+  return isSame(was, is) ? asideIn(theirs) : is
+}
+
 /** The form of `createSessions`: a bag of data, stored once there is something in it. */
 export function bagForm(settings: {
   readonly lifetime: Lifetime
@@ -69,7 +76,7 @@ export function bagForm(settings: {
     refill,
     dataOf,
     visible: visibleData,
-    mergedRest: (_before, _mine, theirs) => asideIn(theirs),
+    mergedRest: mergedAside,
     patchRest: (session, _from, to) => fillAside(session, to),
     draft: (session, work, data) => openSession(work, { ...asideIn(dataOf(session)), ...data }),
     accepts: () => true,

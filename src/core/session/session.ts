@@ -140,7 +140,7 @@ export interface Session {
   /**
    * When the user last signed in, by the store's clock; `undefined` while nobody is signed in. Compare it where you
    * need a fresh proof of identity (ASVS 5, 7.5.3). A second `signIn` of the same user moves it, once that is stored. At
-   * a site, it is the later one of here and at the hub.
+   * a site, it is the later one of a `signIn` here, and of the hub's at the last hand-off to this browser.
    */
   readonly authenticatedAt: Date | undefined
   /**

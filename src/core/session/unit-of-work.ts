@@ -9,11 +9,20 @@ import { type UserId, userIdText } from '../users/user-id.js'
 import { isUnsettled, settleUnanswered, storeHeld } from './commit.js'
 import { storeChange } from './change.js'
 import { type EndedSession, removeStored } from './ending.js'
-import { baseOfRow, decrypt, foundState, InHand, ownerNow, readData, type Reading } from './in-hand.js'
+import {
+  baseOfRow,
+  type ChildFacts,
+  decrypt,
+  foundState,
+  InHand,
+  ownerNow,
+  readData,
+  type Reading,
+} from './in-hand.js'
 import { type Keep, kept, resolveKeep } from './keep.js'
 import { isAsRefused, type RefusedCommit, refusedCommit } from './refused-commit.js'
 import { plan } from './plan.js'
-import { rootOf, rootView, touchRoot } from './root.js'
+import { childFacts, rootName, rootOf, rootView, touchRoot } from './root.js'
 import type {
   FailedCall,
   RequestSession,
@@ -146,7 +155,7 @@ export class UnitOfWork implements SessionWork {
 
   get authenticatedAt(): Date | undefined {
     const here = baseOf(this.#inHand.state)?.record.authenticatedAt
-    const there = rootOf(this.#inHand)?.record.authenticatedAt
+    const there = childFacts(this, this.#inHand)?.authenticatedAt
     const at = here === undefined || (there !== undefined && there > here) ? there : here
     return at === undefined ? undefined : new Date(at)
   }
@@ -464,6 +473,20 @@ export class UnitOfWork implements SessionWork {
       // A new session gets a new token anyway, and one that was found by an old token has just got one.
       if (inHand.state.kind !== 'live') return
       if (this.#headersSent) throw headersSent()
+      inHand.intent = { ...inHand.intent, token: nextToken(this, inHand.state.base.record) }
+    })
+  }
+
+  /** @internal Goes on with the child in hand after another hand-off: with a new token, and with what the hub says now. */
+  handOver(facts: ChildFacts): Promise<void> {
+    return this.#queue.take(async () => {
+      const inHand = this.#inHand
+      this.assertAvailable()
+      await settleUnanswered(this, inHand)
+      inHand.session ??= this.form.open(this, readData(this, inHand))
+      if (inHand.state.kind !== 'live') return
+      if (this.#headersSent) throw headersSent()
+      refill(this, inHand, { ...this.form.dataOf(inHand.session), [rootName]: facts })
       inHand.intent = { ...inHand.intent, token: nextToken(this, inHand.state.base.record) }
     })
   }

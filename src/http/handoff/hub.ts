@@ -204,6 +204,7 @@ export class HandoffHub {
       rootId: work.publicId as SessionId,
       userId,
       readAt: work.readAt,
+      authenticatedAt: work.authenticatedAt?.getTime(),
       share: [...(client.share ?? [])],
     })
     return back({ code })

@@ -261,13 +261,14 @@ export class HandoffSite {
     )
     if (redeemed.is === 'repeated') return redirectTo(redeemed.returnTo, [this.#cookies.end(flow)])
     if (redeemed.is === 'refused') throw failed(messages[redeemed.why])
+    const { authenticatedAt } = redeemed.facts
     if (redeemed.is === 'current') {
-      if (!isFreshEnough(flow, root!.authenticatedAt?.getTime(), work.readAt!)) throw notProved()
-      await work.rotate()
+      if (!isFreshEnough(flow, authenticatedAt, work.readAt!)) throw notProved()
+      await work.handOver(redeemed.facts)
     } else {
-      const { record, root, token } = redeemed.found
-      if (!isFreshEnough(flow, root!.authenticatedAt, record.readAt)) {
-        await this.#sessions.revoke(root!.userId!, record.id, 'revoke')
+      const { record, token } = redeemed.found
+      if (!isFreshEnough(flow, authenticatedAt, record.readAt)) {
+        await this.#sessions.revoke(record.userId!, record.id, 'revoke')
         throw notProved()
       }
       if (!(await work.continueAs(token))) throw failed(messages['root has ended'])

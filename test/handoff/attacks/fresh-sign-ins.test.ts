@@ -7,7 +7,7 @@ import type { RequestSession, SessionStore } from 'coatcheck'
 import type { BeginOptions } from 'coatcheck/handoff'
 import { SQLiteStore } from 'coatcheck/sqlite'
 import { authorize, children, seenAt, signedInAtHub, userAt, withQuery } from '../moves.ts'
-import { nextOf, type Visitor } from '../visitor.ts'
+import { nextOf, Visitor } from '../visitor.ts'
 import { serveWorld, type SiteApp, type World } from '../world.ts'
 
 const minute = 60_000
@@ -148,5 +148,40 @@ describe('a page for users who have just signed in', () => {
     expect([new URL(page.url).origin, new URL(page.url).pathname]).toEqual([hub.origin, '/sign-in'])
     const refused = await visitor.open(`${shop.origin}/fresh`, { headers: { 'sec-fetch-dest': 'empty' } })
     expect(refused.status).toBe(401)
+  })
+
+  it('does not take the token of a site for fresh because the user has proved who they are for another', async () => {
+    const world = await serveWorld()
+    const [shop, blog] = [world.sites['shop']!, world.sites['blog']!]
+    const visitor = await signedInAtHub(world)
+    for (const site of [shop, blog]) await visitor.open(`${site.origin}/members`)
+    const before = await seenAt(visitor, shop)
+    // A thief has the token of one site, and not that of the hub.
+    const thief = new Visitor([[shop.origin, visitor.jar(shop.origin)]])
+    pass(10 * minute)
+    const page = JSON.parse((await visitor.open(`${blog.origin}/fresh`)).text) as { returnTo: string }
+    const fresh = await visitor.post(`${world.hub.origin}/sign-in`, { user: 'ada', returnTo: page.returnTo })
+    expect(fresh.url).toBe(`${blog.origin}/fresh`)
+    for (const each of [thief, visitor]) {
+      const refused = await each
+        .clone()
+        .open(`${shop.origin}/fresh`, { headers: { 'sec-fetch-dest': 'empty' } })
+      expect(refused.status).toBe(401)
+      expect((await seenAt(each, shop)).authenticatedAt).toBe(before.authenticatedAt)
+    }
+    // What the hub says is told as it is.
+    const { root } = await seenAt(visitor, shop)
+    expect(root).toMatchObject({ authenticatedAt: new Date().toISOString() })
+    // The user's own browser asks the hub, which shows no form: then the session has a new token.
+    const passed = await visitor.open(`${shop.origin}/fresh`)
+    expect([passed.url, JSON.parse(passed.text)]).toEqual([
+      `${shop.origin}/fresh`,
+      expect.objectContaining({ publicId: before.publicId, authenticatedAt: Date.now() }),
+    ])
+    const stolen = await thief.open(`${shop.origin}/fresh`, { follow: false })
+    expect([stolen.status, new URL(nextOf(stolen)).origin]).toEqual([303, world.hub.origin])
+    pass(minute)
+    expect(await userAt(thief, shop)).toBeNull()
+    expect(await userAt(visitor, shop)).toBe('ada')
   })
 })
