@@ -156,7 +156,7 @@ async function storeChild(
     ? 'revoked'
     : code2?.state.is === 'void'
       ? 'leaked'
-      : found
+      : isOfSignIn(grant, found)
         ? undefined
         : 'root has ended'
   if (why !== undefined || !found) {
@@ -179,6 +179,11 @@ export async function voidStray(
 ): Promise<void> {
   if (stored.grant.clientId !== clientId || stored.state.is !== 'issued') return
   await changeCode(context, code, stored, { is: 'void' })
+}
+
+/** Whether the root is signed in as it was when the code was issued. */
+function isOfSignIn({ signIn }: Grant, found: Found | undefined): boolean {
+  return found !== undefined && (signIn === undefined || signIn.at === found.root?.authenticatedAt)
 }
 
 async function endChild(context: WorkContext, { grant, state }: StoredCode): Promise<void> {
