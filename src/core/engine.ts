@@ -304,6 +304,11 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
   }
 
   /** @internal */
+  endChildren(userId: string, rootId: SessionId): Promise<void> {
+    return this.user(userId).endChildren(rootId)
+  }
+
+  /** @internal */
   signInRefusal(signIn: SignIn): Promise<SessionError | undefined> {
     const precision = this.tokensAreKeys ? precisionOfOldTables : 0
     return signInRefusal(this, signIn, this.user(signIn.userId), {

@@ -1,10 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import type { Sessions, SessionStore } from 'coatcheck'
-import { issueCode } from '../../dist/core/handoff/code.js'
+import { grantedRoot, issueCode } from '../../dist/core/handoff/code.js'
 import { challengeOf, type Presented, type Redeemed, redeemCode } from '../../dist/core/handoff/redeem.js'
-import type { Work } from '../../dist/core/session/work.js'
+import type { UnitOfWork } from '../../dist/core/session/unit-of-work.js'
 import type { WorkContext } from '../../dist/core/session/work-context.js'
-import type { SessionId } from '../../dist/core/store/record.js'
 
 const hour = 3_600_000
 
@@ -17,8 +16,6 @@ export interface IssuedCode {
 /** Issues a code for the session of a token at the hub. */
 export async function issuedCode(hub: Sessions, token: string, clientId = 'shop'): Promise<IssuedCode> {
   const work = await hub.load(token)
-  const { publicId, userId } = work
-  const { readAt } = work as unknown as Work
   const [verifier, nonce] = [random(), random()]
   const presented = { clientId, redirectUri: `https://${clientId}.test/handoff/callback`, verifier, nonce }
   const code = await issueCode(contextOf(hub), {
@@ -26,9 +23,7 @@ export async function issuedCode(hub: Sessions, token: string, clientId = 'shop'
     redirectUri: presented.redirectUri,
     challenge: challengeOf(verifier),
     nonce,
-    rootId: publicId as SessionId,
-    userId: userId!,
-    readAt,
+    ...grantedRoot(work as unknown as UnitOfWork, work.userId!),
     share: [],
   })
   return { code, presented }

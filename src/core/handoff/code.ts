@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import type { UnitOfWork } from '../session/unit-of-work.js'
 import type { WorkContext } from '../session/work-context.js'
 import type { SessionId } from '../store/record.js'
 import { isSessionId } from '../token.js'
@@ -9,8 +10,23 @@ export const codeLife = 60_000
 const lifetime = { idle: codeLife, absolute: codeLife }
 const codeLength = 32 // bytes
 
+/** The hub's session that a code gives a child of. */
+export interface GrantedRoot {
+  readonly rootId: SessionId
+  readonly userId: string
+  /** When the hub's request read that session, by the store's clock. `undefined`: it began in that request. */
+  readonly readAt: number | undefined
+  /** When the user had last signed in at the hub, by the store's clock. */
+  readonly authenticatedAt?: number | undefined
+  /**
+   * Whether the hub has `userOf`. Then a row may lose its user and get the same one again: the code is for no later
+   * sign-in than that of `authenticatedAt`.
+   */
+  readonly isByData?: boolean | undefined
+}
+
 /** What a code is bound to, and what it gives. */
-export interface Grant {
+export interface Grant extends GrantedRoot {
   /** The site that may redeem it. */
   readonly clientId: string
   /** The address that it was sent to. */
@@ -19,13 +35,6 @@ export interface Grant {
   readonly challenge: string
   /** The nonce of the browser's flow. */
   readonly nonce: string
-  /** The hub's session. */
-  readonly rootId: SessionId
-  readonly userId: string
-  /** When the hub's request read that session, by the store's clock. `undefined`: it began in that request. */
-  readonly readAt: number | undefined
-  /** When the user had last signed in at the hub, by the store's clock. */
-  readonly authenticatedAt?: number | undefined
   /** The names in the root's data that the site may see. */
   readonly share: readonly string[]
 }
@@ -41,6 +50,19 @@ export interface StoredCode {
   readonly grant: Grant
   readonly state: CodeState
   readonly note: Note
+}
+
+/** What a code says of the session of a request at the hub. @param userId the session's user */
+export function grantedRoot(work: UnitOfWork, userId: string): GrantedRoot {
+  const { publicId, readAt, form } = work
+  const authenticatedAt = work.authenticatedAt?.getTime()
+  return {
+    rootId: publicId as SessionId,
+    userId,
+    readAt,
+    authenticatedAt,
+    isByData: form.userOf !== undefined,
+  }
 }
 
 /**

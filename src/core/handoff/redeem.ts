@@ -160,7 +160,7 @@ async function storeChild(
     ? 'revoked'
     : latest?.state.is === 'void'
       ? 'leaked'
-      : found
+      : isOfSignIn(grant, found)
         ? undefined
         : 'root has ended'
   if (why !== undefined || !found) {
@@ -187,6 +187,11 @@ export async function voidStray(
 ): Promise<void> {
   if (stored.grant.clientId !== clientId || stored.state.is !== 'issued') return
   await changeCode(context, code, stored, { is: 'void' })
+}
+
+/** Whether the root is signed in as it was when the code was issued. */
+function isOfSignIn({ isByData, authenticatedAt }: Grant, found: Found | undefined): boolean {
+  return found !== undefined && (isByData !== true || authenticatedAt === found.root?.authenticatedAt)
 }
 
 async function endChild(context: WorkContext, { grant, state }: StoredCode): Promise<void> {

@@ -1,6 +1,6 @@
 import { jitter, mostAttempts } from '../attempts.js'
 import { changedTooOften, headersSent, SessionError } from '../errors.js'
-import { recordFormat } from '../store/record.js'
+import { recordFormat, type SessionRecord } from '../store/record.js'
 import type { WriteResult } from '../store/session-store.js'
 import { isSameHash } from '../token.js'
 import { prepared, mayBeStored } from './content-write.js'
@@ -175,6 +175,7 @@ async function write(run: Run): Promise<WriteResult> {
   const { write } = sent
   const hash = write.type === 'insert' ? write.hash : (write.secret?.hash ?? before?.hash)
   run.read = undefined
+  if (before && before.userId !== write.userId) await endChildrenOf(work, before)
   const remember = (): void => {
     // Unless a sign-in was refused: then another state is in its place.
     if (openPart(inHand.state) !== state) return
@@ -196,6 +197,13 @@ async function write(run: Run): Promise<WriteResult> {
     throw error
   }
   return result
+}
+
+/**
+ * With `userOf`, a row may lose its user, and get the same one again: its children must not come back with that user. So they end before.
+ */
+async function endChildrenOf({ context }: Work, { id, userId }: SessionRecord): Promise<void> {
+  if (userId !== undefined && !context.tokensAreKeys) await context.endChildren(userId, id)
 }
 
 /**

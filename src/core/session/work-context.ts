@@ -41,6 +41,8 @@ export interface WorkContext {
   write(write: SessionWrite, hash?: Uint8Array): Promise<WriteResult>
   /** Ends a user's session by what names it for people; false if there is none. */
   revoke(userId: string, publicId: string, reason: EndReason): Promise<boolean>
+  /** Ends the children of a user's session. Once that has lost its user, the store does not list them any more. */
+  endChildren(userId: string, rootId: SessionId): Promise<void>
   /** Why a sign-in that was just stored may not stay; `undefined` if it may. Ends what has to give way to it. */
   signInRefusal(signIn: SignIn): Promise<SessionError | undefined>
   /**

@@ -128,6 +128,12 @@ export class UserSessions {
     )
   }
 
+  /** @internal Ends the sessions at sites that came from one session of the user. */
+  async endChildren(rootId: SessionId): Promise<void> {
+    const children = (await this.records()).filter((record) => record.rootId === rootId)
+    await Promise.all(children.map(({ id }) => this.end(id, 'signOut')))
+  }
+
   /** The id of a session. A `TokenKeyedStore` has to search for it, and a rotation may change it before it is used. */
   async #idOf(publicId: string): Promise<SessionId | undefined> {
     if (!this.#context.tokensAreKeys) return isSessionId(publicId) ? publicId : undefined

@@ -1,8 +1,7 @@
-import { issueCode } from '../../core/handoff/code.js'
+import { grantedRoot, issueCode } from '../../core/handoff/code.js'
 import { tokenReplaced } from '../../core/errors.js'
 import { isError, kindOf, optionError, refuseUnknownOptions, SessionError } from '../../core/errors.js'
 import type { RequestSession } from '../../core/session/session.js'
-import type { SessionId } from '../../core/store/record.js'
 import { isNavigation, methodNotAllowed, pathWith, redirectTo, single, withParameters } from './answers.js'
 import { isClientId } from '../../core/handoff/client-id.js'
 import { type AuthorizeRequest, nextAt, readAuthorizeRequest } from './authorize.js'
@@ -201,10 +200,7 @@ export class HandoffHub {
       redirectUri,
       challenge: read.challenge,
       nonce: read.nonce,
-      rootId: work.publicId as SessionId,
-      userId,
-      readAt: work.readAt,
-      authenticatedAt: work.authenticatedAt?.getTime(),
+      ...grantedRoot(work, userId),
       share: [...(client.share ?? [])],
     })
     return back({ code })
