@@ -17,29 +17,49 @@ documentation.get(/^\/(docs\/(decisions\/)?)?[\w.-]+\.md$/, async (req, res, nex
   const text = await readFile(join(root, req.path), 'utf8').catch(() => undefined)
   if (text === undefined) return next()
   const title = /^# (.*)/m.exec(text)?.[1] ?? req.path
-  res.send(
-    plainPage({ app: 'accounts', title, main: html`<article class="prose">${rendered(text)}</article>` }),
-  )
+  const { content, sections } = rendered(text)
+  const main = html`<article class="prose">${content}</article>`
+  res.send(plainPage({ app: 'accounts', title, main, aside: contents(sections) }))
 })
 
 documentation.use('/docs', express.static(join(root, 'docs'), { index: false })) // its pictures
 
-function rendered(text: string): Html {
+interface Section {
+  readonly name: string
+  readonly title: string
+}
+
+function rendered(text: string): { content: Html; sections: Section[] } {
   const names = new Set<string>()
+  const sections: Section[] = []
   const marked = new Marked({
     renderer: {
-      heading: (content, level, raw) => `<h${level} id="${anchorOf(raw, names)}">${content}</h${level}>`,
+      heading(content, level, title) {
+        const name = anchorOf(title, names)
+        if (level === 2) sections.push({ name, title })
+        return `<h${level} id="${name}">${content}</h${level}>`
+      },
       // What is wider than the page scrolls by itself, with the keyboard too.
       code: (code) => scrolling('Code', html`<pre><code>${code}</code></pre>`.text),
       table: (header, body) =>
         scrolling('Table', `<table><thead>${header}</thead><tbody>${body}</tbody></table>`),
     },
   })
-  return new Html(marked.parse(text, { async: false }) as string)
+  return { content: new Html(marked.parse(text, { async: false }) as string), sections }
+}
+
+function contents(sections: readonly Section[]): Html {
+  return html`<nav class="contents" aria-labelledby="contents">
+    <h2 id="contents">On this page</h2>
+    <ul>
+      ${sections.map(({ name, title }) => html`<li><a href="#${name}">${title}</a></li>`)}
+    </ul>
+    <a href="/docs/README.md">All of the documentation</a>
+  </nav>`
 }
 
 function scrolling(label: string, content: string): string {
-  return `<div class="scroll" role="region" aria-label="${label}" tabindex="0">${content}</div>`
+  return `<div class="scroll" role="group" aria-label="${label}" tabindex="0">${content}</div>`
 }
 
 /** The name of a heading, as code hosts make it: links of the documentation use these. */

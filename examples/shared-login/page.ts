@@ -59,7 +59,7 @@ function frame(parts: PageParts, happened?: Html, ending?: Ending): string {
         <div class="columns">
           ${ending && signedOutElsewhere(app, ending)}
           <main id="main">${main}</main>
-          ${happened && html`<aside>${aside} ${session && ticket(session)} ${afterTicket}</aside>`}
+          <aside>${aside} ${session && ticket(session)} ${afterTicket}</aside>
           ${happened}
         </div>
         <footer>
