@@ -1,6 +1,14 @@
 // Checked by `npm run check`, never run: what has to be an error of types is one, and what is right is none.
-import { type Codec, createSessions, MemoryStore, type Sessions, type SessionsOptions } from 'coatcheck'
+import {
+  type Codec,
+  createSessions,
+  MemoryStore,
+  type RequestSession,
+  type Sessions,
+  type SessionsOptions,
+} from 'coatcheck'
 import session from 'coatcheck/express'
+import { createHub, createSite } from 'coatcheck/handoff'
 import type { Request } from 'express'
 import type { IncomingMessage } from 'node:http'
 
@@ -41,6 +49,34 @@ createSessions({ store, secret, cookie: (request: IncomingMessage) => ({ domain:
 createSessions({ store, secret, header: true })
 createSessions({ store, secret, header: { name: 'X-Session', response: 'X-Session', cookie: false } })
 
+createSessions({ store, secret, clientId: 'shop' })
+
+const hub = createHub(everything, {
+  issuer: 'https://accounts.example.com',
+  signInPage: '/sign-in',
+  clients: { shop: { redirectUris: ['https://shop.test/handoff/callback'], share: ['name'] } },
+})
+declare const inHand: RequestSession
+declare const asked: globalThis.Request
+const redirectUri = 'https://shop.test/handoff/callback'
+const site = createSite(everything, { hub: 'https://accounts.example.com', redirectUri, keep: ['cart'] })
+site.signedIn({ within: 300_000 })
+// @ts-expect-error no length of time
+site.signedIn({ within: '5 minutes' })
+// @ts-expect-error a prompt that there is not
+export const begun = site.begin(asked, inHand, { prompt: 'consent' })
+// @ts-expect-error it may be another path, or a method
+export const answered: Promise<Response> = hub.respond(asked, inHand)
+// @ts-expect-error no page to sign in at
+createHub(everything, { issuer: 'https://accounts.example.com', clients: {} })
+// @ts-expect-error a list is needed
+createHub(everything, { issuer: '', signInPage: '', clients: { shop: { redirectUris: redirectUri } } })
+// @ts-expect-error no hub
+createSite(everything, { redirectUri })
+// @ts-expect-error sessions are needed, not a store
+createSite(store, { hub: 'https://accounts.example.com', redirectUri })
+// @ts-expect-error a name is a text
+createSessions({ store, secret, clientId: 1 })
 // @ts-expect-error a promise comes too late
 createSessions({ store, secret, cookie: async () => ({ domain: 'example.com' }) })
 // @ts-expect-error an attribute that browsers do not know

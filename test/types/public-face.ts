@@ -6,8 +6,10 @@ import {
   type SessionError,
   type SessionInfo,
   type SessionReference,
+  type SessionRoot,
   type Sessions,
   type SignInOptions,
+  type SiteSessionInfo,
   type SitePolicy,
   type Synchronous,
   type UnitOfWork,
@@ -34,6 +36,9 @@ export const nothingIsAny = () => {
   expectTypeOf<RequestSession['id']>().toEqualTypeOf<string>()
   expectTypeOf<RequestSession['createdAt']>().toEqualTypeOf<Date | undefined>()
   expectTypeOf<RequestSession['userId']>().toEqualTypeOf<string | undefined>()
+  expectTypeOf<RequestSession['root']>().toEqualTypeOf<SessionRoot | undefined>()
+  expectTypeOf<SessionRoot['data']>().not.toBeAny()
+  expectTypeOf<SessionInfo['sites']>().toEqualTypeOf<readonly SiteSessionInfo[]>()
   expectTypeOf<UnitOfWork['outcome']>().not.toBeAny()
   expectTypeOf<SessionError['cause']>().toEqualTypeOf<unknown>()
 }
@@ -75,6 +80,8 @@ export const methods = () => {
   void session.signIn(undefined)
   // @ts-expect-error the token is not ours to set
   session.id = 'x'
+  // @ts-expect-error the hub's session is not ours to set
+  session.root = undefined
   // @ts-expect-error the publicId is not ours to set
   session.publicId = 'x'
 }
