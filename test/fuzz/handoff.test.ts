@@ -1,11 +1,17 @@
 import assert from 'node:assert/strict'
 import { Agent, type IncomingMessage, request as httpRequest } from 'node:http'
 import fc from 'fast-check'
-import { expect, onTestFinished, test } from 'vitest'
+import { beforeEach, expect, onTestFinished, test, vi } from 'vitest'
 import { children, codeFor, flowCookies, flowOf, signedInAtHub, userAt } from '../handoff/moves.ts'
 import { Visitor } from '../handoff/visitor.ts'
 import { serveWorld } from '../handoff/world.ts'
 import { fuzz } from './fuzz.ts'
+
+// A code lives for a minute, and a loaded machine may take longer.
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ['Date'], now: Date.now() })
+  return () => void vi.useRealTimers()
+})
 
 /** Text as it may stand in an address or a header without ending it. */
 const hostileText = fc.oneof(
