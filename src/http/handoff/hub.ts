@@ -9,6 +9,7 @@ import {
   assertKeepsChildren,
   checkedAddress,
   checkedOrigin,
+  checkedPath,
   type HandoffSessions,
   workOf,
 } from './sessions.js'
@@ -104,8 +105,8 @@ export class HandoffHub {
       throw optionError('createHub was given the sessions of a site. The sessions of a hub have no clientId.')
     checkedOrigin('createHub: issuer', options.issuer)
     const { clients, consent } = options
-    this.#path = checkedPath('authorizePath', options.authorizePath ?? '/authorize')
-    checkedPath('signInPage', options.signInPage)
+    this.#path = checkedPath('createHub: authorizePath', options.authorizePath ?? '/authorize')
+    checkedPath('createHub: signInPage', options.signInPage)
     if (consent !== undefined && typeof consent !== 'function')
       throw optionError('createHub: consent must be a function of a site and a session.')
     if (typeof clients !== 'function') {
@@ -268,10 +269,4 @@ function checkedClient(clientId: string, client: HandoffClient): HandoffClient {
   if (!Array.isArray(share) || !share.every((name) => typeof name === 'string'))
     throw optionError(`${what}.share must be a list of names, such as ['name'].`)
   return client
-}
-
-function checkedPath(name: string, path: unknown): string {
-  const isPath = typeof path === 'string' && /^\/(?!\/)[^\s\\#]*$/.test(path)
-  if (isPath && pathWith(path, {}) === path) return path
-  throw optionError(`createHub: ${name} must be a path of the app, such as '/sign-in'.`)
 }

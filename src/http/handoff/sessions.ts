@@ -4,6 +4,7 @@ import { sessionWork } from '../../core/session/session.js'
 import { UnitOfWork } from '../../core/session/unit-of-work.js'
 import type { WorkContext } from '../../core/session/work-context.js'
 import type { Signer } from '../../core/signer.js'
+import { pathWith } from './answers.js'
 import { canonicalOrigin, isUnencrypted } from '../origin-text.js'
 import type { SitePolicy } from '../sites.js'
 
@@ -63,4 +64,15 @@ export function checkedOrigin(name: string, origin: unknown): string {
   throw optionError(
     `${name} must be an origin with https, such as 'https://accounts.example.com', without a path or a slash at the end. Use http on this machine only.`,
   )
+}
+
+/**
+ * A path of an app, as it is compared: exactly.
+ * @param name the option's, for a message
+ * @throws ERR_SESSION_OPTION if it is none, as `URL` writes it
+ */
+export function checkedPath(name: string, path: unknown): string {
+  const isPath = typeof path === 'string' && /^\/(?!\/)[^\s\\#]*$/.test(path)
+  if (isPath && pathWith(path, {}) === path) return path
+  throw optionError(`${name} must be a path of the app, such as '/sign-in'.`)
 }

@@ -11,6 +11,7 @@ import {
   assertKeepsChildren,
   checkedAddress,
   checkedOrigin,
+  checkedPath,
   type HandoffSessions,
   workOf,
 } from './sessions.js'
@@ -79,6 +80,7 @@ export class HandoffSite {
       )
     }
     checkedOrigin('createSite: hub', options.hub)
+    if (options.authorizePath !== undefined) checkedPath('createSite: authorizePath', options.authorizePath)
     const callback = new URL(checkedAddress('createSite: redirectUri', options.redirectUri))
     const { keep = [] } = options as { readonly keep?: unknown }
     if (!Array.isArray(keep) || !keep.every((name) => typeof name === 'string'))

@@ -1,0 +1,16 @@
+import { createSessions, MemoryStore } from 'coatcheck'
+import { createSite } from 'coatcheck/handoff'
+import { expect, it } from 'vitest'
+import { secret } from './world.ts'
+
+it.each(['.evil.test/a', '@evil.test/', ':8443/x', '//evil.test', 'authorize', '/a b', 5])(
+  'a site that would send users to another host by its authorizePath is refused at start-up: %s',
+  (authorizePath) => {
+    const sessions = createSessions({ store: new MemoryStore(), secret, sweep: false, clientId: 'shop' })
+    const options = { hub: 'https://hub.test', redirectUri: 'https://shop.test/handoff/callback' }
+    expect(() => createSite(sessions, { ...options, authorizePath: authorizePath as string })).toThrow(
+      /createSite: authorizePath must be a path/,
+    )
+    expect(() => createSite(sessions, { ...options, authorizePath: '/sso/authorize' })).not.toThrow()
+  },
+)
