@@ -1,12 +1,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { mistakenFor } from '../core/argument.js'
 import { optionError, refuseUnknownOptions } from '../core/errors.js'
-import { milliseconds } from '../core/lifetime.js'
 import { nextTick } from '../core/scheduling.js'
 import type { RequestSession } from '../core/session/session.js'
 import { answerHeaders } from '../http/handoff/answers.js'
 import { HandoffHub, type HubOptions } from '../http/handoff/hub.js'
-import { type BeginOptions, HandoffSite, type SiteOptions } from '../http/handoff/site.js'
+import { type BeginOptions, HandoffSite, lengthOf, type SiteOptions } from '../http/handoff/site.js'
 import { Sessions } from '../sessions.js'
 import type { Next } from './request-in-hand.js'
 
@@ -82,7 +81,7 @@ export class Site extends HandoffSite {
    */
   signedIn(options: Pick<BeginOptions, 'within'> = {}): HandoffMiddleware {
     refuseUnknownOptions('signedIn', options, ['within'])
-    if (options.within !== undefined) milliseconds('signedIn: within', options.within)
+    if (options.within !== undefined) lengthOf('signedIn: within', options.within)
     return middlewareOf(this, this.#origin, (request, session) => this.requireUser(request, session, options))
   }
 }

@@ -83,6 +83,18 @@ describe('one login across unrelated domains', () => {
       expect((await seen(visitor, `${origin}/`)).userId).toBeNull()
   })
 
+  it('does not say that it has ended all where the session of the site is over', async () => {
+    const world = await serveWorld()
+    const visitor = await signedInAtHub(world)
+    const shop = world.sites['shop']!.origin
+    await visitor.open(`${shop}/members`)
+    const { publicId } = await seen(visitor, `${shop}/`)
+    await world.hub.sessions.user('ada').revoke(publicId)
+    const { status, text } = await visitor.post(`${shop}/handoff/sign-out?everywhere`)
+    expect([status, JSON.parse(text)]).toMatchObject([400, { code: 'ERR_SESSION_HANDOFF_FAILED' }])
+    expect((await seen(visitor, `${world.hub.origin}/`)).userId).toBe('ada')
+  })
+
   it('asks the hub silently, once', async () => {
     const world = await serveWorld()
     const shop = world.sites['shop']!.origin

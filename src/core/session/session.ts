@@ -378,6 +378,11 @@ Object.defineProperty(SessionBag.prototype, sessionWork, {
 const prototypeNames = new Set(['__proto__', 'constructor'])
 const reservedNames = new Set([...Object.keys(methods), ...identityNames, ...prototypeNames])
 
+/** Whether data cannot have this name, because every session has a member of it. */
+export function isReservedName(name: string): boolean {
+  return reservedNames.has(name)
+}
+
 /** Whether data of this name stays stored without being shown. */
 function isAside(name: string): boolean {
   return reservedNames.has(name) && !prototypeNames.has(name)

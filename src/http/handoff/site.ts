@@ -2,7 +2,7 @@ import { readCode } from '../../core/handoff/code.js'
 import { challengeOf, redeemCode, type RefusalReason, voidStray } from '../../core/handoff/redeem.js'
 import { optionError, refuseUnknownOptions, SessionError, tokenReplaced } from '../../core/errors.js'
 import { type Duration, milliseconds } from '../../core/lifetime.js'
-import type { RequestSession } from '../../core/session/session.js'
+import { isReservedName, type RequestSession } from '../../core/session/session.js'
 import type { UnitOfWork } from '../../core/session/unit-of-work.js'
 import type { SessionId } from '../../core/store/record.js'
 import { isNavigation, methodNotAllowed, redirectTo, single, withParameters } from './answers.js'
@@ -85,6 +85,11 @@ export class HandoffSite {
     const { keep = [] } = options as { readonly keep?: unknown }
     if (!Array.isArray(keep) || !keep.every((name) => typeof name === 'string'))
       throw optionError("createSite: keep must be a list of names, such as ['cart'].")
+    const reserved = keep.find((name) => isReservedName(name as string)) as string | undefined
+    if (reserved !== undefined)
+      throw optionError(
+        `createSite: keep names ${reserved}, which is part of every session. Name your data only.`,
+      )
     if (callback.search !== '') throw optionError('createSite: redirectUri has a query. Leave it out.')
     const beside = (name: string): string => new URL(name, callback).pathname
     this.#paths = { callback: callback.pathname, signIn: beside('sign-in'), signOut: beside('sign-out') }
@@ -154,8 +159,7 @@ export class HandoffSite {
     const { prompt, within } = options
     if (prompt !== undefined && prompt !== 'none' && prompt !== 'login')
       throw optionError("begin: prompt must be 'none' or 'login'.")
-    const maxAge =
-      within === undefined ? undefined : Math.floor(milliseconds('begin: within', within) / 1_000)
+    const maxAge = within === undefined ? undefined : Math.floor(lengthOf('begin: within', within) / 1_000)
     const flow = newFlow({
       returnTo: this.#returnTo(options.returnTo),
       from: session.userId === undefined ? undefined : session.publicId,
@@ -199,7 +203,7 @@ export class HandoffSite {
     const { within } = options
     const work = workOf('The site', this.#sessions, session)
     const { authenticatedAt, userId } = session
-    const since = within === undefined ? 0 : (work.readAt ?? 0) - milliseconds('requireUser: within', within)
+    const since = within === undefined ? 0 : (work.readAt ?? 0) - lengthOf('requireUser: within', within)
     if (userId !== undefined && (authenticatedAt?.getTime() ?? 0) >= since) return undefined
     // Where this is asked before the hand-off, the browser would never come back.
     if (this.handles(new URL(request.url).pathname)) return undefined
@@ -244,7 +248,7 @@ export class HandoffSite {
     if (work.isFormer) throw tokenReplaced()
     const { session, userId, root } = work
     if (userId !== undefined && work.publicId !== flow.from && !(await this.#isOf(code, userId)))
-      throw failed('Another user has signed in here meanwhile.')
+      throw failed('Another user has signed in here since it began.')
     const redeemed = await redeemCode(
       this.#sessions,
       code,
@@ -321,11 +325,12 @@ export class HandoffSite {
     const work = workOf('The site', this.#sessions, session)
     const { root } = work
     const returnTo = this.#returnTo(single(parameters, 'returnTo'))
-    if (parameters.has('everywhere') && root) {
-      if (work.isFormer) throw tokenReplaced()
-      await this.#sessions.revoke(root.userId, root.publicId, 'signOut')
-    }
+    const isEverywhere = parameters.has('everywhere')
+    if (isEverywhere && work.isFormer) throw tokenReplaced()
+    if (isEverywhere && root) await this.#sessions.revoke(root.userId, root.publicId, 'signOut')
     await session.signOut()
+    // No page may say that the user is signed out everywhere: somebody else may use this device next.
+    if (isEverywhere && !root) throw notEverywhere()
     return redirectTo(returnTo, [this.#cookies.signedOut()])
   }
 
@@ -354,8 +359,8 @@ const messages: Readonly<Record<RefusalReason, string>> = {
   'of another return address': 'The code is for another return address.',
   'wrong verifier': 'The code belongs to the flow of another browser.',
   leaked: 'The code came to another browser too, so it gives nothing any more.',
-  'root has ended': 'The user has signed out at the hub meanwhile.',
-  revoked: "All of the user's sessions were ended meanwhile.",
+  'root has ended': 'The user has signed out at the hub since it began.',
+  revoked: "All of the user's sessions were ended since it began.",
 }
 
 function failed(why: string): Error {
@@ -370,6 +375,26 @@ function failed(why: string): Error {
 function isFreshEnough(flow: Flow, authenticatedAt: number | undefined, readAt: number): boolean {
   const { maxAge, begunAt, askedAt = readAt - (Date.now() - begunAt) } = flow
   return maxAge === undefined || (authenticatedAt ?? 0) >= askedAt - maxAge * 1_000 - clockSlack
+}
+
+/**
+ * How long ago a user may have signed in, in milliseconds.
+ * @throws ERR_SESSION_OPTION for less than ten seconds: the way back from the hub could take longer, time and again
+ */
+export function lengthOf(name: string, within: Duration): number {
+  const length = milliseconds(name, within)
+  if (length >= 10_000) return length
+  throw optionError(
+    `${name} must be at least 10s, for the way back from the hub. For a new proof, give begin() prompt: 'login'.`,
+  )
+}
+
+function notEverywhere(): Error {
+  return new SessionError(
+    'ERR_SESSION_HANDOFF_FAILED',
+    'The session of this site had ended already, or did not come from the hub. So it is unknown whether the user is signed in at the hub. Sign out there.',
+    { status: 400 },
+  )
 }
 
 function notProved(): Error {
