@@ -1,5 +1,6 @@
 import type { Mutation } from './aim.ts'
 import { databaseRules } from './rules/databases.ts'
+import { handoffRules } from './rules/handoff.ts'
 import { httpRules } from './rules/http.ts'
 import { inHandRules } from './rules/in-hand.ts'
 import { secrecyRules } from './rules/secrecy.ts'
@@ -17,4 +18,5 @@ export const mutations: readonly Mutation[] = [
   ...userRules,
   ...secrecyRules,
   ...httpRules,
+  ...handoffRules,
 ]

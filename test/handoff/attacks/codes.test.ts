@@ -94,7 +94,8 @@ describe('a code', () => {
     visitor.jar(blog.origin).set(`handoff.${state.slice(0, 12)}`, signedFlow(flowOf(visitor, shop), blog))
     const atBlog = `${blog.origin}${callback.pathname}${callback.search}`
     await expectRefused(world, await visitor.open(atBlog), { message: 'The code is for another site' })
-    // It had no effect.
+    // It had no effect, nor has a browser without a flow there.
+    expect((await new Visitor().open(atBlog)).status).toBe(400)
     expect((await visitor.open(callback.href, { follow: false })).status).toBe(303)
     expect(await userAt(visitor, shop)).toBe('ada')
   })

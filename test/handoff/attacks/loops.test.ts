@@ -38,7 +38,8 @@ describe('a silent check', () => {
 
   it('does not begin for a client that says nothing of how it loads pages, such as a robot', async () => {
     const { shop } = await worldOfOne()
-    const response = await fetch(`${shop.origin}/quiet`, { redirect: 'manual' })
+    const headers = { accept: 'text/html' }
+    const response = await fetch(`${shop.origin}/quiet`, { redirect: 'manual', headers })
     expect([response.status, response.headers.getSetCookie()]).toEqual([200, []])
     await response.body?.cancel()
   })

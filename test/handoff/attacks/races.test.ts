@@ -1,8 +1,8 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { MemoryStore, type SessionWrite, type WriteResult } from 'coatcheck'
 import { redeemCode } from '../../../dist/core/handoff/redeem.js'
 import { children, codeFor, codeIn, contextOf, flowOf, seenAt, signedInAtHub, userAt } from '../moves.ts'
-import { type Exchanged } from '../visitor.ts'
+import { type Exchanged, nextOf } from '../visitor.ts'
 import { serveWorld } from '../world.ts'
 
 /** A write that is held back. */
@@ -140,6 +140,57 @@ describe.each(places)('a redemption held up %s %s', (...place) => {
       expect.stringContaining('came to another browser too'),
     ])
     expect([await userAt(visitor, shop), await children(store)]).toEqual([null, []])
+  })
+})
+
+describe.each(['before', 'after'] as const)('a step-up held up %s the code is marked as used', (side) => {
+  async function steppingUp() {
+    const { store, world, hub, shop, visitor, publicId, callback } = await worldOnHold()
+    await visitor.open(callback)
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 600_000 })
+    onTestFinished(() => void vi.useRealTimers())
+    const { returnTo } = JSON.parse((await visitor.open(`${shop.origin}/fresh`)).text) as { returnTo: string }
+    const proved = await visitor.post(`${hub.origin}/sign-in`, { user: 'ada', returnTo }, { follow: false })
+    const fresh = nextOf(await visitor.open(nextOf(proved), { follow: false }))
+    const redeemWhile = async (meanwhile: () => Promise<unknown>): Promise<Exchanged> => {
+      const held = store.hold(side, steps['the code is marked as used'])
+      const answer = visitor.open(fresh, { follow: false })
+      await held.reached
+      await meanwhile()
+      held.letGo()
+      return answer
+    }
+    return { store, world, hub, shop, visitor, publicId, redeemWhile }
+  }
+
+  it('gives nobody a session if all are revoked meanwhile, but the one at the hub', async () => {
+    const { store, hub, shop, visitor, publicId, redeemWhile } = await steppingUp()
+    const before = visitor.clone()
+    await redeemWhile(() => hub.sessions.user('ada').revokeAll({ except: publicId }))
+    for (const each of [visitor, before]) expect(await userAt(each, shop)).toBeNull()
+    expect(await children(store)).toEqual([])
+  })
+
+  it('gives nobody a session if the site’s own is revoked meanwhile', async () => {
+    const { store, hub, shop, visitor, redeemWhile } = await steppingUp()
+    const [child] = await children(store)
+    await redeemWhile(() => hub.sessions.user('ada').revoke(child!))
+    expect([await userAt(visitor, shop), await children(store)]).toEqual([null, []])
+  })
+
+  it('gives nobody a session if another user signs in at the hub meanwhile', async () => {
+    const { store, hub, shop, visitor, redeemWhile } = await steppingUp()
+    await redeemWhile(() => visitor.clone().post(`${hub.origin}/sign-in`, { user: 'bob' }))
+    expect([await userAt(visitor, shop), await children(store)]).toEqual([null, []])
+  })
+
+  it('passes', async () => {
+    const { shop, visitor, redeemWhile } = await steppingUp()
+    expect((await redeemWhile(async () => undefined)).status).toBe(303)
+    expect(await seenAt(visitor, shop, '/fresh')).toMatchObject({
+      userId: 'ada',
+      authenticatedAt: Date.now(),
+    })
   })
 })
 

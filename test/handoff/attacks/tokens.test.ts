@@ -119,6 +119,33 @@ describe('a token', () => {
     expect(await userAt(holding(shop, token), shop)).toBe('ada')
   })
 
+  it('beside that of another user, planted by an attacker, gets no code at the hub', async () => {
+    const { hub, shop } = await worldOfTwo()
+    const [visitor, attacker] = [await signedInAtHub({ hub }), await signedInAtHub({ hub }, 'mallory')]
+    const address = await begin(visitor, shop)
+    const [own, planted] = [visitor, attacker].map((each) => `sid=${each.jar(hub.origin).get('sid')}`)
+    for (const cookie of [`${own}; ${planted}`, `${planted}; ${own}`]) {
+      const asked = await visitor.clone().open(address, { headers: { cookie }, follow: false })
+      expect(nextOf(asked)).toContain(`${hub.origin}/sign-in?`)
+    }
+  })
+
+  it('of an attacker, planted at a site, stops a sign-in there, and is not mixed with it', async () => {
+    const { world, hub, shop } = await worldOfTwo()
+    const [visitor, attacker] = [await signedInAtHub(world), await signedInAtHub(world, 'mallory')]
+    await attacker.open(`${shop.origin}/members`)
+    const callback = await codeFor(visitor, shop)
+    const [name] = flowCookies(visitor, shop)
+    const planted = `sid=${attacker.jar(shop.origin).get('sid')}`
+    const cookie = `${planted}; ${name}=${visitor.jar(shop.origin).get(name!)}`
+    // The browser has not begun it as that user.
+    const answer = await visitor.clone().open(callback, { headers: { cookie }, follow: false })
+    expect([answer.status, answer.text]).toEqual([400, expect.stringContaining('Another user has signed in')])
+    await visitor.open(callback)
+    expect([await userAt(visitor, shop), await userAt(attacker, shop)]).toEqual(['ada', 'mallory'])
+    expect((await hub.sessions.user('ada').list())[0]!.sites).toHaveLength(1)
+  })
+
   it('from before a rotation gets no code at the hub, and no session at a site', async () => {
     const { world, hub, shop } = await worldOfTwo()
     const visitor = await signedInAtHub(world)
