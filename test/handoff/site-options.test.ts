@@ -14,3 +14,14 @@ it.each(['.evil.test/a', '@evil.test/', ':8443/x', '//evil.test', 'authorize', '
     expect(() => createSite(sessions, { ...options, authorizePath: '/sso/authorize' })).not.toThrow()
   },
 )
+
+it('a site that keeps a member of every session, or asks for too new a sign-in, is refused at start-up', () => {
+  const sessions = createSessions({ store: new MemoryStore(), secret, sweep: false, clientId: 'shop' })
+  const options = { hub: 'https://hub.test', redirectUri: 'https://shop.test/handoff/callback' }
+  expect(() => createSite(sessions, { ...options, keep: ['basket', 'publicId'] })).toThrow(
+    /keep names publicId/,
+  )
+  const site = createSite(sessions, { ...options, keep: ['basket'] })
+  expect(() => site.signedIn({ within: '9s' })).toThrow(/signedIn: within must be at least 10s/)
+  expect(() => site.signedIn({ within: '10s' })).not.toThrow()
+})
