@@ -13,7 +13,7 @@ export const secrecyRules: readonly Mutation[] = [
   {
     name: 'an id without the secret opens its session',
     file: engine,
-    at: 'SessionEngine.#found',
+    at: 'SessionEngine.found',
     find: 'record && tokenPlaceOf(hash, record)',
     replace: "record && (tokenPlaceOf(hash, record) ?? 'current')",
     tests: ['test/core/hardening.test.ts', 'test/core/session-data.test.ts', ...rotationGrace],
@@ -38,8 +38,8 @@ export const secrecyRules: readonly Mutation[] = [
     name: 'the hash covers only the secret of a token',
     file: token,
     at: 'hashOf',
-    find: "hash('sha256', token, 'binary')",
-    replace: "hash('sha256', token.slice(-32), 'binary')",
+    find: "hash('sha256', text, 'binary')",
+    replace: "hash('sha256', text.slice(-32), 'binary')",
     tests: ['test/core/token.test.ts'],
   },
   {

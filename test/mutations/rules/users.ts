@@ -45,8 +45,8 @@ export const userRules: readonly Mutation[] = [
     name: 'with userOf, signIn works with an old token',
     file: work,
     at: 'UnitOfWork.signIn',
-    find: "      if (inHand.state.kind === 'former' && this.form.userOf) throw tokenReplaced()\n",
-    replace: '',
+    find: '!this.form.userOf && !inHand.root',
+    replace: '!inHand.root',
     tests: userOf,
   },
   {
