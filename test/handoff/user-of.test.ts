@@ -147,7 +147,8 @@ describe("with userOf at the hub, a site's session", () => {
       const child = await handOff(given, token)
       while (calls < step) await given.shop.load(token)
       await setUser(given, token, 'ada')
-      if (child !== undefined) expect(await userAt(given.shop, child), `step ${step}`).toBeUndefined()
+      const user = child === undefined ? undefined : await userAt(given.shop, child)
+      expect(user, `step ${step}`).toBeUndefined()
       expect(await childIds(given.store), `step ${step}`).toEqual([])
     }
   })
