@@ -283,13 +283,17 @@ describe('where the browser goes on', () => {
   })
 
   it('is at the site, whatever the address of the sign-out says', async () => {
-    const { shop } = await worldOfOne()
-    const visitor = new Visitor()
+    const { world, shop } = await worldOfOne()
     for (const returnTo of foreign) {
       const query = new URLSearchParams({ returnTo }).toString()
-      const out = await visitor.post(`${shop.origin}/handoff/sign-out?${query}`, {}, { follow: false })
-      expect(out.status).toBe(303)
-      expectAt(shop, out.headers.get('location'), returnTo)
+      const visitor = await signedInAtHub(world)
+      for (const everywhere of ['', '&everywhere']) {
+        await visitor.open(`${shop.origin}/members`)
+        const address = `${shop.origin}/handoff/sign-out?${query}${everywhere}`
+        const out = await visitor.post(address, {}, { follow: false })
+        expect(out.status, out.text).toBe(303)
+        expectAt(shop, out.headers.get('location'), returnTo)
+      }
     }
   })
 
