@@ -72,7 +72,7 @@ export class Site extends HandoffSite {
    * to `next(error)`.
    *
    * @param options.within how long ago the user may have signed in, here or at the hub: a text such as `'10m'`, or
-   *   milliseconds. Left out: any time
+   *   milliseconds; at least 10 seconds. Left out: any time
    * @throws {SessionError} `ERR_SESSION_OPTION` for a malformed option
    * @example
    * app.get('/members', site.signedIn(), (req, res) => res.send(`Hello ${req.session.userId}`))

@@ -54,7 +54,7 @@ export interface BeginOptions {
   readonly prompt?: 'none' | 'login' | undefined
   /**
    * How long ago the user may have signed in at the hub (`max_age`, OpenID Connect Core, section 3.1.2.1): a text such as
-   * `'10m'`, or milliseconds, which are sent as whole seconds. Left out: any time.
+   * `'10m'`, or milliseconds, which are sent as whole seconds; at least 10 seconds. Left out: any time.
    */
   readonly within?: Duration | undefined
 }
