@@ -4,13 +4,25 @@ import { html, type Html } from './html.ts'
 import { ago, type PageParts } from './page.ts'
 import { passwordOfAll, type Person } from './people.ts'
 
-export function signInPage(session: RequestSession, from: AppName, problem?: string): PageParts {
+/** Where a visitor goes after signing in. */
+export interface GoingOn {
+  readonly from: AppName
+  /** A path of this app, or `''`. */
+  readonly returnTo: string
+}
+
+export function signInPage(
+  session: RequestSession,
+  { from, returnTo }: GoingOn,
+  problem?: string,
+): PageParts {
   const main = html`
     <h1>Hand in your coat</h1>
-    <p class="lead">Sign in here once, and the shop and the API know you too.</p>
+    <p class="lead">Sign in here once, and the shop, the API and the partner know you too.</p>
     <form class="card form" method="post" action="/sign-in">
       ${problem && html`<p class="problem" role="alert">${problem}</p>`}
       <input type="hidden" name="from" value="${from}" />
+      <input type="hidden" name="returnTo" value="${returnTo}" />
       <label
         >Name <input name="name" autocomplete="username" autocapitalize="none" required autofocus
       /></label>
@@ -34,7 +46,10 @@ export function accountPage(
 ): PageParts {
   const main = html`
     <h1>Welcome, ${person.name}</h1>
-    <p class="lead">You are signed in here, in the <a href="${origins.shop}/">shop</a> and in the API.</p>
+    <p class="lead">
+      You are signed in here, in the <a href="${origins.shop}/">shop</a> and in the API. The
+      <a href="${origins.partner}/">partner</a> asks here who you are.
+    </p>
     ${devices(list, session.publicId)} ${waysToLeave()}
   `
   return { app: 'accounts', title: 'Your account', session, main, afterTicket: readMore(onceSignedIn) }
@@ -60,11 +75,33 @@ function devices(list: readonly SessionInfo[], thisDevice: string): Html {
             <form method="post" action="/devices/${device.publicId}/end">
               <button class="quiet" aria-label="End the session ${device.publicId}">End</button>
             </form>
+            ${device.sites.length > 0 && sites(device)}
           </li>`,
       )}
     </ul>
   </section>`
 }
+
+/** The sessions that a device has at other sites, by hand-off. They end with its own. */
+function sites({ sites }: SessionInfo): Html {
+  return html`<ul class="sites">
+    ${sites.map(
+      ({ clientId, publicId, seenAt }) =>
+        html`<li>
+          <div>
+            <strong>${hosts[clientId] ?? clientId}</strong> <span class="badge">Another site</span>
+            <p class="facts"><code>${publicId}</code><span>Last seen ${ago(seenAt)}</span></p>
+          </div>
+          <form method="post" action="/devices/${publicId}/end">
+            <button class="quiet" aria-label="End the session ${publicId}">End</button>
+          </form>
+        </li>`,
+    )}
+  </ul>`
+}
+
+/** The sites of the hand-off, by their names. */
+const hosts: Readonly<Record<string, string>> = { partner: new URL(origins.partner).hostname }
 
 /** The ways to sign out, and the call behind each. */
 const ways = [
@@ -94,7 +131,7 @@ const ways = [
 function waysToLeave(): Html {
   return html`<section class="card" aria-labelledby="leave">
     <h2 id="leave">Leave</h2>
-    <p>Whatever you end here is over in all apps with their next request.</p>
+    <p>Whatever you end here is over in all four apps with their next request.</p>
     <ul class="ways">
       ${ways.map(
         ({ action, label, style, about, code }) =>
@@ -120,6 +157,7 @@ const beforeSigningIn: Reading = [
 
 const onceSignedIn: Reading = [
   ['sign-in.md#list-a-users-devices', 'List a user’s devices', 'The code behind the list of devices.'],
+  ['handoff.md', 'Unrelated domains', 'How the partner knows you.'],
   ['sign-in.md#change-a-password', 'Change a password', 'In which order to sign out the others.'],
   ['guarantees.md', 'Guarantees', 'What holds when apps or the database fail.'],
 ]

@@ -1,19 +1,29 @@
-/** The domain that the three hosts have in common: the session cookie belongs to it. */
+export type AppName = 'accounts' | 'shop' | 'api' | 'partner'
+
+/** The domain that three of the hosts have in common: their session cookie belongs to it. */
 export const domain = 'demo.localhost'
 
-export type AppName = 'accounts' | 'shop' | 'api'
+/** The partner's host. To a browser it is another site, so it shares no cookie with the others. */
+const partnerHost = 'partner.localhost'
 
 /** Browsers find every name under .localhost on this machine by themselves: there is nothing to set up. */
 export const ports: Readonly<Record<AppName, number>> = {
   accounts: portFrom('PORT_ACCOUNTS', 4001),
   shop: portFrom('PORT_SHOP', 4002),
   api: portFrom('PORT_API', 4003),
+  partner: portFrom('PORT_PARTNER', 4004),
 }
 
 export const origins: Readonly<Record<AppName, string>> = {
   accounts: `http://accounts.${domain}:${ports.accounts}`,
   shop: `http://shop.${domain}:${ports.shop}`,
   api: `http://api.${domain}:${ports.api}`,
+  partner: `http://${partnerHost}:${ports.partner}`,
+}
+
+/** The domain of an app's cookies; `undefined`: they are for its host only. */
+export function cookieDomainOf(app: AppName): string | undefined {
+  return app === 'partner' ? undefined : domain
 }
 
 /** The address of a page of the documentation, such as `sign-in.md#sign-out`. The accounts app has them. */

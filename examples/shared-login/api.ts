@@ -19,7 +19,7 @@ app.use(securityHeaders('api'))
 app.use(files)
 app.use(logRequests('api'))
 app.use(neverKept)
-app.use(watch(sessions))
+app.use(watch('api', sessions))
 app.use(cors(sessions)) // answers preflights; lets the pages of sessions.sites read the answers
 app.use(session(sessions))
 app.use(express.json())
@@ -71,7 +71,7 @@ for (const { method, path } of endpoints) {
 
 app.use(showMissing('api'))
 app.use(showErrors('api'))
-serve('api', app)
+serve('api', app, sessions)
 
 /** The same answer for programs and for people. */
 async function answer(req: Request, res: Response, status: number, body: object): Promise<void> {

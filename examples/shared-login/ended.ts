@@ -1,13 +1,14 @@
-// Which sessions were ended from elsewhere, so that their browsers can be told, once. The database cannot say: the row
-// is gone. An app of yours has a table for it; the demo has a folder with a file a session.
-import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, unlinkSync, writeFileSync } from 'node:fs'
+// Which sessions were ended, so that browsers can be told of what happened elsewhere, once. The database cannot say: the
+// row is gone. An app of yours has a table for it; the demo has a folder with a file for each session.
+import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { EndReason, SessionEvents } from 'coatcheck'
 import { parseCookie } from 'cookie'
 import { unsign } from 'cookie-signature'
 import type { Request } from 'express'
-import { dataFolder, sessionSecret } from './secret.ts'
-import { idOf, tokenIn } from './shorten.ts'
+import type { AppName } from './addresses.ts'
+import { dataFolder, secretOf } from './secret.ts'
+import { idOf, rootIdOf, tokenIn } from './shorten.ts'
 
 export interface Ending {
   readonly publicId: string
@@ -21,31 +22,50 @@ mkdirSync(folder, { recursive: true })
 
 /** Listens to the event `destroyed`, which the app that ends a session gets. */
 export function noteEnding({ publicId, userId, reason }: SessionEvents['destroyed'][0]): void {
-  // A browser that signs itself out is told by its own page.
-  if (userId === undefined || reason === 'signOut') return
+  if (userId === undefined) return
   const ending: Ending = { publicId, userId, reason, at: Date.now() }
   writeFileSync(join(folder, publicId), JSON.stringify(ending))
 }
 
-/** How the session of a request's cookie was ended, if it was, and nobody has asked before. */
-export function takeEnding(req: Request): Ending | undefined {
-  const id = req.session?.createdAt === undefined ? idOfCookie(req) : undefined
-  if (id === undefined) return undefined
-  const file = join(folder, id)
+/**
+ * How the session of a request's cookie was ended elsewhere, if it was, and this browser was not told before. At
+ * another site, the session that it came from counts too.
+ */
+export function takeEnding(app: AppName, req: Request): Ending | undefined {
+  const token = req.session?.userId === undefined ? tokenOf(app, req) : undefined
+  if (token === undefined) return undefined
+  const id = idOf(token)
+  const rootId = rootIdOf(token)
+  const own = endingOf(id)
+  // Whoever signs out is told by the page that follows. Only other sites learn of it later.
+  const ending = own?.reason === 'signOut' ? undefined : own
+  const told = ending ?? (rootId === undefined ? undefined : endingOf(rootId))
+  return told && isFirst(id) ? told : undefined
+}
+
+function endingOf(id: string): Ending | undefined {
   try {
-    const ending = JSON.parse(readFileSync(file, 'utf8')) as Ending
-    unlinkSync(file) // of several pages at once, one gets this far
-    return ending
+    return JSON.parse(readFileSync(join(folder, id), 'utf8')) as Ending
   } catch {
     return undefined
   }
 }
 
-/** The id that the session's cookie names. A cookie that we did not sign names none: ids are no secrets. */
-function idOfCookie(req: Request): string | undefined {
+/** Whether the browser of this session was told nothing before. Of several pages at once, one is the first. */
+function isFirst(id: string): boolean {
+  try {
+    writeFileSync(join(folder, `${id}.told`), '', { flag: 'wx' }) // fails if the file is there
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** The token of the session's cookie. A cookie that we did not sign has none: ids are no secrets. */
+function tokenOf(app: AppName, req: Request): string | undefined {
   const { sid } = parseCookie(req.get('Cookie') ?? '')
-  const token = sid?.startsWith('s:') ? tokenIn(unsign(sid.slice(2), sessionSecret) || '') : undefined
-  return token && idOf(token)
+  const signed = sid?.startsWith('s:') && unsign(sid.slice(2), secretOf(app))
+  return signed ? tokenIn(signed) : undefined
 }
 
 /** Forgets what is older than any session: those browsers did not come back. */

@@ -3,15 +3,23 @@ import { STATUS_CODES } from 'node:http'
 import type { Response } from 'express'
 import { docs } from './addresses.ts'
 import { html, type Html } from './html.ts'
-import { hasRow, readRow, type Row } from './row.ts'
-import { storyOf, type Sentence } from './story.ts'
-import { exchangesOf, tokenAfter, type Exchange, type Header } from './watch.ts'
+import type { Exchange, Header } from './exchange.ts'
+import { hasRow, readCodeRow, readRow, type CodeRow, type Row } from './row.ts'
+import type { Sentence } from './sentence.ts'
+import { storyOf } from './story.ts'
+import { exchangesOf, tokenAfterPage } from './watch.ts'
 
-/** Ask once the head of the page has left: the session is stored by then, and the headers are what was sent. */
-export async function whatHappened(res: Response): Promise<Html> {
+/**
+ * Ask once the head of the page has left: the session is stored by then, and the headers are what was sent.
+ * @param clientId of the page's app, if it is a site of the hand-off
+ */
+export async function whatHappened(res: Response, clientId: string | undefined): Promise<Html> {
   const exchanges = exchangesOf(res)
-  const found = exchanges[0]?.asked.found
-  const parts = found === 'unread' ? unread() : await rows(exchanges, found, tokenAfter(res)).catch(unread)
+  const found = exchanges.find(({ asked }) => asked.found !== 'elsewhere')?.asked.found
+  const parts =
+    found === 'unread' || found === 'elsewhere'
+      ? unread()
+      : await rows(exchanges, found, tokenAfterPage(res), clientId).catch(unread)
   return html`<section class="happened" id="happened" aria-labelledby="happened-title">
     <div>
       <h2 id="happened-title">What just happened</h2>
@@ -24,7 +32,7 @@ export async function whatHappened(res: Response): Promise<Html> {
     </div>
     <div>
       <h3>The row in the database</h3>
-      ${parts.row}
+      ${parts.row} ${parts.code && html`<h3>The code of the hand-off</h3>`} ${parts.code}
     </div>
   </section>`
 }
@@ -32,6 +40,7 @@ export async function whatHappened(res: Response): Promise<Html> {
 interface Parts {
   readonly words: Html
   readonly row: Html
+  readonly code?: Html | undefined
 }
 
 function unread(): Parts {
@@ -45,12 +54,17 @@ async function rows(
   exchanges: readonly Exchange[],
   before: Row | undefined,
   token: string | undefined,
+  clientId: string | undefined,
 ): Promise<Parts> {
-  const now = token === undefined ? undefined : await readRow(token)
+  const now = token === undefined ? undefined : await readRow(token, clientId)
   const isBeforeLeft = before !== undefined && (await hasRow(before.id))
+  const isRootLeft = before?.rootId !== undefined && (await hasRow(before.rootId))
+  const codeRowId = exchanges.find(({ asked }) => asked.codeRowId !== undefined)?.asked.codeRowId
+  const code = codeRowId === undefined ? undefined : await readCodeRow(codeRowId)
   return {
-    words: words(storyOf({ exchanges, before, isBeforeLeft, now })),
+    words: words(storyOf({ exchanges, before, isBeforeLeft, isRootLeft, now })),
     row: table(before, now),
+    code: code && codeTable(code),
   }
 }
 
@@ -61,14 +75,15 @@ function words(sentences: readonly Sentence[]): Html {
 }
 
 function request({ asked, answered }: Exchange, isOpen: boolean): Html {
+  const [pathname, query] = asked.path.split(/(?=\?)/)
   return html`<details class="exchange" ${isOpen && html`open`}>
     <summary>
-      <code>${asked.method} ${asked.path}</code>
+      <code>${asked.method} ${pathname}</code>
       <span class="status ${answered.status >= 400 && 'bad'}">${answered.status}</span>
       <span class="host">${asked.host}</span>
     </summary>
     <div class="wire">
-      ${lines(asked.headers)}
+      ${query && html`<p class="query"><code>${parameters(query)}</code></p>`} ${lines(asked.headers)}
       ${asked.reasons.map((reason) => html`<p class="rule">${withLink(reason, asked.rule)}</p>`)}
       <p class="head"><code>${answered.status} ${STATUS_CODES[answered.status]}</code></p>
       ${lines(answered.headers)}
@@ -94,16 +109,26 @@ function withLink(reason: string, rule = ''): Html {
     >.${after}`
 }
 
-/** The session's id stands out, so that the eye finds it in cookies and in the row. */
+/** An address with each parameter on a line of its own. */
+function parameters(address: string): Html {
+  const [start = '', ...others] = address.split(/(?=[?&])/)
+  return html`${start}${others.map((parameter) => html`<span class="parameter">${parameter}</span>`)}`
+}
+
+/** The ids of a session and its root stand out, so that the eye finds them in cookies and in the row. */
 function withMark(value: string): Html {
-  const [before, id, after] = value.split(/(?<=coat_)([\w-]{16})(?=…)/)
-  return id === undefined ? html`${value}` : html`${before}<mark>${id}</mark>${after}`
+  const [before, id, rootId, after] = value.split(/(?<=coat_)([\w-]{16})([\w-]{16})?(?=…)/)
+  if (id === undefined) return parameters(value)
+  return html`${before}<mark>${id}</mark>${rootId && html`<mark class="root">${rootId}</mark>`}${after}`
 }
 
 const time = (at: number | undefined) => at && new Date(at).toISOString().slice(0, 19).replace('T', ' ')
 
-const columns: readonly (readonly [name: string, value: (row: Row) => string | number | undefined])[] = [
+type Value = string | number | undefined
+const columns: readonly (readonly [name: string, value: (row: Row) => Value])[] = [
   ['id', ({ id }) => id],
+  ['root_id', ({ rootId }) => rootId],
+  ['about', ({ about }) => about],
   ['user_id', ({ userId }) => userId],
   ['version', ({ version }) => version],
   ['data', ({ data }) => data],
@@ -115,22 +140,53 @@ const columns: readonly (readonly [name: string, value: (row: Row) => string | n
 
 function table(before: Row | undefined, now: Row | undefined): Html {
   if (before === undefined && now === undefined) return html`<p>There is none.</p>`
+  const isChild = before?.rootId !== undefined || now?.rootId !== undefined
+  const shown = columns.filter(([name]) => isChild || (name !== 'root_id' && name !== 'about'))
   return html`<table class="row">
     <caption class="unseen">
       A row of coatcheck_sessions: what each column held before, and holds now
     </caption>
-    ${columns.map(([name, valueOf]) => {
+    ${shown.map(([name, valueOf]) => {
       const [was, is] = [before && (valueOf(before) ?? 'NULL'), now && (valueOf(now) ?? 'NULL')]
-      return html`<tr>
-        <th scope="row">${name}</th>
-        <td>
-          ${was === is ? value(name, is) : html`${was !== undefined && html`<del>${value(name, was)}</del>`} ${is !== undefined && html`<ins>${value(name, is)}</ins>`}`}
-        </td>
-      </tr>`
+      return line(
+        name,
+        was === is
+          ? value(name, is)
+          : html`${was !== undefined && html`<del>${value(name, was)}</del>`}
+            ${is !== undefined && html`<ins>${value(name, is)}</ins>`}`,
+      )
     })}
   </table>`
 }
 
-function value(name: string, text: string | number | undefined): Html {
-  return name === 'id' ? html`<mark>${text}</mark>` : html`${text}`
+function codeTable({ id, clientId, rootId, state, childId, expiresAt }: CodeRow): Html {
+  const entries: readonly (readonly [string, Value])[] = [
+    ['id', id],
+    ['is', state],
+    ['clientId', clientId],
+    ['rootId', rootId],
+    ['childId', childId],
+    ['expires_at', time(expiresAt)],
+  ]
+  return html`<table class="row">
+    <caption class="unseen">
+      What the database has of the code
+    </caption>
+    ${entries
+      .filter(([, text]) => text !== undefined)
+      .map(([name, text]) => line(name, value(name === 'id' ? '' : name, text)))}
+  </table>`
+}
+
+function line(name: string, content: Html): Html {
+  return html`<tr>
+    <th scope="row">${name}</th>
+    <td>${content}</td>
+  </tr>`
+}
+
+function value(name: string, text: Value): Html {
+  if (text === 'NULL') return html`NULL`
+  if (name === 'id' || name === 'childId') return html`<mark>${text}</mark>`
+  return name === 'root_id' || name === 'rootId' ? html`<mark class="root">${text}</mark>` : html`${text}`
 }

@@ -26,12 +26,14 @@ const cut = '<!-- what happened -->'
 
 /** Sends a page in two parts. The session is stored before the first leaves; the second tells what happened with it. */
 export async function sendPage(res: Response, parts: PageParts): Promise<void> {
-  const ending = parts.session && takeEnding(res.req)
+  const { app, session } = parts
+  const ending = session && takeEnding(app, res.req)
   const [top, end] = frame(parts, new Html(cut), ending).split(cut)
-  showsWhatHappened(res)
+  showsWhatHappened(app, res)
   res.type('html')
   await new Promise<void>((sent) => res.write(top, () => sent()))
-  res.end((await whatHappened(res)).text + end)
+  const clientId = app === 'partner' ? app : undefined
+  res.end((await whatHappened(res, clientId)).text + end)
 }
 
 /** A page that has nothing to do with sessions. */
@@ -64,8 +66,8 @@ function frame(parts: PageParts, happened?: Html, ending?: Ending): string {
         </div>
         <footer>
           <p>
-            Three apps, three processes, three host names under <code>demo.localhost</code>: one session in
-            one database.
+            Four apps and one database. Three share a cookie below <code>demo.localhost</code>. To browsers,
+            <code>partner.localhost</code> is another site.
           </p>
           <a href="${docs('README.md')}">Documentation</a>
         </footer>
@@ -74,58 +76,79 @@ function frame(parts: PageParts, happened?: Html, ending?: Ending): string {
 }
 
 function header(app: AppName, session: RequestSession | undefined): Html {
-  const person = personOf(session?.userId)
+  const name = session && nameOf(session)
   const { items } = summaryOf(session?.cart)
-  const link = (name: AppName, path: string, label: Html | string) =>
-    html`<a href="${origins[name]}${path}" ${name === app && html`aria-current="page"`}>${label}</a>`
+  const link = (to: AppName, label: Html | string) =>
+    html`<a href="${origins[to]}/" ${to === app && html`aria-current="page"`}>${label}</a>`
   return html`<header>
-    <a class="brand" href="${origins.accounts}/"
-      ><img src="/ticket.svg" alt="" width="30" height="30" />Coatcheck</a
+    <a class="brand" href="/"
+      ><img
+        src="/ticket.svg"
+        alt=""
+        width="30"
+        height="30"
+      />${app === 'partner' ? 'Playhouse' : 'Coatcheck'}</a
     >
     <nav aria-label="Apps">
-      ${link('accounts', '/', 'Accounts')}
-      ${link('shop', '/', html`Shop <span class="count" id="count" ${items === 0 && html`hidden`}>${items}<span class="unseen"> in the cart</span></span>`)}
-      ${link('api', '/', 'API')}
+      ${link('accounts', 'Accounts')}
+      ${link('shop', html`Shop <span class="count" id="count" ${items === 0 && html`hidden`}>${items}<span class="unseen"> in the cart</span></span>`)}
+      ${link('api', 'API')} ${link('partner', 'Partner')}
     </nav>
-    ${person ? signedIn(person.name) : session && signedOut(app)}
+    ${name ? signedIn(app, name) : session && signedOut(app)}
   </header>`
 }
 
-function signedIn(name: string): Html {
-  // Each app has this form, and signs out for all.
+/** The partner knows of the user what accounts shares with it, and nothing else. */
+function nameOf({ root, userId }: RequestSession): string | undefined {
+  return root ? root.data.name : personOf(userId)?.name
+}
+
+function signedIn(app: AppName, name: string): Html {
+  // Accounts, shop and API each have this form, and sign out for all. The partner's signs out there.
+  const action = app === 'partner' ? '/handoff/sign-out?returnTo=/' : '/sign-out'
   return html`<div class="visitor">
     <span class="initial" aria-hidden="true">${name[0]}</span>
     <span class="name" id="visitor">${name}</span>
-    <form method="post" action="/sign-out"><button class="quiet">Sign out</button></form>
+    <form method="post" action="${action}"><button class="quiet">Sign out</button></form>
   </div>`
 }
 
 function signedOut(app: AppName): Html {
   return html`<div class="visitor">
     <span class="name" id="visitor">Not signed in</span>
-    ${app !== 'accounts' && html`<a class="button" href="${origins.accounts}/?from=${app}">Sign in</a>`}
+    ${app !== 'accounts' && html`<a class="button" href="${signInAddress(app)}">Sign in</a>`}
   </div>`
+}
+
+/** Accounts has the form. The partner begins a hand-off, so that it gets a session of its own. */
+function signInAddress(app: AppName): string {
+  return app === 'partner' ? '/handoff/sign-in?returnTo=/' : `${origins.accounts}/?from=${app}`
 }
 
 /** For a browser whose session was ended from elsewhere. It would see only that nobody is signed in. */
 function signedOutElsewhere(app: AppName, { publicId, userId, reason, at }: Ending): Html {
-  const how =
-    reason === 'limit'
-      ? 'because there were too many sessions'
-      : 'from the list of devices or by “Sign out everywhere”'
   return html`<section class="notice" role="alert" aria-labelledby="notice">
     <h2 id="notice">You were signed out elsewhere</h2>
     <p>
-      ${personOf(userId)?.name}’s session <code>${publicId}</code> was ended ${ago(new Date(at))}, ${how}.
-      Your browser still has its cookie, which opens nothing any more.
+      ${personOf(userId)?.name}’s session <code>${publicId}</code> was ended ${ago(new Date(at))},
+      ${howEnded[reason]}. Your browser still has its cookie here, which opens nothing any more.
     </p>
-    ${app !== 'accounts' && html`<a class="button" href="${origins.accounts}/?from=${app}">Sign in again</a>`}
+    ${app !== 'accounts' && html`<a class="button" href="${signInAddress(app)}">Sign in again</a>`}
   </section>`
+}
+
+const revoked = 'from the list of devices or by “Sign out everywhere”'
+const howEnded: Readonly<Record<Ending['reason'], string>> = {
+  revoke: revoked,
+  destroy: revoked,
+  regenerate: revoked,
+  signOut: 'by a sign-out',
+  limit: 'because there were too many sessions',
 }
 
 /** What the server knows of this browser, as the stub of a coat check ticket. */
 function ticket(session: RequestSession): Html {
-  const person = personOf(session.userId)
+  const name = nameOf(session)
   if (session.createdAt === undefined) {
     return html`<section class="ticket empty" aria-labelledby="ticket">
       <h2 id="ticket">No ticket yet</h2>
@@ -141,9 +164,9 @@ function ticket(session: RequestSession): Html {
     <h2 id="ticket">Your ticket</h2>
     <p class="number">${session.publicId}</p>
     <p>
-      ${person ? html`Bound to <strong>${person.name}</strong>` : 'Bound to nobody yet'}, handed out
-      ${ago(session.createdAt)}. The number names your session and opens nothing: only the token in your
-      cookie does.
+      ${name ? html`Bound to <strong>${name}</strong>` : 'Bound to nobody yet'}, handed out
+      ${ago(session.createdAt)}${session.root && html`, for the ticket <code>${session.root.publicId}</code> of accounts`}.
+      The number names your session and opens nothing: only the token in your cookie does.
     </p>
     <a href="#happened">What just happened</a>
   </section>`

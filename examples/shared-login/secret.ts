@@ -1,6 +1,7 @@
-import { randomBytes } from 'node:crypto'
+import { createHmac, randomBytes } from 'node:crypto'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import type { AppName } from './addresses.ts'
 
 /** Where the demo keeps its database file and its secret, unless DATA_FOLDER says otherwise. */
 export const dataFolder = process.env['DATA_FOLDER'] || join(import.meta.dirname, 'data')
@@ -11,6 +12,14 @@ mkdirSync(dataFolder, { recursive: true })
  * up at its first start, so that it runs at once and you stay signed in over a restart.
  */
 export const sessionSecret = process.env['SESSION_SECRET'] || keptSecret(join(dataFolder, 'secret'))
+
+/** The partner's own secret, so that neither side can sign for the other. The hand-off does not need a common one. */
+const partnerSecret = createHmac('sha256', sessionSecret).update('partner').digest('base64url')
+
+/** The secret that signs an app's cookies. */
+export function secretOf(app: AppName): string {
+  return app === 'partner' ? partnerSecret : sessionSecret
+}
 
 function keptSecret(file: string): string {
   try {

@@ -6,11 +6,13 @@ import { origins, type AppName } from './addresses.ts'
  * or style inside a page runs. No page can be framed.
  */
 const policies: Readonly<Record<AppName, string>> = {
-  // Browsers check form-action again for each redirect that follows. After signing in, one leads to another app.
-  accounts: policyOf(`form-action 'self' ${origins.shop} ${origins.api}`),
+  // Browsers check form-action again for each redirect that follows. After signing in, they lead to another app.
+  accounts: policyOf(`form-action 'self' ${origins.shop} ${origins.api} ${origins.partner}`),
   // The script of this page asks the API.
   shop: policyOf(`form-action 'self'`, `script-src 'self'`, `connect-src 'self' ${origins.api}`),
   api: policyOf(`form-action 'self'`),
+  // After a form, the page that follows may ask accounts silently.
+  partner: policyOf(`form-action 'self' ${origins.accounts}`),
 }
 
 function policyOf(...own: readonly string[]): string {

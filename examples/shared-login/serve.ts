@@ -1,11 +1,10 @@
 import { join } from 'node:path'
 import { styleText } from 'node:util'
-import { SessionError } from 'coatcheck'
+import { SessionError, type Sessions } from 'coatcheck'
 import express, { type ErrorRequestHandler, type Express, type Request, type RequestHandler } from 'express'
 import { origins, ports, portsTaken, type AppName } from './addresses.ts'
 import { html } from './html.ts'
 import { sendPage } from './page.ts'
-import { sessions } from './sessions.ts'
 
 /** The stylesheet and the scripts: in front of everything else, since they need no session. */
 export const files: RequestHandler = express.static(join(import.meta.dirname, 'public'))
@@ -82,6 +81,8 @@ function explained(error: Error, away: boolean, status: number): { title: string
       'The cloakroom cannot reach its shelves. Your coat is safe and you are still signed in: try again in a minute.'
     return { title: 'One moment, please', text }
   }
+  if (error instanceof SessionError && error.code.startsWith('ERR_SESSION_HANDOFF_'))
+    return { title: 'You are not signed in', text: error.message }
   // Its message says why, and what to set.
   if (status === 403) return { title: 'That was refused', text: error.message }
   const title = status >= 500 ? 'That went wrong' : 'That cannot be read'
@@ -89,7 +90,7 @@ function explained(error: Error, away: boolean, status: number): { title: string
 }
 
 /** Listens until the launcher, or Ctrl-C, ends it. */
-export function serve(name: AppName, app: Express): void {
+export function serve(name: AppName, app: Express, sessions: Sessions): void {
   const server = app.listen(ports[name], '127.0.0.1', (error) => {
     if (error === undefined) return void process.send?.({ ready: true })
     const taken = (error as NodeJS.ErrnoException).code === 'EADDRINUSE'

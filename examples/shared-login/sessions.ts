@@ -1,15 +1,15 @@
-// The same in every app. That is the sharing: one store, one secret, one cookie.
+// The same in accounts, shop and API. That is the sharing: one store, one secret, one cookie.
 import { createSessions } from 'coatcheck'
 import { domain, origins } from './addresses.ts'
 import { noteEnding } from './ended.ts'
-import { sessionSecret } from './secret.ts'
-import { store } from './store.ts'
+import { secretOf } from './secret.ts'
+import { lifetime, store } from './store.ts'
 
 export const sessions = createSessions({
   store,
-  secret: sessionSecret,
+  secret: secretOf('accounts'),
   cookie: { domain },
-  lifetime: { idle: '1d', absolute: '30d' },
+  lifetime,
   // Whose pages may call which paths across origins. Being a host of the same domain is not enough to be trusted.
   sites: [origins.accounts, origins.shop].map((origin) => ({ origin, paths: ['/me', '/cart', '/orders'] })),
 })
@@ -17,13 +17,17 @@ export const sessions = createSessions({
 sessions.on('destroyed', noteEnding)
 
 declare module 'coatcheck' {
-  /** What the apps keep in a session. One declaration types `req.session` everywhere. */
+  /** What the apps keep in their sessions. One declaration types `req.session` everywhere. */
   interface SessionData {
     /** How many of each product, by its id. */
     cart?: Record<string, number>
+    /** The user's name. Accounts shares it with the partner. */
+    name?: string
     /** What the browser said it is when it signed in, for the list of devices. */
     device?: string
     /** The last order, placed through the API. */
     order?: { number: string; items: number; total: number }
+    /** The evenings that somebody has chosen, at the partner only. */
+    evenings?: string[]
   }
 }

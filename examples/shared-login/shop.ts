@@ -16,7 +16,7 @@ app.use(securityHeaders('shop'))
 app.use(files)
 app.use(logRequests('shop'))
 app.use(neverKept)
-app.use(watch(sessions))
+app.use(watch('shop', sessions))
 app.use(session(sessions))
 
 app.get('/', async (req, res) => {
@@ -54,7 +54,7 @@ app.post('/sign-out', async (req, res) => {
 
 app.use(showMissing('shop'))
 app.use(showErrors('shop'))
-serve('shop', app)
+serve('shop', app, sessions)
 
 function shelf(cart: Cart = {}): Html {
   return html`

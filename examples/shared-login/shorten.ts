@@ -1,16 +1,24 @@
 // Secrets must not be on a page. What is left of each is enough to follow it from one header to the next.
 
-/** A token is `coat_`, the session's id, which is no secret, and 32 characters that are one. A signature follows. */
-const token = /coat_([\w-]{16})[\w-]{32}(?:\.[\w%+/-]+)?/
+/**
+ * A token is `coat_`, the session's id, at another site the id of its root too, and 32 characters that are a secret. In
+ * a cookie, a dot and its signature follow.
+ */
+const token = /coat_([\w-]{16})([\w-]{16})?[\w-]{32}(?![\w-])(?:\.[\w%+/-]+)?/
 
 /** The token in a Cookie or Set-Cookie header. It is a secret: never show it. */
 export function tokenIn(cookies: string): string | undefined {
-  return token.exec(cookies)?.[0].slice(0, 53)
+  return token.exec(cookies)?.[0].split('.')[0]
 }
 
-/** The id of a token's session. */
+/** The id of a token's session. It is no secret. */
 export function idOf(token: string): string {
   return token.slice(5, 21)
+}
+
+/** The id of the root, if the token is that of a session by hand-off. */
+export function rootIdOf(given: string): string | undefined {
+  return token.exec(given)?.[2]
 }
 
 /** A Cookie header. Of a session's cookie it shows the id; of other cookies, the name. */
@@ -25,11 +33,13 @@ export function shortenSetCookie(header: string): string {
 }
 
 function shortenCookie(cookie: string): string {
-  const short = cookie.replace(token, 'coat_$1…')
+  // It says why a site of the hand-off does not ask the hub: no secret.
+  if (cookie.startsWith('handoff-mark=')) return cookie
+  const short = cookie.replace(token, (_, id: string, root = '') => `coat_${id}${root}…`)
   return short === cookie ? cookie.replace(/=.+/, '=…') : short
 }
 
-const longest = 160 // characters
+const longest = 400 // characters
 
 /** Any other header, or an address. */
 export function shorten(text: string): string {

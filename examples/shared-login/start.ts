@@ -1,10 +1,10 @@
-// Starts the three apps, each in a process of its own, and ends them together.
+// Starts the four apps, each in a process of its own, and ends them together.
 import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import type { AppName } from './addresses.ts'
 
-const names: readonly AppName[] = ['accounts', 'shop', 'api']
+const names: readonly AppName[] = ['accounts', 'shop', 'api', 'partner']
 const children = new Map<AppName, ChildProcess>()
 let ending = false
 
@@ -28,9 +28,11 @@ try {
 async function tryDatabase(): Promise<string> {
   const { sessions } = await import('./sessions.ts')
   const { forgetOldEndings } = await import('./ended.ts')
+  const { forgetTrails } = await import('./trail.ts')
   try {
     await sessions.user('nobody').list()
     forgetOldEndings()
+    forgetTrails()
   } finally {
     await sessions.close()
   }
@@ -92,11 +94,12 @@ async function welcome(database: string): Promise<void> {
   console.log(`
 ${row('accounts', origins.accounts, 'sign in and out, see your devices')}
 ${row('shop', origins.shop, 'a cart, before and after you sign in')}
-${row('api', `${origins.api}/me`, 'JSON, called by the shop across origins')}
+${row('api', origins.api, 'JSON, called by the shop across origins')}
+${row('partner', origins.partner, 'another site, which knows you by hand-off')}
 
   Try: put something into the cart, sign in as alice or bob (password: ${passwordOfAll}), place the order.
-       Sign in from a second browser, and end it from the first. Sign out in the shop: all forget you.
+       Open the partner: it knows you without a form. Sign in from a second browser, and end it from the first.
 
-  Sessions are kept in ${database}. Ctrl-C ends all three.
+  Sessions are kept in ${database}. Ctrl-C ends all four.
 `)
 }

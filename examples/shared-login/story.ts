@@ -1,12 +1,7 @@
+import type { Exchange } from './exchange.ts'
+import { ofHandoff } from './handoff-story.ts'
 import type { Row } from './row.ts'
-import type { Exchange } from './watch.ts'
-
-/** One thing that happened, and the page of the documentation that says more. */
-export interface Sentence {
-  readonly text: string
-  readonly page: string
-  readonly topic: string
-}
+import { say, type Sentence } from './sentence.ts'
 
 /** What the requests and the rows before and after them show. */
 export interface Facts {
@@ -15,11 +10,11 @@ export interface Facts {
   readonly before: Row | undefined
   /** Whether that row is still there. */
   readonly isBeforeLeft: boolean
+  /** Whether the row of its root is still there. */
+  readonly isRootLeft: boolean
   /** The row of the session that the browser has now. */
   readonly now: Row | undefined
 }
-
-const say = (text: string, page: string, topic: string): Sentence => ({ text, page, topic })
 
 /** Says in words what the facts show, and nothing else. */
 export function storyOf(facts: Facts): Sentence[] {
@@ -27,22 +22,24 @@ export function storyOf(facts: Facts): Sentence[] {
 }
 
 function ofRequests({ exchanges }: Facts): Sentence[] {
-  return exchanges.flatMap(({ asked, answered }) => {
+  return exchanges.flatMap((exchange) => {
+    const { asked, answered } = exchange
     if (!asked.isAllowed) {
       const text = `The ${asked.method} was refused before it reached the app: a page of another origin sent it.`
       return say(text, 'csrf.md', 'Forged requests')
     }
-    if (asked.rule !== 'trustedSite' && asked.rule !== 'trustedOrigin') return []
+    if (asked.rule !== 'trustedSite' && asked.rule !== 'trustedOrigin') return ofHandoff(exchange)
     const text = `A page of another origin sent the ${asked.method}. It passed, because sites lists that origin. The answer was ${answered.status}.`
     return say(text, 'cross-origin.md', 'Cross-origin')
   })
 }
 
-function ofRows({ exchanges, before, isBeforeLeft, now }: Facts): Sentence[] {
+function ofRows(facts: Facts): Sentence[] {
+  const { exchanges, before, isBeforeLeft, now } = facts
   if (before === undefined) return now ? begun(now) : [neither(exchanges)]
   if (now?.id === before.id) return changed(before, now)
   const after = now ? begun(now) : []
-  return isBeforeLeft ? after : [deleted(before, exchanges), ...after]
+  return isBeforeLeft ? after : [deleted(before, facts), ...after]
 }
 
 function neither(exchanges: readonly Exchange[]): Sentence {
@@ -60,23 +57,29 @@ function neither(exchanges: readonly Exchange[]): Sentence {
       )
 }
 
-function begun({ userId }: Row): Sentence[] {
+function begun({ userId, rootId }: Row): Sentence[] {
   const whose = userId === undefined ? 'Nobody is signed in on it.' : `It is signed in as ${userId}.`
-  return [
-    say(
-      `A session began: the database has a new row, and the response gave your browser the token. ${whose}`,
-      'session.md',
-      'The session object',
-    ),
-  ]
+  if (rootId !== undefined) {
+    const text = `A session of this site began. Its row has a root_id, which names the session at accounts, and lives only while that does. ${whose}`
+    return [say(text, 'handoff.md#what-a-site-sees', 'What a site sees')]
+  }
+  const text = `A session began: the database has a new row, and the response gave your browser the token. ${whose}`
+  return [say(text, 'session.md', 'The session object')]
 }
 
-function deleted({ id }: Row, exchanges: readonly Exchange[]): Sentence {
+function deleted({ id, rootId }: Row, { exchanges, isRootLeft }: Facts): Sentence {
   const cookie = exchanges.some(({ answered }) => answered.dropsCookie)
     ? ' Your browser was told to drop the cookie.'
     : ''
-  const text = `The row of the session ${id} was deleted, so its token opens nothing in any app.${cookie}`
-  return say(text, 'sign-in.md#sign-out', 'Sign out')
+  if (rootId === undefined) {
+    const text = `The row of the session ${id} was deleted, so its token opens nothing in any app.${cookie}`
+    return say(text, 'sign-in.md#sign-out', 'Sign out')
+  }
+  const root = isRootLeft
+    ? 'Its root, the session at accounts, is still there.'
+    : 'So was its root, the session at accounts: all apps find you signed out.'
+  const text = `The row of this site's session ${id} was deleted. ${root}${cookie}`
+  return say(text, 'handoff.md#sign-out', 'Sign out')
 }
 
 function changed(before: Row, now: Row): Sentence[] {
@@ -103,7 +106,8 @@ function changed(before: Row, now: Row): Sentence[] {
     sentences.push(say(text, 'sign-in.md#sign-in', 'Sign in'))
   }
   if (now.hash !== before.hash) {
-    const text = 'The session has a new token: its hash changed, its id did not. Only your browser got it.'
+    const text =
+      'The session has a new token: its hash changed, its id did not. The response gave it to your browser.'
     sentences.push(say(text, 'sign-in.md#rotation-and-its-grace-of-ten-seconds', 'Rotation'))
   }
   const keys = changedKeys(before.data, now.data)

@@ -97,7 +97,7 @@ test('the panel shows the row that the database has, and what became of it', asy
   expect(await wordsOf(page)).toEqual([
     expect.stringContaining('the row names the user alice'),
     expect.stringContaining('new token'),
-    expect.stringContaining('The data changed: device.'),
+    expect.stringContaining('The data changed: device, name.'),
   ])
   expect(await columnOf(page, 'version')).toEqual(['1', '2'])
   expect(await columnOf(page, 'user_id')).toEqual(['NULL', 'alice'])

@@ -18,24 +18,29 @@ const line = (start: RegExp): Ended => ({
 })
 
 describe('what stands in the way of the demo is one clear line and exit code 1', () => {
-  test.for(['PORT_ACCOUNTS', 'PORT_SHOP', 'PORT_API'])('a taken port (%s)', async (variable) => {
-    const other = createServer().listen(0, '127.0.0.1')
-    await once(other, 'listening')
-    const port = String((other.address() as AddressInfo).port)
-    try {
-      const ended = await startInVain({ [variable]: port })
-      expect(ended).toEqual(line(new RegExp(`Port ${port} is taken\\. .*${variable}\\.`)))
-    } finally {
-      other.close()
-    }
-  })
+  test.for(['PORT_ACCOUNTS', 'PORT_SHOP', 'PORT_API', 'PORT_PARTNER'])(
+    'a taken port (%s)',
+    async (variable) => {
+      const other = createServer().listen(0, '127.0.0.1')
+      await once(other, 'listening')
+      const port = String((other.address() as AddressInfo).port)
+      try {
+        const ended = await startInVain({ [variable]: port })
+        expect(ended).toEqual(line(new RegExp(`Port ${port} is taken\\. .*${variable}\\.`)))
+      } finally {
+        other.close()
+      }
+    },
+  )
 
   test('all taken ports at once, as by a second start', async () => {
     const demo = await startDemo()
-    const [accounts, shop, api] = [demo.accounts, demo.shop, demo.api].map((url) => new URL(url).port)
-    const ended = await startInVain({ PORT_ACCOUNTS: accounts!, PORT_SHOP: shop!, PORT_API: api! })
-    const ports = `The ports ${accounts}, ${shop}, ${api} are taken`
-    expect(ended).toEqual(line(new RegExp(`${ports}.*by PORT_ACCOUNTS, PORT_SHOP, PORT_API\\.`)))
+    const taken = [demo.accounts, demo.shop, demo.api, demo.partner].map((url) => new URL(url).port)
+    const variables = ['PORT_ACCOUNTS', 'PORT_SHOP', 'PORT_API', 'PORT_PARTNER']
+    const env = Object.fromEntries(variables.map((name, index) => [name, taken[index]!]))
+    const ended = await startInVain(env)
+    const ports = `The ports ${taken.join(', ')} are taken`
+    expect(ended).toEqual(line(new RegExp(`${ports}.*by ${variables.join(', ')}\\.`)))
     expect(await demo.stop()).toBe(0)
   })
 
@@ -71,16 +76,16 @@ describe('what stands in the way of the demo is one clear line and exit code 1',
   })
 })
 
-describe('the three apps live and end together', () => {
+describe('the four apps live and end together', () => {
   test.for([
     ['SIGINT', 'SQLite'],
     ['SIGTERM', 'SQLite'],
     ['SIGHUP', 'SQLite'],
     ['SIGINT', 'MariaDB'],
-  ] as const)('%s ends all three, with exit code 0 (%s)', async ([signal, database]) => {
+  ] as const)('%s ends all four, with exit code 0 (%s)', async ([signal, database]) => {
     const demo = await startDemo(database === 'MariaDB' ? { DATABASE_URL: await freshDatabase() } : {})
     const apps = descendantsOf(demo.launcher.pid!)
-    expect(apps).toHaveLength(3)
+    expect(apps).toHaveLength(4)
     const closed = once(demo.launcher, 'close')
     demo.launcher.kill(signal)
     expect(await closed).toEqual([0, null])
@@ -93,7 +98,7 @@ describe('the three apps live and end together', () => {
     const closed = once(demo.launcher, 'close')
     process.kill(apps[1]!, 'SIGKILL')
     expect(await closed).toEqual([1, null])
-    expect(demo.output()).toMatch(/^The (accounts|shop|api) app ended unexpectedly \(SIGKILL\)/m)
+    expect(demo.output()).toMatch(/^The (accounts|shop|api|partner) app ended unexpectedly \(SIGKILL\)/m)
     expect(apps.filter(isRunning)).toEqual([])
   })
 
@@ -105,7 +110,7 @@ describe('the three apps live and end together', () => {
     const closed = once(demo.launcher, 'close')
     demo.launcher.kill('SIGKILL')
     await closed
-    expect(apps).toHaveLength(3)
+    expect(apps).toHaveLength(4)
     await expect.poll(() => apps.filter(isRunning)).toEqual([])
   })
 })
@@ -113,18 +118,19 @@ describe('the three apps live and end together', () => {
 describe('nothing of npm start stays behind', () => {
   test.for(['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGKILL'] as const)('when npm gets %s', async (signal) => {
     const folder = copyOfRepository()
-    const [accounts, shop, api] = (await freePorts(3)).map(String)
+    const [accounts, shop, api, partner] = (await freePorts(4)).map(String)
     const { DATABASE_URL: _, SESSION_SECRET: __, ...inherited } = process.env
-    const env = { ...inherited, PORT_ACCOUNTS: accounts, PORT_SHOP: shop, PORT_API: api, DATA_FOLDER: folder }
+    const ports = { PORT_ACCOUNTS: accounts, PORT_SHOP: shop, PORT_API: api, PORT_PARTNER: partner }
+    const env = { ...inherited, ...ports, DATA_FOLDER: folder }
     const npm = ownProcess(
       spawn('npm', ['start'], { cwd: folder, env, stdio: ['ignore', 'pipe', 'inherit'] }),
     )
     for await (const text of npm.stdout.setEncoding('utf8').iterator({ destroyOnReturn: false })) {
-      if (String(text).includes('Ctrl-C ends all three')) break
+      if (String(text).includes('Ctrl-C ends all four')) break
     }
     npm.stdout.resume()
     const started = descendantsOf(npm.pid!)
-    expect(started.length).toBeGreaterThanOrEqual(4)
+    expect(started.length).toBeGreaterThanOrEqual(5)
     npm.kill(signal)
     await expect.poll(() => started.filter(isRunning)).toEqual([])
     removeFolder(folder)

@@ -13,6 +13,7 @@ export interface Demo {
   readonly accounts: string
   readonly shop: string
   readonly api: string
+  readonly partner: string
   readonly launcher: ChildProcess
   /** Where it keeps its data. */
   readonly folder: string
@@ -28,15 +29,16 @@ export interface Ended {
   readonly output: string
 }
 
-/** Starts the demo and waits until all three apps listen. */
+/** Starts the demo and waits until all four apps listen. */
 export async function startDemo(env: Record<string, string> = {}): Promise<Demo> {
   const run = await launch(env)
-  const [accounts, shop, api] = run.ports.map(String)
-  await run.wrote(/Ctrl-C ends all three/)
+  const [accounts, shop, api, partner] = run.ports.map(String)
+  await run.wrote(/Ctrl-C ends all four/)
   return {
     accounts: `http://accounts.demo.localhost:${accounts}`,
     shop: `http://shop.demo.localhost:${shop}`,
     api: `http://api.demo.localhost:${api}`,
+    partner: `http://partner.localhost:${partner}`,
     launcher: run.child,
     folder: run.folder,
     output: run.output,
@@ -55,7 +57,7 @@ export async function startInVain(env: Record<string, string>): Promise<Ended> {
 }
 
 async function launch(env: Record<string, string>) {
-  const ports = await freePorts(3)
+  const ports = await freePorts(4)
   const folder = mkdtempSync(join(tmpdir(), 'coatcheck-demo-'))
   ownFolder(folder)
   const { DATABASE_URL: _, SESSION_SECRET: __, ...inherited } = process.env
@@ -66,6 +68,7 @@ async function launch(env: Record<string, string>) {
         PORT_ACCOUNTS: String(ports[0]),
         PORT_SHOP: String(ports[1]),
         PORT_API: String(ports[2]),
+        PORT_PARTNER: String(ports[3]),
         DATA_FOLDER: folder,
         ...env,
       },

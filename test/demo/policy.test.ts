@@ -2,7 +2,7 @@ import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { launchBrowser } from '../servers/chromium.ts'
 import { startDemo, type Demo } from './launcher.ts'
-import { ask, press, signIn } from './visitor.ts'
+import { ask, fillIn, press, signIn } from './visitor.ts'
 
 let browser: Browser
 let demo: Demo
@@ -16,7 +16,7 @@ afterAll(async () => {
 })
 
 /** Every page that a browser can open by an address. */
-const pagesOf = ({ accounts, shop, api }: Demo): string[] => [
+const pagesOf = ({ accounts, shop, api, partner }: Demo): string[] => [
   `${accounts}/`,
   `${accounts}/no-such-page`,
   `${accounts}/docs/README.md`,
@@ -28,6 +28,11 @@ const pagesOf = ({ accounts, shop, api }: Demo): string[] => [
   `${api}/cart`,
   `${api}/orders`,
   `${api}/no-such-page`,
+  `${accounts}/sign-in`,
+  `${partner}/`,
+  `${partner}/mine`,
+  `${partner}/no-such-page`,
+  `${partner}/handoff/callback`,
 ]
 
 /** What Chromium reports of a page's policy, on its console. */
@@ -61,6 +66,15 @@ test('no page breaks its own policy, signed out and signed in, whatever is press
   await press(page.getByRole('button', { name: 'Sign out' }))
   await page.getByRole('link', { name: 'Sign in' }).first().click()
   await page.getByLabel('Name').waitFor()
+  // A form whose page asks accounts silently, and a form at accounts that leads to the partner: by way of two sites each.
+  await page.context().clearCookies()
+  await page.goto(demo.partner)
+  await page.context().clearCookies()
+  await press(page.getByRole('button', { name: 'Choose The Cloak' }))
+  await page.goto(`${demo.partner}/mine`)
+  await fillIn(page, 'bob')
+  await page.waitForURL(`${demo.partner}/mine`)
+  await press(page.getByRole('button', { name: 'Sign out everywhere' }))
   expect(reports).toEqual([])
   await page.close()
 })
