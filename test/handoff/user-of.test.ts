@@ -152,4 +152,27 @@ describe("with userOf at the hub, a site's session", () => {
       expect(await childIds(given.store), `step ${step}`).toEqual([])
     }
   })
+
+  it('does not come back if it is made between any two steps of the sign-out', async () => {
+    takeTime()
+    for (const step of [1, 2, 3, 4, 5]) {
+      let calls = -Infinity
+      let child: string | undefined
+      const given = apps('hub', async () => {
+        if (++calls !== step) return
+        const hub = createSessions({ store: given.store, secret, sweep: false, userOf: 'user' })
+        child = await handOff({ ...given, hub }, token)
+      })
+      const token = await storedSession(given.hub, { user: 'ada' })
+      const work = await given.hub.load(token)
+      bag(work).user = undefined
+      calls = 0
+      await work.commit()
+      while (calls < step) await given.hub.load(token)
+      await setUser(given, token, 'ada')
+      const user = child === undefined ? undefined : await userAt(given.shop, child)
+      expect(user, `step ${step}`).toBeUndefined()
+      expect(await childIds(given.store), `step ${step}`).toEqual([])
+    }
+  })
 })

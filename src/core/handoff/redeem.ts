@@ -7,8 +7,8 @@ import { rootName } from '../session/root.js'
 import type { Found } from '../session/state.js'
 import type { WorkContext } from '../session/work-context.js'
 import { createMark } from '../store/mark.js'
-import { recordFormat, type SessionId } from '../store/record.js'
-import type { Lifetime } from '../store/session-store.js'
+import { recordFormat, type SessionId, type SessionRecord } from '../store/record.js'
+import type { Lifetime, UpdateWrite } from '../store/session-store.js'
 import { createId, createToken, isSameHash } from '../token.js'
 import { revokedSince } from '../users/sign-in.js'
 import { changeCode, type Grant, readCode, type StoredCode } from './code.js'
@@ -160,7 +160,7 @@ async function storeChild(
     ? 'revoked'
     : latest?.state.is === 'void'
       ? 'leaked'
-      : isOfSignIn(grant, found)
+      : (await isStillRoot(context, grant, token, found))
         ? undefined
         : 'root has ended'
   if (why !== undefined || !found) {
@@ -189,9 +189,36 @@ export async function voidStray(
   await changeCode(context, code, stored, { is: 'void' })
 }
 
-/** Whether the root is signed in as it was when the code was issued. */
-function isOfSignIn({ isByData, authenticatedAt }: Grant, found: Found | undefined): boolean {
-  return found !== undefined && (isByData !== true || authenticatedAt === found.root?.authenticatedAt)
+/**
+ * Whether the root is there, and signed in as it was when the code was issued.
+ *
+ * With `userOf`, the commit of a sign-out ends the children of the row, and then takes the user from it, unless the row
+ * has changed since it was read. So the row is stored again, as it is. Then either that commit finds the child, or the
+ * child finds that commit.
+ */
+async function isStillRoot(
+  context: WorkContext,
+  { isByData, authenticatedAt }: Grant,
+  token: string,
+  first: Found | undefined,
+): Promise<boolean> {
+  let found = first
+  for (let attempt = 1; attempt <= mostAttempts; attempt++) {
+    if (!found?.root) return false
+    if (isByData !== true) return true
+    if (authenticatedAt !== found.root.authenticatedAt) return false
+    const result = await context.write(asItIs(found.root))
+    if (result !== 'stale') return result === 'done'
+    found = await context.found(token)
+  }
+  throw changedTooOften(mostAttempts)
+}
+
+/** Stores a record again as it was read, also with its expiry. */
+function asItIs({ id, version, userId, data, format, createdAt, expiresAt }: SessionRecord): UpdateWrite {
+  const life = expiresAt - createdAt
+  const lifetime = { idle: life, absolute: life }
+  return { type: 'update', id, version, userId, data, format, mark: createMark(), lifetime }
 }
 
 async function endChild(context: WorkContext, { grant, state }: StoredCode): Promise<void> {
