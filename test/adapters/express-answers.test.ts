@@ -56,7 +56,7 @@ describe.each([express5Framework, express4Framework])('in $name,', (framework) =
         if (request.path === '/')
           return response.send(`${request.session.userId} ${String(request.session.name)}`)
         await request.session.signIn(7)
-        request.session.name = request.query.name
+        request.session.name = request.query.name as string
         return response.redirect('/')
       }),
     })
