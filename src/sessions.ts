@@ -11,7 +11,7 @@ import type { ExchangeRequest } from './http/exchange-request.js'
 import { explain, type ExplainedRequest, type Explanation } from './http/explain.js'
 import { type HeaderOptions, HeaderTransport, resolveHeader } from './http/header-transport.js'
 import { type SameSiteFacts, SameSiteRules } from './http/same-site.js'
-import { resolveSites, type Site, type SiteFunction, type SitePolicy } from './http/sites.js'
+import { resolveSites, type SiteFunction, type SitePolicy, type TrustedSite } from './http/sites.js'
 import { Transports } from './http/transports.js'
 
 /**
@@ -61,7 +61,7 @@ export interface SessionsOptions extends AdvancedSessionsOptions, EngineOptions 
    * @example
    * sites: ['https://app.example.com', 'https://*.example.com', { origin: 'https://partner.test', paths: ['/api/*'] }]
    */
-  readonly sites?: readonly Site[] | SiteFunction | undefined
+  readonly sites?: readonly TrustedSite[] | SiteFunction | undefined
 }
 
 /** The options of `createSessions` that most apps leave out. Part of `SessionsOptions`. */

@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { mistakenFor } from '../core/argument.js'
 import { optionError, refuseUnknownOptions } from '../core/errors.js'
 import { csrfOptionNames, type CsrfOptions, CsrfPolicy } from '../http/csrf.js'
-import { resolveSites, type Site, type SiteFunction } from '../http/sites.js'
+import { resolveSites, type SiteFunction, type TrustedSite } from '../http/sites.js'
 import { Sessions } from '../sessions.js'
 import { type CsrfCheck, csrfCheck, csrfCheckOf, whenAsked } from './csrf.js'
 import { isSecure, type Next, type SessionRequest } from './request-in-hand.js'
@@ -14,7 +14,7 @@ export interface CsrfMiddlewareOptions extends CsrfOptions {
    * `allSites: true`.
    * @default []
    */
-  readonly sites?: readonly Site[] | SiteFunction | undefined
+  readonly sites?: readonly TrustedSite[] | SiteFunction | undefined
   /**
    * Whether to believe the header `X-Forwarded-Proto`. Set it only if every request comes through a proxy that sets this
    * header itself. In Express, `app.set('trust proxy', 1)` does the same.
@@ -77,7 +77,7 @@ function csrf(
 
 /** The types of `csrf`. */
 declare namespace csrf {
-  export type { CsrfMiddleware, CsrfMiddlewareOptions, CsrfOptions, Site, SiteFunction }
+  export type { CsrfMiddleware, CsrfMiddlewareOptions, CsrfOptions, SiteFunction, TrustedSite }
 }
 
 // Some tools look for an ES module's `default` on a CommonJS module.

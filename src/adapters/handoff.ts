@@ -205,7 +205,7 @@ function requestOf(given: IncomingMessage, origin: string, role: HandoffHub | Ha
   }
   const { method = 'GET' } = given
   // A `Request` refuses some methods. The hand-off answers all of these alike.
-  return new Request(url, { method: method === 'GET' || method === 'POST' ? method : 'PUT', headers })
+  return new Request(url, { method: /^(?:GET|HEAD|POST)$/.test(method) ? method : 'PUT', headers })
 }
 
 function send(answer: Response, response: ServerResponse): void {

@@ -11,4 +11,4 @@ export {
 } from '../adapters/csrf-middleware.js'
 export type { CsrfOptions } from '../http/csrf.js'
 export type { CsrfReason, CsrfRequest, CsrfRule } from '../http/csrf-request.js'
-export type { Site, SiteForPaths, SiteFunction, SiteRequest } from '../http/sites.js'
+export type { SiteForPaths, SiteFunction, SiteRequest, TrustedSite } from '../http/sites.js'

@@ -19,7 +19,7 @@ import { safeAddress } from './return-address.js'
  * - `{ origin, paths }`: one of these, for some paths only.
  * - A function that decides.
  */
-export type Site = string | SiteForPaths | SiteFunction
+export type TrustedSite = string | SiteForPaths | SiteFunction
 
 /** An origin that is trusted for some paths of the app only. */
 export interface SiteForPaths {
@@ -59,7 +59,7 @@ export type SiteFunction = (origin: string, request: SiteRequest) => boolean | P
  */
 export interface SitePolicy {
   /** The entries of the option `sites`, each once, in their order. */
-  readonly entries: readonly Site[]
+  readonly entries: readonly TrustedSite[]
   /**
    * Whether the value of an `Origin` header is a trusted origin. It must be written exactly as browsers send it (RFC
    * 6454, section 6.2). All else is not trusted: `undefined`, `'null'`, two origins in one header, a slash or a dot at
@@ -113,8 +113,8 @@ export interface AskedRequest {
  * sites.trusts('https://shop.example.com') // true
  * sites.trusts('https://example.com.evil.test') // false
  */
-export function resolveSites(list: readonly Site[] | SiteFunction): SitePolicy {
-  const given: readonly Site[] = typeof list === 'function' ? [list] : list
+export function resolveSites(list: readonly TrustedSite[] | SiteFunction): SitePolicy {
+  const given: readonly TrustedSite[] = typeof list === 'function' ? [list] : list
   if (!Array.isArray(given)) {
     throw optionError(
       "sites must be an array of origins, like ['https://app.example.com'], or a function of an origin.",

@@ -51,6 +51,16 @@ describe('one login across unrelated domains', () => {
     expect((await seen(visitor, `${sites['shop']!.origin}/`)).root!.data).toEqual({ fullName: 'Countess' })
   })
 
+  it('sends HEAD of a page for members to the hub as it sends GET', async () => {
+    const { sites } = await serveWorld()
+    const members = `${sites['shop']!.origin}/members`
+    const asked = { follow: false, headers: { accept: 'text/html' } }
+    for (const method of ['GET', 'HEAD']) {
+      const answer = await new Visitor().open(members, { ...asked, method })
+      expect([answer.status, answer.headers.has('location')], method).toEqual([303, true])
+    }
+  })
+
   it('ends one site alone, or all', async () => {
     const world = await serveWorld()
     const visitor = await signedInAtHub(world)
