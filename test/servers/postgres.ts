@@ -10,8 +10,21 @@ import { accountOf, type DatabaseServer, ServerFolder } from './server-process.t
 
 const run = promisify(execFile)
 
-/** Starts a private PostgreSQL with an empty database: the programs of this machine, or what apt-get brings. */
-export async function startPostgres(): Promise<DatabaseServer> {
+/** Settings for tests that do not kill the server: what it writes reaches the disk when the system likes. */
+export const leaveDiskToPostgres = [
+  '-c',
+  'fsync=off',
+  '-c',
+  'synchronous_commit=off',
+  '-c',
+  'full_page_writes=off',
+]
+
+/**
+ * Starts a private PostgreSQL with an empty database: the programs of this machine, or what apt-get brings.
+ * @param settings more of its command line
+ */
+export async function startPostgres(settings: readonly string[] = []): Promise<DatabaseServer> {
   const programs = (await findPrograms()) ?? (await installPrograms())
   if (programs === undefined) {
     throw new Error(
@@ -28,10 +41,22 @@ export async function startPostgres(): Promise<DatabaseServer> {
     await writeFile(passwordFile, password, { mode: 0o644 })
     const data = join(folder.path, 'data')
     const install = ['--pgdata', data, '--username=coatcheck', `--pwfile=${passwordFile}`]
-    const settings = ['--auth=scram-sha-256', '--encoding=UTF8', '--no-locale']
-    await run(programs.installer, [...install, ...settings], { cwd: folder.path, ...account })
+    const access = ['--auth=scram-sha-256', '--encoding=UTF8', '--no-locale']
+    await run(programs.installer, [...install, ...access], { cwd: folder.path, ...account })
     const url = `postgres://coatcheck:${password}@127.0.0.1:${port}/postgres`
-    const options = ['-D', data, '-h', '127.0.0.1', '-p', `${port}`, '-k', '']
+    const options = [
+      '-D',
+      data,
+      '-h',
+      '127.0.0.1',
+      '-p',
+      `${port}`,
+      '-k',
+      '',
+      '-c',
+      'max_connections=300',
+      ...settings,
+    ]
     await folder.start(programs.server, options, () => ask(url), account)
     // SIGTERM would wait for clients.
     return { url, pid: folder.pid, stop: () => folder.remove('SIGINT') }
