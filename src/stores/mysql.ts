@@ -1,10 +1,4 @@
-import {
-  optionError,
-  refuseUnknownOptions,
-  SessionError,
-  type SessionErrorCode,
-  shown,
-} from '../core/errors.js'
+import { optionError, refuseUnknownOptions, SessionError, shown } from '../core/errors.js'
 import { type Duration, timerMilliseconds } from '../core/lifetime.js'
 import { causal } from './mysql/causal.js'
 import { clientOf, type MySQLClient } from './mysql/client.js'
@@ -180,14 +174,16 @@ function errorsOf({ tables, missingTable, wrongTable }: MySQLLayout, causalReads
     missesTable: (error) => missesTable(error, tables),
     failsAllAlike: mysqlJudgement.failsAllAlike,
     failureOf(doing, error) {
-      const failed = (code: SessionErrorCode, message: string) =>
-        new SessionError(code, message, { cause: error })
-      if (missesTable(error, tables)) return failed('ERR_SESSION_MISSING_TABLE', missingTable)
-      if (numberOf(error) === errorNumber.unknownColumn)
-        return failed('ERR_SESSION_WRONG_TABLE', wrongTable + missingColumn(error))
-      if (causalReads && numberOf(error) === errorNumber.syntax)
-        return failed('ERR_SESSION_OPTION', causalReadsRefused)
-      if (error instanceof UncommittedChange) return failed('ERR_SESSION_OPTION', uncommitted)
+      const cause = { cause: error }
+      if (missesTable(error, tables))
+        return new SessionError('ERR_SESSION_MISSING_TABLE', missingTable, cause)
+      const number = numberOf(error)
+      if (number === errorNumber.unknownColumn)
+        return new SessionError('ERR_SESSION_WRONG_TABLE', wrongTable + missingColumn(error), cause)
+      if (causalReads && number === errorNumber.syntax)
+        return new SessionError('ERR_SESSION_OPTION', causalReadsRefused, cause)
+      if (error instanceof UncommittedChange)
+        return new SessionError('ERR_SESSION_OPTION', uncommitted, cause)
       return mysqlFailure(doing, error)
     },
   }

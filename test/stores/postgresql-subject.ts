@@ -1,30 +1,13 @@
 import { randomBytes } from 'node:crypto'
 import { PostgreSQLStore, type PostgreSQLStoreOptions, type PostgreSQLTarget } from 'coatcheck/postgresql'
-import { Client, Pool, type PoolConfig } from 'pg'
-import { afterEach, inject } from 'vitest'
+import { Pool, type PoolConfig } from 'pg'
+import { afterEach } from 'vitest'
 
 const cleanUps: (() => Promise<unknown>)[] = []
 
 afterEach(async () => {
   for (const cleanUp of cleanUps.splice(0).toReversed()) await cleanUp()
 })
-
-/**
- * A new empty database.
- * @param server the URL of a database on the server; by default on the PostgreSQL of this run
- * @returns its `postgres://` URL. It goes when the run ends.
- */
-export async function freshPostgreSQL(server: string = inject('postgresql')): Promise<string> {
-  const name = `coatcheck_${randomBytes(6).toString('hex')}`
-  const client = new Client({ connectionString: server })
-  await client.connect()
-  try {
-    await client.query(`CREATE DATABASE ${name}`)
-  } finally {
-    await client.end()
-  }
-  return new URL(`/${name}`, server).href
-}
 
 /** A store that is closed after the test. */
 export function openStore(target: PostgreSQLTarget, options: PostgreSQLStoreOptions = {}): PostgreSQLStore {

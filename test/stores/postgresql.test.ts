@@ -6,8 +6,9 @@ import { storeSuite } from 'coatcheck/testing'
 import { Pool, type PoolClient, types } from 'pg'
 import { describe, expect, it } from 'vitest'
 import { freePort } from '../servers/ports.ts'
+import { freshPostgreSQL } from '../servers/postgres-databases.ts'
 import { insert, newId, rotation, stored, storedMany, touch, update } from './mysql-subject.ts'
-import { freshPostgreSQL, openPool, openStore, urlOfRole } from './postgresql-subject.ts'
+import { openPool, openStore, urlOfRole } from './postgresql-subject.ts'
 
 storeSuite('PostgreSQLStore', {
   describe,
