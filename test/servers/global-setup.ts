@@ -46,7 +46,7 @@ export default async function setup(project: Pick<TestProject, 'provide'>): Prom
   const [onMariaDB, onMySQL, onPostgreSQL] = await Promise.allSettled([
     lent.mariadb ?? start(startMariaDB(leaveDiskToSystem)),
     mysql(),
-    lent.postgresql ?? start(startPostgres(leaveDiskToPostgres)),
+    lent.postgresql ?? start(startPostgres({ settings: leaveDiskToPostgres })),
   ])
   for (const started of [onMariaDB, onMySQL, onPostgreSQL]) {
     if (started.status === 'fulfilled') continue

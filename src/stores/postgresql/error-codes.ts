@@ -149,7 +149,7 @@ function refusedTLS(error: unknown): PostgreSQLRefusal | undefined {
   // Only errors of Node's check of a certificate have one, and those of OpenSSL that are about none have other codes.
   const code = 'code' in error ? String(error.code) : ''
   if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') return otherHost
-  return 'cert' in error || /CERT/.test(code) ? notTrusted : undefined
+  return 'cert' in error || /CERT|LEAF_SIGNATURE/.test(code) ? notTrusted : undefined
 }
 
 const noTLS: PostgreSQLRefusal = {

@@ -1,3 +1,4 @@
+import { isIP } from 'node:net'
 import { optionError } from '../../core/errors.js'
 import type { PostgreSQLPool } from './client.js'
 import { driver } from './driver.js'
@@ -73,7 +74,21 @@ function withTLSAsLibpq(text: string): string {
   if (url.pathname.length < 2) {
     throw optionError('DATABASE_URL names no database: postgres://user:password@host:5432/database.')
   }
-  if (url.searchParams.has('sslmode') && !url.searchParams.has('uselibpqcompat'))
-    url.searchParams.set('uselibpqcompat', 'true')
+  const mode = url.searchParams.get('sslmode')
+  if (mode === null) return url.href
+  if (!modes.includes(mode)) {
+    throw optionError(
+      `DATABASE_URL has an sslmode that pg cannot keep to. Name one of ${modes.join(', ')}: pg makes either encrypted connections or plain ones, and does not try the other.`,
+    )
+  }
+  // Node is given no IP address to check, and would look for "localhost" in the certificate.
+  if (mode === 'verify-full' && isIP(url.hostname.replace(/^\[|\]$/g, '')) !== 0) {
+    throw optionError(
+      "DATABASE_URL names the database's host by an IP address, for which pg cannot verify a certificate. Give the host name that is in the certificate. sslmode=verify-ca verifies only who signed it.",
+    )
+  }
+  url.searchParams.set('uselibpqcompat', 'true')
   return url.href
 }
+
+const modes = ['disable', 'require', 'verify-ca', 'verify-full']
