@@ -2,7 +2,7 @@ import { storeSuite } from 'coatcheck/testing'
 import { PostgreSQLStore } from 'coatcheck/postgresql'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { type Pooler, startPgBouncer } from '../servers/pgbouncer.ts'
-import { leaveDiskToPostgres, startPostgres } from '../servers/postgres.ts'
+import { startPostgres } from '../servers/postgres.ts'
 import { freshPostgreSQL } from '../servers/postgres-databases.ts'
 import { newId, insert, rotation, storedMany, touch, update } from './mysql-subject.ts'
 import { openPool, openStore } from './postgresql-subject.ts'
@@ -113,30 +113,3 @@ describe('a large table', () => {
     expect(await scans()).toBe(before)
   })
 })
-
-describe.runIf(process.env['POSTGRESQL_PROGRAMS'])(
-  'on the PostgreSQL whose programs are in POSTGRESQL_PROGRAMS',
-  () => {
-    let server: Awaited<ReturnType<typeof startPostgres>>
-    beforeAll(async () => {
-      server = await startPostgres({
-        programs: process.env['POSTGRESQL_PROGRAMS']!,
-        settings: leaveDiskToPostgres,
-      })
-    })
-    afterAll(() => server?.stop())
-
-    storeSuite('PostgreSQLStore', {
-      describe,
-      it,
-      open: async () => {
-        const url = await freshPostgreSQL(server.url)
-        return {
-          store: new PostgreSQLStore(url),
-          other: new PostgreSQLStore(url),
-          cleanUp: () => Promise.resolve(),
-        }
-      },
-    })
-  },
-)
