@@ -11,11 +11,13 @@ export interface Contender {
 const onExpress: readonly (readonly [kind: string, title: string])[] = [
   ['none', 'nothing'],
   ['coatcheck-mysql', 'coatcheck, MySQL'],
+  ['coatcheck-postgresql', 'coatcheck, PostgreSQL'],
   ['coatcheck-sqlite', 'coatcheck, SQLite'],
   ['coatcheck-memory', 'coatcheck, memory'],
   ['coatcheck-drop-in', 'coatcheck, imports replaced'],
   ['mysql', 'express-session, express-mysql-session'],
   ['mysql-without-touch', 'the same with disableTouch'],
+  ['postgresql', 'express-session, connect-pg-simple'],
   ['redis', 'express-session, connect-redis'],
   ['memory', 'express-session, MemoryStore'],
   ['iron-session', 'iron-session'],

@@ -2,6 +2,8 @@ import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createConnection, type RowDataPacket } from 'mysql2/promise'
 import { startDatabase } from '../test/servers/start-database.ts'
+import { Client } from 'pg'
+import { startPostgres } from '../test/servers/postgres.ts'
 import { startRedis } from '../test/servers/redis.ts'
 import { ServerFolder } from '../test/servers/server-process.ts'
 import type { Places } from './apps/session-kinds.ts'
@@ -26,33 +28,53 @@ export interface Servers {
  *   `database`: `mysql` instead of `mariadb`.
  */
 export async function startServers({ pinned = true, database = 'mariadb' } = {}): Promise<Servers> {
-  const [server, redis] = await Promise.all([startDatabase(database), startRedis()])
+  const [server, redis, postgres] = await Promise.all([
+    startDatabase(database),
+    startRedis(),
+    // It counts statements only with this.
+    startPostgres({ settings: ['-c', 'shared_preload_libraries=pg_stat_statements'] }),
+  ])
   const folder = await ServerFolder.make('bench')
   const connection = await createConnection(server.url)
   const [[version]] = await connection.query<RowDataPacket[]>('SELECT VERSION() AS version')
-  const pids = [server.pid, redis.pid].filter((pid) => pid !== undefined)
+  const onPostgres = new Client({ connectionString: postgres.url })
+  await onPostgres.connect()
+  await onPostgres.query('CREATE EXTENSION pg_stat_statements')
+  const postgresVersion = await onPostgres.query<{ version: string }>(
+    `SELECT split_part(current_setting('server_version'), ' ', 1) AS version`,
+  )
+  const pids = [server.pid, redis.pid, postgres.pid].filter((pid) => pid !== undefined)
   if (pinned) await Promise.all(pids.map(moveAside))
   let asked = 0 // of the statements that are counted, by the bench itself
   return {
     pids,
-    versions: `${database === 'mysql' ? 'MySQL' : 'MariaDB'} ${String(version!['version']).split('-', 1)[0]}`,
+    versions: `${database === 'mysql' ? 'MySQL' : 'MariaDB'} ${String(version!['version']).split('-', 1)[0]}, PostgreSQL ${postgresVersion.rows[0]!.version}`,
     folder: folder.path,
     async placesFor(name) {
       const place = name.replaceAll(/\W/g, '_')
       await connection.query(`CREATE DATABASE ${place}`)
       asked++
+      await onPostgres.query(`CREATE DATABASE ${place}`)
       const own = join(folder.path, place)
       await mkdir(own)
-      return { mysql: `${server.url}/${place}`, redis: redis.url, folder: own }
+      return {
+        mysql: `${server.url}/${place}`,
+        postgresql: new URL(`/${place}`, postgres.url).href,
+        redis: redis.url,
+        folder: own,
+      }
     },
     async statements() {
       asked++
       const [[row]] = await connection.query<RowDataPacket[]>(`SHOW GLOBAL STATUS LIKE 'Questions'`)
-      return Number(row!['Value']) - asked
+      const { rows } = await onPostgres.query<{ calls: number }>(
+        `SELECT COALESCE(sum(calls), 0)::int AS calls FROM pg_stat_statements JOIN pg_database ON oid = dbid WHERE datname <> 'postgres'`,
+      )
+      return Number(row!['Value']) - asked + rows[0]!.calls
     },
     async stop() {
-      await connection.end()
-      await Promise.all([server.stop(), redis.stop()])
+      await Promise.all([connection.end(), onPostgres.end()])
+      await Promise.all([server.stop(), redis.stop(), postgres.stop()])
       await folder.remove()
     },
   }

@@ -8,6 +8,7 @@ const kinds: Readonly<Record<string, () => Promise<unknown>>> = {
   galera: () =>
     vitest('test/faults/galera.test.ts', { GALERA: process.argv[2] === '--write' ? 'long' : 'short' }),
   mutations: () => import('./mutations/run.ts'),
+  postgresql: () => import('./stores/postgresql-versions.ts'),
   properties: () => vitest('test/properties', { COATCHECK_RUNS: '50' }),
   timing: () => import('./timing/signature.ts'),
 }

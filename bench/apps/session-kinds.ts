@@ -4,7 +4,9 @@ import { createSessions, MemoryStore, type SessionStore } from 'coatcheck'
 import session from 'coatcheck/express'
 import coatcheckMySQLStore from 'coatcheck/express-mysql-session'
 import { MySQLStore } from 'coatcheck/mysql'
+import { PostgreSQLStore } from 'coatcheck/postgresql'
 import { SQLiteStore } from 'coatcheck/sqlite'
+import connectPgSimple from 'connect-pg-simple'
 import { RedisStore } from 'connect-redis'
 import expressMySQLSession from 'express-mysql-session'
 import expressSession from 'express-session'
@@ -16,6 +18,8 @@ import type { SessionContents } from './shapes.ts'
 export interface Places {
   /** `mysql://user:password@host:port/database` of a database of this app's own. */
   readonly mysql: string
+  /** The same, with `postgres:`. */
+  readonly postgresql: string
   readonly redis: string
   /** A folder of this app's own. */
   readonly folder: string
@@ -71,6 +75,7 @@ export const sessionKinds = {
   // Its session comes with the framework `fastifyWithSession`.
   'fastify-session': { open: () => (_request, _response, next) => next(), signIn: regenerate },
   'coatcheck-mysql': coatcheck(({ mysql }) => new MySQLStore(mysql)),
+  'coatcheck-postgresql': coatcheck(({ postgresql }) => new PostgreSQLStore(postgresql)),
   'coatcheck-sqlite': coatcheck(({ folder }) => new SQLiteStore(join(folder, 'sessions.db'))),
   'coatcheck-memory': coatcheck(() => new MemoryStore()),
   // An app of express-session and express-mysql-session with nothing but its imports replaced.
@@ -90,6 +95,7 @@ export const sessionKinds = {
   },
   mysql: expressSessionOn(({ mysql }) => mysqlStore(mysql)),
   'mysql-without-touch': expressSessionOn(({ mysql }) => mysqlStore(mysql, { disableTouch: true })),
+  postgresql: expressSessionOn(({ postgresql }) => postgresqlStore(postgresql)),
   redis: expressSessionOn(async ({ redis }) => (await redisStore(redis)) as expressSession.Store),
   memory: expressSessionOn(() => new expressSession.MemoryStore()),
   'iron-session': {
@@ -138,6 +144,11 @@ function destroy({ session }: SessionRequest): Promise<void> {
 
 async function redisStore(url: string): Promise<RedisStore> {
   return new RedisStore({ client: await createClient({ url }).connect() })
+}
+
+function postgresqlStore(url: string): expressSession.Store {
+  const Store = connectPgSimple(expressSession)
+  return new Store({ conString: url, createTableIfMissing: true })
 }
 
 function mysqlStore(url: string, options: object = {}): expressSession.Store {

@@ -13,9 +13,11 @@ export interface Contender {
 export const contenders: readonly Contender[] = [
   { kind: 'mysql', title: 'express-session, express-mysql-session', processes: 2, promises: false },
   { kind: 'mysql-without-touch', title: 'the same with disableTouch', processes: 2, promises: false },
+  { kind: 'postgresql', title: 'express-session, connect-pg-simple', processes: 2, promises: false },
   { kind: 'redis', title: 'express-session, connect-redis', processes: 2, promises: false },
   { kind: 'memory', title: 'express-session, MemoryStore', processes: 1, promises: false },
   { kind: 'coatcheck-mysql', title: 'coatcheck, MySQL', processes: 2, promises: true },
+  { kind: 'coatcheck-postgresql', title: 'coatcheck, PostgreSQL', processes: 2, promises: true },
   { kind: 'coatcheck-sqlite', title: 'coatcheck, SQLite', processes: 2, promises: true },
   { kind: 'coatcheck-memory', title: 'coatcheck, memory', processes: 1, promises: true },
   { kind: 'coatcheck-drop-in', title: 'coatcheck, imports replaced', processes: 2, promises: true },

@@ -1,26 +1,25 @@
-import { isError, optionError, refuseUnknownOptions, SessionError, shown } from '../core/errors.js'
+import { optionError, refuseUnknownOptions, SessionError, shown } from '../core/errors.js'
 import { type Duration, timerMilliseconds } from '../core/lifetime.js'
-import type { AliveRecord, ListedRecord, SessionId, SessionRecord } from '../core/store/record.js'
-import type { ListQuery, Page, SessionStore, SessionWrite, WriteResult } from '../core/store/session-store.js'
 import { causal } from './mysql/causal.js'
 import { clientOf, type MySQLClient } from './mysql/client.js'
 import { numberOf, UncommittedChange } from './mysql/connection.js'
+import { errorNumber } from './mysql/error-codes.js'
 import { missesTable, missingColumn, mysqlFailure } from './mysql/errors.js'
+import { mysqlJudgement } from './mysql/judgement.js'
+import type { MySQLLayout } from './mysql/layout.js'
+import { OwnTable } from './mysql/own-table.js'
+import { mysqlStatements } from './mysql/statements.js'
+import { type MySQLTarget, openTarget } from './mysql/target.js'
 import { expressStatements } from './mysql-express/statements.js'
 import type { MySQLColumns } from './mysql-express/statements.js'
 import { ExpressTable } from './mysql-express/table.js'
-import type { MySQLLayout } from './mysql/layout.js'
-import { OwnTable } from './mysql/own-table.js'
-import { errorNumber } from './mysql/error-codes.js'
-import { settle } from './mysql/settle.js'
-import { mysqlStatements } from './mysql/statements.js'
-import { type MySQLTarget, type OpenedTarget, openTarget } from './mysql/target.js'
+import type { TableErrors } from './sql/layout.js'
 import { tableName } from './sql/table-name.js'
+import { TableStore, type TableStoreParts } from './sql/table-store.js'
 
 export type { MySQLColumns } from './mysql-express/statements.js'
 export type { MySQLTarget } from './mysql/target.js'
 
-const writing = 'writing sessions'
 const causalReadsRefused =
   'causalReads needs MariaDB, and this server does not know its SET STATEMENT. Leave the option out; on Percona XtraDB Cluster, set wsrep_sync_wait = 3 in the configuration of the nodes instead.'
 const uncommitted =
@@ -147,150 +146,46 @@ export interface MySQLStoreOptions {
  * // The table that apps with express-mysql-session use at the same time
  * const store = new MySQLStore(process.env.DATABASE_URL, { layout: 'express-mysql-session' })
  */
-export class MySQLStore implements SessionStore {
-  /** `'token'` on a table of express-mysql-session, where sessions are found by their tokens. Otherwise `undefined`. */
-  readonly keyedBy: 'token' | undefined
-  readonly #opened: OpenedTarget
-  readonly #layout: MySQLLayout
-  readonly #createTable: boolean
-  readonly #causalReads: boolean
-  #tableReady: Promise<void> | undefined
-  #closed: Promise<void> | undefined
-  readonly #underWay = new Set<Promise<unknown>>()
-
+export class MySQLStore extends TableStore {
   /**
    * @param target a URL, mysql2's pool options, or a mysql2 pool or connection of yours.
    * @throws `ERR_SESSION_OPTION` if `target` names no database, or has an unknown parameter; or if an option is unknown
    *   or malformed. The message never shows the password.
    */
   constructor(target: MySQLTarget, options: MySQLStoreOptions = {}) {
-    refuseUnknownOptions('MySQLStore', options, optionNames)
-    this.#createTable = options.createTable ?? true
-    if (typeof this.#createTable !== 'boolean') throw optionError('createTable must be true or false.')
-    this.#causalReads = options.causalReads ?? false
-    if (typeof this.#causalReads !== 'boolean') throw optionError('causalReads must be true or false.')
-    const limit = timerMilliseconds('statementTimeout', options.statementTimeout ?? defaultStatementTimeout)
-    const layout = layoutFor(options)
-    this.#opened = openTarget(target, limit)
-    this.#layout = layout(clientOf(this.#opened.target, limit))
-    this.keyedBy = this.#layout.keyedBy
+    super(mysqlTable(target, options))
   }
+}
 
-  async find(ids: readonly SessionId[]): Promise<(SessionRecord | undefined)[]> {
-    if (ids.length === 0) return []
-    return this.#do('reading sessions', () => this.#layout.find(ids))
-  }
+function mysqlTable(target: MySQLTarget, options: MySQLStoreOptions): TableStoreParts {
+  refuseUnknownOptions('MySQLStore', options, optionNames)
+  const { createTable = true, causalReads = false } = options
+  if (typeof createTable !== 'boolean') throw optionError('createTable must be true or false.')
+  if (typeof causalReads !== 'boolean') throw optionError('causalReads must be true or false.')
+  const limit = timerMilliseconds('statementTimeout', options.statementTimeout ?? defaultStatementTimeout)
+  const layoutOn = layoutFor(options)
+  const { target: opened, close } = openTarget(target, limit)
+  const layout = layoutOn(clientOf(opened, limit))
+  return { layout, errors: errorsOf(layout, causalReads), createTable, end: close }
+}
 
-  async alive(ids: readonly SessionId[]): Promise<(AliveRecord | undefined)[]> {
-    if (ids.length === 0) return []
-    return this.#do('reading sessions', () => this.#layout.alive(ids))
-  }
-
-  async write(writes: readonly SessionWrite[]): Promise<(WriteResult | Error)[]> {
-    if (writes.length === 0) return []
-    const results = await this.#do(writing, () => this.#writeAll(writes))
-    const failures = new Set(results.filter((result) => isError(result)))
-    if (failures.size === 0) return results
-    // Writes that failed together share one SessionError too.
-    const typed = new Map([...failures].map((failure) => [failure, this.#typed(writing, failure)]))
-    return results.map((result) => (isError(result) ? typed.get(result)! : result))
-  }
-
-  async list(query: ListQuery): Promise<Page<ListedRecord>> {
-    assertWholeNumber(query.limit)
-    return this.#do('listing sessions', () => this.#layout.list(query))
-  }
-
-  async removeByUser(userId: string, except?: string): Promise<number> {
-    return this.#do("removing a user's sessions", () => this.#layout.removeByUser(userId, except))
-  }
-
-  async removeExpired(limit: number): Promise<number> {
-    assertWholeNumber(limit)
-    return this.#do('removing expired sessions', () => this.#layout.removeExpired(limit))
-  }
-
-  close(): Promise<void> {
-    // A pool that loses a connection while it ends would wait for it in vain.
-    this.#closed ??= Promise.allSettled(this.#underWay).then(() => this.#opened.close())
-    return this.#closed
-  }
-
-  async #writeAll(writes: readonly SessionWrite[]): Promise<(WriteResult | Error)[]> {
-    const send = async (some: readonly SessionWrite[]) =>
-      settle(this.#layout, some, await this.#layout.write(some))
-    const ready = this.#tableReady
-    const results = await send(writes)
-    const { tables } = this.#layout
-    const left = writes.filter((_, index) => missesTable(results[index], tables))
-    if (left.length === 0 || !this.#createTable) return results
-    await this.#makeTableAgain(ready)
-    const again = (await send(left)).values()
-    return results.map((result) => (missesTable(result, tables) ? again.next().value! : result))
-  }
-
-  /** Every call of the store goes through here. It makes the tables first, and turns errors into SessionErrors. */
-  async #do<Answer>(doing: string, work: () => Promise<Answer>): Promise<Answer> {
-    if (this.#closed) {
-      throw new SessionError('ERR_SESSION_CLOSED', `The store was closed before ${doing}.`, { status: 503 })
-    }
-    const working = this.#withTable(work)
-    this.#underWay.add(working)
-    try {
-      return await working
-    } catch (error) {
-      throw this.#typed(doing, error)
-    } finally {
-      this.#underWay.delete(working)
-    }
-  }
-
-  async #withTable<Answer>(work: () => Promise<Answer>): Promise<Answer> {
-    if (!this.#createTable) return work()
-    const ready = this.#makeTableOnce()
-    await ready
-    try {
-      return await work()
-    } catch (error) {
-      if (!missesTable(error, this.#layout.tables)) throw error
-      await this.#makeTableAgain(ready)
-      return work()
-    }
-  }
-
-  /**
-   * Makes a table that somebody dropped while the app ran.
-   * @param ready the promise of the table that was dropped: only the first of several calls makes the table again.
-   */
-  #makeTableAgain(ready: Promise<void> | undefined): Promise<void> {
-    if (this.#tableReady === ready) this.#tableReady = undefined
-    return this.#makeTableOnce()
-  }
-
-  #typed(doing: string, error: unknown): SessionError {
-    if (missesTable(error, this.#layout.tables)) {
-      return new SessionError('ERR_SESSION_MISSING_TABLE', this.#layout.missingTable, { cause: error })
-    }
-    if (numberOf(error) === errorNumber.unknownColumn) {
-      const message = `${this.#layout.wrongTable}${missingColumn(error)}`
-      return new SessionError('ERR_SESSION_WRONG_TABLE', message, { cause: error })
-    }
-    if (this.#causalReads && numberOf(error) === errorNumber.syntax) {
-      return new SessionError('ERR_SESSION_OPTION', causalReadsRefused, { cause: error })
-    }
-    if (error instanceof UncommittedChange) {
-      return new SessionError('ERR_SESSION_OPTION', uncommitted, { cause: error })
-    }
-    return mysqlFailure(doing, error)
-  }
-
-  #makeTableOnce(): Promise<void> {
-    // Forget a failed attempt, so that the next call tries again.
-    this.#tableReady ??= this.#layout.makeTable().catch((error: unknown) => {
-      this.#tableReady = undefined
-      throw error
-    })
-    return this.#tableReady
+function errorsOf({ tables, missingTable, wrongTable }: MySQLLayout, causalReads: boolean): TableErrors {
+  return {
+    missesTable: (error) => missesTable(error, tables),
+    failsAllAlike: mysqlJudgement.failsAllAlike,
+    failureOf(doing, error) {
+      const cause = { cause: error }
+      if (missesTable(error, tables))
+        return new SessionError('ERR_SESSION_MISSING_TABLE', missingTable, cause)
+      const number = numberOf(error)
+      if (number === errorNumber.unknownColumn)
+        return new SessionError('ERR_SESSION_WRONG_TABLE', wrongTable + missingColumn(error), cause)
+      if (causalReads && number === errorNumber.syntax)
+        return new SessionError('ERR_SESSION_OPTION', causalReadsRefused, cause)
+      if (error instanceof UncommittedChange)
+        return new SessionError('ERR_SESSION_OPTION', uncommitted, cause)
+      return mysqlFailure(doing, error)
+    },
   }
 }
 
@@ -314,10 +209,4 @@ function layoutFor({
   const statements = mysqlStatements(name)
   const sql = causalReads ? causal(statements) : statements
   return (client) => new OwnTable(client, sql, name)
-}
-
-/** Some servers accept no placeholder in LIMIT, so the number goes into the statement's text. */
-function assertWholeNumber(limit: number): void {
-  if (Number.isSafeInteger(limit) && limit > 0) return
-  throw optionError(`limit must be a whole number above 0, not ${String(limit)}.`)
 }

@@ -3,6 +3,7 @@ import { databaseRules } from './rules/databases.ts'
 import { handoffRules } from './rules/handoff.ts'
 import { httpRules } from './rules/http.ts'
 import { inHandRules } from './rules/in-hand.ts'
+import { postgresqlRules } from './rules/postgresql.ts'
 import { secrecyRules } from './rules/secrecy.ts'
 import { sessionRules } from './rules/session.ts'
 import { storeRules } from './rules/stores.ts'
@@ -12,6 +13,7 @@ import { userRules } from './rules/users.ts'
 export const mutations: readonly Mutation[] = [
   ...storeRules,
   ...databaseRules,
+  ...postgresqlRules,
   ...storingRules,
   ...inHandRules,
   ...sessionRules,

@@ -1,8 +1,11 @@
 import { MemoryStore, type SessionStore } from 'coatcheck'
 import { MySQLStore } from 'coatcheck/mysql'
+import { PostgreSQLStore } from 'coatcheck/postgresql'
 import { SQLiteStore } from 'coatcheck/sqlite'
 import { createPool } from 'mysql2/promise'
+import { Pool } from 'pg'
 import { databases, freshDatabase } from '../servers/databases.ts'
+import { freshPostgreSQL } from '../servers/postgres-databases.ts'
 import { oldTable, ownTable, type StoreTraits } from './store-traits.ts'
 
 /** A store that programs are played on, one after the other. */
@@ -42,6 +45,12 @@ export const subjects: readonly Subject[] = [
       }
     },
   },
+  {
+    name: 'PostgreSQLStore',
+    traits: ownTable,
+    share: 10,
+    open: openPostgreSQL,
+  },
   ...databases().flatMap(({ name, server }): Subject[] => [
     {
       name: `MySQLStore on ${name}`,
@@ -70,6 +79,23 @@ async function openMySQL(
   return {
     empty: async () => {
       await pool.query(`DELETE FROM ${table}`)
+      return store
+    },
+    close: async () => {
+      await store.close()
+      await pool.end()
+    },
+  }
+}
+
+async function openPostgreSQL(): Promise<OpenedSubject> {
+  // One connection, as above.
+  const pool = new Pool({ connectionString: await freshPostgreSQL(), max: 1 })
+  const store = new PostgreSQLStore(pool)
+  await store.list({ limit: 1, data: false })
+  return {
+    empty: async () => {
+      await pool.query('DELETE FROM coatcheck_sessions')
       return store
     },
     close: async () => {

@@ -2,7 +2,7 @@ import { SessionError } from 'coatcheck'
 import { describe, expect, it, test } from 'vitest'
 import { failureOf, isAway } from '../../dist/core/store/store-failure.js'
 import { withoutToken } from '../../dist/express-session/foreign/without-token.js'
-import { LostStatement } from '../../dist/stores/mysql/connection.js'
+import { LostStatement } from '../../dist/stores/sql/lost-statement.js'
 import { mysqlFailure, classifyMySQLError } from '../../dist/stores/mysql/errors.js'
 import { sqliteFailure } from '../../dist/stores/sqlite/errors.js'
 

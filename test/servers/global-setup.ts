@@ -2,6 +2,7 @@ import type { TestProject } from 'vitest/node'
 import { startMariaDB } from './mariadb.ts'
 import { startMySQL } from './mysql.ts'
 import { leaveDiskToSystem } from './mysql-server.ts'
+import { leaveDiskToPostgres, startPostgres } from './postgres.ts'
 import { say } from './programs.ts'
 import type { DatabaseServer } from './server-process.ts'
 
@@ -11,13 +12,16 @@ declare module 'vitest' {
     mariadb: string
     /** The same of its MySQL, or in one line why there is none. Tests meet it by `onEachServer`. */
     mysql: { readonly url: string } | { readonly absent: string }
+    /** `postgres://…/postgres` of its PostgreSQL. `freshPostgreSQL()` makes a database on it. */
+    postgresql: string
   }
 }
 
 /** Starts what all test files share; Vitest calls the returned function when the run is over. */
 export default async function setup(project: Pick<TestProject, 'provide'>): Promise<() => Promise<void>> {
   // Of a script that runs the tests many times, and lends them its own; `none` does without MySQL.
-  const lent = { mariadb: process.env['COATCHECK_MARIADB'], mysql: process.env['COATCHECK_MYSQL'] }
+  const { COATCHECK_MARIADB, COATCHECK_MYSQL, COATCHECK_POSTGRESQL } = process.env
+  const lent = { mariadb: COATCHECK_MARIADB, mysql: COATCHECK_MYSQL, postgresql: COATCHECK_POSTGRESQL }
   const started: DatabaseServer[] = []
   const stop = async (): Promise<void> => {
     await Promise.all(started.map((server) => server.stop()))
@@ -38,16 +42,19 @@ export default async function setup(project: Pick<TestProject, 'provide'>): Prom
       return { absent: message }
     }
   }
-  // Both to their end, so that none is left behind where one fails.
-  const [onMariaDB, onMySQL] = await Promise.allSettled([
+  // All to their end, so that none is left behind where one fails.
+  const [onMariaDB, onMySQL, onPostgreSQL] = await Promise.allSettled([
     lent.mariadb ?? start(startMariaDB(leaveDiskToSystem)),
     mysql(),
+    lent.postgresql ?? start(startPostgres({ settings: leaveDiskToPostgres })),
   ])
-  if (onMariaDB.status === 'rejected' || onMySQL.status === 'rejected') {
+  for (const started of [onMariaDB, onMySQL, onPostgreSQL]) {
+    if (started.status === 'fulfilled') continue
     await stop()
-    throw onMariaDB.status === 'rejected' ? onMariaDB.reason : (onMySQL as PromiseRejectedResult).reason
+    throw started.reason
   }
-  project.provide('mariadb', onMariaDB.value)
-  project.provide('mysql', onMySQL.value)
+  project.provide('mariadb', (onMariaDB as PromiseFulfilledResult<string>).value)
+  project.provide('mysql', (onMySQL as PromiseFulfilledResult<{ url: string } | { absent: string }>).value)
+  project.provide('postgresql', (onPostgreSQL as PromiseFulfilledResult<string>).value)
   return stop
 }

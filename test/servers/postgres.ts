@@ -1,18 +1,42 @@
 import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { readdir, realpath, writeFile } from 'node:fs/promises'
+import { chmod, chown, copyFile, readdir, realpath, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { Client } from 'pg'
 import { freePort } from './ports.ts'
 import { findProgram, installDebianPackages } from './programs.ts'
-import { accountOf, type DatabaseServer, ServerFolder } from './server-process.ts'
+import { type Account, accountOf, type DatabaseServer, ServerFolder } from './server-process.ts'
 
 const run = promisify(execFile)
 
+/** Settings for tests that do not kill the server: what it writes reaches the disk when the system likes. */
+export const leaveDiskToPostgres = [
+  '-c',
+  'fsync=off',
+  '-c',
+  'synchronous_commit=off',
+  '-c',
+  'full_page_writes=off',
+]
+
+export interface PostgresOptions {
+  /** More of its command line. */
+  readonly settings?: readonly string[]
+  /** The paths of the certificate and the key by which it offers TLS. */
+  readonly tls?: { readonly certificate: string; readonly key: string }
+  /** A folder with the programs `initdb` and `postgres` of another version. */
+  readonly programs?: string
+}
+
+/** A server that can be killed, and started again on its data. */
+export type PostgresServer = DatabaseServer & Required<Pick<DatabaseServer, 'crash' | 'restart'>>
+
 /** Starts a private PostgreSQL with an empty database: the programs of this machine, or what apt-get brings. */
-export async function startPostgres(): Promise<DatabaseServer> {
-  const programs = (await findPrograms()) ?? (await installPrograms())
+export async function startPostgres(options: PostgresOptions = {}): Promise<PostgresServer> {
+  const programs = options.programs
+    ? { installer: join(options.programs, 'initdb'), server: join(options.programs, 'postgres') }
+    : ((await findPrograms()) ?? (await installPrograms()))
   if (programs === undefined) {
     throw new Error(
       'These tests need a PostgreSQL: install it with initdb (Debian: apt-get install postgresql), and run them again.',
@@ -28,17 +52,53 @@ export async function startPostgres(): Promise<DatabaseServer> {
     await writeFile(passwordFile, password, { mode: 0o644 })
     const data = join(folder.path, 'data')
     const install = ['--pgdata', data, '--username=coatcheck', `--pwfile=${passwordFile}`]
-    const settings = ['--auth=scram-sha-256', '--encoding=UTF8', '--no-locale']
-    await run(programs.installer, [...install, ...settings], { cwd: folder.path, ...account })
+    const access = ['--auth=scram-sha-256', '--encoding=UTF8', '--no-locale']
+    await run(programs.installer, [...install, ...access], { cwd: folder.path, ...account })
     const url = `postgres://coatcheck:${password}@127.0.0.1:${port}/postgres`
-    const options = ['-D', data, '-h', '127.0.0.1', '-p', `${port}`, '-k', '']
-    await folder.start(programs.server, options, () => ask(url), account)
-    // SIGTERM would wait for clients.
-    return { url, pid: folder.pid, stop: () => folder.remove('SIGINT') }
+    const commandLine = [
+      ...['-D', data, '-h', '127.0.0.1', '-p', `${port}`, '-k', '', '-c', 'max_connections=300'],
+      ...(options.tls ? await tlsSettings(options.tls, folder.path, account) : []),
+      ...(options.settings ?? []),
+    ]
+    const start = () => folder.start(programs.server, commandLine, () => ask(url), account)
+    await start()
+    return {
+      url,
+      pid: folder.pid,
+      crash: () => folder.end('SIGKILL'),
+      restart: () => startAgain(start),
+      // SIGTERM would wait for clients.
+      stop: () => folder.remove('SIGINT'),
+    }
   } catch (error) {
     await folder.remove()
     throw error
   }
+}
+
+/** Processes of a server that was killed end a moment later, and until then it does not start again. */
+async function startAgain(start: () => Promise<void>): Promise<void> {
+  for (let tried = 1; ; tried++) {
+    try {
+      return await start()
+    } catch (error) {
+      if (tried === 100) throw error
+      await new Promise((resolve) => setTimeout(resolve, 50))
+    }
+  }
+}
+
+/** The server takes a key only if nobody but its own user can read it. */
+async function tlsSettings(
+  { certificate, key }: NonNullable<PostgresOptions['tls']>,
+  folder: string,
+  account: Account | undefined,
+): Promise<string[]> {
+  const own = join(folder, 'key.pem')
+  await copyFile(key, own)
+  await chmod(own, 0o600)
+  if (account) await chown(own, account.uid, account.gid)
+  return ['-c', 'ssl=on', '-c', `ssl_cert_file=${certificate}`, '-c', `ssl_key_file=${own}`]
 }
 
 interface Programs {

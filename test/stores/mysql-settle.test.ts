@@ -1,7 +1,8 @@
 import { MemoryStore, type SessionId, type SessionStore, type SessionWrite } from 'coatcheck'
 import { beforeEach, describe, expect, it } from 'vitest'
-import { LostStatement } from '../../dist/stores/mysql/connection.js'
-import { settle } from '../../dist/stores/mysql/settle.js'
+import { LostStatement } from '../../dist/stores/sql/lost-statement.js'
+import { mysqlJudgement } from '../../dist/stores/mysql/judgement.js'
+import { settle } from '../../dist/stores/sql/settle.js'
 import { insert, newId, removal, rotation, stored, touch, update } from './mysql-subject.ts'
 
 // What became of writes by the records alone, which any store that keeps marks holds alike.
@@ -26,11 +27,17 @@ async function othersChange(times: number): Promise<void> {
   }
 }
 
+const { failsAllAlike } = mysqlJudgement
 const lost = new LostStatement({})
 const reading = { keyedBy: undefined, find: (ids: readonly SessionId[]) => store.find(ids) }
 
 async function settled(write: SessionWrite): Promise<unknown> {
-  const [result] = await settle({ ...reading, write: (writes) => store.write(writes) }, [write], [lost])
+  const [result] = await settle(
+    { ...reading, write: (writes) => store.write(writes) },
+    [write],
+    [lost],
+    failsAllAlike,
+  )
   return result === lost ? 'unknown' : result
 }
 
@@ -140,6 +147,7 @@ describe('writes that are lost twice', () => {
       layout,
       writes,
       writes.map(() => first),
+      failsAllAlike,
     )
     return { results: results.map((result) => (result === first ? 'unknown' : result)), first, looks }
   }

@@ -4,11 +4,11 @@ import { nextPowerOfTwo, padded } from '../sql/batch-size.js'
 import { fingerprintIn, storedText } from './record.js'
 import type { ExpressRecord } from './record.js'
 import type { ExpressStatements } from './statements.js'
-import type { Results } from '../mysql/parts.js'
+import type { Results } from '../sql/carry-out.js'
 import { errorNumber } from '../mysql/error-codes.js'
 import { change, numberOf } from '../mysql/pool.js'
 import type { MySQLClient, MySQLValue } from '../mysql/pool.js'
-import { lifetimeValues, never } from '../mysql/writer.js'
+import { lifetimeValues, never } from '../sql/lifetime-values.js'
 
 /** An update, and the text that it is to store. */
 interface Update {

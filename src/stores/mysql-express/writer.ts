@@ -10,18 +10,20 @@ import type {
   WriteResult,
 } from '../../core/store/session-store.js'
 import { idOf } from '../../core/token.js'
-import { largestBatch, padded, parts, partsByPowersOfTwo } from '../sql/batch-size.js'
+import { byBytes, largestBatch, padded, parts, partsByPowersOfTwo } from '../sql/batch-size.js'
 import type { MetadataKeys } from './metadata-keys.js'
 import { assertFits, fingerprintIn, hasMetadata, mayBeThere, storedText, subjectOf } from './record.js'
 import type { ExpressRecord } from './record.js'
 import type { ExpressStatements } from './statements.js'
 import { ExpressUpdates } from './updates.js'
 import { doneOrExists, insertOne } from '../mysql/insert.js'
-import { assertTaken } from '../mysql/packet.js'
-import { carryOut, type Results, singly } from '../mysql/parts.js'
+import { assertTaken, mostBytes } from '../mysql/packet.js'
+import { mysqlJudgement } from '../mysql/judgement.js'
+import { carryOut, type Results, singly } from '../sql/carry-out.js'
 import { change, select } from '../mysql/pool.js'
 import type { MySQLClient, MySQLValue } from '../mysql/pool.js'
-import { byBytes, byLifetime, lifetimeValues, never } from '../mysql/writer.js'
+import { byLifetime } from '../mysql/writer.js'
+import { lifetimeValues, never } from '../sql/lifetime-values.js'
 
 /** How many statements of one batch are under way at a time. They share what the server syncs to the disk. */
 const lanes = 4
@@ -86,8 +88,8 @@ export class ExpressWriter {
   }
 
   #insertAll(writes: readonly InsertWrite[], results: Results): Promise<void> {
-    const portions = byBytes(writes).flatMap(partsByPowersOfTwo)
-    return carryOut(portions.values(), results, async (part) => {
+    const portions = byBytes(writes, mostBytes).flatMap(partsByPowersOfTwo)
+    return carryOut(portions.values(), results, mysqlJudgement, async (part) => {
       await assertTaken(this.#client, part[0]!.data)
       const values = part.flatMap((write) => insertValues(write, undefined))
       const insert = () => change(this.#client, this.#sql.insert(part.length), values)
@@ -123,9 +125,9 @@ export class ExpressWriter {
 
   async #updateAll(writes: readonly UpdateWrite[], results: Results): Promise<void> {
     const portions = byLifetime(writes)
-      .flatMap(byBytes)
+      .flatMap((group) => byBytes(group, mostBytes))
       .flatMap((portion) => parts(portion, largestBatch))
-    await carryOut(portions.values(), results, (part) => this.#updates.send(part, results))
+    await carryOut(portions.values(), results, mysqlJudgement, (part) => this.#updates.send(part, results))
     const left = writes.filter(({ id }) => !results.has(id))
     await this.#oneByOne(left, results)
   }
@@ -177,7 +179,7 @@ export class ExpressWriter {
     const portions = byLifetime(writes.filter(({ id }) => !results.has(id))).flatMap((sameLifetime) =>
       parts(sameLifetime, largestBatch),
     )
-    return carryOut(portions.values(), results, (part) => {
+    return carryOut(portions.values(), results, mysqlJudgement, (part) => {
       const { absolute } = part[0]!.lifetime
       return absolute === undefined
         ? this.#touch(part, never, results)
@@ -252,6 +254,6 @@ async function inLanes<Write extends SessionWrite>(
   send: (write: Write) => Promise<void>,
 ): Promise<void> {
   const left = singly(writes)
-  const lane = () => carryOut(left, results, ([write]) => send(write!))
+  const lane = () => carryOut(left, results, mysqlJudgement, ([write]) => send(write!))
   await Promise.all(Array.from({ length: lanes }, lane))
 }

@@ -1,5 +1,6 @@
 import type { Connection, Pool, PoolConnection } from 'mysql2'
 import { clearTimeout, nextTick, setTimeout } from '../../core/scheduling.js'
+import { NoFreeConnection } from '../sql/lost-statement.js'
 import { MySQLConnection, type MySQLValue } from './connection.js'
 import { driversOwn } from './target.js'
 
@@ -25,16 +26,6 @@ export interface MySQLClient {
     work: (one: MySQLClient) => Promise<Answer>,
     mayGoBack: () => boolean,
   ): Promise<Answer>
-}
-
-/** All of a pool's connections were in use for too long. Nothing was sent. */
-export class NoFreeConnection extends Error {
-  readonly limit: number
-
-  constructor(limit: number) {
-    super(`no connection was free for ${limit} ms`)
-    this.limit = limit
-  }
 }
 
 /** @param limit milliseconds that a statement may take, and that it may wait for a connection before. */

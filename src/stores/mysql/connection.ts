@@ -3,24 +3,10 @@ import type { Socket } from 'node:net'
 import type { Connection, PoolConnection, PoolOptions, TypeCast } from 'mysql2'
 import { longestTimer } from '../../core/lifetime.js'
 import { clearTimeout, performance, setTimeout } from '../../core/scheduling.js'
+import { LostStatement } from '../sql/lost-statement.js'
 
 /** What is bound to a marker. Texts go as bytes, so that no character set of a connection has a say. */
 export type MySQLValue = Buffer | number | null
-
-/** The connection failed under a statement, or did not answer in time: whether the statement took effect is unknown. */
-export class LostStatement extends Error {
-  /** The milliseconds that it had, if it took longer; `undefined` if the connection failed. */
-  readonly limit: number | undefined
-  /** Whether the database has answered since: then it is not away, and the statement itself may be what ended the connection. */
-  answeredSince = false
-
-  constructor({ cause, limit }: { readonly cause?: unknown; readonly limit?: number }) {
-    super(limit === undefined ? 'the connection was lost' : `a statement had no answer after ${limit} ms`, {
-      cause,
-    })
-    this.limit = limit
-  }
-}
 
 /** The connection is in a transaction: what was answered to be done takes effect only if somebody commits that. */
 export class UncommittedChange extends Error {

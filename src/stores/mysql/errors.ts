@@ -6,8 +6,8 @@ import {
   kindOfSQLState,
   storeFailure,
 } from '../../core/store/store-failure.js'
-import { NoFreeConnection } from './client.js'
-import { LostStatement, numberOf } from './connection.js'
+import { LostStatement, NoFreeConnection } from '../sql/lost-statement.js'
+import { numberOf } from './connection.js'
 import { errorNumber, listed, type MySQLRefusal, saidByPool, unlisted } from './error-codes.js'
 import { refusedTLS } from './tls.js'
 

@@ -11,18 +11,17 @@ import type {
 } from '../../core/store/session-store.js'
 import { isSameHash } from '../../core/token.js'
 import { userIdBytes } from '../../core/users/user-id.js'
-import { largestBatch, padded, parts, partsByPowersOfTwo } from '../sql/batch-size.js'
+import { carryOut, type Results, singly } from '../sql/carry-out.js'
+import { byBytes, largestBatch, padded, parts, partsByPowersOfTwo } from '../sql/batch-size.js'
+import { lifetimeValues } from '../sql/lifetime-values.js'
 import { insertOne } from './insert.js'
 import { assertTaken, mostBytes } from './packet.js'
-import { carryOut, type Results, singly } from './parts.js'
+import { mysqlJudgement } from './judgement.js'
 import { errorNumber } from './error-codes.js'
 import { change, numberOf, select } from './pool.js'
 import type { MySQLClient, MySQLValue } from './pool.js'
 import { bound, bytesOfId, contentValues, hashOfRow, idOfRow } from './record.js'
 import type { MySQLStatements } from './statements.js'
-
-/** Far beyond any lifetime, and small enough that a moment plus it is still exact. */
-export const never = 2 ** 52
 
 /**
  * Carries out batches of writes. Writes of one type share round trips; the result of each is exact all
@@ -59,14 +58,14 @@ export class MySQLWriter {
     results: Results,
     send: (write: Write) => Promise<WriteResult>,
   ): Promise<void> {
-    return carryOut(singly(writes), results, async ([write]) => {
+    return carryOut(singly(writes), results, mysqlJudgement, async ([write]) => {
       results.set(write!.id, await send(write!))
     })
   }
 
   #insertAll(writes: readonly InsertWrite[], results: Results): Promise<void> {
-    const portions = byBytes(writes).flatMap(partsByPowersOfTwo)
-    return carryOut(portions.values(), results, (part) => this.#insertPart(part, results))
+    const portions = byBytes(writes, mostBytes).flatMap(partsByPowersOfTwo)
+    return carryOut(portions.values(), results, mysqlJudgement, (part) => this.#insertPart(part, results))
   }
 
   async #insertPart(writes: readonly InsertWrite[], results: Results): Promise<void> {
@@ -82,9 +81,9 @@ export class MySQLWriter {
 
   #updateAll(writes: readonly UpdateWrite[], results: Results): Promise<void> {
     const portions = inGroups(writes, ({ format, lifetime }) => `${format},${keyOfLifetime(lifetime)}`)
-      .flatMap(byBytes)
+      .flatMap((group) => byBytes(group, mostBytes))
       .flatMap((portion) => parts(portion, largestBatch))
-    return carryOut(portions.values(), results, (part) => this.#updatePart(part, results))
+    return carryOut(portions.values(), results, mysqlJudgement, (part) => this.#updatePart(part, results))
   }
 
   async #updatePart(writes: readonly UpdateWrite[], results: Results): Promise<void> {
@@ -152,7 +151,7 @@ export class MySQLWriter {
 
   #touchAll(writes: readonly TouchWrite[], results: Results): Promise<void> {
     const portions = byLifetime(writes).flatMap((sameLifetime) => parts(sameLifetime, largestBatch))
-    return carryOut(portions.values(), results, (part) => this.#touchPart(part, results))
+    return carryOut(portions.values(), results, mysqlJudgement, (part) => this.#touchPart(part, results))
   }
 
   async #touchPart(writes: readonly TouchWrite[], results: Results): Promise<void> {
@@ -233,10 +232,6 @@ function valuesById<Each>(
   return ids.flatMap((id, index) => [id, index < each.length ? value(each[index]!) : null])
 }
 
-export function lifetimeValues({ idle, absolute }: Lifetime): [idle: number, absolute: number] {
-  return [Math.min(idle, never), Math.min(absolute ?? never, never)]
-}
-
 /** For a statement that moves both `expires_at` and `sweep_at`. */
 function moveValues(lifetime: Lifetime): number[] {
   const values = lifetimeValues(lifetime)
@@ -256,19 +251,4 @@ function inGroups<Write>(writes: readonly Write[], keyOf: (write: Write) => stri
 
 function keyOfLifetime(lifetime: Lifetime): string {
   return lifetimeValues(lifetime).join()
-}
-
-/** Portions of at most `mostBytes` of data; a write that is larger goes alone. */
-export function byBytes<Write extends { readonly data: Uint8Array }>(writes: readonly Write[]): Write[][] {
-  const portions: Write[][] = []
-  let bytes = Infinity
-  for (const write of writes) {
-    bytes += write.data.length
-    if (bytes > mostBytes) {
-      portions.push([])
-      bytes = write.data.length
-    }
-    portions.at(-1)!.push(write)
-  }
-  return portions
 }

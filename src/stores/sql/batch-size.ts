@@ -35,3 +35,21 @@ export function nextPowerOfTwo(count: number): number {
   while (size < count) size *= 2
   return size
 }
+
+/** Portions of at most `most` bytes of data; a write that is larger goes alone. */
+export function byBytes<Write extends { readonly data: Uint8Array }>(
+  writes: readonly Write[],
+  most: number,
+): Write[][] {
+  const portions: Write[][] = []
+  let bytes = Infinity
+  for (const write of writes) {
+    bytes += write.data.length
+    if (bytes > most) {
+      portions.push([])
+      bytes = write.data.length
+    }
+    portions.at(-1)!.push(write)
+  }
+  return portions
+}

@@ -6,9 +6,9 @@ import { optionError } from '../../core/errors.js'
  *
  * @throws ERR_SESSION_OPTION for any other name.
  */
-export function tableName(name: unknown): string {
+export function tableName(name: unknown, option = 'table'): string {
   if (typeof name === 'string' && /^[a-z_]\w{0,47}$/i.test(name)) return name
   throw optionError(
-    `table must be a name of letters, digits and _ that does not begin with a digit, at most 48 characters, not ${JSON.stringify(name)}.`,
+    `${option} must be a name of letters, digits and _ that does not begin with a digit, at most 48 characters, not ${JSON.stringify(name)}.`,
   )
 }

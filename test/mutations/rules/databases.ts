@@ -1,6 +1,6 @@
 import type { Mutation } from '../aim.ts'
 
-const settling = { file: 'src/stores/mysql/settle.ts', tests: ['test/stores/mysql-settle.test.ts'] }
+const settling = { file: 'src/stores/sql/settle.ts', tests: ['test/stores/mysql-settle.test.ts'] }
 const oldTable = {
   tests: ['test/stores/mysql-old-table.test.ts', 'test/stores/mysql-old-table-batches.test.ts'],
   store: 'MySQL',

@@ -2,9 +2,8 @@ import { isError } from '../../core/errors.js'
 import { type SessionId, type SessionRecord } from '../../core/store/record.js'
 import { markLength, marksKept } from '../../core/store/mark.js'
 import type { InsertWrite, SessionWrite, WriteResult } from '../../core/store/session-store.js'
-import { LostStatement } from './connection.js'
-import type { MySQLLayout } from './layout.js'
-import { failsAllAlike } from './parts.js'
+import type { TableLayout } from './layout.js'
+import { LostStatement } from './lost-statement.js'
 
 type Result = WriteResult | Error
 
@@ -26,11 +25,13 @@ interface Lost {
  * copy does not give an answer, the records may: they keep the marks of the writes that they hold.
  *
  * @param results what `writes` came to, in their order.
+ * @param failsAllAlike whether all other statements would fail as this one did.
  */
 export async function settle(
-  layout: Pick<MySQLLayout, 'keyedBy' | 'find' | 'write'>,
+  layout: Pick<TableLayout, 'keyedBy' | 'find' | 'write'>,
   writes: readonly SessionWrite[],
   results: Result[],
+  failsAllAlike: (error: unknown) => boolean,
 ): Promise<Result[]> {
   const lost = writes
     .filter((_, index) => results[index] instanceof LostStatement)
@@ -58,7 +59,7 @@ export async function settle(
   return writes.map(({ id }, index) => settled.get(id) ?? results[index]!)
 }
 
-function placeAfter(write: SessionWrite, keyedBy: MySQLLayout['keyedBy']): SessionId {
+function placeAfter(write: SessionWrite, keyedBy: TableLayout['keyedBy']): SessionId {
   const token = keyedBy === 'token' && write.type === 'update' ? write.secret?.token : undefined
   return token ?? write.id
 }

@@ -1,0 +1,7 @@
+/**
+ * `PostgreSQLStore`, for PostgreSQL.
+ *
+ * @module coatcheck/postgresql
+ */
+
+export * from '../stores/postgresql.js'
