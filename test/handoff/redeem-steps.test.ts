@@ -1,10 +1,4 @@
-import {
-  createSessions,
-  MemoryStore,
-  SessionError,
-  type Sessions,
-  type UnitOfWork,
-} from 'coatcheck'
+import { createSessions, MemoryStore, SessionError, type Sessions, type UnitOfWork } from 'coatcheck'
 import { createHub, createSite } from 'coatcheck/handoff'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { bag, committedToken, secret, storedSession } from '../core/works.ts'

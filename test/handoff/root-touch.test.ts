@@ -122,7 +122,7 @@ describe('use of a site is use of the session at the hub', () => {
 describe('a touch of the root', () => {
   it('that fails does not fail the request, which stores what it changed', async () => {
     const { store, shop, child, rootId } = await atSite()
-    const failed = vi.fn()
+    const failed = vi.fn<() => void>()
     shop.on('storeError', failed)
     const before = await expiryOf(store, rootId)
     pass(10)

@@ -70,9 +70,10 @@ const properties: Readonly<Record<string, Property>> = {
     count: 200,
     byData: true,
     about: ['H1', 'H2', 'H4'],
-    acts: ['handOff', 'handOff', 'handOff', 'signIn', 'signOut', 'signOut', 'stepUp'],
-    arrivals: [2, 4],
+    acts: ['handOff', 'handOff', 'signIn', 'signIn', 'signOut', 'signOut', 'stepUp'],
+    arrivals: [3, 4],
     browsers: 1,
+    users: ['ada', 'ada', 'ada', 'ada', 'bob'],
   },
 }
 

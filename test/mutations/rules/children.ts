@@ -52,14 +52,6 @@ export const childRules: readonly Mutation[] = [
     tests,
   },
   {
-    name: 'in programs of a hub and sites: a redemption slips in between a look for children and the write that follows',
-    file: redeem,
-    at: 'isStillRoot',
-    find: "return result === 'done'",
-    replace: "return result !== 'exists'",
-    tests,
-  },
-  {
     name: 'in programs of a hub and sites: the children of a row stay when its user goes',
     file: 'src/core/session/commit.ts',
     at: 'write',
@@ -114,5 +106,13 @@ export const childRules: readonly Mutation[] = [
     find: "await this.#removeAll(ending, 'signOut')",
     replace: "if (ending.length > 9) await this.#removeAll(ending, 'signOut')",
     tests,
+  },
+  {
+    name: 'with userOf, a redemption slips in between a look for children and the write that follows',
+    file: redeem,
+    at: 'isStillRoot',
+    find: 'await context.write(asItIs(found.root))',
+    replace: "(await context.write(asItIs(found.root)), 'done' as string)",
+    tests: ['test/handoff/user-of.test.ts'],
   },
 ]

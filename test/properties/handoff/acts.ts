@@ -86,7 +86,7 @@ export class Acts {
       case 'rotateAtSite':
       case 'signOutAtSite':
       case 'signOutEverywhere':
-        return void (await this.#atSite(arrival, name, this.#options.sites[site][process]!, act))
+        return this.#atSite(arrival, name, this.#options.sites[site][process]!, act)
       default:
         return this.#atHub(arrival, name, act)
     }
@@ -96,9 +96,9 @@ export class Acts {
 
   async #atHub({ browser, user, age, process }: Arrival, name: string, act: HubAct): Promise<void> {
     const on = this.#options.hubs[process]!
+    await this.#arrives(on, name)
     const ticket = newest(this.#options.browsers[browser]!.hub, age)
     if (act === 'revoke' || act === 'revokeAll') {
-      await this.#timing.turn(on.app, `${name} arrives`)
       await this.#tried(name, () => (act === 'revoke' ? this.#revoke(on, ticket) : this.#revokeAll(on, user)))
       return
     }
@@ -219,6 +219,7 @@ export class Acts {
   async #handOff({ act, browser, site, process, age }: Arrival, name: string): Promise<void> {
     const at = this.#options.browsers[browser]!.sites[site]
     const [first, second] = [process, 1 - process].map((number) => this.#options.sites[site][number]!)
+    await this.#arrives(first!, `${name} begins`)
     const begun = await this.#siteRequest(
       { name: `${name} begins`, on: first!, browser, ticket: newest(at.jar, age) },
       site,
@@ -235,6 +236,7 @@ export class Acts {
     const ticket = newest(at.jar, 0)
     const on = act === 'handOff' ? [first!] : [first!, second!]
     await Promise.all(on.map((each) => this.#callback(name, { browser, site, on: each }, callback, ticket)))
+    await this.#arrives(first!, `${name} follows`)
     await this.#siteRequest(
       { name: `${name} follows`, on: first!, browser, ticket: newest(at.jar, 0) },
       site,
@@ -249,6 +251,7 @@ export class Acts {
     url: string,
   ): Promise<string | undefined> {
     const on = this.#options.hubs[process]!
+    await this.#arrives(on, `${name} asks the hub`)
     const ticket = newest(this.#options.browsers[browser]!.hub, 0)
     let code: Code | undefined
     const handled = await this.#hubRequest(
@@ -271,6 +274,7 @@ export class Acts {
     { url, cookies }: { readonly url: string; readonly cookies: ReadonlyMap<string, string> },
     ticket: Ticket | undefined,
   ): Promise<void> {
+    await this.#arrives(on, `${name} comes back`)
     const code = this.#history.codes.get(new URL(url).searchParams.get('code')!)!
     const handled = await this.#siteRequest(
       { name: `${name} comes back`, on, browser, ticket },
@@ -296,6 +300,7 @@ export class Acts {
     on: SiteProcess,
     act: Exclude<SiteAct, 'handOff' | 'handOffTwice'>,
   ): Promise<void> {
+    await this.#arrives(on, name)
     const ticket = newest(this.#options.browsers[browser]!.sites[site].jar, age)
     await this.#siteRequest({ name, on, browser, ticket }, site, async (work) => {
       const child = this.#childOf(work, { browser, ticket })
@@ -396,6 +401,10 @@ export class Acts {
 
   // Both
 
+  #arrives({ app }: HubProcess | SiteProcess, name: string): Promise<unknown> {
+    return this.#timing.turn(app, `${name} arrives`)
+  }
+
   /** One request, from its session's load to the answer; `undefined` if it failed. */
   async #request(
     { name, on, ticket }: Request<HubProcess | SiteProcess>,
@@ -404,7 +413,6 @@ export class Acts {
     issued: (work: UnitOfWork, token: string | null) => void,
   ): Promise<Handled | undefined> {
     const timing = this.#timing
-    await timing.turn(on.app, `${name} arrives`)
     const started = timing.now
     const work = await this.#tried(name, () => loaded(on.sessions, { token: ticket?.token }))
     if (!work) return undefined

@@ -54,6 +54,7 @@ export interface Focus {
   readonly faults?: readonly Fate[]
   readonly arrivals?: readonly [least: number, most: number]
   readonly browsers?: number
+  readonly users?: readonly UserName[]
 }
 
 export function programs({
@@ -61,6 +62,7 @@ export function programs({
   faults = [],
   arrivals = [1, 6],
   browsers = 2,
+  users = ['ada', 'ada', 'bob'],
 }: Focus): fc.Arbitrary<Program> {
   const arrival = fc.record({
     act: fc.constantFrom(...acts),
@@ -70,11 +72,11 @@ export function programs({
       { weight: 1, arbitrary: fc.nat(browsers - 1) },
     ),
     site: fc.constantFrom(...siteNames),
-    user: fc.constantFrom<UserName[]>('ada', 'ada', 'bob'),
+    user: fc.constantFrom(...users),
     age: fc.oneof({ weight: 4, arbitrary: fc.constant(0) }, { weight: 1, arbitrary: fc.nat(2) }),
   })
   const start = fc.record({
-    user: fc.constantFrom<(UserName | undefined)[]>(undefined, 'ada', 'ada', 'ada', 'bob'),
+    user: fc.constantFrom(undefined, ...users, ...users),
     isAtSites: fc.boolean(),
   })
   const fate: fc.Arbitrary<Fate> =
@@ -84,10 +86,25 @@ export function programs({
           { weight: 16, arbitrary: fc.constant('goes' as const) },
           { weight: 1, arbitrary: fc.constantFrom(...faults) },
         )
+  // One request often goes on for a while: so whole requests come between two steps of another.
+  const stretch = fc.record({
+    pick: fc.nat(30),
+    fates: fc.oneof(
+      fc.array(fate, { minLength: 1, maxLength: 2 }),
+      fc.array(fate, { minLength: 1, maxLength: 30, size: 'max' }),
+    ),
+  })
+  const choices = fc
+    .array(stretch, { maxLength: 40, size: 'max' })
+    .map((stretches) =>
+      stretches.flatMap(({ pick, fates }) =>
+        fates.map((each, index): Choice => ({ pick: index === 0 ? pick : -1, fate: each })),
+      ),
+    )
   return fc.record({
     browsers: fc.array(start, { minLength: browsers, maxLength: browsers }),
     arrivals: fc.array(arrival, { minLength: arrivals[0], maxLength: arrivals[1], size: 'max' }),
-    choices: fc.array(fc.record({ pick: fc.nat(30), fate }), { maxLength: 200, size: 'max' }),
+    choices,
   })
 }
 
