@@ -8,7 +8,7 @@ const stores = [
   'test/core/step-up.test.ts',
   'test/drop-in/{express-mysql-session?(-calls|-made|-pairs),express-store,foreign-stores,old-table}.test.ts',
   'test/handoff/redeem-once.test.ts',
-  'test/properties/interleavings.test.ts',
+  'test/properties/{handoff,interleavings}.test.ts',
   'test/refusals/*.test.ts',
   'test/shared/{clock-skew,guarantees}.test.ts',
   'test/stores/!(memory|mysql-options).test.ts',

@@ -169,6 +169,25 @@ describe('with userOf, the user of a session is whom its data names', () => {
     expect({ ...bag(late) }).toEqual({ passport: { user: 'ada' } })
   })
 
+  test('so after a logout, no old token shows the user any more, whatever rotated the session', async () => {
+    for (const rotate of ['rotate', 'signIn'] as const) {
+      const { sessions } = setup()
+      const old = await storedSession(sessions, { passport: { user: 'ada' }, cart: ['coat'] })
+      const rotating = await sessions.load(old)
+      if (rotate === 'rotate') await bag(rotating).rotate()
+      else await bag(rotating).signIn('ada')
+      const token = await committedToken(rotating)
+      const logout = await sessions.load(token)
+      delete bag(logout).passport
+      await logout.commit()
+      const late = await sessions.load(old)
+      expect([bag(late).userId, { ...bag(late) }], rotate).toEqual([undefined, {}])
+      bag(late).planted = true
+      await late.commit()
+      expect(await readData(sessions, token), rotate).toEqual({ cart: ['coat'] })
+    }
+  })
+
   test('who proves afresh by signIn keeps what there is', async () => {
     const { sessions } = setup()
     const token = await storedSession(sessions, { passport: { user: 'ada' }, cart: ['coat'] })

@@ -2,12 +2,13 @@ import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { publicIdOf } from '../../dist/core/store/record.js'
 import { type Answer, Browser } from '../shared/browser.ts'
+import type { Attempt } from './cast.ts'
 import type { CrashPlace } from './place.ts'
 import type { Crash, CrashedRequest, View } from './requests.ts'
 import type { Tally } from '../faults/visitors.ts'
 
 /** A user with two devices, on one of which an app is killed under a request. Asks nobody but the app that is well, otherwise. */
-export class CrashClient implements Crash {
+export class CrashClient implements Attempt, Crash {
   readonly name = `client-${randomUUID()}`
   readonly grace: boolean
   before: View = {}
@@ -27,7 +28,6 @@ export class CrashClient implements Crash {
     this.grace = place.own && !request.hasty
   }
 
-  /** Gets what the request begins with. */
   async begin(): Promise<void> {
     await this.#done(this.#other, '/begin')
     await this.#done(this.#other, '/sign-in')
@@ -38,10 +38,6 @@ export class CrashClient implements Crash {
     this.otherBefore = await this.onOtherDevice()
   }
 
-  /**
-   * Makes the request.
-   * @param step at which the app is to be killed; 0: it is not
-   */
   async ask(url: string, step: number): Promise<void> {
     const answer = await this.#post(
       url,
@@ -50,6 +46,10 @@ export class CrashClient implements Crash {
     ).catch(() => undefined)
     if (answer) this.#note(answer)
     this.acknowledged = answer?.status === 200
+  }
+
+  check(): Promise<void> {
+    return this.#request.check(this)
   }
 
   now(): Promise<View> {

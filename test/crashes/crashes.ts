@@ -3,9 +3,10 @@ import assert from 'node:assert/strict'
 import { hash } from 'node:crypto'
 import type { App } from '../servers/apps.ts'
 import { startDatabase } from '../servers/start-database.ts'
+import type { Attempt, Cast } from './cast.ts'
 import { CrashClient } from './client.ts'
 import { CrashPlace, type CrashStore, crashStores } from './place.ts'
-import { type CrashedRequest, crashedRequests } from './requests.ts'
+import { crashedRequests } from './requests.ts'
 import type { Steps } from './steps.ts'
 import type { Outcome } from '../faults/play.ts'
 import { emptyTally } from '../faults/visitors.ts'
@@ -16,6 +17,14 @@ export const crashFault = 'app killed (SIGKILL) in the middle of a request, whic
 /** `'short'`: a kill between any two departures of a request. `'long'`: one at every step. */
 type Form = 'short' | 'long'
 
+const ordinary: Cast = {
+  program: 'test/crashes/app.ts',
+  requests: crashedRequests.map((request) => ({
+    title: request.title,
+    attempt: (place, tally) => new CrashClient(place, request, tally),
+  })),
+}
+
 type Mutable<Type> = { -readonly [Name in keyof Type]: Type[Name] }
 
 /** Which of the steps between two departures the short form takes. */
@@ -24,14 +33,21 @@ const seed = Number(process.env['COATCHECK_SEED'] ?? 1)
 /**
  * Kills an app at steps of every request.
  *
- * @param on the `mysql://` URL of a server, otherwise one of that name is started; and the stores, otherwise all
+ * @param on the `mysql://` URL of a server, otherwise one of that name is started; the stores, otherwise all; and what is
+ *   killed
  * @returns how many were killed, and what came of it. `lost` are the times that something was not as it must be: a change
  *   half done, or undone after it was acknowledged, or a retry that did harm
  */
 export async function playCrashes(
   form: Form,
-  on: { readonly server?: string; readonly database?: string; readonly stores?: readonly CrashStore[] } = {},
+  on: {
+    readonly server?: string
+    readonly database?: string
+    readonly stores?: readonly CrashStore[]
+    readonly cast?: Cast
+  } = {},
 ): Promise<Outcome> {
+  const { program, requests } = on.cast ?? ordinary
   const outcome: Mutable<Outcome> = {
     fault: crashFault,
     runs: 0,
@@ -41,10 +57,12 @@ export async function playCrashes(
   const own = on.server === undefined ? await startDatabase(on.database ?? 'mariadb') : undefined
   try {
     for (const store of on.stores ?? crashStores) {
-      const place = await CrashPlace.open(store, on.server ?? own!.url)
+      const place = await CrashPlace.open(store, on.server ?? own!.url, program)
       try {
-        for (const request of crashedRequests)
-          await new Crashes(place, request, outcome, store.title).play(form)
+        for (const { title, attempt } of requests) {
+          const begin = () => attempt(place, outcome)
+          await new Crashes(place, begin, outcome, `${store.title}, ${title}`).play(form)
+        }
       } finally {
         await place.end()
       }
@@ -58,16 +76,16 @@ export async function playCrashes(
 /** One request in which apps are killed. */
 class Crashes {
   readonly #place: CrashPlace
-  readonly #request: CrashedRequest
+  readonly #attempt: () => Attempt
   readonly #outcome: Mutable<Outcome>
   readonly #title: string
   #victim: App | undefined
 
-  constructor(place: CrashPlace, request: CrashedRequest, outcome: Mutable<Outcome>, store: string) {
+  constructor(place: CrashPlace, attempt: () => Attempt, outcome: Mutable<Outcome>, title: string) {
     this.#place = place
-    this.#request = request
+    this.#attempt = attempt
     this.#outcome = outcome
-    this.#title = `${store}, ${request.title}`
+    this.#title = title
   }
 
   async play(form: Form): Promise<void> {
@@ -89,7 +107,7 @@ class Crashes {
   async #crashAt(step: number): Promise<Steps | undefined> {
     await this.#place.clear()
     if (!this.#victim) await this.#warmUp()
-    const client = this.#client()
+    const client = this.#attempt()
     await client.begin()
     const versions = await this.#place.versions()
     await client.ask(this.#victim!.url, step)
@@ -101,7 +119,7 @@ class Crashes {
       this.#outcome.runs++
     }
     try {
-      await this.#request.check(client)
+      await client.check()
       await this.#place.assertSound(versions)
     } catch (error) {
       this.#outcome.lost++
@@ -114,13 +132,9 @@ class Crashes {
   /** Gets an app that has done the same before: its statements are prepared, so what a kill comes between is the request's own. */
   async #warmUp(): Promise<void> {
     this.#victim = await this.#place.victim()
-    const client = this.#client()
+    const client = this.#attempt()
     await client.begin()
     await client.ask(this.#victim.url, 0)
-  }
-
-  #client(): CrashClient {
-    return new CrashClient(this.#place, this.#request, this.#outcome)
   }
 }
 

@@ -57,13 +57,16 @@ export class CrashPlace {
     this.#folder = folder
   }
 
-  /** @param server the `mysql://` URL of a server, without a database */
-  static async open(kind: CrashStore, server: string): Promise<CrashPlace> {
+  /**
+   * @param server the `mysql://` URL of a server, without a database
+   * @param program what the apps run
+   */
+  static async open(kind: CrashStore, server: string, program: string): Promise<CrashPlace> {
     const folder = await mkdtemp(join(tmpdir(), 'coatcheck-crashes-'))
     const where = kind.kind === 'sqlite' ? join(folder, 'sessions.db') : await freshDatabase(server)
     // Half the time that an app takes to start, it would compile what the one before compiled.
     const env = { STORE: kind.kind, WHERE: where, NODE_COMPILE_CACHE: join(folder, 'compiled') }
-    const start = () => startApp('test/crashes/app.ts', env)
+    const start = () => startApp(program, env)
     const place = new CrashPlace(kind, where, await start(), start, folder)
     await place.#bystander.post(place.url, '/begin/bystander')
     ;[place.#bystanderId] = (await place.versions()).keys()
@@ -95,11 +98,13 @@ export class CrashPlace {
   async versions(): Promise<Versions> {
     const versions = new Map<string, number>()
     for (const record of (await this.store.list({ limit: 1_000, data: true })).items) {
-      const { userId, data, version } = record
+      const { userId, data, version, rootId } = record
       const publicId = publicIdOf(record)
       const held = JSON.parse(Buffer.from(data!).toString()) as Record<string, unknown>
       assert.ok(!versions.has(publicId), 'a session lies there twice')
-      assert.ok([undefined, held['canary']].includes(userId), 'a session of another user')
+      // A session that came by hand-off begins without one.
+      const canary = held['canary'] ?? (rootId === undefined ? undefined : userId)
+      assert.ok([undefined, canary].includes(userId), 'a session of another user')
       versions.set(publicId, version)
     }
     return versions

@@ -41,7 +41,7 @@ export interface CrashedRequest {
 
 /** So many sessions may a user have in these apps. */
 export const mostSessions = 2
-const nobody: View = {}
+export const nobody: View = {}
 
 export const crashedRequests: readonly CrashedRequest[] = [
   {
@@ -178,7 +178,7 @@ function dataOf(view: View): View {
   return Object.fromEntries(Object.entries(view).filter(([name]) => !own.includes(name)))
 }
 
-function assertOneOf(view: View, allowed: readonly View[]): void {
+export function assertOneOf(view: View, allowed: readonly View[]): void {
   const fits = allowed.some((each) => isDeepStrictEqual(view, each))
   assert.ok(fits, `${JSON.stringify(view)} is none of ${JSON.stringify(allowed)}`)
 }

@@ -13,19 +13,25 @@ export interface IssuedCode {
   readonly presented: Presented
 }
 
-/** Issues a code for the session of a token at the hub. */
-export async function issuedCode(hub: Sessions, token: string, clientId = 'shop'): Promise<IssuedCode> {
+/**
+ * Issues a code for the session of a token at the hub, for the site `shop`.
+ * @param share the names in the session's data that the site may see
+ */
+export async function issuedCode(
+  hub: Sessions,
+  token: string,
+  share: readonly string[] = [],
+): Promise<IssuedCode> {
   const work = await hub.load(token)
   const [verifier, nonce] = [random(), random()]
-  const presented = { clientId, redirectUri: `https://${clientId}.test/handoff/callback`, verifier, nonce }
+  const flow = { clientId: 'shop', redirectUri: 'https://shop.test/handoff/callback', nonce }
   const code = await issueCode(contextOf(hub), {
-    clientId,
-    redirectUri: presented.redirectUri,
+    ...flow,
     challenge: challengeOf(verifier),
-    nonce,
     ...grantedRoot(work as unknown as UnitOfWork, work.userId!),
-    share: [],
+    share,
   })
+  const presented = { ...flow, verifier }
   return { code, presented }
 }
 
@@ -35,7 +41,7 @@ export function redeemAtOnce(
   { code, presented }: IssuedCode,
   times: number,
 ): Promise<Redeemed[]> {
-  const content = { returnTo: '/members', data: {}, lifetime: { idle: hour, absolute: hour } }
+  const content = { returnTo: '/members', data: {}, lifetime: { idle: hour, absolute: 8 * hour } }
   return Promise.all(
     Array.from({ length: times }, () => redeemCode(contextOf(site), code, presented, content)),
   )

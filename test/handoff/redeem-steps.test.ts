@@ -1,38 +1,23 @@
-import {
-  createSessions,
-  MemoryStore,
-  SessionError,
-  type Sessions,
-  type SessionStore,
-  type UnitOfWork,
-} from 'coatcheck'
+import { createSessions, MemoryStore, SessionError, type Sessions, type UnitOfWork } from 'coatcheck'
 import { createHub, createSite } from 'coatcheck/handoff'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { bag, committedToken, secret, storedSession } from '../core/works.ts'
 import { childIds, type IssuedCode, issuedCode, redeemAtOnce } from './codes.ts'
 import { answer, keepCookies, loaded, locationOf, pageRequest } from './without-http.ts'
+import { slowedStore } from './wrapped-store.ts'
 
 /** A hub and its site on one store. Each call of the site to the store waits for `before`. */
 function appsOn(before: () => Promise<void>) {
   const store = new MemoryStore()
-  const slowed: SessionStore = {
-    find: async (ids) => (await before(), store.find(ids)),
-    alive: async (ids) => (await before(), store.alive(ids)),
-    write: async (writes) => (await before(), store.write(writes)),
-    list: async (query) => (await before(), store.list(query)),
-    removeByUser: async (...user) => (await before(), store.removeByUser(...user)),
-    removeExpired: (limit) => store.removeExpired(limit),
-    close: () => store.close(),
-  }
   const hub = createSessions({ store, secret, sweep: false })
-  const shop = createSessions({ store: slowed, secret, sweep: false, clientId: 'shop' })
+  const shop = createSessions({ store: slowedStore(store, before), secret, sweep: false, clientId: 'shop' })
   return { hub, shop, store }
 }
 
 /** What others do while a site redeems a code. */
 interface Meanwhile {
   readonly hub: Sessions
-  readonly store: SessionStore
+  readonly store: MemoryStore
   readonly issued: IssuedCode
   /** The token of the root. */
   readonly token: string

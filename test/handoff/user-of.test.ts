@@ -2,6 +2,7 @@ import { createSessions, MemoryStore, type Sessions, type SessionStore } from 'c
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { bag, committedToken, secret, storedSession } from '../core/works.ts'
 import { childIds, issuedCode, redeemAtOnce } from './codes.ts'
+import { slowedStore } from './wrapped-store.ts'
 
 // With `userOf`, as with Passport, a row can lose its user, and the same user can sign in on it again.
 
@@ -14,15 +15,7 @@ interface Apps {
 /** A hub with `userOf`, and its site. Each call of the one that `slowed` names waits for `before`. */
 function apps(slowed?: 'hub' | 'shop', before: () => Promise<unknown> = async () => undefined): Apps {
   const store = new MemoryStore()
-  const slow: SessionStore = {
-    find: async (ids) => (await before(), store.find(ids)),
-    alive: async (ids) => (await before(), store.alive(ids)),
-    write: async (writes) => (await before(), store.write(writes)),
-    list: async (query) => (await before(), store.list(query)),
-    removeByUser: async (...user) => (await before(), store.removeByUser(...user)),
-    removeExpired: (limit) => store.removeExpired(limit),
-    close: () => store.close(),
-  }
+  const slow = slowedStore(store, before)
   const storeOf = (name: 'hub' | 'shop'): SessionStore => (name === slowed ? slow : store)
   const options = { secret, sweep: false } as const
   return {

@@ -1,4 +1,5 @@
 import type { Mutation } from './aim.ts'
+import { childRules } from './rules/children.ts'
 import { databaseRules } from './rules/databases.ts'
 import { handoffRules } from './rules/handoff.ts'
 import { httpRules } from './rules/http.ts'
@@ -21,4 +22,5 @@ export const mutations: readonly Mutation[] = [
   ...secrecyRules,
   ...httpRules,
   ...handoffRules,
+  ...childRules,
 ]

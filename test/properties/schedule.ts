@@ -5,7 +5,7 @@ import { deadline, type Timing } from './acts.ts'
 export type Fate = 'goes' | 'fails' | 'dies' | 'overdue'
 
 export interface Choice {
-  /** Which of the waiting steps, modulo their number. */
+  /** Which of the waiting steps, modulo their number. -1: the one that has waited least. */
   readonly pick: number
   readonly fate: Fate
 }

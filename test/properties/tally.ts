@@ -1,4 +1,4 @@
-import type { Checks, Invariant } from './facts.ts'
+import type { Checks } from './facts.ts'
 
 /** How often each invariant was checked, by stores and what was played on them. */
 export class Tally {
@@ -10,7 +10,7 @@ export class Tally {
   }
 
   /** Those of these invariants that would have held there whatever happened: nobody looked. */
-  neverChecked(store: string, invariants: readonly Invariant[]): Invariant[] {
+  neverChecked<Invariant extends string>(store: string, invariants: readonly Invariant[]): Invariant[] {
     return invariants.filter((invariant) => !this.#counts[store]?.[invariant])
   }
 

@@ -97,8 +97,8 @@ export function baseOfRow({ context, form }: Reading, record: SessionRecord): Ba
 
 /**
  * The state of a session that one of its tokens led to. By the token from before a rotation it is what it was then. If
- * it was a user's, and the rotation was a sign-in, the session is anonymous and empty. The token's holder may be a
- * thief whom the new sign-in was to shut out.
+ * it was a user's, and the rotation was a sign-in or the user has gone since (`userOf`), the session is anonymous and
+ * empty. The token's holder may be a thief whom the new sign-in was to shut out.
  */
 export function foundState(
   reading: Reading,
@@ -108,7 +108,8 @@ export function foundState(
 ): Live | Former {
   if (place === 'current') return liveState(token, { record, owner: record.userId })
   const was = asItWas(record, record.former!)
-  if (!isAfterSignIn(record) || baseOfRow(reading, was).owner === undefined)
+  const hasUserGone = was.userId !== undefined && was.userId !== record.userId
+  if (!(isAfterSignIn(record) || hasUserGone) || baseOfRow(reading, was).owner === undefined)
     return formerState(token, { record: was, owner: was.userId })
   const nobodys = { userId: undefined, authenticatedAt: undefined, data: reading.context.encode({}) }
   return formerState(token, { record: { ...was, ...nobodys }, owner: undefined })

@@ -62,6 +62,8 @@ export function reconcile(
   if (intent.signIn) return { is: 'writable', state: { ...state, unanswered }, onto: row }
   // Nothing that began before a sign-in writes into what came of it, be it the same user's.
   if (!isOwn || (place === 'former' && isAfterSignIn(row.record))) return { is: 'gone' }
+  // Nor does an old token whose user had gone, so that it found a session of nobody's.
+  if (state.kind === 'former' && row.record.former?.userId !== state.base.record.userId) return { is: 'gone' }
   const next = place === 'current' ? { ...state, unanswered } : becomeFormer(state, unanswered)
   return { is: 'writable', state: next, onto: row }
 }

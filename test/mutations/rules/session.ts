@@ -17,7 +17,7 @@ export const sessionRules: readonly Mutation[] = [
     name: 'after the user signed in again, the old token still counts as that user',
     file: 'src/core/session/in-hand.ts',
     at: 'foundState',
-    find: '!isAfterSignIn(record) || ',
+    find: 'isAfterSignIn(record) || ',
     replace: '',
     tests: ['test/core/rotation-grace.test.ts'],
   },

@@ -261,6 +261,22 @@ export const userRules: readonly Mutation[] = [
     tests: userOf,
   },
   {
+    name: 'with userOf, an old token shows the user after a logout',
+    file: 'src/core/session/in-hand.ts',
+    at: 'foundState',
+    find: ' || hasUserGone)',
+    replace: ' && hasUserGone)',
+    tests: userOf,
+  },
+  {
+    name: 'with userOf, an old token changes the session after a logout',
+    file: 'src/core/session/reconcile.ts',
+    at: 'reconcile',
+    find: "  if (state.kind === 'former' && row.record.former?.userId !== state.base.record.userId) return { is: 'gone' }\n",
+    replace: '',
+    tests: userOf,
+  },
+  {
     name: 'with userOf, a merge stores the user from before it',
     file: 'src/core/session/content-write.ts',
     at: 'contentWrite.owner',
