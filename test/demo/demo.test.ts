@@ -34,10 +34,10 @@ describe.for(['SQLite', 'MariaDB'] as const)('the demo on %s', (database) => {
   const isFirst = database === 'SQLite'
   const picture = (page: Page, name: string) => keepPicture(page, `${name}-${database}`)
 
-  test('who looks around has no session: no cookie, no ticket', async () => {
+  test('a browser that only looks around has no session and no cookie', async () => {
     const page = await visitor()
     await page.goto(demo.shop)
-    await page.getByText('No ticket yet').waitFor()
+    await page.getByText('No session here').waitFor()
     expect(await page.context().cookies()).toEqual([])
   })
 
@@ -81,7 +81,7 @@ describe.for(['SQLite', 'MariaDB'] as const)('the demo on %s', (database) => {
     const page = await visitor()
     await page.goto(demo.accounts)
     await fillIn(page, 'alice', 'guess')
-    await page.getByRole('alert').getByText('No guest here').waitFor()
+    await page.getByRole('alert').getByText('Wrong name or password').waitFor()
     expect(await page.context().cookies()).toEqual([])
   })
 
@@ -127,7 +127,7 @@ describe.for(['SQLite', 'MariaDB'] as const)('the demo on %s', (database) => {
     const page = await visitor()
     await signIn(page, demo, 'bob')
     await press(devicesOf(page).first().getByRole('button', { name: 'End' }))
-    await page.getByRole('heading', { name: 'Hand in your coat' }).waitFor()
+    await page.getByRole('heading', { name: 'Sign in' }).waitFor()
     expect(await page.context().cookies()).toEqual([])
   })
 
@@ -141,7 +141,7 @@ describe.for(['SQLite', 'MariaDB'] as const)('the demo on %s', (database) => {
     expect(await page.context().cookies()).toEqual([])
 
     await page.goto(demo.accounts)
-    await page.getByRole('heading', { name: 'Hand in your coat' }).waitFor()
+    await page.getByRole('heading', { name: 'Sign in' }).waitFor()
     await picture(page, 'signed-out')
 
     // Nor does a copy of the cookie work that somebody kept.
@@ -160,7 +160,7 @@ describe.for(['SQLite', 'MariaDB'] as const)('the demo on %s', (database) => {
       const accounts = await shop.context().newPage()
       await accounts.goto(demo.accounts)
       await accounts.getByRole('button', { name: 'Sign out', exact: true }).click()
-      await accounts.getByRole('heading', { name: 'Hand in your coat' }).waitFor()
+      await accounts.getByRole('heading', { name: 'Sign in' }).waitFor()
 
       await shop.evaluate(comeToTheFront)
       await shop.locator('#visitor').getByText('Not signed in').waitFor()
@@ -195,7 +195,7 @@ describe.for(['SQLite', 'MariaDB'] as const)('the demo on %s', (database) => {
 
     await signIn(third, demo, 'bob')
     await first.getByRole('button', { name: 'Sign out everywhere' }).click()
-    await first.getByRole('heading', { name: 'Hand in your coat' }).waitFor()
+    await first.getByRole('heading', { name: 'Sign in' }).waitFor()
     await third.goto(demo.shop)
     expect(await third.locator('#visitor').textContent()).toBe('Not signed in')
     expect((await third.goto(`${demo.api}/me`))!.status()).toBe(401)
