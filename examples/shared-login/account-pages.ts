@@ -1,8 +1,9 @@
 import type { RequestSession, SessionInfo } from 'coatcheck'
-import { docs, origins, type AppName } from './addresses.ts'
+import { origins, type AppName } from './addresses.ts'
 import { html, type Html } from './html.ts'
 import { ago, type PageParts } from './page.ts'
 import { passwordOfAll, type Person } from './people.ts'
+import { readMore, type Reading } from './read-more.ts'
 
 /** Where a visitor goes after signing in. */
 export interface GoingOn {
@@ -17,8 +18,8 @@ export function signInPage(
   problem?: string,
 ): PageParts {
   const main = html`
-    <h1>Hand in your coat</h1>
-    <p class="lead">Sign in here once, and the shop, the API and the partner know you too.</p>
+    <h1>Sign in</h1>
+    <p class="lead">Sign in once, here. The shop, the API and the partner then know you too.</p>
     <form class="card form" method="post" action="/sign-in">
       ${problem && html`<p class="problem" role="alert">${problem}</p>`}
       <input type="hidden" name="from" value="${from}" />
@@ -31,7 +32,7 @@ export function signInPage(
       /></label>
       <button>Sign in</button>
       <p class="hint">
-        The guests of this demo are <kbd>alice</kbd> and <kbd>bob</kbd>, and the password of both is
+        The users of this demo are <kbd>alice</kbd> and <kbd>bob</kbd>. The password of both is
         <kbd>${passwordOfAll}</kbd>.
       </p>
     </form>
@@ -82,7 +83,7 @@ function devices(list: readonly SessionInfo[], thisDevice: string): Html {
   </section>`
 }
 
-/** The sessions that a device has at other sites, by hand-off. They end with its own. */
+/** A device's sessions at other sites. Its own session is their root, so they end with it. */
 function sites({ sites }: SessionInfo): Html {
   return html`<ul class="sites">
     ${sites.map(
@@ -100,7 +101,7 @@ function sites({ sites }: SessionInfo): Html {
   </ul>`
 }
 
-/** The sites of the hand-off, by their names. */
+/** The host of each site, by its `clientId`. */
 const hosts: Readonly<Record<string, string>> = { partner: new URL(origins.partner).hostname }
 
 /** The ways to sign out, and the call behind each. */
@@ -123,15 +124,15 @@ const ways = [
     action: '/sign-out-everywhere',
     label: 'Sign out everywhere',
     style: 'danger',
-    about: 'Ends all your sessions, and refuses sign-ins that are under way.',
+    about: 'Ends all your sessions, and rejects sign-ins that are in progress.',
     code: 'sessions.user(id).revokeAll()',
   },
 ] as const
 
 function waysToLeave(): Html {
   return html`<section class="card" aria-labelledby="leave">
-    <h2 id="leave">Leave</h2>
-    <p>Whatever you end here is over in all four apps with their next request.</p>
+    <h2 id="leave">Sign out</h2>
+    <p>All four apps reject a session from the moment that you end it.</p>
     <ul class="ways">
       ${ways.map(
         ({ action, label, style, about, code }) =>
@@ -147,12 +148,10 @@ function waysToLeave(): Html {
   </section>`
 }
 
-type Reading = readonly (readonly [path: string, title: string, about: string])[]
-
 const beforeSigningIn: Reading = [
   ['sign-in.md', 'Sign-in and sign-out', 'The code behind this form.'],
   ['sharing.md', 'Sharing between apps', 'Why one sign-in is enough for all.'],
-  ['csrf.md', 'Forged requests', 'Why this form needs no hidden token.'],
+  ['csrf.md', 'Forged requests', 'Why this form needs no CSRF token.'],
 ]
 
 const onceSignedIn: Reading = [
@@ -161,14 +160,3 @@ const onceSignedIn: Reading = [
   ['sign-in.md#change-a-password', 'Change a password', 'In which order to sign out the others.'],
   ['guarantees.md', 'Guarantees', 'What holds when apps or the database fail.'],
 ]
-
-function readMore(pages: Reading): Html {
-  return html`<section class="card" aria-labelledby="more">
-    <h2 id="more">Read more</h2>
-    <ul class="links">
-      ${pages.map(
-        ([path, title, about]) => html`<li><a href="${docs(path)}">${title}</a> <span>${about}</span></li>`,
-      )}
-    </ul>
-  </section>`
-}

@@ -1,4 +1,4 @@
-// Who you are, and where you are signed in. It is the hub, which signs users in at other sites.
+// Users sign in here and see their devices. This app is also the hub, which signs them in at other sites.
 import session from 'coatcheck/express'
 import { createHub } from 'coatcheck/handoff'
 import express from 'express'
@@ -8,10 +8,8 @@ import { deviceFrom } from './device.ts'
 import { documentation } from './documentation.ts'
 import { sendPage } from './page.ts'
 import { authenticate, personOf } from './people.ts'
-import { securityHeaders } from './security-headers.ts'
-import { files, logRequests, neverKept, serve, showErrors, showMissing } from './serve.ts'
+import { newApp, serve } from './serve.ts'
 import { sessions } from './sessions.ts'
-import { watch } from './watch.ts'
 
 const hub = createHub(sessions, {
   issuer: origins.accounts,
@@ -19,13 +17,7 @@ const hub = createHub(sessions, {
   clients: { partner: { redirectUris: [`${origins.partner}/handoff/callback`], share: ['name'] } },
 })
 
-const app = express()
-app.use(securityHeaders('accounts'))
-app.use(files)
-app.use(logRequests('accounts'))
-app.use(documentation)
-app.use(neverKept)
-app.use(watch('accounts', sessions))
+const app = newApp('accounts', sessions, documentation)
 app.use(session(sessions))
 app.use(hub.router)
 app.use(express.urlencoded({ extended: false }))
@@ -37,7 +29,7 @@ app.get('/', async (req, res) => {
   await sendPage(res, accountPage(req.session, person, list))
 })
 
-/** Where the hub sends whom it does not know. */
+/** The hub sends browsers here that are not signed in. */
 app.get('/sign-in', (req, res) => sendPage(res, signInPage(req.session, goingOn(req.query))))
 
 app.post('/sign-in', async (req, res) => {
@@ -45,13 +37,13 @@ app.post('/sign-in', async (req, res) => {
   const { name, password } = body
   const person = await authenticate(String(name), String(password))
   if (!person) {
-    const problem = 'No guest here has this name and password.'
+    const problem = 'Wrong name or password.'
     return sendPage(res.status(401), signInPage(req.session, goingOn(body), problem))
   }
-  // Somebody else was signed in: their cart is not for this person.
+  // Another user was signed in. This person must not get their cart.
   if (req.session.userId !== undefined && req.session.userId !== person.id) await req.session.signOut()
 
-  // From here on accounts, shop and API know who this is, under a new token. Of what the visitor had, the cart stays, and nothing else.
+  // Accounts, shop and API know the user from here on. The token is new. Of the visitor's data, only the cart stays.
   await req.session.signIn(person.id, { keep: ['cart'] })
   req.session.device = deviceFrom(req.get('user-agent'))
   req.session.name = person.name
@@ -59,7 +51,7 @@ app.post('/sign-in', async (req, res) => {
 })
 
 app.post('/sign-out', async (req, res) => {
-  await req.session.signOut() // in every app: the session is gone from the database
+  await req.session.signOut() // in every app: this deletes the session's row
   res.redirect(303, '/')
 })
 
@@ -72,23 +64,21 @@ app.post('/sign-out-others', async (req, res) => {
 app.post('/sign-out-everywhere', async (req, res) => {
   const { userId } = req.session
   if (userId !== undefined) await sessions.user(userId).revokeAll()
-  await req.session.signOut() // this browser can be told to drop its cookie; the others' open nothing any more
+  await req.session.signOut() // also clears this browser's cookie
   res.redirect(303, '/')
 })
 
 app.post('/devices/:publicId/end', async (req, res) => {
   const { userId, publicId } = req.session
-  // This browser can be told to drop its cookie. Of the others, `user(id)` only ever ends those of this user.
+  // `signOut` also clears this browser's cookie. `user(id).revoke` ends sessions of this user only.
   if (req.params.publicId === publicId) await req.session.signOut()
   else if (userId !== undefined) await sessions.user(userId).revoke(req.params.publicId)
   res.redirect(303, '/')
 })
 
-app.use(showMissing('accounts'))
-app.use(showErrors('accounts'))
 serve('accounts', app, sessions)
 
-/** Where to go after signing in: to an app, or to a path of this one, which the hub gives. */
+/** Where to go after the sign-in: to an app, or to a path of this app, which the hub gives. */
 function goingOn({ from, returnTo }: Readonly<Record<string, unknown>>): GoingOn {
   return {
     from: from === 'shop' || from === 'api' ? from : 'accounts',
@@ -96,7 +86,7 @@ function goingOn({ from, returnTo }: Readonly<Record<string, unknown>>): GoingOn
   }
 }
 
-/** Nobody can send our visitors elsewhere with it: it is a path of ours, or an app that we know. */
+/** A link cannot send users to a stranger's site: this is a path of this app, or an app of the demo. */
 function addressOf({ from, returnTo }: GoingOn): string {
   return returnTo || `${origins[from]}/`
 }

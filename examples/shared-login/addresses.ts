@@ -6,7 +6,7 @@ export const domain = 'demo.localhost'
 /** The partner's host. To a browser it is another site, so it shares no cookie with the others. */
 const partnerHost = 'partner.localhost'
 
-/** Browsers find every name under .localhost on this machine by themselves: there is nothing to set up. */
+/** Browsers resolve every name under .localhost to this machine, so nothing has to be set up. */
 export const ports: Readonly<Record<AppName, number>> = {
   accounts: portFrom('PORT_ACCOUNTS', 4001),
   shop: portFrom('PORT_SHOP', 4002),
@@ -31,7 +31,7 @@ export function docs(page: string): string {
   return `${origins.accounts}/docs/${page}`
 }
 
-/** What to do where others listen on the ports of these apps. */
+/** The message for ports that are taken. */
 export function portsTaken(names: readonly AppName[]): string {
   const taken = names.map((name) => ports[name]).join(', ')
   const variables = names.map((name) => `PORT_${name.toUpperCase()}`).join(', ')

@@ -1,28 +1,34 @@
-// What a browser shows of the API. Programs get JSON.
+// The pages that browsers get from the API. Programs get JSON.
 import { STATUS_CODES } from 'node:http'
+import type { Request } from 'express'
 import { origins } from './addresses.ts'
 import { html, type Html } from './html.ts'
 
-/** What the API answers. */
+/** Browsers prefer HTML. Programs that accept anything, such as curl and fetch, get JSON. */
+export function prefersJson(req: Request): boolean {
+  req.res!.vary('Accept')
+  return req.accepts(['json', 'html']) !== 'html'
+}
+
 export const endpoints = [
-  { method: 'GET', path: '/me', about: 'Who is signed in, and on which session.' },
-  { method: 'GET', path: '/cart', about: 'How many things the cart holds, and their sum.' },
-  { method: 'POST', path: '/orders', about: 'Takes the cart as an order. The shop calls it for you.' },
+  { method: 'GET', path: '/me', about: 'Who is signed in, and their session.' },
+  { method: 'GET', path: '/cart', about: 'How many items are in the cart, and their total.' },
+  { method: 'POST', path: '/orders', about: 'Places an order for the cart. The shop’s page calls it.' },
 ] as const
 
 export function endpointList(): Html {
   return html`
     <h1>The API</h1>
-    <p class="lead">An app without a sign-in of its own. It reads the same session from the same cookie.</p>
+    <p class="lead">This app has no sign-in form. It reads the same session from the same cookie.</p>
     <section class="card" aria-labelledby="endpoints">
-      <h2 id="endpoints">What it answers</h2>
+      <h2 id="endpoints">Endpoints</h2>
       ${endpointLines()}
     </section>
     <section class="card" aria-labelledby="negotiated">
       <h2 id="negotiated">A page for you, JSON for programs</h2>
       <p>
-        Your browser sends <code>Accept: text/html</code> and gets a page. A program that asks for nothing
-        special gets JSON:
+        Your browser sends <code>Accept: text/html</code> and gets a page. Programs that do not ask for HTML
+        get JSON:
       </p>
       <pre class="block">curl ${origins.api}/cart</pre>
     </section>
@@ -36,12 +42,12 @@ interface JsonPage {
   readonly isSignedIn: boolean
 }
 
-/** An answer of the API, as a page with ways to go on. */
+/** An answer of the API, as a page with links to go on. */
 export function jsonPage({ title, status, body, isSignedIn }: JsonPage): Html {
   const isGood = status < 400
   return html`
     <h1 class="code">${title}</h1>
-    <p class="lead">What a program gets from here, with your cookie.</p>
+    <p class="lead">A program with your cookie gets this answer as JSON.</p>
     <section class="card" aria-labelledby="answer">
       <h2 id="answer" class="answer">
         The answer
@@ -54,7 +60,7 @@ export function jsonPage({ title, status, body, isSignedIn }: JsonPage): Html {
             ? html`<a class="button" href="${origins.shop}/">Back to the shop</a>`
             : html`<a class="button" href="${origins.accounts}/?from=api">Sign in</a>`
         }
-        <a class="button quiet" href="/">All of the API</a>
+        <a class="button quiet" href="/">All endpoints</a>
       </div>
     </section>
   `

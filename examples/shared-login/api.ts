@@ -1,26 +1,19 @@
-// JSON for the pages of the other apps and for programs, and the same as a page for a browser. It has no sign-in of its
-// own: it reads the same session.
+// JSON for the shop's page and for programs; the same as a page for a browser. It has no sign-in form of its own, and
+// reads the same session.
 import { randomInt } from 'node:crypto'
 import cors from 'coatcheck/cors'
 import session from 'coatcheck/express'
 import express, { type Request, type RequestHandler, type Response } from 'express'
 import { origins } from './addresses.ts'
-import { endpoints, endpointList, jsonPage } from './api-pages.ts'
+import { endpointList, endpoints, jsonPage, prefersJson } from './api-pages.ts'
 import { summaryOf } from './catalogue.ts'
 import { sendPage } from './page.ts'
 import { personOf } from './people.ts'
-import { securityHeaders } from './security-headers.ts'
-import { files, logRequests, neverKept, prefersJson, serve, showErrors, showMissing } from './serve.ts'
+import { newApp, serve } from './serve.ts'
 import { sessions } from './sessions.ts'
-import { watch } from './watch.ts'
 
-const app = express()
-app.use(securityHeaders('api'))
-app.use(files)
-app.use(logRequests('api'))
-app.use(neverKept)
-app.use(watch('api', sessions))
-app.use(cors(sessions)) // answers preflights; lets the pages of sessions.sites read the answers
+const app = newApp('api', sessions)
+app.use(cors(sessions)) // answers preflights, and lets the pages of `sites` read the answers
 app.use(session(sessions))
 app.use(express.json())
 
@@ -51,7 +44,7 @@ app.get('/cart', (req, res) => {
 app.post('/orders', signedIn, (req, res) => {
   const { items, total } = summaryOf(req.session.cart)
   if (items === 0) return answer(req, res, 409, { error: 'The cart is empty.' })
-  // One request changes both, so both are stored in one step: no order with the cart still full.
+  // One write stores both: no order is stored while its cart is still full.
   req.session.order = { number: `A-${randomInt(1000, 10_000)}`, items, total }
   delete req.session.cart
   return answer(req, res, 201, req.session.order)
@@ -69,11 +62,9 @@ for (const { method, path } of endpoints) {
   })
 }
 
-app.use(showMissing('api'))
-app.use(showErrors('api'))
 serve('api', app, sessions)
 
-/** The same answer for programs and for people. */
+/** Sends JSON to programs, and the same as a page to browsers. */
 async function answer(req: Request, res: Response, status: number, body: object): Promise<void> {
   res.status(status)
   if (prefersJson(req)) return void res.json(body)

@@ -1,10 +1,10 @@
 import { html, type Html } from './html.ts'
 
-// Colours are classes of public/style.css, so that the drawings follow light and dark.
+// The colours are classes of public/style.css.
 const drawing = (shapes: Html): Html =>
   html`<svg viewBox="0 0 120 120" aria-hidden="true" focusable="false">${shapes}</svg>`
 
-/** What each product looks like, by its id. */
+/** A drawing of each product, by its id. */
 export const pictures: Readonly<Record<string, Html>> = {
   overcoat: drawing(html`
     <path

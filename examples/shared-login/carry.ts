@@ -1,5 +1,5 @@
-// What happened is told on the next page, so it has to get there. A cookie of the demo's own carries it within a site,
-// signed, for a minute at most. A file carries it to another site. No page shows either.
+// Takes the requests that led to a page to its panel. Within a site, a signed cookie carries them, for a minute at most.
+// To another site, a file does. The panel shows neither.
 import { deflateRawSync, inflateRawSync } from 'node:zlib'
 import { parseCookie } from 'cookie'
 import { sign, unsign } from 'cookie-signature'
@@ -13,7 +13,7 @@ const cookieName = 'happened'
 const mostBytes = 3_800 // of the 4,096 that browsers keep
 const signingSecret = `${secretOf('accounts')} ${cookieName}`
 
-/** Carries what happened on to the response after this redirect or form. */
+/** Carries the requests on to the next page. */
 export function carryOn(app: AppName, exchanges: readonly Exchange[], res: Response): void {
   const address = String(res.getHeader('Location') ?? '')
   if (!leadsToOtherSite(app, address)) {
@@ -22,15 +22,15 @@ export function carryOn(app: AppName, exchanges: readonly Exchange[], res: Respo
     res.cookie(cookieName, sign(text, signingSecret), { ...attributesOf(app), maxAge: 60_000 })
     return
   }
-  // What is in a row here is nothing for the other site.
-  const told = exchanges.map(({ asked, answered }) => {
-    return { asked: { ...asked, found: 'elsewhere', sessionId: undefined }, answered }
+  // The other site must not see the rows of this one.
+  const withoutRows = exchanges.map(({ asked, answered }): Exchange => {
+    return { asked: { ...asked, found: 'elsewhere', sessionId: undefined }, answered, deleted: [] }
   })
-  leaveTrail(address, JSON.stringify(told))
+  leaveTrail(address, JSON.stringify(withoutRows))
   dropCarried(app, res)
 }
 
-/** What was carried to this request. */
+/** The requests that were carried to this one. */
 export function carriedTo(req: Request): Exchange[] {
   const value = parseCookie(req.get('Cookie') ?? '')[cookieName]
   const text = value !== undefined && unsign(value, signingSecret)
@@ -56,7 +56,7 @@ function attributesOf(app: AppName) {
   return { httpOnly: true, sameSite: 'lax', ...(domain !== undefined && { domain }) } as const
 }
 
-/** Only redirects of the hand-off do. */
+/** True only for redirects of the hand-off. */
 function leadsToOtherSite(app: AppName, address: string): boolean {
   const target = (Object.keys(origins) as AppName[]).find((name) => address.startsWith(`${origins[name]}/`))
   return target !== undefined && cookieDomainOf(target) !== cookieDomainOf(app)

@@ -18,7 +18,7 @@ export const products: readonly Product[] = [
 
 export type Cart = Readonly<Record<string, number>>
 
-/** The lines of a cart, and their sum. Unknown products and odd quantities do not count. */
+/** The lines of a cart and their total, without unknown products and invalid quantities. */
 export function summaryOf(cart: Cart = {}) {
   const lines = products.flatMap((product) => {
     const quantity = cart[product.id] ?? 0
@@ -31,7 +31,7 @@ export function summaryOf(cart: Cart = {}) {
   }
 }
 
-/** An amount as text that no line break divides. */
+/** An amount in euros. No line break divides it. */
 export function euros(amount: number): string {
   return `€\u00a0${amount}`
 }

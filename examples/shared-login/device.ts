@@ -1,4 +1,4 @@
-/** "Firefox on Linux": enough for people to know their own devices by. What a browser says of itself may be untrue. */
+/** Such as "Firefox on Linux", so that users recognise their devices. A browser can send any User-Agent, so do not trust it. */
 export function deviceFrom(userAgent = ''): string {
   return `${firstMatch(browsers, userAgent) ?? 'A browser'} on ${firstMatch(systems, userAgent) ?? 'an unknown system'}`
 }

@@ -8,7 +8,7 @@ import { plainPage } from './page.ts'
 
 const root = join(import.meta.dirname, '../..')
 
-/** Comes before the session: these pages are the same for everybody. */
+/** It needs no session: these pages are the same for everybody. */
 export const documentation = Router()
 
 documentation.get('/docs', (_req, res) => res.redirect('/docs/README.md'))
@@ -39,7 +39,7 @@ function rendered(text: string): { content: Html; sections: Section[] } {
         if (level === 2) sections.push({ name, title })
         return `<h${level} id="${name}">${content}</h${level}>`
       },
-      // What is wider than the page scrolls by itself, with the keyboard too.
+      // Code and tables that are wider than the page scroll on their own, also by keyboard.
       code: (code) => scrolling('Code', html`<pre><code>${code}</code></pre>`.text),
       table: (header, body) =>
         scrolling('Table', `<table><thead>${header}</thead><tbody>${body}</tbody></table>`),
@@ -62,7 +62,7 @@ function scrolling(label: string, content: string): string {
   return `<div class="scroll" role="group" aria-label="${label}" tabindex="0">${content}</div>`
 }
 
-/** The name of a heading, as code hosts make it: links of the documentation use these. */
+/** The anchor of a heading, as code hosts make it. The links of the documentation use these. */
 function anchorOf(heading: string, names: Set<string>): string {
   const slug = heading
     .toLowerCase()

@@ -1,5 +1,5 @@
-// Which sessions were ended, so that browsers can be told of what happened elsewhere, once. The database cannot say: the
-// row is gone. An app of yours has a table for it; the demo has a folder with a file for each session.
+// Remembers which sessions were ended, so that each browser is told once. The database cannot say: the row is deleted. A
+// real app would have a table for it. The demo has a folder with a file for each session.
 import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { EndReason, SessionEvents } from 'coatcheck'
@@ -20,7 +20,7 @@ export interface Ending {
 const folder = join(dataFolder, 'ended')
 mkdirSync(folder, { recursive: true })
 
-/** Listens to the event `destroyed`, which the app that ends a session gets. */
+/** A listener for `destroyed`, which fires in the app that ends a session. */
 export function noteEnding({ publicId, userId, reason }: SessionEvents['destroyed'][0]): void {
   if (userId === undefined) return
   const ending: Ending = { publicId, userId, reason, at: Date.now() }
@@ -28,8 +28,8 @@ export function noteEnding({ publicId, userId, reason }: SessionEvents['destroye
 }
 
 /**
- * How the session of a request's cookie was ended elsewhere, if it was, and this browser was not told before. At
- * another site, the session that it came from counts too.
+ * How the session of a request's cookie was ended, if the browser does not know yet. At another site, the end of its
+ * root counts too.
  */
 export function takeEnding(app: AppName, req: Request): Ending | undefined {
   const token = req.session?.userId === undefined ? tokenOf(app, req) : undefined
@@ -37,10 +37,10 @@ export function takeEnding(app: AppName, req: Request): Ending | undefined {
   const id = idOf(token)
   const rootId = rootIdOf(token)
   const own = endingOf(id)
-  // Whoever signs out is told by the page that follows. Only other sites learn of it later.
+  // The user who signs out knows it. Only the pages of other sites have to say it.
   const ending = own?.reason === 'signOut' ? undefined : own
-  const told = ending ?? (rootId === undefined ? undefined : endingOf(rootId))
-  return told && isFirst(id) ? told : undefined
+  const news = ending ?? (rootId === undefined ? undefined : endingOf(rootId))
+  return news && isFirst(id) ? news : undefined
 }
 
 function endingOf(id: string): Ending | undefined {
@@ -51,7 +51,7 @@ function endingOf(id: string): Ending | undefined {
   }
 }
 
-/** Whether the browser of this session was told nothing before. Of several pages at once, one is the first. */
+/** Whether this is the first page that tells the browser. If several are loaded at once, one of them is. */
 function isFirst(id: string): boolean {
   try {
     writeFileSync(join(folder, `${id}.told`), '', { flag: 'wx' }) // fails if the file is there
@@ -61,14 +61,14 @@ function isFirst(id: string): boolean {
   }
 }
 
-/** The token of the session's cookie. A cookie that we did not sign has none: ids are no secrets. */
+/** The token of the session's cookie. Its signature must be right, because ids are no secrets. */
 function tokenOf(app: AppName, req: Request): string | undefined {
   const { sid } = parseCookie(req.get('Cookie') ?? '')
   const signed = sid?.startsWith('s:') && unsign(sid.slice(2), secretOf(app))
   return signed ? tokenIn(signed) : undefined
 }
 
-/** Forgets what is older than any session: those browsers did not come back. */
+/** Deletes what is older than any session can be. */
 export function forgetOldEndings(): void {
   const oldest = Date.now() - 30 * 86_400_000
   for (const name of readdirSync(folder)) {

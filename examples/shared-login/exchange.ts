@@ -41,6 +41,8 @@ export interface Answered {
 export interface Exchange {
   readonly asked: Asked
   readonly answered: Answered
+  /** The ids of the sessions that the request deleted. */
+  readonly deleted: readonly string[]
 }
 
 /** In place of a header that would matter, and is not there. */
@@ -105,7 +107,7 @@ export function readResponse(res: Response, setCookies: readonly string[]): Answ
 }
 
 /** Whether these make the browser drop the session's cookie. */
-export function dropsSession(setCookies: readonly string[]): boolean {
+function dropsSession(setCookies: readonly string[]): boolean {
   return setCookies.some((cookie) => cookie.startsWith('sid=;'))
 }
 

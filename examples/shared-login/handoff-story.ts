@@ -1,7 +1,7 @@
 import { headerOf, type Exchange } from './exchange.ts'
 import { say, type Sentence } from './sentence.ts'
 
-/** Says which step of the hand-off a request was, if it was one. */
+/** Which step of the hand-off a request was, if it was one. */
 export function ofHandoff({ asked, answered }: Exchange): Sentence[] {
   const { method, path, host, headers } = asked
   const location = headerOf(answered, 'Location')
@@ -67,16 +67,16 @@ function answers(location: string): Sentence {
 function ends(answered: Exchange['answered']): Sentence {
   if (answered.headers.some(([name, value]) => name === 'Set-Cookie' && value.startsWith('sid=s'))) {
     return say(
-      'The site used the code up, in one write that only one request can win. It set a cookie of its own.',
+      'The site redeemed the code, in one write that only one request can win. It set its own cookie.',
       'handoff.md#threat-model',
       'Threat model',
     )
   }
   if (answered.status < 400)
-    return say('The site goes on with a visitor.', 'handoff.md#silent-check', 'Silent check')
-  return say(
-    'The site refused what came back, and signed nobody in.',
-    'handoff.md#threat-model',
-    'Threat model',
-  )
+    return say(
+      'Nobody is signed in, so the site shows its page without a user.',
+      'handoff.md#silent-check',
+      'Silent check',
+    )
+  return say('The site rejected the answer, and signed nobody in.', 'handoff.md#threat-model', 'Threat model')
 }

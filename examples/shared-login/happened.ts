@@ -10,7 +10,7 @@ import { storyOf } from './story.ts'
 import { exchangesOf, tokenAfterPage } from './watch.ts'
 
 /**
- * Ask once the head of the page has left: the session is stored by then, and the headers are what was sent.
+ * Call it after the head of the page was sent: the session is stored by then, and the headers are final.
  * @param clientId of the page's app, if it is a site of the hand-off
  */
 export async function whatHappened(res: Response, clientId: string | undefined): Promise<Html> {
@@ -45,7 +45,7 @@ interface Parts {
 
 function unread(): Parts {
   return {
-    words: html`<p>The database does not answer, so nobody can say which session this is.</p>`,
+    words: html`<p>The database does not answer, so this panel cannot show the session.</p>`,
     row: html`<p>It cannot be read now.</p>`,
   }
 }
@@ -112,7 +112,13 @@ function withLink(reason: string, rule = ''): Html {
 /** An address with each parameter on a line of its own. */
 function parameters(address: string): Html {
   const [start = '', ...others] = address.split(/(?=[?&])/)
-  return html`${start}${others.map((parameter) => html`<span class="parameter">${parameter}</span>`)}`
+  return html`${withBreaks(start, /(?<=\w)(?=\/\w)/)}${others.map((parameter) => html`<span class="parameter">${parameter}</span>`)}`
+}
+
+/** A long text may be wrapped in these places. */
+function withBreaks(text: string, places: RegExp): Html {
+  const [start = '', ...others] = text.split(places)
+  return html`${start}${others.map((other) => html`<wbr />${other}`)}`
 }
 
 /** The ids of a session and its root stand out, so that the eye finds them in cookies and in the row. */
@@ -187,6 +193,7 @@ function line(name: string, content: Html): Html {
 
 function value(name: string, text: Value): Html {
   if (text === 'NULL') return html`NULL`
+  if (name === 'data') return withBreaks(String(text), /(?<=[,:{])/)
   if (name === 'id' || name === 'childId') return html`<mark>${text}</mark>`
   return name === 'root_id' || name === 'rootId' ? html`<mark class="root">${text}</mark>` : html`${text}`
 }

@@ -1,4 +1,4 @@
-/** A piece of HTML that is safe to send: from `html`, or a text that no visitor had a part in. */
+/** HTML that is safe to send: made by `html`, or without any input of users. */
 export class Html {
   readonly text: string
 
@@ -13,7 +13,7 @@ export class Html {
 
 type Insert = Html | readonly Html[] | string | number | undefined | false
 
-/** A template of HTML: what is put into it is escaped, unless it came out of `html` itself. */
+/** A template of HTML. Its values are escaped, unless `html` made them. */
 export function html(strings: TemplateStringsArray, ...inserts: readonly Insert[]): Html {
   return new Html(String.raw({ raw: strings }, ...inserts.map(render)))
 }

@@ -11,7 +11,7 @@ import { showsWhatHappened } from './watch.ts'
 export interface PageParts {
   readonly app: AppName
   readonly title: string
-  /** Left out where nobody can know it: on the page that says that the database is away. */
+  /** Left out on error pages: the database may be down. */
   readonly session?: RequestSession
   readonly main: Html
   /** The address of the page's script. */
@@ -21,10 +21,10 @@ export interface PageParts {
   readonly afterTicket?: Html
 }
 
-/** Where a page is cut: what comes after it is known only once the rest has left. No text of a page contains it. */
+/** Marks the place of the panel in a page's HTML. No text of a page contains it. */
 const cut = '<!-- what happened -->'
 
-/** Sends a page in two parts. The session is stored before the first leaves; the second tells what happened with it. */
+/** Sends a page in two parts. The session is stored before the first. The second has the panel, which shows what was stored. */
 export async function sendPage(res: Response, parts: PageParts): Promise<void> {
   const { app, session } = parts
   const ending = session && takeEnding(app, res.req)
@@ -36,7 +36,7 @@ export async function sendPage(res: Response, parts: PageParts): Promise<void> {
   res.end((await whatHappened(res, clientId)).text + end)
 }
 
-/** A page that has nothing to do with sessions. */
+/** A page that needs no session. */
 export function plainPage(parts: PageParts): string {
   return frame(parts)
 }
@@ -98,13 +98,13 @@ function header(app: AppName, session: RequestSession | undefined): Html {
   </header>`
 }
 
-/** The partner knows of the user what accounts shares with it, and nothing else. */
+/** At the partner, it comes from accounts. */
 function nameOf({ root, userId }: RequestSession): string | undefined {
   return root ? root.data.name : personOf(userId)?.name
 }
 
 function signedIn(app: AppName, name: string): Html {
-  // Accounts, shop and API each have this form, and sign out for all. The partner's signs out there.
+  // Accounts, shop and API sign out of all apps. The partner signs out of itself only.
   const action = app === 'partner' ? '/handoff/sign-out?returnTo=/' : '/sign-out'
   return html`<div class="visitor">
     <span class="initial" aria-hidden="true">${name[0]}</span>
@@ -120,59 +120,48 @@ function signedOut(app: AppName): Html {
   </div>`
 }
 
-/** Accounts has the form. The partner begins a hand-off, so that it gets a session of its own. */
+/** The form at accounts. At the partner, the start of a hand-off. */
 function signInAddress(app: AppName): string {
   return app === 'partner' ? '/handoff/sign-in?returnTo=/' : `${origins.accounts}/?from=${app}`
 }
 
-/** For a browser whose session was ended from elsewhere. It would see only that nobody is signed in. */
+/** For a browser whose session was ended elsewhere: without it, the page would only say "Not signed in". */
 function signedOutElsewhere(app: AppName, { publicId, userId, reason, at }: Ending): Html {
   return html`<section class="notice" role="alert" aria-labelledby="notice">
     <h2 id="notice">You were signed out elsewhere</h2>
     <p>
-      ${personOf(userId)?.name}’s session <code>${publicId}</code> was ended ${ago(new Date(at))},
-      ${howEnded[reason]}. Your browser still has its cookie here, which opens nothing any more.
+      ${personOf(userId)?.name}’s session <code>${publicId}</code> was ended ${ago(new Date(at))}
+      ${reason === 'signOut' ? 'by a sign-out' : 'on the accounts page'}. Your browser still has its cookie,
+      but no app accepts it.
     </p>
     ${app !== 'accounts' && html`<a class="button" href="${signInAddress(app)}">Sign in again</a>`}
   </section>`
 }
 
-const revoked = 'from the list of devices or by “Sign out everywhere”'
-const howEnded: Readonly<Record<Ending['reason'], string>> = {
-  revoke: revoked,
-  destroy: revoked,
-  regenerate: revoked,
-  signOut: 'by a sign-out',
-  limit: 'because there were too many sessions',
-}
-
-/** What the server knows of this browser, as the stub of a coat check ticket. */
+/** The browser's session, as the stub of a coat check ticket. */
 function ticket(session: RequestSession): Html {
   const name = nameOf(session)
   if (session.createdAt === undefined) {
     return html`<section class="ticket empty" aria-labelledby="ticket">
-      <h2 id="ticket">No ticket yet</h2>
+      <h2 id="ticket">No session here</h2>
       <p class="number" aria-hidden="true">– – – –</p>
-      <p>
-        You have handed in nothing, so the database knows nothing of you: a session begins when there is
-        something to keep.
-      </p>
+      <p>A session begins when there is something to store.</p>
       <a href="#happened">What just happened</a>
     </section>`
   }
   return html`<section class="ticket" aria-labelledby="ticket">
-    <h2 id="ticket">Your ticket</h2>
+    <h2 id="ticket">Your session</h2>
     <p class="number">${session.publicId}</p>
     <p>
-      ${name ? html`Bound to <strong>${name}</strong>` : 'Bound to nobody yet'}, handed out
-      ${ago(session.createdAt)}${session.root && html`, for the ticket <code>${session.root.publicId}</code> of accounts`}.
-      The number names your session and opens nothing: only the token in your cookie does.
+      ${name ? html`Signed in as <strong>${name}</strong>` : 'Nobody is signed in'}. The session began
+      ${ago(session.createdAt)}${session.root && html`, from <code>${session.root.publicId}</code> at accounts`}.
+      Its id is no secret. The token in your cookie is.
     </p>
     <a href="#happened">What just happened</a>
   </section>`
 }
 
-/** A moment as people say it, with the exact one behind. */
+/** A time in words, with the exact time as its title. */
 export function ago(moment: Date): Html {
   const minutes = Math.max(0, Math.floor((Date.now() - moment.getTime()) / 60_000))
   const words = new Intl.RelativeTimeFormat('en', { numeric: 'auto' })

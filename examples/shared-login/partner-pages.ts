@@ -1,7 +1,8 @@
 import type { RequestSession } from 'coatcheck'
-import { docs, origins } from './addresses.ts'
+import { origins } from './addresses.ts'
 import { html, type Html } from './html.ts'
 import type { PageParts } from './page.ts'
+import { readMore, type Reading } from './read-more.ts'
 
 interface Evening {
   readonly id: string
@@ -33,14 +34,21 @@ export function programmePage(session: RequestSession): PageParts {
     </section>
     ${known(session)}
   `
-  return { app: 'partner', title: 'Playhouse', session, main, aside: mine(chosen), afterTicket: readMore() }
+  return {
+    app: 'partner',
+    title: 'Playhouse',
+    session,
+    main,
+    aside: mine(chosen),
+    afterTicket: readMore(reading),
+  }
 }
 
 export function minePage(session: RequestSession): PageParts {
   const chosen = session.evenings ?? []
   const main = html`
     <h1>Your evenings</h1>
-    <p class="lead">Only users see this page. Accounts said who you are; nobody typed a password here.</p>
+    <p class="lead">Only users see this page. Accounts told this site who you are.</p>
     <section class="card" aria-labelledby="evenings">
       <h2 id="evenings">Chosen <span class="count">${chosen.length}</span></h2>
       ${
@@ -53,7 +61,7 @@ export function minePage(session: RequestSession): PageParts {
     </section>
     ${known(session)}
   `
-  return { app: 'partner', title: 'Your evenings', session, main, afterTicket: readMore() }
+  return { app: 'partner', title: 'Your evenings', session, main, afterTicket: readMore(reading) }
 }
 
 function line({ id, name, about, day }: Evening, isChosen: boolean): Html {
@@ -70,25 +78,25 @@ function line({ id, name, about, day }: Evening, isChosen: boolean): Html {
   </li>`
 }
 
-/** What accounts lets this site know, as the app reads it. */
+/** What accounts shares with this site. */
 function known({ root }: RequestSession): Html {
   if (root === undefined) {
     return html`<section class="card" aria-labelledby="known">
       <h2 id="known">Who you are</h2>
-      <p>A visitor: <code>req.session.root</code> is undefined.</p>
+      <p>This site does not know you: <code>req.session.root</code> is undefined.</p>
       <div class="actions">
         <a class="button" href="/handoff/sign-in?returnTo=/mine">Sign in at accounts</a>
       </div>
     </section>`
   }
   return html`<section class="card" aria-labelledby="known">
-    <h2 id="known">What accounts lets this site know</h2>
+    <h2 id="known">What accounts shares with this site</h2>
     <p><code>req.session.root</code>, read from the database with this request:</p>
     <pre class="block">${JSON.stringify(root, null, 2)}</pre>
     <ul class="ways">
       <li>
         <div>
-          <p>Ends the session of this site. Accounts, shop and API still know you.</p>
+          <p>Ends your session at this site only.</p>
           <code>req.session.signOut()</code>
         </div>
         <form method="post" action="/handoff/sign-out?returnTo=/">
@@ -97,7 +105,7 @@ function known({ root }: RequestSession): Html {
       </li>
       <li>
         <div>
-          <p>Ends the session at accounts, and so those of all its sites.</p>
+          <p>Ends your session at accounts, and with it those of all sites.</p>
           <code>POST /handoff/sign-out?everywhere</code>
         </div>
         <form method="post" action="/handoff/sign-out?returnTo=/&everywhere">
@@ -111,23 +119,13 @@ function known({ root }: RequestSession): Html {
 function mine(chosen: readonly string[]): Html {
   return html`<section class="card" aria-labelledby="mine">
     <h2 id="mine">Your evenings <span class="count">${chosen.length}</span></h2>
-    <p>Kept in the session of this site, where the other apps do not see them.</p>
+    <p>Stored in this site’s own session. The other apps do not see it.</p>
     <a class="button wide" href="/mine">See them</a>
   </section>`
 }
 
-function readMore(): Html {
-  return html`<section class="card" aria-labelledby="more">
-    <h2 id="more">Read more</h2>
-    <ul class="links">
-      <li><a href="${docs('handoff.md')}">Unrelated domains</a> <span>How this site knows you.</span></li>
-      <li>
-        <a href="${docs('handoff-flow.md')}">Request by request</a>
-        <span>All of it, as it goes over the wire.</span>
-      </li>
-      <li>
-        <a href="${docs('handoff.md#threat-model')}">Threat model</a> <span>What an attacker can do.</span>
-      </li>
-    </ul>
-  </section>`
-}
+const reading: Reading = [
+  ['handoff.md', 'Unrelated domains', 'How this site knows you.'],
+  ['handoff-flow.md', 'Request by request', 'Every header and every row.'],
+  ['handoff.md#threat-model', 'Threat model', 'What an attacker can do.'],
+]

@@ -1,26 +1,18 @@
-// A theatre on another site. It has no form to sign in at: accounts tells it who you are, and what it may know of you.
+// A theatre on another site. It has no sign-in form: accounts tells it who the user is, and shares the name.
 import session from 'coatcheck/express'
-import express from 'express'
 import { evenings, minePage, programmePage } from './partner-pages.ts'
 import { sendPage } from './page.ts'
 import { sessions, site } from './partner-sessions.ts'
-import { securityHeaders } from './security-headers.ts'
-import { files, logRequests, neverKept, serve, showErrors, showMissing } from './serve.ts'
-import { watch } from './watch.ts'
+import { newApp, serve } from './serve.ts'
 
-const app = express()
-app.use(securityHeaders('partner'))
-app.use(files)
-app.use(logRequests('partner'))
-app.use(neverKept)
-app.use(watch('partner', sessions))
+const app = newApp('partner', sessions)
 app.use(session(sessions))
-app.use(site.router) // to accounts, and back; signs out here or everywhere
+app.use(site.router) // the hand-off from accounts, and sign-out
 
-// Anybody may see it. A browser without a session is sent to accounts once, silently: perhaps it is signed in there.
+// For everybody. A browser without a session goes to accounts once, which answers without a form.
 app.get('/', site.check, (req, res) => sendPage(res, programmePage(req.session)))
 
-// Only for users: other browsers are sent to accounts, to sign in there.
+// For users only. Other browsers go to accounts to sign in.
 app.get('/mine', site.signedIn(), (req, res) => sendPage(res, minePage(req.session)))
 
 app.post('/evenings/:id', (req, res) => {
@@ -31,6 +23,4 @@ app.post('/evenings/:id', (req, res) => {
   res.redirect(303, '/')
 })
 
-app.use(showMissing('partner'))
-app.use(showErrors('partner'))
 serve('partner', app, sessions)

@@ -6,10 +6,10 @@ export interface Person {
   readonly name: string
 }
 
-/** The sign-in page shows it, so that you can try: a real app would not. */
+/** The sign-in page shows it, so that you can try the demo. */
 export const passwordOfAll = 'ticket'
 
-// As a database of yours would hold them: a salted hash of the password, never the password.
+// As a real database holds them: a salted hash of each password, never the password.
 const people = [
   {
     id: 'alice',
@@ -20,7 +20,7 @@ const people = [
   { id: 'bob', name: 'Bob', salt: 'wi_R9GYaQZeZLCHR', hash: 'XaKT631jjWBGypQ5k5DhT10jq1rAdzrnLgQjubWuwSY' },
 ] as const
 
-/** Who has this name and password; `undefined` if nobody. Takes as long for a name that nobody has. */
+/** The person with this name and password, if there is one. An unknown name takes as long as a known one. */
 export async function authenticate(name: string, password: string): Promise<Person | undefined> {
   const person = people.find(({ id }) => id === name.trim().toLowerCase())
   const { salt, hash } = person ?? people[0]

@@ -22,9 +22,9 @@ export interface Row {
 }
 
 /**
- * Reads the row of a token from the database, as it is. An app needs nothing like this: it has `req.session`.
+ * Reads the row of a token from the database. Real apps do not need this: they have `req.session`.
  *
- * Whoever has no valid token must not see the row. An id is no secret, and an old token may be a thief's.
+ * Without a valid token there is no row. An id is no secret, and an old token may be a thief's.
  * @param clientId the site that the token is for; `undefined`: accounts, shop and API
  */
 export async function readRow(token: string, clientId: string | undefined): Promise<Row | undefined> {

@@ -8,12 +8,12 @@ export const dataFolder = process.env['DATA_FOLDER'] || join(import.meta.dirname
 mkdirSync(dataFolder, { recursive: true })
 
 /**
- * The secret that signs the cookies. Yours comes from the environment, the same for all apps. The demo makes one
- * up at its first start, so that it runs at once and you stay signed in over a restart.
+ * The secret that signs the cookies, the same for all apps. A real one comes from the environment. The demo generates
+ * one at its first start and keeps it, so that you stay signed in when it restarts.
  */
-export const sessionSecret = process.env['SESSION_SECRET'] || keptSecret(join(dataFolder, 'secret'))
+const sessionSecret = process.env['SESSION_SECRET'] || keptSecret(join(dataFolder, 'secret'))
 
-/** The partner's own secret, so that neither side can sign for the other. The hand-off does not need a common one. */
+/** The partner has its own secret, so that neither side can sign for the other. The hand-off needs no shared one. */
 const partnerSecret = createHmac('sha256', sessionSecret).update('partner').digest('base64url')
 
 /** The secret that signs an app's cookies. */

@@ -11,7 +11,7 @@ const policies: Readonly<Record<AppName, string>> = {
   // The script of this page asks the API.
   shop: policyOf(`form-action 'self'`, `script-src 'self'`, `connect-src 'self' ${origins.api}`),
   api: policyOf(`form-action 'self'`),
-  // After a form, the page that follows may ask accounts silently.
+  // The page after a form may ask accounts silently.
   partner: policyOf(`form-action 'self' ${origins.accounts}`),
 }
 
@@ -27,7 +27,7 @@ function policyOf(...own: readonly string[]): string {
   ].join('; ')
 }
 
-/** For every response of an app, so it comes first: errors and files need it too. */
+/** Comes first, so that errors and files have the headers too. */
 export function securityHeaders(app: AppName): RequestHandler {
   return (_req, res, next) => {
     res.set({ 'Content-Security-Policy': policies[app], 'X-Content-Type-Options': 'nosniff' })

@@ -10,7 +10,7 @@ export const sessions = createSessions({
   secret: secretOf('accounts'),
   cookie: { domain },
   lifetime,
-  // Whose pages may call which paths across origins. Being a host of the same domain is not enough to be trusted.
+  // Pages of these origins may call these paths across origins. A host of the same domain is not trusted by itself.
   sites: [origins.accounts, origins.shop].map((origin) => ({ origin, paths: ['/me', '/cart', '/orders'] })),
 })
 
@@ -23,11 +23,11 @@ declare module 'coatcheck' {
     cart?: Record<string, number>
     /** The user's name. Accounts shares it with the partner. */
     name?: string
-    /** What the browser said it is when it signed in, for the list of devices. */
+    /** The browser at the sign-in, for the list of devices. */
     device?: string
     /** The last order, placed through the API. */
     order?: { number: string; items: number; total: number }
-    /** The evenings that somebody has chosen, at the partner only. */
+    /** The evenings that the user has chosen, at the partner only. */
     evenings?: string[]
   }
 }

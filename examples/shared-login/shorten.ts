@@ -1,4 +1,4 @@
-// Secrets must not be on a page. What is left of each is enough to follow it from one header to the next.
+// Secrets must not be on a page. The part that is left of each is enough to find it again in another header.
 
 /**
  * A token is `coat_`, the session's id, at another site the id of its root too, and 32 characters that are a secret. In
@@ -33,7 +33,7 @@ export function shortenSetCookie(header: string): string {
 }
 
 function shortenCookie(cookie: string): string {
-  // It says why a site of the hand-off does not ask the hub: no secret.
+  // It says why a site does not ask the hub, and is no secret.
   if (cookie.startsWith('handoff-mark=')) return cookie
   const short = cookie.replace(token, (_, id: string, root = '') => `coat_${id}${root}…`)
   return short === cookie ? cookie.replace(/=.+/, '=…') : short

@@ -9,7 +9,7 @@ const children = new Map<AppName, ChildProcess>()
 let ending = false
 
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => void end(0))
-// npm passes on SIGINT and SIGTERM. Where it ends by anything else, nobody would be left to end this.
+// npm passes on SIGINT and SIGTERM. If it ends by another signal, this process has to notice.
 const { ppid } = process
 if (process.env['npm_lifecycle_event'] === 'start') {
   setInterval(() => void (process.ppid !== ppid && end(0)), 500).unref()
@@ -24,7 +24,7 @@ try {
   await fail((error as Error).message)
 }
 
-/** Asks the store once, here, so that a wrong setting or a database that is down is told once, not by each app. */
+/** Asks the database once, so that a wrong setting is one message and not one from each app. */
 async function tryDatabase(): Promise<string> {
   const { sessions } = await import('./sessions.ts')
   const { forgetOldEndings } = await import('./ended.ts')
@@ -42,14 +42,14 @@ async function tryDatabase(): Promise<string> {
   return host + pathname
 }
 
-/** Resolves when the app listens, or with its name if its port is taken; rejects with its reason if it cannot for another. */
+/** Resolves when the app listens, or with its name if its port is taken. Rejects if it cannot listen for another reason. */
 async function start(name: AppName): Promise<AppName | undefined> {
   if (ending) return undefined
   const child = fork(join(import.meta.dirname, `${name}.ts`))
   children.set(name, child)
   child.once('exit', (code, signal) => {
     children.delete(name)
-    // It ends with 0 only where it was asked to, as by Ctrl-C, which reaches us all at once.
+    // It ends with 0 only when it was asked to, as by Ctrl-C, which all processes get.
     if (code === 0) void end(0)
     else
       void fail(
@@ -61,7 +61,7 @@ async function start(name: AppName): Promise<AppName | undefined> {
   return message.taken && name
 }
 
-/** One line that says what is wrong, and the end. */
+/** Prints what is wrong, in one line, and ends. */
 async function fail(message: string): Promise<void> {
   if (ending) return
   console.error(message.split('\n')[0])
@@ -76,7 +76,6 @@ async function end(code: number): Promise<void> {
     [...children.values()].map(async (child) => {
       const exited = once(child, 'exit')
       child.kill('SIGTERM')
-      // Whoever does not end by being asked is ended.
       const patience = setTimeout(() => child.kill('SIGKILL'), 5_000)
       await exited
       clearTimeout(patience)

@@ -16,9 +16,9 @@ export interface Facts {
   readonly now: Row | undefined
 }
 
-/** Says in words what the facts show, and nothing else. */
+/** What the facts show, in words. */
 export function storyOf(facts: Facts): Sentence[] {
-  return [...ofRequests(facts), ...ofRows(facts)]
+  return [...ofRequests(facts), ...ofRows(facts), ...ofOtherSessions(facts)]
 }
 
 function ofRequests({ exchanges }: Facts): Sentence[] {
@@ -42,6 +42,18 @@ function ofRows(facts: Facts): Sentence[] {
   return isBeforeLeft ? after : [deleted(before, facts), ...after]
 }
 
+/** The sessions of other browsers and of other sites. */
+function ofOtherSessions({ exchanges, before }: Facts): Sentence[] {
+  const all = exchanges.flatMap(({ deleted }) => deleted)
+  const others = all.filter((id) => id !== before?.id && id !== before?.rootId)
+  if (others.length === 0) return []
+  const text =
+    others.length === 1
+      ? `Another session was deleted: ${others[0]}. No app accepts its token.`
+      : `Other sessions were deleted: ${others.join(', ')}. No app accepts their tokens.`
+  return [say(text, 'sign-in.md#list-a-users-devices', 'Devices')]
+}
+
 function neither(exchanges: readonly Exchange[]): Sentence {
   const id = exchanges.find(({ asked }) => asked.sessionId !== undefined)?.asked.sessionId
   return id === undefined
@@ -60,7 +72,7 @@ function neither(exchanges: readonly Exchange[]): Sentence {
 function begun({ userId, rootId }: Row): Sentence[] {
   const whose = userId === undefined ? 'Nobody is signed in on it.' : `It is signed in as ${userId}.`
   if (rootId !== undefined) {
-    const text = `A session of this site began. Its row has a root_id, which names the session at accounts, and lives only while that does. ${whose}`
+    const text = `A session of this site began. Its row has a root_id, which names the session at accounts. It is valid only as long as that one. ${whose}`
     return [say(text, 'handoff.md#what-a-site-sees', 'What a site sees')]
   }
   const text = `A session began: the database has a new row, and the response gave your browser the token. ${whose}`
@@ -69,15 +81,15 @@ function begun({ userId, rootId }: Row): Sentence[] {
 
 function deleted({ id, rootId }: Row, { exchanges, isRootLeft }: Facts): Sentence {
   const cookie = exchanges.some(({ answered }) => answered.dropsCookie)
-    ? ' Your browser was told to drop the cookie.'
+    ? ' The response cleared your browser’s cookie.'
     : ''
   if (rootId === undefined) {
-    const text = `The row of the session ${id} was deleted, so its token opens nothing in any app.${cookie}`
+    const text = `The row of the session ${id} was deleted, so no app accepts its token.${cookie}`
     return say(text, 'sign-in.md#sign-out', 'Sign out')
   }
   const root = isRootLeft
     ? 'Its root, the session at accounts, is still there.'
-    : 'So was its root, the session at accounts: all apps find you signed out.'
+    : 'So was its root, the session at accounts. You are signed out of all apps.'
   const text = `The row of this site's session ${id} was deleted. ${root}${cookie}`
   return say(text, 'handoff.md#sign-out', 'Sign out')
 }
@@ -87,7 +99,7 @@ function changed(before: Row, now: Row): Sentence[] {
     return now.expiresAt === before.expiresAt
       ? [
           say(
-            'The row was read. Nothing was written, because nothing changed.',
+            'Your session’s row was read. Nothing was written to it, because nothing in it changed.',
             'guarantees.md#what-is-promised',
             'Guarantees',
           ),

@@ -1,6 +1,6 @@
-// How a page of one site learns of the requests at another one that led to it. They share no cookie, so the demo has a
-// folder for it, with a file for each redirect between them. Its name is a hash of the address, which holds a code or
-// 256 random bits.
+// Passes requests from one site to the page of another. The two share no cookie, so the demo writes a file for each
+// redirect between them. The file's name is a hash of the address, which nobody can guess: it has a code or 256 random
+// bits.
 import { createHash } from 'node:crypto'
 import { mkdirSync, readdirSync, readFileSync, rmSync, unlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -13,7 +13,7 @@ export function leaveTrail(address: string, text: string): void {
   writeFileSync(fileOf(address), text)
 }
 
-/** What was left for an address, once. */
+/** Returns what was left for an address, and deletes it. */
 export function takeTrail(address: string): string | undefined {
   const file = fileOf(address)
   try {
@@ -25,7 +25,7 @@ export function takeTrail(address: string): string | undefined {
   }
 }
 
-/** At a start: no browser is on its way then. */
+/** Call it at the start, when no redirect is in progress. */
 export function forgetTrails(): void {
   for (const name of readdirSync(folder)) rmSync(join(folder, name), { force: true })
 }

@@ -1,4 +1,5 @@
-// Notes what each request and its response carried, for the panel "What just happened". Apps need nothing like this.
+// Records each request and its response for the panel "What just happened". Real apps do not need this.
+import { AsyncLocalStorage } from 'node:async_hooks'
 import type { Sessions } from 'coatcheck'
 import type { Request, RequestHandler, Response } from 'express'
 import type { AppName } from './addresses.ts'
@@ -8,34 +9,40 @@ import { tokenIn } from './shorten.ts'
 
 interface Watched {
   readonly asked: Asked
-  /** Of its cookie. A secret. */
+  /** From its cookie. It is a secret. */
   readonly token: string | undefined
-  /** The requests that led to this one: a form that was sent, and redirects. */
+  /** The requests that led to this one: a form and redirects. */
   readonly before: readonly Exchange[]
+  /** The ids of the sessions that it deleted. */
+  readonly deleted: string[]
   isPage: boolean
 }
 
 const watched = new WeakMap<Response, Watched>()
 
-/** Comes before the session, so that it sees what the session adds to the response. */
+/** What is recorded of the request that the running code belongs to. */
+const current = new AsyncLocalStorage<Watched>()
+
+/** Must come before the session, so that it sees the headers that the session adds. */
 export function watch(app: AppName, sessions: Sessions): RequestHandler {
+  sessions.on('destroyed', ({ publicId }) => current.getStore()?.deleted.push(publicId))
   return async (req, res, next) => {
     const cookies = withoutCarrier((req.get('Cookie') ?? '').split('; ')).join('; ')
     const token = tokenIn(cookies)
     const asked = await readRequest(req, sessions, cookies, token)
-    const note: Watched = { asked, token, before: carriedTo(req), isPage: false }
+    const note: Watched = { asked, token, before: carriedTo(req), deleted: [], isPage: false }
     watched.set(res, note)
     const writeHead = res.writeHead.bind(res)
-    // The last moment before the response leaves: the session is stored, and its cookie is set.
+    // By now the session is stored and its cookie is set.
     res.writeHead = ((...parameters: Parameters<typeof writeHead>) => {
-      if (leadsToPage(req, res, note)) carryOn(app, [...note.before, exchangeOf(res, asked)], res)
+      if (leadsToPage(req, res, note)) carryOn(app, [...note.before, exchangeOf(res, note)], res)
       return writeHead(...parameters)
     }) as typeof writeHead
-    next()
+    current.run(note, next)
   }
 }
 
-/** Says that this response is a page that shows what happened, so that the next one need not. */
+/** Marks the response as a page with the panel. The next page then does not show the same requests again. */
 export function showsWhatHappened(app: AppName, res: Response): void {
   const note = watched.get(res)
   if (note === undefined) return
@@ -43,26 +50,26 @@ export function showsWhatHappened(app: AppName, res: Response): void {
   dropCarried(app, res)
 }
 
-/** The requests that led to a page, and its own as the last. Ask once the head of the page has left. */
+/** The requests that led to a page; the page's own is the last. Call it after the head of the page was sent. */
 export function exchangesOf(res: Response): Exchange[] {
   const note = watched.get(res)
-  return note === undefined ? [] : [...note.before, exchangeOf(res, note.asked)]
+  return note === undefined ? [] : [...note.before, exchangeOf(res, note)]
 }
 
-/** The token that the browser has after a page. Ask as above. It is a secret. */
+/** The token that the browser has after a page. It is a secret. Call it after the head of the page was sent. */
 export function tokenAfterPage(res: Response): string | undefined {
   return tokenAfter(setCookiesOf(res), watched.get(res)?.token)
 }
 
-function exchangeOf(res: Response, asked: Asked): Exchange {
-  return { asked, answered: readResponse(res, setCookiesOf(res)) }
+function exchangeOf(res: Response, { asked, deleted }: Watched): Exchange {
+  return { asked, answered: readResponse(res, setCookiesOf(res)), deleted }
 }
 
 function setCookiesOf(res: Response): string[] {
   return withoutCarrier([res.getHeader('Set-Cookie') ?? []].flat().map(String))
 }
 
-/** Whether the browser goes on to a page that can tell of this request. */
+/** Whether the next page of the browser should show this request. */
 function leadsToPage({ method }: Request, { statusCode }: Response, { isPage }: Watched): boolean {
   if (isPage) return false
   const isRedirect = statusCode >= 300 && statusCode < 400 && statusCode !== 304

@@ -130,6 +130,27 @@ test('the panel shows the row that the database has, and what became of it', asy
   expect(await panelOf(page).locator('ins').count()).toBe(0)
 })
 
+test('the panel names the sessions of other browsers that a request deletes', async () => {
+  const [here, elsewhere] = [await visitor(), await visitor()]
+  const idOn = (page: Page) => page.locator('.ticket .number').textContent()
+  await signIn(here, demo, 'bob')
+  await signIn(elsewhere, demo, 'bob')
+  const first = await idOn(elsewhere)
+  await here.reload()
+  await press(here.getByRole('button', { name: `End the session ${first}` }))
+  expect(await wordsOf(here)).toEqual([
+    expect.stringContaining('Nothing was written to it'),
+    expect.stringContaining(`Another session was deleted: ${first}.`),
+  ])
+
+  await signIn(elsewhere, demo, 'bob')
+  const second = await idOn(elsewhere)
+  await press(here.getByRole('button', { name: 'Sign out the others' }))
+  expect(await wordsOf(here)).toContainEqual(
+    expect.stringContaining(`Another session was deleted: ${second}.`),
+  )
+})
+
 test('an order by the API is told on the page of the shop, with the rule that let it pass', async () => {
   const page = await visitor()
   await signIn(page, demo, 'bob')

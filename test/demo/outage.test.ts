@@ -27,17 +27,17 @@ test('a database that goes away is a friendly page, and nobody is signed out by 
   relay.cut()
   const away = await page.goto(demo.shop)
   expect(away!.status()).toBe(503)
-  await page.getByRole('heading', { name: 'One moment, please' }).waitFor()
+  await page.getByRole('heading', { name: 'Not available right now' }).waitFor()
   await page.getByText('The database does not answer').waitFor()
   await keepPicture(page, 'database-away')
   expect((await page.goto(`${demo.api}/me`))!.status()).toBe(503)
-  await page.getByRole('heading', { name: 'One moment, please' }).waitFor()
+  await page.getByRole('heading', { name: 'Not available right now' }).waitFor()
   // A program without a cookie needs no database.
   const [{ name, value }] = (await page.context().cookies()) as [Cookie]
   const answer = await ask(`${demo.api}/me`, 'GET', { Cookie: `${name}=${value}` })
   expect(answer).toMatchObject({ status: 503, headers: { 'retry-after': '10' } })
   expect(JSON.parse(answer.body)).toEqual({
-    error: expect.stringContaining('you are still signed in') as string,
+    error: expect.stringContaining('Your session is safe') as string,
   })
 
   await relay.restore()

@@ -66,7 +66,7 @@ describe.for(['SQLite', 'MariaDB'] as const)('the partner, which is another site
     expect(await wordsOf(page)).toEqual([
       expect.stringContaining('to ask silently'),
       expect.stringContaining('Accounts knows you'),
-      expect.stringContaining('used the code up'),
+      expect.stringContaining('redeemed the code'),
       expect.stringContaining('It is signed in as alice'),
     ])
     await panelOf(page).getByRole('row', { name: 'is used' }).waitFor()
@@ -94,7 +94,7 @@ describe.for(['SQLite', 'MariaDB'] as const)('the partner, which is another site
     await page.waitForURL(`${demo.accounts}/sign-in?*`)
     expect(await requestsOf(page)).toEqual(['GET /mine 303', 'GET /authorize 303', 'GET /sign-in 200'])
     await fillIn(page, 'alice', 'guess')
-    await page.getByRole('alert').getByText('No guest here').waitFor()
+    await page.getByRole('alert').getByText('Wrong name or password').waitFor()
     await fillIn(page, 'alice')
     await page.waitForURL(`${demo.partner}/mine`)
     await page.getByRole('button', { name: 'Drop The Overcoat' }).waitFor()
@@ -207,7 +207,7 @@ describe.for(['SQLite', 'MariaDB'] as const)('the partner, which is another site
     })
     expect(answered.headers.location).toContain(`${demo.partner}/handoff/callback?code=`)
     expect((await victim.goto(answered.headers.location!))!.status()).toBe(400)
-    await victim.getByRole('heading', { name: 'You are not signed in' }).waitFor()
+    await victim.getByRole('heading', { name: 'Sign-in not completed' }).waitFor()
     expect(await wordsOf(victim)).toContainEqual(expect.stringContaining('signed nobody in'))
     await victim.goto(demo.partner)
     expect(await nameOn(victim)).toBe('Not signed in')

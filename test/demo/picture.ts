@@ -32,6 +32,7 @@ async function compose(page: Page, shop: Buffer, accounts: Buffer): Promise<void
   const frame = (device: string, address: string, picture: Buffer, style: string): string =>
     `<figure class="${device}" style="${style}"><figcaption><i></i><i></i><i></i><span>${address}</span></figcaption>
       <img src="data:image/png;base64,${picture.toString('base64')}"></figure>`
+  await page.goto('about:blank') // without the policy of the demo's page, which allows no setContent
   await page.setViewportSize({ width: 1440, height: 1010 })
   await page.setContent(`
     <style>
