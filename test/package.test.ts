@@ -7,13 +7,15 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { installInto, nodeProgram, supportedNodes } from './package/nodes.ts'
 import { pack } from './package/pack.ts'
 import { databases, freshDatabase } from './servers/databases.ts'
+import { freshPostgreSQL } from './servers/postgres-databases.ts'
 
 const run = promisify(execFile)
 const root = join(import.meta.dirname, '..')
 
 let folder: string
 let packed: readonly string[]
-let databaseUrl: string
+let mysqlUrl: string
+let postgresqlUrl: string
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'coatcheck-package-'))
@@ -21,16 +23,17 @@ beforeAll(async () => {
   packed = files
 
   const { devDependencies } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as {
-    devDependencies: { mysql2: string }
+    devDependencies: { mysql2: string; pg: string }
   }
-  const packages = [tarball, `mysql2@${devDependencies.mysql2}`]
+  const packages = [tarball, `mysql2@${devDependencies.mysql2}`, `pg@${devDependencies.pg}`]
   for (const version of supportedNodes) await nodeProgram(version)
   await installInto(project('every'), packages)
   for (const file of ['use.mjs', 'use.cjs', 'keep-and-find.cjs']) {
     await copyFile(join(root, 'test/package', file), join(project('every'), file))
   }
   // MySQL where one runs.
-  databaseUrl = await freshDatabase(databases().at(-1)!.server)
+  mysqlUrl = await freshDatabase(databases().at(-1)!.server)
+  postgresqlUrl = await freshPostgreSQL()
 }, 600_000)
 
 afterAll(() => rm(folder, { recursive: true, force: true }))
@@ -45,7 +48,8 @@ test('the package holds what its users need and nothing of the workshop', () => 
       /^(dist\/.+\.([cm]?js|d\.[cm]?ts)|dist\/package\.json|schema\/.+\.sql|docs\/([a-z-]+|README)\.(md|png|svg)|docs\/decisions\/([a-z-]+|README)\.md|package\.json|llms\.txt|README\.zh-CN\.md|[A-Z]+(\.md)?)$/,
     )
   }
-  expect(packed).toEqual(expect.arrayContaining(['LICENSE', 'README.md', 'CHANGELOG.md', 'schema/mysql.sql']))
+  const schemas = ['mysql', 'postgresql', 'sqlite'].map((name) => `schema/${name}.sql`)
+  expect(packed).toEqual(expect.arrayContaining(['LICENSE', 'README.md', 'CHANGELOG.md', ...schemas]))
 })
 
 test('no file of the package names a source map: the sources are not in it', async () => {
@@ -60,7 +64,7 @@ describe.each(supportedNodes)('on Node %s', (version) => {
     { by: 'require', file: 'use.cjs' },
   ])('sessions are kept and found by $by, without a warning', async ({ by, file }) => {
     const used = await use(version, file, `${by}-${version}.db`)
-    expect(used).toEqual({ stdout: 'memory\nsqlite\nmysql\n', stderr: '' })
+    expect(used).toEqual({ stdout: 'memory\nsqlite\nmysql\npostgresql\n', stderr: '' })
   })
 
   test('the command runs without a warning', async () => {
@@ -73,18 +77,20 @@ describe.each(supportedNodes)('on Node %s', (version) => {
   })
 })
 
-describe('without mysql2, it is said what to install', () => {
+describe('without a driver, it is said what to install', () => {
   beforeAll(async () => {
     await cp(project('every'), project('driverless'), { recursive: true })
-    await rm(join(project('driverless'), 'node_modules/mysql2'), { recursive: true })
+    for (const driver of ['mysql2', 'pg'])
+      await rm(join(project('driverless'), 'node_modules', driver), { recursive: true })
   })
 
   const url = 'mysql://app@localhost/shop'
-  const message = 'Install it with "npm install mysql2".'
+  const postgresql = 'postgres://app@localhost/shop'
 
   test.each([
-    ['coatcheck/mysql', `import { MySQLStore } from 'coatcheck/mysql'; new MySQLStore('${url}')`],
+    ['mysql2', 'coatcheck/mysql', `import { MySQLStore } from 'coatcheck/mysql'; new MySQLStore('${url}')`],
     [
+      'mysql2',
       'coatcheck/express-mysql-session',
       `import session from 'coatcheck/express'
        import expressMySQLSession from 'coatcheck/express-mysql-session'
@@ -92,17 +98,43 @@ describe('without mysql2, it is said what to install', () => {
        new MySQLStore({ host: 'localhost', database: 'shop' })`,
     ],
     [
+      'mysql2',
       'coatcheck/mysql by require',
       `const { MySQLStore } = require('coatcheck/mysql'); new MySQLStore('${url}')`,
     ],
-  ])('by %s, as a SessionError', async (name, code) => {
+    [
+      'pg',
+      'coatcheck/postgresql',
+      `import { PostgreSQLStore } from 'coatcheck/postgresql'; new PostgreSQLStore('${postgresql}')`,
+    ],
+    [
+      'pg',
+      'coatcheck/postgresql by require',
+      `const { PostgreSQLStore } = require('coatcheck/postgresql'); new PostgreSQLStore('${postgresql}')`,
+    ],
+    [
+      'pg',
+      "coatcheck/postgresql in Yarn's words, by require",
+      `const Module = require('node:module')
+       const resolve = Module._resolveFilename
+       Module._resolveFilename = function (name, ...rest) {
+         if (name !== 'pg') return resolve.call(this, name, ...rest)
+         throw Object.assign(
+           new Error("coatcheck tried to access pg (a peer dependency) but it isn't provided by your application"),
+           { code: 'MODULE_NOT_FOUND' },
+         )
+       }
+       const { PostgreSQLStore } = require('coatcheck/postgresql')
+       new PostgreSQLStore('${postgresql}')`,
+    ],
+  ])('%s, by %s, as a SessionError', async (driver, name, code) => {
     const type = name.endsWith('require') ? 'commonjs' : 'module'
     const failing = run(process.execPath, [`--input-type=${type}`, '--eval', code], {
       cwd: project('driverless'),
     })
     await expect(failing).rejects.toMatchObject({
       stderr: expect.stringMatching(
-        new RegExp(`SessionError: [^]*${message}[^]*code: 'ERR_SESSION_OPTION'`),
+        new RegExp(`SessionError: [^]*Install it with "npm install ${driver}"[^]*code: 'ERR_SESSION_OPTION'`),
       ) as string,
     })
   })
@@ -114,14 +146,17 @@ describe('without mysql2, it is said what to install', () => {
       })
     await expect(copy('--from', 'sessions', '--url', url)).rejects.toMatchObject({
       code: 2,
-      stderr: `Sessions in MySQL need the driver mysql2, and it is not installed. ${message}\n`,
+      stderr: `Sessions in MySQL need the driver mysql2, and it is not installed. Install it with "npm install mysql2".\n`,
     })
     expect((await copy('--help')).stdout).toContain('--from <table>')
   })
 
-  test('and sessions in a pool that the app brings need none of ours', async () => {
-    const code = `import { MySQLStore } from 'coatcheck/mysql'
-      new MySQLStore({ query() {}, execute() {}, getConnection() {}, on() {} })`
+  test.each([
+    `import { MySQLStore } from 'coatcheck/mysql'
+     new MySQLStore({ query() {}, execute() {}, getConnection() {}, on() {} })`,
+    `import { PostgreSQLStore } from 'coatcheck/postgresql'
+     new PostgreSQLStore({ totalCount: 0, connect() {}, on() {} })`,
+  ])('and sessions in a pool that the app brings need none of ours: %s', async (code) => {
     const made = run(process.execPath, ['--input-type=module', '--eval', code], {
       cwd: project('driverless'),
     })
@@ -139,7 +174,8 @@ async function use(
   const env = {
     PATH: process.env['PATH'],
     SQLITE_FILE: join(folder, database),
-    DATABASE_URL: databaseUrl,
+    MYSQL_URL: mysqlUrl,
+    POSTGRESQL_URL: postgresqlUrl,
   }
   const { stdout, stderr } = await run(program, [file], { cwd: project('every'), env })
   return { stdout, stderr }

@@ -1,8 +1,7 @@
 import type { Browser, BrowserContext, BrowserContextOptions, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { launchBrowser } from '../servers/chromium.ts'
-import { freshDatabase } from '../servers/databases.ts'
-import { startDemo, type Demo } from './launcher.ts'
+import { keptIn, startDemo, type Demo } from './launcher.ts'
 import { devicesOf, fillIn, keepPicture, press, signIn } from './visitor.ts'
 
 let browser: Browser
@@ -11,12 +10,12 @@ beforeAll(async () => {
 })
 afterAll(() => browser?.close())
 
-describe.for(['SQLite', 'MariaDB'] as const)('the demo on %s', (database) => {
+describe.for(['SQLite', 'MariaDB', 'PostgreSQL'] as const)('the demo on %s', (database) => {
   let demo: Demo
   const contexts: BrowserContext[] = []
 
   beforeAll(async () => {
-    demo = await startDemo(database === 'MariaDB' ? { DATABASE_URL: await freshDatabase() } : {})
+    demo = await startDemo(await keptIn(database))
   })
   afterAll(() => demo?.stop())
   afterEach(async () => {

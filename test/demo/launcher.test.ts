@@ -5,11 +5,10 @@ import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { freshDatabase } from '../servers/databases.ts'
 import { ownFolder, ownProcess, removeFolder } from '../servers/owned.ts'
 import { freePort, freePorts } from '../servers/ports.ts'
 import { descendantsOf, isRunning } from '../servers/process-table.ts'
-import { startDemo, startInVain, type Ended } from './launcher.ts'
+import { keptIn, startDemo, startInVain, type Ended } from './launcher.ts'
 
 /** One line that begins so, and nothing else. */
 const line = (start: RegExp): Ended => ({
@@ -48,7 +47,7 @@ describe('what stands in the way of the demo is one clear line and exit code 1',
     expect(await startInVain({ PORT_SHOP: 'shop' })).toEqual(line(/PORT_SHOP must be a port .* not "shop"/))
   })
 
-  test.for(['postgres://localhost/demo', 'localhost:3306', 'mysql://127.0.0.1'])(
+  test.for(['redis://localhost/demo', 'localhost:3306', 'mysql://127.0.0.1'])(
     'a wrong URL (%s)',
     async (url) => {
       const ended = await startInVain({ DATABASE_URL: url })
@@ -56,20 +55,28 @@ describe('what stands in the way of the demo is one clear line and exit code 1',
     },
   )
 
-  test('a database that is down', async () => {
-    const url = `mysql://someone:hidden@127.0.0.1:${await freePort()}/demo`
+  test.for(['postgres://127.0.0.1', 'postgresql://'])('a wrong URL of PostgreSQL (%s)', async (url) => {
+    const ended = await startInVain({ DATABASE_URL: url })
+    expect(ended).toEqual(line(/.*postgres:\/\/user:password@host:5432\/database/))
+  })
+
+  test.for(['mysql', 'postgres'])('a database that is down (%s)', async (scheme) => {
+    const url = `${scheme}://someone:hidden@127.0.0.1:${await freePort()}/demo`
     const ended = await startInVain({ DATABASE_URL: url })
     expect(ended).toEqual(line(/.*ECONNREFUSED.*Check that the database is up/))
     expect(ended.output).not.toContain('hidden')
   })
 
-  test('a database that does not let us in', async () => {
-    const url = new URL(await freshDatabase())
-    url.password = 'mistaken'
-    expect(await startInVain({ DATABASE_URL: url.href })).toEqual(
-      line(/.*user or the password.*DATABASE_URL/),
-    )
-  })
+  test.for(['MariaDB', 'PostgreSQL'] as const)(
+    'a database that does not let us in (%s)',
+    async (database) => {
+      const url = new URL((await keptIn(database)).DATABASE_URL!)
+      url.password = 'mistaken'
+      expect(await startInVain({ DATABASE_URL: url.href })).toEqual(
+        line(/.*user or the password.*DATABASE_URL/),
+      )
+    },
+  )
 
   test('a secret that is too short', async () => {
     expect(await startInVain({ SESSION_SECRET: 'short' })).toEqual(line(/secret is too short/))
@@ -82,8 +89,9 @@ describe('the four apps live and end together', () => {
     ['SIGTERM', 'SQLite'],
     ['SIGHUP', 'SQLite'],
     ['SIGINT', 'MariaDB'],
+    ['SIGINT', 'PostgreSQL'],
   ] as const)('%s ends all four, with exit code 0 (%s)', async ([signal, database]) => {
-    const demo = await startDemo(database === 'MariaDB' ? { DATABASE_URL: await freshDatabase() } : {})
+    const demo = await startDemo(await keptIn(database))
     const apps = descendantsOf(demo.launcher.pid!)
     expect(apps).toHaveLength(4)
     const closed = once(demo.launcher, 'close')

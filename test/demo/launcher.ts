@@ -3,8 +3,10 @@ import { once } from 'node:events'
 import { mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
+import { freshDatabase } from '../servers/databases.ts'
 import { ownFolder, ownProcess, removeFolder } from '../servers/owned.ts'
 import { freePorts } from '../servers/ports.ts'
+import { freshPostgreSQL } from '../servers/postgres-databases.ts'
 
 const file = resolve(import.meta.dirname, '../../examples/shared-login/start.ts')
 
@@ -27,6 +29,14 @@ export interface Demo {
 export interface Ended {
   readonly code: number | null
   readonly output: string
+}
+
+/** The environment in which the demo keeps its sessions in a new database of this kind. */
+export async function keptIn(
+  database: 'SQLite' | 'MariaDB' | 'PostgreSQL',
+): Promise<{ DATABASE_URL?: string }> {
+  if (database === 'SQLite') return {}
+  return { DATABASE_URL: await (database === 'MariaDB' ? freshDatabase() : freshPostgreSQL()) }
 }
 
 /** Starts the demo and waits until all four apps listen. */

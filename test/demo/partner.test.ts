@@ -1,8 +1,7 @@
 import type { Browser, BrowserContextOptions, Locator, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { launchBrowser } from '../servers/chromium.ts'
-import { freshDatabase } from '../servers/databases.ts'
-import { startDemo, type Demo } from './launcher.ts'
+import { keptIn, startDemo, type Demo } from './launcher.ts'
 import { ask, devicesOf, fillIn, keepPicture, press, signIn } from './visitor.ts'
 
 let browser: Browser
@@ -15,7 +14,7 @@ describe.for(['SQLite', 'MariaDB'] as const)('the partner, which is another site
   let demo: Demo
   const open: Page[] = []
   beforeAll(async () => {
-    demo = await startDemo(database === 'MariaDB' ? { DATABASE_URL: await freshDatabase() } : {})
+    demo = await startDemo(await keptIn(database))
   })
   afterAll(() => demo?.stop())
   afterEach(() => Promise.all(open.splice(0).map((page) => page.context().close())))

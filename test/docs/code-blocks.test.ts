@@ -48,7 +48,7 @@ describe('TypeScript and JavaScript', () => {
     const queue = loading.values()
     const loadNext = async (): Promise<void> => {
       for (const { page, block, path } of queue) {
-        const error = await load(join(folder, path), work)
+        const error = await load(join(folder, path), work, block.code)
         if (error !== undefined) failures.push(`${page.path}:${block.line}: ${error}`)
       }
     }
@@ -76,7 +76,8 @@ const needsMore =
  * Loads a module as an app that starts, in a folder of its own and without a database.
  * @returns why it could not; `undefined` also if it got as far as the database
  */
-function load(file: string, cwd: string): Promise<string | undefined> {
+function load(file: string, cwd: string, shown: string): Promise<string | undefined> {
+  const database = shown.includes('PostgreSQLStore') ? 'postgres' : 'mysql'
   const code = `import(${JSON.stringify(pathToFileURL(file).href)}).then(() => process.exit(), (error) => {
     console.error(error)
     process.exit(1)
@@ -86,7 +87,7 @@ function load(file: string, cwd: string): Promise<string | undefined> {
     PORT: '0',
     SESSION_SECRET: 'a secret of these tests, not used elsewhere',
     SHOP_SECRET: 'another secret of these tests, not used elsewhere',
-    DATABASE_URL: 'mysql://app:word@127.0.0.1:1/shop',
+    DATABASE_URL: `${database}://app:word@127.0.0.1:1/shop`,
     SESSION_ENCRYPTION_KEY: 'bm90IGEgcmVhbCBrZXksIG9ubHkgMzIgYnl0ZXMgbG8=',
   }
   return new Promise((resolve) => {

@@ -105,6 +105,32 @@ describe('a message is read', () => {
       ],
     ],
     [
+      'with the code that goes with it, where the key may also be one that is not known',
+      `const codes = { busy: 'ERR_SESSION_STORE_BUSY', away: 'ERR_SESSION_STORE_UNAVAILABLE' }
+      const advice = { busy: 'Try it again.', away: 'Start the database.' }
+      declare function ask(): 'busy' | 'away'
+      const kindOf = (known: boolean) => known ? ('busy' as const) : known ? ('away' as const) : ask()
+      function make(kind: 'busy' | 'away') { return new SessionError(codes[kind], \`It failed. \${advice[kind]}\`) }
+      export const one = (known: boolean) => make(kindOf(known))`,
+      [
+        'ERR_SESSION_STORE_BUSY: It failed. Try it again.',
+        'ERR_SESSION_STORE_UNAVAILABLE: It failed. Start the database.',
+      ],
+    ],
+    [
+      'from all objects of a type, where one that is not known is taken apart',
+      `interface Table { readonly missing: string }
+      export const one: Table = { missing: 'One table is not there.' }
+      export const other: Table = { missing: 'Another table is not there.' }
+      declare const given: Table
+      function make({ missing }: Table) { return new SessionError('ERR_SESSION_MISSING_TABLE', missing) }
+      make(given)`,
+      [
+        'ERR_SESSION_MISSING_TABLE: Another table is not there.',
+        'ERR_SESSION_MISSING_TABLE: One table is not there.',
+      ],
+    ],
+    [
       'of a warning, with its code in an object',
       `declare const process: { emitWarning(message: string, options: { code: string }): void }
       function warnOnce(code: string, message: string) { process.emitWarning(message, { code }) }

@@ -107,12 +107,15 @@ describe('the status of an error', () => {
         'ERR_B', // with a comment, and its comma
         'it is, "so"',
         { cause: f({ status: 1 }), status: 503 },
-      )`
+      )
+      const options = { status: 500 }
+      new SessionError('ERR_C', 'it is by name', options)`
     expect(callsIn(source)).toEqual([
       ["'ERR_A'", "`a ${b ? `, ${c}` : '('} (`"],
       ["'ERR_B'", `'it is, "so"'`, '{ cause: f({ status: 1 }), status: 503 }'],
+      ["'ERR_C'", "'it is by name'", '{ status: 500 }'],
     ])
-    expect(callsIn(source).map(statusOf)).toEqual([usual(), 503])
+    expect(callsIn(source).map(statusOf)).toEqual([usual(), 503, 500])
   })
 })
 
@@ -147,11 +150,19 @@ function statusOf([, , options = '{}']: readonly string[]): number {
   return Number(own[0]!.slice('status: '.length))
 }
 
-/** The arguments of each `new SessionError(…)`, as they are written. */
+/** The arguments of each `new SessionError(…)`, as they are written. In place of a constant that is an object, that object. */
 function callsIn(source: string): string[][] {
-  return [...source.matchAll(/\bnew SessionError\(/g)].map(({ 0: call, index }) =>
-    argumentsAt(source, index + call.length - 1),
-  )
+  return [...source.matchAll(/\bnew SessionError\(/g)].map(({ 0: call, index }) => {
+    const [code, message, options] = argumentsAt(source, index + call.length - 1)
+    return [code!, message!, ...(options === undefined ? [] : [objectOf(source, options)])]
+  })
+}
+
+function objectOf(source: string, written: string): string {
+  const made = /^\w+$/.test(written) ? source.indexOf(`const ${written} = {`) : -1
+  if (made < 0) return written
+  const start = source.indexOf('{', made)
+  return source.slice(start, closingOf(source, start) + 1)
 }
 
 const closings: Readonly<Record<string, string>> = {

@@ -4,11 +4,13 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createSessions, MemoryStore, type Sessions, type SessionStore } from 'coatcheck'
+import { PostgreSQLStore } from 'coatcheck/postgresql'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { secret, storedSession } from '../core/works.ts'
 import { type PlaceName, places } from '../properties/places.ts'
 import { databases, freshDatabase } from '../servers/databases.ts'
 import { ownProcess } from '../servers/owned.ts'
+import { freshPostgreSQL } from '../servers/postgres-databases.ts'
 import type { Redeemed } from '../../dist/core/handoff/redeem.js'
 import { childIds, type IssuedCode, issuedCode, redeemAtOnce } from './codes.ts'
 import { nextOf, Visitor } from './visitor.ts'
@@ -42,6 +44,13 @@ const kinds: readonly Kind[] = [
     open: async () => {
       const store = new MemoryStore()
       return () => store
+    },
+  },
+  {
+    title: 'on PostgreSQL',
+    open: async () => {
+      const url = await freshPostgreSQL()
+      return () => new PostgreSQLStore(url)
     },
   },
   ...shared.map(({ title, place, make }): Kind => ({

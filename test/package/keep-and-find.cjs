@@ -2,11 +2,12 @@ const assert = require('node:assert/strict')
 const { randomBytes } = require('node:crypto')
 
 /** Keeps a session in each store, finds it again, and prints the store's name. */
-async function keepAndFind({ createSessions, MemoryStore, MySQLStore, SQLiteStore, SessionError }) {
+async function keepAndFind({ createSessions, MemoryStore, SessionError, ...stores }) {
   const open = {
     memory: () => new MemoryStore(),
-    sqlite: () => new SQLiteStore(process.env.SQLITE_FILE),
-    mysql: () => new MySQLStore(process.env.DATABASE_URL),
+    sqlite: () => new stores.SQLiteStore(process.env.SQLITE_FILE),
+    mysql: () => new stores.MySQLStore(process.env.MYSQL_URL),
+    postgresql: () => new stores.PostgreSQLStore(process.env.POSTGRESQL_URL),
   }
   assert.throws(
     () => createSessions({ store: new MemoryStore(), secret: 'x' }),

@@ -3,15 +3,18 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createSessions, MemoryStore, type SessionsOptions, type SessionStore } from 'coatcheck'
 import { MySQLStore } from 'coatcheck/mysql'
+import { PostgreSQLStore } from 'coatcheck/postgresql'
 import { SQLiteStore } from 'coatcheck/sqlite'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { bag, committedToken, readData, storedSession } from '../core/works.ts'
 import { databases, freshDatabase } from '../servers/databases.ts'
+import { freshPostgreSQL } from '../servers/postgres-databases.ts'
 
 /** Opens a database of its own for one test, and gives a function that opens a store on it, as one app would. */
 const kinds: readonly (readonly [string, () => Promise<() => SessionStore>])[] = [
   ['in memory', () => one(new MemoryStore())],
   ['SQLite', sqlite],
+  ['PostgreSQLStore', async () => postgresql(await freshPostgreSQL())],
   ...databases().flatMap(({ name, server }) => [
     [`MySQLStore on ${name}`, async () => mysql(await freshDatabase(server), {})] as const,
     [
@@ -33,6 +36,10 @@ async function sqlite(): Promise<() => SessionStore> {
 
 function mysql(url: string, options: ConstructorParameters<typeof MySQLStore>[1]): () => SessionStore {
   return () => new MySQLStore(url, options)
+}
+
+function postgresql(url: string): () => SessionStore {
+  return () => new PostgreSQLStore(url)
 }
 
 describe.each(kinds)('three apps that share sessions, %s', (_name, open) => {
@@ -136,4 +143,20 @@ describe.each(kinds)('three apps that share sessions, %s', (_name, open) => {
       expect(refused).toHaveLength(whenFull === 'refuse' ? 97 : 0)
     },
   )
+
+  test('write nothing for 30 requests that only read', async () => {
+    const store = (await open())()
+    const app = createSessions({ store, secret: 'the same secret in all three apps', sweep: false })
+    onTestFinished(() => app.close())
+    const token = await storedSession(app, { cart: ['tea'] }, 'ada')
+    const write = vi.spyOn(store, 'write')
+    const read = await atOnce([app], 30, async () => {
+      const work = await app.load(token)
+      const { cart } = bag(work) as { cart?: string[] }
+      await work.commit()
+      return cart
+    })
+    expect(read).toEqual(read.map(() => ['tea']))
+    expect(write).not.toHaveBeenCalled()
+  })
 })

@@ -63,10 +63,13 @@ function messagesOf(program: Program, folder: string): Messages {
     }
   }
   const readFailure = ({ kind, what, cure }: Failure) => {
-    const codes = program.propertiesNamed(kind.text).flatMap((entry) => {
-      const code = isObjectLiteralExpression(entry) ? valueOf(entry, 'code') : undefined
-      return code ? texts.of(code, nothing) : []
-    })
+    const codes =
+      kind.text === 'timeout'
+        ? ['ERR_SESSION_STORE_TIMEOUT']
+        : program.propertiesNamed(kind.text).flatMap((entry) => {
+            const code = isObjectLiteralExpression(entry) ? valueOf(entry, 'code') : undefined
+            return code ? texts.of(code, nothing) : []
+          })
     const said = texts.of(cure, nothing).map((text) => `${texts.of(what, nothing).join()}${gap}. ${text}.`)
     for (const code of codes)
       for (const text of said) add(code, `The session store failed while ${gap}: ${text}`)
@@ -128,7 +131,7 @@ interface Failure {
 /** An entry of a list of failures: `{ kind, what, cure }`, or an array that ends with what and cure. */
 function failureIn(node: Node): Failure | undefined {
   const isKind = (each: Node): each is StringLiteral =>
-    isStringLiteral(each) && /^(?:data|configuration|busy|away)$/.test(each.text)
+    isStringLiteral(each) && /^(?:data|configuration|busy|away|timeout)$/.test(each.text)
   if (isObjectLiteralExpression(node)) {
     const [kind, what, cure] = [valueOf(node, 'kind'), valueOf(node, 'what'), valueOf(node, 'cure')]
     return kind && what && cure && isKind(kind) ? { kind, what, cure } : undefined

@@ -83,7 +83,8 @@ export class Texts {
     let scopes = [scope]
     for (const [parameter, bound] of scope) {
       if (typeof bound === 'string') continue
-      const words = this.of(bound.value, bound.scope)
+      // Where it may also be what is not known, that is one of the words too.
+      const words = this.of(bound.value, bound.scope).filter((word) => word !== gap)
       if (
         words.length < 2 ||
         words.length > 8 ||
@@ -232,7 +233,8 @@ export class Texts {
         const name = (declared.propertyName ?? declared.name)!.getText()
         const found = this.#property(source.value, name, source.scope, depth + 1)
         // Of several objects, it would not be known which of them gives the other names of the pattern.
-        return found.length === 1 ? found : []
+        const isOfType = this.#objects(source.value, source.scope, depth + 1).length === 0
+        return found.length === 1 || isOfType ? found : []
       }
       if (!isArrayBindingPattern(pattern)) return []
       const index = pattern.elements.indexOf(declared)

@@ -18,6 +18,8 @@ const made = {
       redirectUri: 'https://shop.test/handoff/callback',
     }),
   'coatcheck/mysql MySQLStore': (Class) => new Class('mysql://app@127.0.0.1:1/shop', { createTable: false }),
+  'coatcheck/postgresql PostgreSQLStore': (Class) =>
+    new Class('postgres://app@127.0.0.1:1/shop', { createTable: false }),
   'coatcheck/sqlite SQLiteStore': (Class) => new Class(':memory:'),
 }
 

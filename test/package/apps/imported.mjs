@@ -6,6 +6,7 @@ import * as csrf from 'coatcheck/csrf'
 import * as expressMySQLSession from 'coatcheck/express-mysql-session'
 import * as handoff from 'coatcheck/handoff'
 import * as mysql from 'coatcheck/mysql'
+import * as postgresql from 'coatcheck/postgresql'
 import * as sqlite from 'coatcheck/sqlite'
 import * as testing from 'coatcheck/testing'
 
@@ -17,6 +18,7 @@ export default {
   'coatcheck/express-mysql-session': expressMySQLSession,
   'coatcheck/handoff': handoff,
   'coatcheck/mysql': mysql,
+  'coatcheck/postgresql': postgresql,
   'coatcheck/sqlite': sqlite,
   'coatcheck/testing': testing,
 }

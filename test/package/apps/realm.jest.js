@@ -6,6 +6,7 @@ const { join } = require('node:path')
 const { createSessions } = require('coatcheck')
 const session = require('coatcheck/express')
 const { MySQLStore } = require('coatcheck/mysql')
+const { PostgreSQLStore } = require('coatcheck/postgresql')
 const { SQLiteStore } = require('coatcheck/sqlite')
 
 const secret = 'a secret that only these tests use'
@@ -28,14 +29,18 @@ async function visit(middleware) {
   return answer
 }
 
-test('a store that is down is a 503, and a warning where nobody listens', async () => {
+test.each([
+  ['MySQL', () => new MySQLStore('mysql://app:secret@127.0.0.1:1/shop')],
+  ['PostgreSQL', () => new PostgreSQLStore('postgres://app:secret@127.0.0.1:1/shop')],
+])('a store that is down is a 503, and a warning where nobody listens: %s', async (_, openStore) => {
   const warn = jest.spyOn(process, 'emitWarning')
-  const sessions = createSessions({ store: new MySQLStore('mysql://app:secret@127.0.0.1:1/shop'), secret })
+  const sessions = createSessions({ store: openStore(), secret })
   expect(await visit(session(sessions))).toEqual([503, 'ERR_SESSION_STORE_UNAVAILABLE'])
   expect(warn).toHaveBeenCalledWith(
     expect.stringContaining('ECONNREFUSED'),
     expect.objectContaining({ code: 'ERR_SESSION_STORE_UNAVAILABLE', type: 'SessionError' }),
   )
+  warn.mockRestore()
   await sessions.close()
 })
 

@@ -7,6 +7,7 @@ import session, { Cookie, type SessionOptions, Store } from 'coatcheck/express'
 import expressMySQLSession, { type MySQLStoreOptions } from 'coatcheck/express-mysql-session'
 import { createHub, createSite, type Hub, type HubOptions, type Site } from 'coatcheck/handoff'
 import { MySQLStore } from 'coatcheck/mysql'
+import { PostgreSQLStore } from 'coatcheck/postgresql'
 import { SQLiteStore } from 'coatcheck/sqlite'
 import { storeSuite } from 'coatcheck/testing'
 
@@ -38,6 +39,7 @@ options.name = 'shop.sid'
 app.use(session(options))
 app.use(session({ ...options, store: new OldTable(mysql) }))
 app.use(session({ ...options, store: new MySQLStore('mysql://app@localhost/shop') }))
+app.use(session({ ...options, store: new PostgreSQLStore('postgres://app@localhost/shop') }))
 app.use(session({ ...options, store: new session.MemoryStore() }))
 
 declare const declared: session.Store
