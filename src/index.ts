@@ -49,7 +49,14 @@ export type { HeaderOptions } from './http/header-transport.js'
 export type { CsrfOptions, CsrfPolicy } from './http/csrf.js'
 export type { CsrfReason, CsrfRequest, CsrfRule, CsrfVerdict } from './http/csrf-request.js'
 export type { ExplainedRequest, Explanation } from './http/explain.js'
-export type { AskedRequest, SiteForPaths, SiteFunction, SitePolicy, SiteRequest, TrustedSite } from './http/sites.js'
+export type {
+  AskedRequest,
+  SiteForPaths,
+  SiteFunction,
+  SitePolicy,
+  SiteRequest,
+  TrustedSite,
+} from './http/sites.js'
 export {
   type AdvancedSessionsOptions,
   createSessions,

@@ -58,8 +58,9 @@ export interface PostgreSQLStoreOptions {
  * runs is made again, empty, unless `createTable` is `false`.
  *
  * **TLS.** `sslmode` in the URL means what it means to libpq: `verify-full` verifies the server's certificate and its host
- * name, with `sslrootcert=/path/to/ca.pem` by an authority of yours. `require` encrypts, and verifies nothing. A pool of
- * yours verifies what you told pg.
+ * name, with `sslrootcert=/path/to/ca.pem` by an authority of yours; `verify-ca` verifies only the certificate. `require`
+ * encrypts, and verifies nothing. Other values are refused, and so is `verify-full` for an IP address. A pool of yours
+ * verifies what you told pg.
  *
  * **Statements.** Requests of the same moment share statements. Each is a transaction of its own. If one fails, only what
  * was in it fails; a value that the database refuses fails only its session. All times are the database's, so clocks of

@@ -56,10 +56,10 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
     await run(programs.installer, [...install, ...access], { cwd: folder.path, ...account })
     const url = `postgres://coatcheck:${password}@127.0.0.1:${port}/postgres`
     const commandLine = [
-      ...['-D', data, '-h', '127.0.0.1', '-p', `${port}`, '-k', '', '-c', 'max_connections=300'],
+      '-D', data, '-h', '127.0.0.1', '-p', `${port}`, '-k', '', '-c', 'max_connections=300',
       ...(options.tls ? await tlsSettings(options.tls, folder.path, account) : []),
       ...(options.settings ?? []),
-    ]
+    ] // prettier-ignore
     const start = () => folder.start(programs.server, commandLine, () => ask(url), account)
     await start()
     return {

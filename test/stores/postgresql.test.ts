@@ -176,11 +176,26 @@ describe('the tables of PostgreSQLStore', () => {
     const url = await freshPostgreSQL()
     await openPool(url).query('CREATE TABLE sessions (sid text PRIMARY KEY, sess json, expire timestamp)')
     const store = openStore(url, { table: 'sessions' })
-    await expect(store.find([newId()])).rejects.toMatchObject({ code: 'ERR_SESSION_WRONG_TABLE' })
+    await expect(store.find([newId()])).rejects.toMatchObject({
+      code: 'ERR_SESSION_WRONG_TABLE',
+      message: expect.stringContaining("What it lacks is 'user_id'") as string,
+    })
   })
 })
 
 describe('PostgreSQLStore', () => {
+  it('takes 64 MiB of data, twice over a rotation, and refuses more as too large', async () => {
+    const store = openStore(await freshPostgreSQL(), { statementTimeout: '2m' })
+    const id = newId()
+    const data = Buffer.alloc(2 ** 26, 'ab')
+    expect(await store.write([{ ...insert(id), data }])).toEqual(['done'])
+    expect(await store.write([{ ...rotation(id, 1, 60_000), data }])).toEqual(['done'])
+    const [found] = await store.find([id])
+    expect([found!.data.length, found!.former!.data.length]).toEqual([data.length, data.length])
+    const [refused] = await resultsOf(store.write([{ ...update(id, 2), data: Buffer.alloc(2 ** 26 + 1) }]))
+    expect(refused).toMatchObject({ code: 'ERR_SESSION_TOO_LARGE', status: 500 })
+  })
+
   it('touches no index with a touch, a change or a rotation', async () => {
     const url = await freshPostgreSQL()
     const store = openStore(url)

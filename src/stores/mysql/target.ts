@@ -11,7 +11,7 @@ export type MySQLTarget =
 /** A pool, or the app's single connection, and the function that closes it. What the app passed in stays open. */
 export interface OpenedTarget {
   readonly target: Pool | Connection
-  close(): Promise<void>
+  readonly close: () => Promise<void>
 }
 
 /**

@@ -43,6 +43,8 @@ export interface PostgreSQLPool {
 type Send = (statement: Statement, values?: readonly Value[]) => Promise<Answer>
 
 const mostTries = 8
+/** Milliseconds that a statement of a transaction may wait for a lock. */
+const transactionLimit = 60_000
 /** Milliseconds. */
 const longestPause = 200
 
@@ -98,14 +100,18 @@ export class PostgreSQLClient {
     }
   }
 
-  /** Does `work` as one transaction. It may take as long as it takes. */
+  /**
+   * Does `work` as one transaction, whose statements have a minute each, also to wait for locks. They are few, and not
+   * prepared: behind a pooler, that could fail, and a transaction is not sent again.
+   */
   transaction(work: (send: Send) => Promise<void>): Promise<void> {
     return this.#onOneConnection(async (send) => {
       const plain = (text: string) => send({ name: '', text })
       await plain('BEGIN ISOLATION LEVEL READ COMMITTED')
-      await work(send)
+      await plain(`SET LOCAL lock_timeout = ${transactionLimit}`)
+      await work(({ text }, values) => send({ name: '', text }, values))
       await plain('COMMIT')
-    }, Infinity)
+    }, transactionLimit + this.#limit)
   }
 
   async #onOneConnection<Result>(

@@ -22,5 +22,5 @@ export function driver(): Driver {
 /** Whether it is pg that was not found, and not something that it needs. Yarn's words are others. */
 function isMissing(error: unknown): boolean {
   const { code, message } = error as NodeJS.ErrnoException
-  return code === 'MODULE_NOT_FOUND' && /^Cannot find module 'pg'|tried to access pg\b/.test(message)
+  return code === 'MODULE_NOT_FOUND' && /^Cannot find module 'pg'|tried to access pg(?![\w-])/.test(message)
 }

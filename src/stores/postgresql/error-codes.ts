@@ -83,7 +83,7 @@ const listed: readonly (readonly [codes: string, PostgreSQLRefusal])[] = [
     {
       kind: 'configuration',
       what: 'there is no database of that name',
-      cure: 'Create it, or name another one',
+      cure: 'Create it, or name another one in DATABASE_URL or your pool',
     },
   ],
   [

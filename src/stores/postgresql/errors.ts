@@ -40,12 +40,18 @@ export function postgresqlErrors(table: string): TableErrors {
       if (state === sqlState.undefinedColumn)
         return new SessionError(
           'ERR_SESSION_WRONG_TABLE',
-          `The table ${table} lacks a column of this version's. If it is another library's, give PostgreSQLStore another table.`,
+          `The table ${table} lacks a column of this version's.${missingColumn(error)} If it is another library's, give PostgreSQLStore another table. Else add what schema/postgresql.sql has.`,
           { cause: error },
         )
       return postgresqlFailure(doing, error)
     },
   }
+}
+
+/** The column that a table lacks, as an English server names it: one of the store's own statements. */
+function missingColumn(error: unknown): string {
+  const [, name] = /^column "?(?:\w+\.)?(\w+)"? does not exist$/.exec((error as Error).message) ?? []
+  return name === undefined ? '' : ` What it lacks is '${name}'.`
 }
 
 function postgresqlFailure(doing: string, error: unknown): SessionError {

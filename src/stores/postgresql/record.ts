@@ -5,8 +5,8 @@ import type { Row, Value } from './client.js'
 
 /** Longer than ids are. */
 const noId = Buffer.alloc(13)
-/** The most bytes of a value that PostgreSQL takes, less what a batch needs besides, in hexadecimal digits. */
-const longestData = 2 ** 28
+/** Bytes. A row holds data twice after a rotation, and a statement holds it in hexadecimal digits, as one text of Node. */
+const longestData = 2 ** 26
 
 export function recordOf(row: Row): SessionRecord {
   const hash = orUndefined(row['former_hash'])
@@ -62,7 +62,7 @@ export function boundData(data: Uint8Array): Buffer {
   if (data.length <= longestData) return bound(data)
   throw new SessionError(
     'ERR_SESSION_TOO_LARGE',
-    `PostgreSQL takes at most ${longestData} bytes of data a session.`,
+    `PostgreSQLStore takes at most ${longestData} bytes of data a session.`,
   )
 }
 

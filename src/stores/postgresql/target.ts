@@ -9,7 +9,7 @@ export type PostgreSQLTarget = string | PostgreSQLPool | undefined
 /** A pool, and the function that closes it. What the app passed in stays open. */
 export interface OpenedTarget {
   readonly pool: PostgreSQLPool
-  close(): Promise<void>
+  readonly close: () => Promise<void>
 }
 
 /**

@@ -10,13 +10,13 @@ export interface Judgement {
    * Whether a statement was refused because of a value in it, so that nothing of it took effect. It was refused before it
    * was sent, or by the server, which then undoes all of it. After a lost connection nobody knows what took effect.
    */
-  isRefusal(error: unknown): boolean
+  readonly isRefusal: (error: unknown) => boolean
   /**
    * Whether all other statements would fail in the same way. The server cannot be reached or does not answer in time, or
    * the app's user or table is wrong. A lost connection is no such failure, because this one statement may have caused
    * it.
    */
-  failsAllAlike(error: unknown): boolean
+  readonly failsAllAlike: (error: unknown) => boolean
 }
 
 /**
