@@ -94,7 +94,7 @@ export async function readRequest(
 
 /** @param setCookies the Set-Cookie headers */
 export function readResponse(res: Response, setCookies: readonly string[]): Answered {
-  const others = ['Location', 'Access-Control-Allow-Origin', 'Allow', 'Cache-Control'] as const
+  const others = ['Location', 'Access-Control-Allow-Origin', 'Allow', 'Retry-After', 'Cache-Control'] as const
   const shown = setCookies.length > 0 ? setCookies.map(shortenSetCookie) : [none]
   return {
     status: res.statusCode,

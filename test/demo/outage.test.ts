@@ -29,6 +29,7 @@ test('a database that goes away is a friendly page, and nobody is signed out by 
   expect(away!.status()).toBe(503)
   await page.getByRole('heading', { name: 'Not available right now' }).waitFor()
   await page.getByText('The database does not answer').waitFor()
+  await page.getByText('Retry-After: 10').waitFor()
   await keepPicture(page, 'database-away')
   expect((await page.goto(`${demo.api}/me`))!.status()).toBe(503)
   await page.getByRole('heading', { name: 'Not available right now' }).waitFor()
