@@ -169,6 +169,19 @@ describe('with userOf, the user of a session is whom its data names', () => {
     expect({ ...bag(late) }).toEqual({ passport: { user: 'ada' } })
   })
 
+  test('so a step-up is refused where another user has signed in meanwhile, and its token finds nothing', async () => {
+    const { sessions } = setup({ rotationGrace: false })
+    const token = await storedSession(sessions, { passport: { user: 'ada' } })
+    const [late, quick] = [await sessions.load(token), await sessions.load(token)]
+    await bag(late).signIn('ada')
+    bag(quick).passport = { user: 'bob' }
+    await quick.commit()
+    await expect(late.commit()).rejects.toMatchObject({ code: 'ERR_SESSION_ROTATED' })
+    // A session of its own would be bound to her, and hold nothing that names her.
+    expect(await sessions.user('ada').list()).toEqual([])
+    expect((await sessions.load(await committedToken(quick))).userId).toBe('bob')
+  })
+
   test('so after a logout, no old token shows the user any more, whatever rotated the session', async () => {
     for (const rotate of ['rotate', 'signIn'] as const) {
       const { sessions } = setup()

@@ -142,6 +142,7 @@ describe.each(faults)('if MariaDB, at each statement, is $title', ({ lasts, fail
       const given = { ...world, visitor }
       const send = await asked.prepare(given)
       const copy = visitor.clone()
+      const childrenBefore = await children(world.store)
       ;[calls, failing] = [0, statements + 1]
       const answer = await send()
       wasFelt = calls >= failing
@@ -157,6 +158,8 @@ describe.each(faults)('if MariaDB, at each statement, is $title', ({ lasts, fail
       await checkNoneIsHalf(given, asked, { title, isAcknowledged })
       if (!isAcknowledged) await send()
       await checkNoneIsHalf(given, asked, { title, isAcknowledged: true })
+      const most = childrenBefore.length + 1
+      expect((await children(world.store)).length, `${title}: sessions by one code`).toBeLessThanOrEqual(most)
       await checkAllBeginAgain(given, asked, title)
       await checkCodeIsUsed(world, copy, answer.url)
       await checkAllEnd(given, title)

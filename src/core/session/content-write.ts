@@ -1,5 +1,5 @@
 import type { Data } from '../data/merge.js'
-import type { SessionErrorCode } from '../errors.js'
+import { type SessionErrorCode, tokenReplaced } from '../errors.js'
 import { recordFormat, type SessionId, type SessionRecord } from '../store/record.js'
 import { createMark } from '../store/mark.js'
 import type { NewSecret, UpdateWrite } from '../store/session-store.js'
@@ -65,6 +65,8 @@ function contentWrite(
     lifetime: form.lifetime(tree ?? source),
   }
   if (!before) {
+    // In a session of its own, what named the user may be missing: it would be theirs until a request opens it.
+    if (isMerge && form.userOf && ownerOf(work, base, context.readBack(data)) !== owner) throw tokenReplaced()
     const token = tokenFor(work, inHand)
     const publicId = context.tokensAreKeys ? idOf(token) : undefined
     const id = context.idOf(token)

@@ -1,6 +1,6 @@
 import type { Mutation } from '../aim.ts'
 
-/** How the sessions of sites begin and end, as the generated programs of a hub and two sites see it. */
+/** How the sessions of sites begin and end: most as the generated programs of a hub and two sites see it. */
 
 const redeem = 'src/core/handoff/redeem.ts'
 const reconcile = 'src/core/session/reconcile.ts'
@@ -33,14 +33,6 @@ export const childRules: readonly Mutation[] = [
     at: 'storeChild',
     find: 'revokedSince(context, userId, readAt),',
     replace: 'userId === String(readAt),',
-    tests,
-  },
-  {
-    name: 'in programs of a hub and sites: a code is not bound to when the hub read its session',
-    file: 'src/core/handoff/code.ts',
-    at: 'grantedRoot',
-    find: '    readAt,\n',
-    replace: '    readAt: [readAt][1],\n',
     tests,
   },
   {
@@ -114,5 +106,13 @@ export const childRules: readonly Mutation[] = [
     find: 'await context.write(asItIs(found.root))',
     replace: "(await context.write(asItIs(found.root)), 'done' as string)",
     tests: ['test/handoff/user-of.test.ts'],
+  },
+  {
+    name: 'a code is not bound to when the hub read its session',
+    file: 'src/core/handoff/code.ts',
+    at: 'grantedRoot',
+    find: '    readAt,\n',
+    replace: '    readAt: [readAt][1],\n',
+    tests: ['test/handoff/redeem-steps.test.ts'],
   },
 ]

@@ -277,6 +277,14 @@ export const userRules: readonly Mutation[] = [
     tests: userOf,
   },
   {
+    name: 'with userOf, a session of its own need not name its user',
+    file: 'src/core/session/content-write.ts',
+    at: 'contentWrite',
+    find: 'if (isMerge && form.userOf && ownerOf(work, base, context.readBack(data)) !== owner) throw tokenReplaced()',
+    replace: "if (owner === '') throw tokenReplaced()",
+    tests: userOf,
+  },
+  {
     name: 'with userOf, a merge stores the user from before it',
     file: 'src/core/session/content-write.ts',
     at: 'contentWrite.owner',
