@@ -104,7 +104,7 @@ export const childRules: readonly Mutation[] = [
     file: redeem,
     at: 'isStillRoot',
     find: 'await context.write(asItIs(found.root))',
-    replace: "(await context.write(asItIs(found.root)), 'done' as string)",
+    replace: "(asItIs(found.root), 'done' as string)",
     tests: ['test/handoff/user-of.test.ts'],
   },
   {
