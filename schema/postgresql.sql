@@ -17,7 +17,7 @@ CREATE TABLE IF NOT EXISTS "coatcheck_migrations" (
 );
 
 CREATE TABLE IF NOT EXISTS "coatcheck_sessions" (
-  id bytea NOT NULL PRIMARY KEY,
+  id bytea NOT NULL PRIMARY KEY CHECK (octet_length(id) = 12),
   secret_hash bytea,
   user_id bytea,
   authenticated_at bigint,

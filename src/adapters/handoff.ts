@@ -51,7 +51,7 @@ export class Site extends HandoffSite {
    */
   readonly router: HandoffMiddleware
   /**
-   * A middleware for pages that visitors may see too. It asks the hub, once in ten minutes, whether the visitor is signed
+   * A middleware for pages that visitors may see too. It asks the hub, at most once in ten minutes, whether the visitor is signed
    * in there: see `silent`. The browser goes there and back; the visitor sees no page of the hub.
    * @example
    * app.get('/', site.check, (req, res) => res.send(`Hello ${req.session.userId ?? 'visitor'}`))
@@ -90,7 +90,7 @@ export class Site extends HandoffSite {
  * The hub of several sites on unrelated domains: the app where users sign in. A site sends the browser here, and the hub
  * sends it back with a code, for a session of the site's own. `docs/handoff.md` describes it.
  *
- * The store must use coatcheck's own layout: `MySQLStore`, `SQLiteStore`, `MemoryStore`.
+ * The store must use coatcheck's own layout: `MySQLStore`, `PostgreSQLStore`, `SQLiteStore`, `MemoryStore`.
  *
  * @param sessions from `createSessions`, without a `clientId`
  * @throws {SessionError} `ERR_SESSION_OPTION` if an option is missing, unknown or malformed, or the store cannot keep

@@ -32,12 +32,34 @@ test.for(widths.flatMap((width) => schemes.map((scheme) => [width, scheme] as co
     }
     await page.goto(demo.accounts)
     await look('sign-in')
+    await page.goto(demo.partner)
+    await look('partner-signed-out')
     await signIn(page, demo, 'alice')
     await look('account')
+    await page.goto(`${demo.partner}/handoff/sign-in?returnTo=/`)
+    await look('partner')
+    for (const [name, path] of [
+      ['api', '/'],
+      ['api-me', '/me'],
+      ['api-404', '/nothing'],
+    ] as const) {
+      await page.goto(demo.api + path)
+      await look(name)
+    }
     await page.goto(demo.shop)
     await page.getByRole('button', { name: 'Add Overcoat to the cart' }).click()
     await page.locator('#calls').getByText('"name": "Alice"').waitFor()
     await look('shop')
+    const cookies = await page.context().cookies()
+    await page.goto(demo.accounts)
+    await page.getByRole('button', { name: 'Sign out', exact: true }).click()
+    await page.getByLabel('Password').waitFor()
+    // As in a browser whose session was ended elsewhere: it still has its cookies.
+    await page.context().addCookies(cookies)
+    for (const app of ['accounts', 'shop', 'partner'] as const) {
+      await page.goto(demo[app])
+      await look(`${app}-ended-elsewhere`)
+    }
     await page.close()
   },
 )

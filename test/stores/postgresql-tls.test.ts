@@ -67,7 +67,10 @@ describe('sslmode means what it means to libpq', () => {
     expect(() => openStore(`postgres://app@localhost/shop?sslmode=${mode}`)).toThrow(/sslmode.*verify-full/)
   })
 
-  it.each(['127.0.0.1', '[::1]'])('refuses verify-full for %s', (host) => {
-    expect(() => openStore(`postgres://app@${host}/shop?sslmode=verify-full`)).toThrow(/IP address/)
-  })
+  it.each(['127.0.0.1/shop?', '[::1]/shop?', '/shop?host=10.0.0.1&'])(
+    'refuses verify-full for %s',
+    (host) => {
+      expect(() => openStore(`postgres://app@${host}sslmode=verify-full`)).toThrow(/IP address/)
+    },
+  )
 })

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { inspect } from 'node:util'
-import type { SessionStore } from 'coatcheck'
+import type { SessionId, SessionStore } from 'coatcheck'
 import { PostgreSQLStore } from 'coatcheck/postgresql'
 import { storeSuite } from 'coatcheck/testing'
 import { Pool, type PoolClient, types } from 'pg'
@@ -50,6 +50,19 @@ describe('what PostgreSQLStore is made from', () => {
     expect(await openStore(openPool(url)).find([id])).toMatchObject([{ id }])
   })
 
+  it.each([
+    'postgres://app:secret@/shop?host=/var/run/postgresql',
+    'postgresql://app@/shop?host=/cloudsql/a:b:c',
+  ])('takes %s, as pg does', (url) => {
+    expect(() => openStore(url)).not.toThrow()
+  })
+
+  it('refuses a pool that reads columns in binary form, which pg garbles', () => {
+    expect(() => openStore(openPool('postgres://app@localhost/shop', { binary: true } as object))).toThrow(
+      /binary/,
+    )
+  })
+
   it('takes charge of its own pool only: one that was passed in stays open', async () => {
     const pool = openPool(await freshPostgreSQL())
     const store = new PostgreSQLStore(pool)
@@ -78,6 +91,7 @@ describe('what PostgreSQLStore is made from', () => {
     ],
     ['verify-ca without an authority', 'postgres://app:hunter2@localhost/shop?sslmode=verify-ca'],
     ['an object that is no pool', { user: 'app', password: 'hunter2' }],
+    ['two ways of TLS', 'postgres://app:hunter2@localhost/shop?sslmode=verify-full&sslmode=disable'],
   ])('names DATABASE_URL and hides the password when the URL is wrong: %s', (_, target) => {
     const error = thrownBy(() => new PostgreSQLStore(target as string))
     expect(error).toMatchObject({ name: 'SessionError', code: 'ERR_SESSION_OPTION' })
@@ -296,6 +310,43 @@ describe('PostgreSQLStore', () => {
     }
   })
 
+  it('does not answer done for what a transaction of the app holds, which began as the connection was given back', async () => {
+    const url = await freshPostgreSQL()
+    await stored(openStore(url))
+    const pool = openPool(url, { max: 1 })
+    const store = openStore(pool)
+    await store.find([newId()])
+    const left = await pool.connect()
+    const begun = left.query('BEGIN') // and no await
+    left.release()
+    const id = newId()
+    const [result] = await resultsOf(store.write([insert(id)]))
+    await begun
+    const isThere = (await openStore(url).find([id]))[0] !== undefined
+    expect(result === 'done').toBe(isThere)
+  })
+
+  it('does not end the process where the server ends connections at any moment', async () => {
+    const url = await freshPostgreSQL()
+    const id = await stored(openStore(url))
+    const pool = openPool(url)
+    const store = openStore(pool)
+    const admin = openPool(url, { max: 1 })
+    for (let round = 1; round <= 40; round++) {
+      const found = Promise.allSettled(Array.from({ length: 30 }, () => store.find([id])))
+      await endOthers(admin)
+      for (const { status, reason } of (await found) as { status: string; reason?: { code: string } }[])
+        expect(status === 'fulfilled' || reason!.code.startsWith('ERR_SESSION_STORE_')).toBe(true)
+    }
+    await expect.poll(() => store.find([id]).catch(() => [])).toMatchObject([{ id }])
+  })
+
+  it('fails alone the write of what is no id of a session', async () => {
+    const store = openStore(await freshPostgreSQL())
+    const results = await store.write([insert('x+y' as SessionId), insert(newId())])
+    expect(results).toMatchObject([{ code: 'ERR_SESSION_DATA_REFUSED' }, 'done'])
+  })
+
   it('does not use a connection that the app gave back within a transaction', async () => {
     const url = await freshPostgreSQL()
     const pool = openPool(url, { max: 1 })
@@ -312,10 +363,11 @@ describe('PostgreSQLStore', () => {
     const store = openStore(pool)
     const id = await stored(store)
     await store.find([id])
-    const clients: PoolClient[] = await Promise.all([pool.connect(), pool.connect()])
+    const clients: PoolClient[] = await Promise.all(Array.from({ length: 4 }, () => pool.connect()))
     for (const client of clients) await client.query('DEALLOCATE ALL')
     for (const client of clients) client.release()
-    expect(await store.find([id])).toMatchObject([{ id }])
+    for (const found of await Promise.all(clients.map(() => store.find([id]))))
+      expect(found).toMatchObject([{ id }])
     expect(await store.write([update(id, 1)])).toEqual(['done'])
   })
 

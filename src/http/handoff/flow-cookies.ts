@@ -47,7 +47,7 @@ function random(): string {
 }
 
 /**
- * The cookies of a site's hand-off. Each flow has its own, so that two tabs do not disturb each other. On HTTPS, their
+ * The cookies of a site's hand-off. Each flow has its own, so that tabs do not disturb each other, as long as there is room. On HTTPS, their
  * names begin with `__Host-`: no other host can set them (RFC 6265bis, section 4.1.3.2).
  */
 export class FlowCookies {
@@ -92,7 +92,7 @@ export class FlowCookies {
     return [this.end(flow), this.#cookie(this.#markName, flow.isAgain ? 'again' : 'done', doneLife)]
   }
 
-  /** Notes that the hub was asked silently, and nobody is signed in there. */
+  /** Notes that the hub was asked silently. What it answers may replace this. */
   asked(): string {
     return this.#cookie(this.#markName, 'asked', askedLife)
   }

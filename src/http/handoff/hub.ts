@@ -104,7 +104,8 @@ export class HandoffHub {
     if (sessions.clientId !== undefined)
       throw optionError('createHub was given the sessions of a site. The sessions of a hub have no clientId.')
     checkedOrigin('createHub: issuer', options.issuer)
-    const { clients, consent } = options
+    const { consent } = options
+    let { clients } = options
     this.#path = checkedPath('createHub: authorizePath', options.authorizePath ?? '/authorize')
     checkedPath('createHub: signInPage', options.signInPage)
     if (consent !== undefined && typeof consent !== 'function')
@@ -114,10 +115,13 @@ export class HandoffHub {
         throw optionError(
           "createHub: clients must be an object, like { blog: { redirectUris: ['https://…'] } }.",
         )
-      for (const [clientId, client] of Object.entries(clients)) checkedClient(clientId, client)
+      // Copies: what an app changes later was not checked.
+      clients = Object.fromEntries(
+        Object.entries(clients).map(([clientId, client]) => [clientId, checkedClient(clientId, client)]),
+      )
     }
     this.#sessions = sessions
-    this.#options = options
+    this.#options = { ...options, clients }
   }
 
   /** Whether the hand-off answers this path. */
@@ -268,5 +272,5 @@ function checkedClient(clientId: string, client: HandoffClient): HandoffClient {
   for (const address of redirectUris) checkedAddress(`${what}.redirectUris`, address)
   if (!Array.isArray(share) || !share.every((name) => typeof name === 'string'))
     throw optionError(`${what}.share must be a list of names, such as ['name'].`)
-  return client
+  return { redirectUris: [...redirectUris] as string[], share: [...share] }
 }

@@ -60,7 +60,8 @@ export function checkedAddress(name: string, address: unknown): string {
  */
 export function checkedOrigin(name: string, origin: unknown): string {
   const canonical = typeof origin === 'string' ? canonicalOrigin(origin) : undefined
-  if (canonical === origin && !isUnencrypted(canonical!) && !canonical!.includes('*')) return canonical!
+  const isWebOrigin = canonical !== undefined && canonical === origin && /^https?:[^*]*$/.test(canonical)
+  if (isWebOrigin && !isUnencrypted(canonical)) return canonical
   throw optionError(
     `${name} must be an origin with https, such as 'https://accounts.example.com', without a path or a slash at the end. Use http on this machine only.`,
   )

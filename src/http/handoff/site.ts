@@ -99,7 +99,7 @@ export class HandoffSite {
       )
     this.#clientId = clientId
     this.#sessions = sessions
-    this.#options = options
+    this.#options = { ...options, keep: [...(keep as string[])] }
     this.#cookies = new FlowCookies(flowSigner, callback.protocol === 'https:')
   }
 
@@ -232,7 +232,10 @@ export class HandoffSite {
     if (!request.headers.has('sec-fetch-dest')) return undefined
     if (this.handles(new URL(request.url).pathname)) return undefined
     if (this.#cookies.mark(cookiesOf(request)) !== undefined) return undefined
-    return this.begin(request, session, { returnTo: pathOf(request), prompt: 'none' })
+    const answer = this.begin(request, session, { returnTo: pathOf(request), prompt: 'none' })
+    // Noted already now: where the hub is away, the browser does not come back, and a reload shows the page.
+    answer.headers.append('Set-Cookie', this.#cookies.asked())
+    return answer
   }
 
   async #callback(request: Request, work: UnitOfWork, parameters: URLSearchParams): Promise<Response> {

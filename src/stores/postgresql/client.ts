@@ -2,7 +2,7 @@ import { isError } from '../../core/errors.js'
 import { clearTimeout, performance, setTimeout, wait } from '../../core/scheduling.js'
 import { longestTimer } from '../../core/lifetime.js'
 import { LostStatement, NoFreeConnection } from '../sql/lost-statement.js'
-import { classifyPostgreSQLError, endsConnection, stateOf } from './error-codes.js'
+import { classifyPostgreSQLError, endsConnection, sqlState, stateOf } from './error-codes.js'
 import type { Statement } from './statements.js'
 
 /** What is bound to a parameter. Texts of sessions go as bytes, so that no encoding of the database has a say. */
@@ -29,7 +29,6 @@ export interface PostgreSQLConnection {
   query(query: Query): Promise<Answer>
   release(destroy?: boolean): void
   on(event: 'error', listener: (error: Error) => void): unknown
-  removeListener(event: 'error', listener: (error: Error) => void): unknown
   /** pg 8.18 and later. `'I'`: it is in no transaction. */
   getTransactionStatus?(): string | null
 }
@@ -38,6 +37,7 @@ export interface PostgreSQLConnection {
 export interface PostgreSQLPool {
   connect(): Promise<PostgreSQLConnection>
   on(event: 'error', listener: (error: Error) => void): unknown
+  on(event: 'acquire', listener: (connection: PostgreSQLConnection) => void): unknown
 }
 
 type Send = (statement: Statement, values?: readonly Value[]) => Promise<Answer>
@@ -85,19 +85,42 @@ export class PostgreSQLClient {
    * @throws (by the promise) else the server's own error.
    */
   async change(statement: Statement, values: readonly Value[] = []): Promise<Answer> {
+    let isSerialized = false
     for (let tried = 1; ; tried++) {
       try {
-        return await this.#onOneConnection((send) => send(statement, values))
+        return await (isSerialized ? this.#alone(statement, values) : this.#once(statement, values))
       } catch (error) {
-        if (this.#prepares && isOfPreparing(error)) {
+        if (tried === mostTries) throw error
+        if (isOfPreparing(error)) {
           // A pooler has put another connection under this one: there names mean nothing.
           this.#prepares = false
           continue
         }
-        if (tried === mostTries || classifyPostgreSQLError(error)?.mayTryAgain !== true) throw error
+        if (classifyPostgreSQLError(error)?.mayTryAgain !== true) throw error
+        // Where the database, the role or the pool asks for a stricter isolation, whoever is not the first fails.
+        isSerialized ||= stateOf(error) === sqlState.serializationFailure
         await wait(Math.random() * Math.min(10 * 2 ** tried, longestPause))
       }
     }
+  }
+
+  #once(statement: Statement, values: readonly Value[]): Promise<Answer> {
+    return this.#onOneConnection(async (send, connection) => {
+      const answer = await send(statement, values)
+      // The app gave it back with a BEGIN under way: the connection is ended, and with it what was done.
+      if (isInTransaction(connection))
+        throw new LostStatement({ cause: new Error('a transaction of the app') })
+      return answer
+    })
+  }
+
+  /** The same, as a transaction that waits for others instead of failing for them. */
+  async #alone(statement: Statement, values: readonly Value[]): Promise<Answer> {
+    let answer: Answer | undefined
+    await this.#transaction(async (send) => {
+      answer = await send(statement, values)
+    }, this.#limit)
+    return answer!
   }
 
   /**
@@ -105,22 +128,28 @@ export class PostgreSQLClient {
    * prepared: behind a pooler, that could fail, and a transaction is not sent again.
    */
   transaction(work: (send: Send) => Promise<void>): Promise<void> {
-    return this.#onOneConnection(async (send) => {
-      const plain = (text: string) => send({ name: '', text })
-      await plain('BEGIN ISOLATION LEVEL READ COMMITTED')
-      await plain(`SET LOCAL lock_timeout = ${transactionLimit}`)
-      await work(({ text }, values) => send({ name: '', text }, values))
-      await plain('COMMIT')
+    return this.#transaction(async (send) => {
+      await send({ name: '', text: `SET LOCAL lock_timeout = ${transactionLimit}` })
+      await work(send)
     }, transactionLimit + this.#limit)
   }
 
+  #transaction(work: (send: Send) => Promise<void>, limit: number): Promise<void> {
+    return this.#onOneConnection(async (send, connection) => {
+      const unprepared: Send = ({ text }, values) => send({ name: '', text }, values)
+      await unprepared({ name: '', text: 'BEGIN ISOLATION LEVEL READ COMMITTED' })
+      openTransactions.add(connection)
+      await work(unprepared)
+      await unprepared({ name: '', text: 'COMMIT' })
+      openTransactions.delete(connection)
+    }, limit)
+  }
+
   async #onOneConnection<Result>(
-    work: (send: Send) => Promise<Result>,
+    work: (send: Send, connection: PostgreSQLConnection) => Promise<Result>,
     limit = this.#limit,
   ): Promise<Result> {
     const connection = await this.#take()
-    // pg tells what it loses here too, and without a listener that would end the process.
-    connection.on('error', ignore)
     let lost = false
     const send: Send = async (statement, values = []) => {
       const { name, text } = statement
@@ -135,12 +164,11 @@ export class PostgreSQLClient {
       }
     }
     try {
-      return await work(send)
+      return await work(send, connection)
     } finally {
       if (lost) this.#silenceIsDoubtfulBefore = performance.now()
-      const isOpen = (connection.getTransactionStatus?.() ?? 'I') !== 'I'
-      connection.release(lost || isOpen)
-      connection.removeListener('error', ignore)
+      // With it ends what it holds: the server rolls its transaction back.
+      connection.release(lost || isInTransaction(connection))
     }
   }
 
@@ -149,8 +177,7 @@ export class PostgreSQLClient {
       const connection = await this.#connect()
       const answeredAt = this.#answeredAt.get(connection) ?? Infinity
       // The app may have given it back within a transaction: what is done there takes effect only if somebody commits that.
-      const isOpen = (connection.getTransactionStatus?.() ?? 'I') !== 'I'
-      if (!isOpen && answeredAt >= this.#silenceIsDoubtfulBefore) return connection
+      if (!isInTransaction(connection) && answeredAt >= this.#silenceIsDoubtfulBefore) return connection
       connection.release(true)
     }
   }
@@ -198,7 +225,12 @@ export class PostgreSQLClient {
   }
 }
 
-function ignore(): void {}
+/** Those in which a transaction of ours has begun, and was not committed. */
+const openTransactions = new WeakSet<PostgreSQLConnection>()
+
+function isInTransaction(connection: PostgreSQLConnection): boolean {
+  return openTransactions.has(connection) || (connection.getTransactionStatus?.() ?? 'I') !== 'I'
+}
 
 function isOfPreparing(error: unknown): boolean {
   const state = stateOf(error)

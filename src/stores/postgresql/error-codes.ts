@@ -14,7 +14,7 @@ export const sqlState = {
   undefinedTable: '42P01',
   undefinedColumn: '42703',
   insufficientPrivilege: '42501',
-  undefinedSchema: '3F000',
+  serializationFailure: '40001',
 } as const
 
 const up = 'Check that the database is up and reachable'
@@ -68,7 +68,10 @@ const listed: readonly (readonly [codes: string, PostgreSQLRefusal])[] = [
     },
   ],
   ['53200', { kind: 'away', what: 'the server has not enough memory', cure: 'Give the server more memory' }],
-  ['57P01 57P02 57P05 25P03 25P04', { kind: 'away', what: 'the server has ended the connection', cure: up }],
+  [
+    '57P01 57P02 57P05 25P02 25P03 25P04',
+    { kind: 'away', what: 'the server has ended the connection', cure: up },
+  ],
   ['57P03', { kind: 'away', what: 'the server is starting up or shutting down', cure: up }],
   [
     '28000 28P01',
@@ -175,5 +178,5 @@ const notTrusted: PostgreSQLRefusal = {
 export function endsConnection(error: unknown): boolean {
   const state = stateOf(error)
   if (state === undefined) return false
-  return /^(?:08|57P)/.test(state) || ['25P03', '25P04', '25006', '53300'].includes(state)
+  return /^(?:08|57P)/.test(state) || ['25P02', '25P03', '25P04', '25006', '53300'].includes(state)
 }

@@ -9,11 +9,12 @@ const noId = Buffer.alloc(13)
 const longestData = 2 ** 26
 
 export function recordOf(row: Row): SessionRecord {
-  const hash = orUndefined(row['former_hash'])
-  const former = hash && {
-    hash,
+  // Read last: if it is there, the grace was not over when the rest was read.
+  const data = orUndefined(row['former_data'])
+  const former = data && {
+    hash: row['former_hash'] as Buffer,
     ...userOf(row['former_user_id'], row['former_authenticated_at']),
-    data: row['former_data'] as Buffer,
+    data,
   }
   return { ...listedOf(row), data: row['data'] as Buffer, marks: row['marks'] as Buffer, former }
 }

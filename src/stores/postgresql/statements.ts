@@ -162,7 +162,7 @@ export function postgresqlMigrations(table: string, name: string): readonly Migr
       version: 1,
       statements: [
         `CREATE TABLE IF NOT EXISTS ${table} (
-  id bytea NOT NULL PRIMARY KEY,
+  id bytea NOT NULL PRIMARY KEY CHECK (octet_length(id) = 12),
   secret_hash bytea,
   user_id bytea,
   authenticated_at bigint,

@@ -112,9 +112,7 @@ export class PostgreSQLTable implements TableLayout {
     try {
       await this.#client.transaction(async (send) => {
         // One process at a time, for tables of all names: they share that of versions.
-        await send(statement('SELECT pg_advisory_xact_lock($1::bigint)'), [
-          lockKey('migrate', this.#name.schema, ''),
-        ])
+        await send(statement('SELECT pg_advisory_xact_lock($1::bigint)'), [lockKey('migrate', undefined, '')])
         await send(statement(migrationsTable(quoted({ ...this.#name, table: 'coatcheck_migrations' }))))
         // Where the table was dropped, what is recorded of it is not true any more.
         const there = await send(statement('SELECT to_regclass($1) IS NOT NULL AS there'), [

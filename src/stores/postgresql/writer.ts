@@ -24,8 +24,9 @@ const mostBytes = 1024 * 1024
 
 /**
  * Carries out batches of writes. Writes of one type share a statement; the result of each is exact all the same, and a
- * statement that fails fails its own writes only. Rows go in the order of their ids, so that two batches do not wait for
- * each other in a circle.
+ * statement that fails fails its own writes only. Rows go in the order of their ids, so that two batches seldom wait for
+ * each other in a circle. In a small table the server may choose another order; then it undoes one of them after a second,
+ * and that is sent again.
  */
 export class PostgreSQLWriter {
   readonly #client: PostgreSQLClient

@@ -44,6 +44,14 @@ describe('a silent check', () => {
     await response.body?.cancel()
   })
 
+  it('does not keep a visitor from the page while the hub is away', async () => {
+    const { shop } = await worldOfOne()
+    const visitor = new Visitor()
+    const away = await visitor.open(`${shop.origin}/quiet`, { follow: false })
+    expect([away.status, away.headers.has('location')]).toEqual([303, true])
+    expect((await seenAt(visitor, shop, '/quiet')).userId).toBeNull()
+  })
+
   it('is not repeated for ten minutes, nor after a sign-out', async () => {
     const { world, shop } = await worldOfOne()
     const stranger = new Visitor()

@@ -72,14 +72,14 @@ export const postgresqlRules: readonly Mutation[] = [
     ...client,
     name: 'a connection that is in a transaction of the app is used (PostgreSQL)',
     at: 'PostgreSQLClient.#take',
-    find: '!isOpen && answeredAt',
+    find: '!isInTransaction(connection) && answeredAt',
     replace: 'answeredAt',
   },
   {
     ...client,
     name: 'a connection that was lost goes back to its pool (PostgreSQL)',
     at: 'PostgreSQLClient.#onOneConnection',
-    find: 'connection.release(lost || isOpen)',
-    replace: 'connection.release(isOpen)',
+    find: 'connection.release(lost || isInTransaction(connection))',
+    replace: 'connection.release(isInTransaction(connection))',
   },
 ]
