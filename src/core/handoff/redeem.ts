@@ -116,7 +116,7 @@ export async function redeemCode(
     const childId = isCurrent ? current.id : createId()
     if (!(await changeCode(context, code, stored, { is: 'used', childId, returnTo }))) continue
     return isCurrent
-      ? { is: 'current', facts: factsOf(stored.grant) }
+      ? { is: 'current', facts: grantFactsOf(stored.grant) }
       : storeChild(context, code, stored, childId, content)
   }
   throw changedTooOften(mostAttempts)
@@ -130,7 +130,7 @@ async function storeChild(
   { data, lifetime }: ChildContent,
 ): Promise<Redeemed> {
   const { rootId, userId, readAt = note.record.createdAt } = grant
-  const facts = factsOf(grant)
+  const facts = grantFactsOf(grant)
   const token = createToken(childId, rootId)
   const tokenHash = context.hashOf(token)
   const bytes = context.encodeFitting({ ...data, [rootName]: facts })
@@ -171,7 +171,7 @@ async function storeChild(
   return { is: 'child', found, facts }
 }
 
-function factsOf({ share, authenticatedAt }: Grant): ChildFacts {
+function grantFactsOf({ share, authenticatedAt }: Grant): ChildFacts {
   return { share, authenticatedAt }
 }
 

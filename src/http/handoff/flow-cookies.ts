@@ -3,8 +3,10 @@ import { stringifySetCookie } from 'cookie'
 import type { Signer } from '../../core/signer.js'
 import { cookieValues } from '../cookie.js'
 
-/** How long a flow may take, in seconds: the user may have to sign in at the hub meanwhile. */
+/** How long a browser keeps a flow, in seconds: the user may have to sign in at the hub meanwhile. */
 export const flowLife = 300
+/** By how much the clocks of a site's processes may differ, in seconds. */
+const clockDifference = 600
 /** How long it is remembered that a flow has just been completed, in seconds. */
 const doneLife = 10
 /** How long a silent check is not repeated, in seconds. */
@@ -66,7 +68,8 @@ export class FlowCookies {
     for (const value of cookieValues(cookies?.slice(0, longestHeader), this.#nameOf(state))) {
       const verified = this.#signer.verify(value)
       const flow = verified && (JSON.parse(Buffer.from(verified.token, 'base64url').toString()) as Flow)
-      if (flow?.state === state && Date.now() - flow.begunAt < flowLife * 1_000) return flow
+      const isKept = flow && Date.now() - flow.begunAt < (flowLife + clockDifference) * 1_000
+      if (isKept && flow.state === state) return flow
     }
     return undefined
   }

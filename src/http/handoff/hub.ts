@@ -1,6 +1,12 @@
 import { grantedRoot, issueCode } from '../../core/handoff/code.js'
-import { tokenReplaced } from '../../core/errors.js'
-import { isError, kindOf, optionError, refuseUnknownOptions, SessionError } from '../../core/errors.js'
+import {
+  isError,
+  kindOf,
+  optionError,
+  refuseUnknownOptions,
+  SessionError,
+  tokenReplaced,
+} from '../../core/errors.js'
 import type { RequestSession } from '../../core/session/session.js'
 import { isNavigation, methodNotAllowed, pathWith, redirectTo, single, withParameters } from './answers.js'
 import { isClientId } from '../../core/handoff/client-id.js'

@@ -1,5 +1,5 @@
 import { readCode } from '../../core/handoff/code.js'
-import { challengeOf, redeemCode, type RefusalReason, voidStray } from '../../core/handoff/redeem.js'
+import { challengeOf, redeemCode, voidStray } from '../../core/handoff/redeem.js'
 import { optionError, refuseUnknownOptions, SessionError, tokenReplaced } from '../../core/errors.js'
 import { type Duration, milliseconds } from '../../core/lifetime.js'
 import { isReservedName, type RequestSession } from '../../core/session/session.js'
@@ -7,6 +7,7 @@ import type { UnitOfWork } from '../../core/session/unit-of-work.js'
 import type { SessionId } from '../../core/store/record.js'
 import { isNavigation, methodNotAllowed, redirectTo, single, withParameters } from './answers.js'
 import { type Flow, FlowCookies, newFlow } from './flow-cookies.js'
+import { failed, keepsNoCookies, notEverywhere, notProved, refusedCode } from './site-errors.js'
 import {
   assertKeepsChildren,
   checkedAddress,
@@ -130,7 +131,7 @@ export class HandoffSite {
    */
   async respond(request: Request, session: RequestSession): Promise<Response | undefined> {
     const { pathname, searchParams } = new URL(request.url)
-    const { callback, signIn, signOut } = this.#paths
+    const { callback, signOut } = this.#paths
     if (!this.handles(pathname)) return undefined
     if (pathname === signOut) {
       return request.method === 'POST' ? this.#signOut(session, searchParams) : methodNotAllowed('POST')
@@ -138,7 +139,6 @@ export class HandoffSite {
     if (request.method !== 'GET') return methodNotAllowed('GET')
     const work = workOf('The site', this.#sessions, session)
     if (pathname === callback) return this.#callback(request, work, searchParams)
-    if (pathname !== signIn) return undefined
     const returnTo = this.#returnTo(single(searchParams, 'returnTo'))
     // Nothing to do, as after a click on an old link.
     return session.userId === undefined ? this.begin(request, session, { returnTo }) : redirectTo(returnTo)
@@ -269,7 +269,7 @@ export class HandoffSite {
       },
     )
     if (redeemed.is === 'repeated') return redirectTo(redeemed.returnTo, [this.#cookies.end(flow)])
-    if (redeemed.is === 'refused') throw failed(messages[redeemed.why])
+    if (redeemed.is === 'refused') throw refusedCode(redeemed.why)
     const { authenticatedAt } = redeemed.facts
     if (redeemed.is === 'current') {
       if (!isFreshEnough(flow, authenticatedAt, work.readAt!)) throw notProved()
@@ -280,7 +280,7 @@ export class HandoffSite {
         await this.#sessions.revoke(record.userId!, record.id, 'revoke')
         throw notProved()
       }
-      if (!(await work.continueAs(token))) throw failed(messages['root has ended'])
+      if (!(await work.continueAs(token))) throw refusedCode('root has ended')
     }
     return redirectTo(flow.returnTo, this.#cookies.done(flow))
   }
@@ -356,24 +356,6 @@ const silentAnswers: ReadonlySet<string> = new Set([
 const clockSlack = 2_000
 const longestReturnAddress = 1_500 // characters
 
-const messages: Readonly<Record<RefusalReason, string>> = {
-  'unknown or expired': 'The code is unknown, or older than a minute.',
-  'of another site': 'The code is for another site.',
-  'of another return address': 'The code is for another return address.',
-  'wrong verifier': 'The code belongs to the flow of another browser.',
-  leaked: 'The code came to another browser too, so it gives nothing any more.',
-  'root has ended': 'The user has signed out at the hub since it began.',
-  revoked: "All of the user's sessions were ended since it began.",
-}
-
-function failed(why: string): Error {
-  return new SessionError(
-    'ERR_SESSION_HANDOFF_FAILED',
-    `The sign-in was not completed, and nobody was signed in. ${why} Begin again.`,
-    { status: 400 },
-  )
-}
-
 /** Whether the user has signed in at the hub as lately as the flow asks for. Times are by the store's clock. */
 function isFreshEnough(flow: Flow, authenticatedAt: number | undefined, readAt: number): boolean {
   const { maxAge, begunAt, askedAt = readAt - (Date.now() - begunAt) } = flow
@@ -389,26 +371,6 @@ export function lengthOf(name: string, within: Duration): number {
   if (length >= 10_000) return length
   throw optionError(
     `${name} must be at least 10s, for the way back from the hub. For a new proof, give begin() prompt: 'login'.`,
-  )
-}
-
-function notEverywhere(): Error {
-  return new SessionError(
-    'ERR_SESSION_HANDOFF_FAILED',
-    'The session of this site had ended already, or did not come from the hub. So it is unknown whether the user is signed in at the hub. Sign out there.',
-    { status: 400 },
-  )
-}
-
-function notProved(): Error {
-  return failed('The user has not proved again who they are.')
-}
-
-function keepsNoCookies(): Error {
-  return new SessionError(
-    'ERR_SESSION_HANDOFF_FAILED',
-    'The browser has just been signed in twice, and has not sent the cookie of the session. Check that it accepts cookies, and that the site is opened at the origin of redirectUri.',
-    { status: 400 },
   )
 }
 

@@ -70,13 +70,14 @@ describe('a code', () => {
     expect(await children(world.store)).toEqual([child])
   })
 
-  it('gives nothing when the flow of its browser is five minutes old', async () => {
+  it('gives nothing when a flow that somebody kept beyond its five minutes is a quarter of an hour old', async () => {
     const { world, shop } = await worldOfTwo()
     const visitor = await signedInAtHub(world)
     vi.useFakeTimers({ toFake: ['Date'], now: Date.now() })
     const address = await begin(visitor, shop)
     const inTime = visitor.clone()
-    vi.setSystemTime(Date.now() + 299_999)
+    // The clocks of the processes of a site may differ by ten minutes.
+    vi.setSystemTime(Date.now() + 899_999)
     const [one, other] = [await authorize(visitor, address), await authorize(inTime, address)]
     expect((await inTime.open(other, { follow: false })).status).toBe(303)
     await shop.sessions.user('ada').revokeAll()

@@ -361,8 +361,8 @@ const siteRules: readonly Mutation[] = [
     name: 'hand-off: only the part of the state that names the cookie is compared',
     file: flowCookies,
     at: 'FlowCookies.flow',
-    find: 'flow?.state === state &&',
-    replace: 'flow !== undefined &&',
+    find: 'isKept && flow.state === state',
+    replace: 'isKept',
     tests: cookies,
   },
   {
