@@ -172,8 +172,8 @@ const notTrusted: PostgreSQLRefusal = {
 }
 
 /**
- * Whether the server ends the connection with it, or serves reads only there, as a primary that became a standby: another
- * connection to the same name may lead to a server that can. What became of the statement is unknown then.
+ * Whether a connection is of no more use. The server ends it, or serves reads only there, such as a primary that became
+ * a standby. Another connection may lead to a server that can. What became of the statement is unknown then.
  */
 export function endsConnection(error: unknown): boolean {
   const state = stateOf(error)
