@@ -70,6 +70,8 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
   readonly #form: SessionForm
   /** @internal Whether the store finds sessions by their tokens. */
   readonly tokensAreKeys: boolean
+  /** @internal */
+  readonly comparesTimes: boolean
   /**
    * The name of this site at its hub, as given by `clientId`; `undefined` for all other sessions.
    */
@@ -93,6 +95,7 @@ export class SessionEngine extends EventEmitter<SessionEvents> {
     this.#settings = settings
     this.#form = bagForm(settings)
     this.tokensAreKeys = (settings.store as Partial<TokenKeyedStore>).keyedBy === 'token'
+    this.comparesTimes = settings.store.clocks !== 'several'
     this.rotationGrace = this.tokensAreKeys ? 0 : settings.rotationGrace
     this.clientId = settings.clientId
     this.merge = settings.merge

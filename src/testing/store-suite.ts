@@ -34,6 +34,11 @@ export interface StoreSuiteOptions {
    * - It may compute the `publicId` and `createdAt` of an anonymous session.
    */
   readonly keyedBy?: 'token' | undefined
+  /**
+   * `'database'` if the database itself removes what has expired, as Redis does. `removeExpired` then returns 0.
+   * @default 'store'
+   */
+  readonly expiredRemovedBy?: 'store' | 'database' | undefined
 }
 
 /**
@@ -59,12 +64,13 @@ export interface StoreSuiteOptions {
  * })
  */
 export function storeSuite(name: string, options: StoreSuiteOptions): void {
-  const { describe, it, open, keyedBy } = options
+  const { describe, it, open, keyedBy, expiredRemovedBy = 'store' } = options
+  const sweeps = expiredRemovedBy === 'store'
   const test: Test = (behaviour, body) => {
     it(behaviour, async () => {
       const stores = await open()
       try {
-        await body({ ...stores, keyedBy, cleanUp: () => stores.cleanUp() })
+        await body({ ...stores, keyedBy, sweeps, cleanUp: () => stores.cleanUp() })
       } finally {
         await stores.store.close()
         await stores.other.close()

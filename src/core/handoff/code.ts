@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { performance } from '../scheduling.js'
 import type { UnitOfWork } from '../session/unit-of-work.js'
 import type { WorkContext } from '../session/work-context.js'
 import type { SessionId } from '../store/record.js'
@@ -16,6 +17,8 @@ export interface GrantedRoot {
   readonly userId: string
   /** When the hub's request read that session, by the store's clock. `undefined`: it began in that request. */
   readonly readAt: number | undefined
+  /** How many milliseconds before the grant was made the hub's request began. */
+  readonly age: number
   /** When the user had last signed in at the hub, by the store's clock. */
   readonly authenticatedAt?: number | undefined
   /**
@@ -50,16 +53,19 @@ export interface StoredCode {
   readonly grant: Grant
   readonly state: CodeState
   readonly note: Note
+  /** When the hub's request began, by `performance.now()` of this process. */
+  readonly begunAt: number
 }
 
 /** What a code says of the session of a request at the hub. @param userId the session's user */
 export function grantedRoot(work: UnitOfWork, userId: string): GrantedRoot {
-  const { publicId, readAt, form } = work
+  const { publicId, readAt, begunAt, form } = work
   const authenticatedAt = work.authenticatedAt?.getTime()
   return {
     rootId: publicId as SessionId,
     userId,
     readAt,
+    age: performance.now() - begunAt,
     authenticatedAt,
     isByData: form.userOf !== undefined,
   }
@@ -84,9 +90,13 @@ export async function issueCode(context: WorkContext, grant: Grant): Promise<str
 
 /** Reads a code; `undefined` if there is none, or it has expired, or its row is corrupt. */
 export async function readCode(context: WorkContext, code: string): Promise<StoredCode | undefined> {
+  // Read before the answer: so the round trip makes the hub's request look older, never younger.
+  const now = performance.now()
   const note = await readNote(context, subjectOf(code))
   const content = note && contentIn(note.text)
-  return content && { ...content, note }
+  if (content === undefined) return undefined
+  const { readAt, createdAt } = note!.record
+  return { ...content, note: note!, begunAt: now - (readAt - createdAt) - content.grant.age }
 }
 
 /**
@@ -118,12 +128,13 @@ function contentIn(text: string): Pick<StoredCode, 'grant' | 'state'> | undefine
 type Untrusted = Readonly<Record<string, unknown>>
 
 function isGrant(grant: Untrusted): grant is Untrusted & Grant {
-  const { clientId, redirectUri, challenge, nonce, userId, rootId, readAt, authenticatedAt, share } = grant
+  const { clientId, redirectUri, challenge, nonce, userId, rootId, readAt, age, authenticatedAt, share } = grant
   const texts = [clientId, redirectUri, challenge, nonce, userId]
   const times = [readAt, authenticatedAt]
   return (
     texts.every((text) => typeof text === 'string') &&
     times.every((time) => time === undefined || typeof time === 'number') &&
+    typeof age === 'number' &&
     isId(rootId) &&
     Array.isArray(share)
   )

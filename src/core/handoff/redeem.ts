@@ -125,11 +125,11 @@ export async function redeemCode(
 async function storeChild(
   context: WorkContext,
   code: string,
-  { grant, note }: StoredCode,
+  { grant, note, begunAt }: StoredCode,
   childId: SessionId,
   { data, lifetime }: ChildContent,
 ): Promise<Redeemed> {
-  const { rootId, userId, readAt = note.record.createdAt } = grant
+  const { rootId, userId } = grant
   const facts = grantFactsOf(grant)
   const token = createToken(childId, rootId)
   const tokenHash = context.hashOf(token)
@@ -152,7 +152,7 @@ async function storeChild(
   // Only after the insert: a revocation is first remembered, and then removes what is stored. So one of the two finds
   // the other. The same holds for a request that voids the code.
   const [isRevoked, latest, found] = await Promise.all([
-    revokedSince(context, userId, readAt),
+    revokedSince(context, userId, { readAt: grant.readAt ?? note.record.createdAt, begunAt }),
     readCode(context, code),
     context.found(token),
   ])

@@ -108,7 +108,7 @@ export class UnitOfWork implements SessionWork {
     this.#childForm = form.userOf ? { ...form, userOf: undefined } : form
     this.#client = found?.token
     this.#readAt = found?.record.readAt
-    this.#begunAt = found ? 0 : performance.now()
+    this.#begunAt = performance.now()
     this.#unavailable = unavailable
     this.#inHand = found ? inHandOf({ context, form }, found) : new InHand(newState('begun'))
     // A request may not end a session that it found by an old token.

@@ -19,10 +19,15 @@ export interface SignIn {
   readonly begunAt: number
 }
 
+/** When something began: by the clock of a record that it read then, if there was one, and by `performance.now()`. */
+export type Beginning = Pick<SignIn, 'readAt' | 'begunAt'>
+
 /** What work on sessions needs of the engine. */
 export interface WorkContext {
   /** Whether the store knows sessions by their tokens. */
   readonly tokensAreKeys: boolean
+  /** Whether times of two records are of one clock. */
+  readonly comparesTimes: boolean
   /** For how many milliseconds the token from before a rotation still leads to what the session was then. 0: not at all. */
   readonly rotationGrace: number
   /** The name of the site that these sessions are for, at its hub. `undefined`: they are no site's. */

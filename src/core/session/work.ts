@@ -11,7 +11,7 @@ export interface Work extends Reading {
   readonly headersSent: boolean
   /** When the request found its session, by the store's clock; `undefined` if there was none to find. */
   readonly readAt: number | undefined
-  /** When the request began, by `performance.now()`; 0 if it found a session, for then `readAt` tells. */
+  /** When the request began, by `performance.now()`. */
   readonly begunAt: number
   /** Throws where the store was away as the request began. */
   assertAvailable(): void

@@ -39,6 +39,12 @@ import type { AliveRecord, ListedRecord, SessionId, SessionRecord } from './reco
  */
 export interface SessionStore {
   /**
+   * `'several'` if two records may have times of different clocks, as on the servers of a cluster. The times of one record are
+   * of one clock always. Left out: all are of one clock.
+   */
+  readonly clocks?: 'one' | 'several' | undefined
+
+  /**
    * Reads records by their ids. Absent and expired ones are `undefined`.
    *
    * A record includes its `former` until the grace of its last rotation is over. So one statement answers for the
@@ -77,7 +83,8 @@ export interface SessionStore {
 
   /**
    * Removes at most `limit` expired records; none, if another process is removing them just now.
-   * @returns how many were removed. The sweep calls again only if that is `limit`.
+   * @returns how many were removed. The sweep calls again only if that is `limit`. A database that removes them by itself
+   *   leaves nothing to do: 0.
    */
   removeExpired(limit: number): Promise<number>
 

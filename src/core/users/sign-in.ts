@@ -3,9 +3,9 @@ import { changedTooOften, type SessionError, signInRevoked, tooManySessions } fr
 import type { EndReason } from '../events.js'
 import type { RecentValues } from '../recent-values.js'
 import { performance } from '../scheduling.js'
-import type { SignIn, WorkContext } from '../session/work-context.js'
+import type { Beginning, SignIn, WorkContext } from '../session/work-context.js'
 import { type ListedRecord, publicIdOf } from '../store/record.js'
-import { readNote, type Subject, writeNote } from './notes.js'
+import { type Note, readNote, type Subject, writeNote } from './notes.js'
 
 /** How many sessions one user may have at once. */
 export interface UserLimit {
@@ -86,24 +86,39 @@ export async function signInRefusal(
 }
 
 /**
- * Whether the user's sessions were revoked at or after a time, by the store's clock. A session that was spared then does
- * not matter: what began before is over.
+ * Whether the user's sessions were revoked when something began, or since. A session that was spared then does not matter:
+ * what began before is over.
  */
-export async function revokedSince(context: WorkContext, userId: string, at: number): Promise<boolean> {
+export async function revokedSince(
+  context: WorkContext,
+  userId: string,
+  beginning: Beginning,
+): Promise<boolean> {
   const note = await readNote(context, revocationOf(userId))
-  return note !== undefined && at < note.record.seenAt + 1
+  return note !== undefined && beganBy(context, note, beginning) < note.record.seenAt + 1
+}
+
+/**
+ * When something began, by the clock of a note. Where a record that it read is of another clock, its age is measured in
+ * this process. The clock is read after the answer: so the round trip makes it look older, never younger.
+ */
+function beganBy(
+  { comparesTimes }: WorkContext,
+  { record }: Note,
+  { readAt, begunAt }: Beginning,
+): number {
+  return comparesTimes && readAt !== undefined ? readAt : record.readAt - (performance.now() - begunAt)
 }
 
 async function wasRevoked(
   context: WorkContext,
-  { userId, publicId, readAt, begunAt }: SignIn,
+  { userId, publicId, ...beginning }: SignIn,
   precision: number,
 ): Promise<boolean> {
   const note = await readNote(context, revocationOf(userId))
   if (!note) return false
   const revokedAt = note.text === publicId ? note.before : note.record.seenAt
-  // The clock is read after the answer: so the round trip makes the request look older, never younger.
-  const began = readAt ?? note.record.readAt - (performance.now() - begunAt)
+  const began = beganBy(context, note, beginning)
   // The store cuts its times to whole milliseconds.
   return revokedAt !== undefined && began < revokedAt + 1 + precision
 }

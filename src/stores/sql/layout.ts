@@ -7,6 +7,7 @@ import type { SessionStore } from '../../core/store/session-store.js'
  */
 export interface TableLayout extends Omit<SessionStore, 'close'> {
   readonly keyedBy: 'token' | undefined
+  readonly clocks?: 'one' | 'several' | undefined
   /** Makes the table, or brings it up to date; nothing if it is as it should be. May run in many processes at once. */
   makeTable(): Promise<void>
 }

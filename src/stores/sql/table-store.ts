@@ -29,6 +29,8 @@ export interface TableStoreParts {
 export class TableStore implements SessionStore {
   /** `'token'` on a table where sessions are found by their tokens. Otherwise `undefined`. */
   readonly keyedBy: 'token' | undefined
+  /** `'several'` on a cluster whose servers have a clock each. */
+  readonly clocks: 'one' | 'several' | undefined
   readonly #layout: TableLayout
   readonly #errors: TableErrors
   readonly #createTable: boolean
@@ -44,6 +46,7 @@ export class TableStore implements SessionStore {
     this.#createTable = createTable
     this.#end = end
     this.keyedBy = layout.keyedBy
+    this.clocks = layout.clocks
   }
 
   async find(ids: readonly SessionId[]): Promise<(SessionRecord | undefined)[]> {

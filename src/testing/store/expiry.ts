@@ -167,7 +167,7 @@ export function expiryTests(test: Test): void {
   })
 
   test('a rotated record expires, and is swept once', async (subject) => {
-    const { store } = subject
+    const { store, sweeps } = subject
     const record = await inserted(store)
     const rotation = { ...rotationOf(record, { grace: hour }), lifetime: aMoment }
     assert.equal(await write(store, rotation), 'done')
@@ -176,11 +176,12 @@ export function expiryTests(test: Test): void {
       async () => (await find(store, idAfter(subject, rotation))) === undefined,
     )
     assert.equal(await find(store, record.id), undefined)
-    assert.equal(await store.removeExpired(10), 1)
+    assert.equal(await store.removeExpired(10), sweeps ? 1 : 0)
   })
 
   test('a sweep removes expired records, at most as many as it is told to, and no live one', async ({
     store,
+    sweeps,
   }) => {
     const live = await inserted(store)
     const inserts = Array.from({ length: 7 }, () => insertOf({ lifetime: aMoment }))
@@ -189,10 +190,7 @@ export function expiryTests(test: Test): void {
     await until('all have expired', async () =>
       (await store.find(ids)).every((record) => record === undefined),
     )
-    assert.equal(await store.removeExpired(3), 3)
-    assert.equal(await store.removeExpired(3), 3)
-    assert.equal(await store.removeExpired(3), 1)
-    assert.equal(await store.removeExpired(3), 0)
+    for (const removed of sweeps ? [3, 3, 1, 0] : [0]) assert.equal(await store.removeExpired(3), removed)
     await present(store, live.id)
     assert.deepEqual(
       await store.write(ids.map((id) => insertOf({ id }))),
@@ -200,13 +198,13 @@ export function expiryTests(test: Test): void {
     )
   })
 
-  test('a sweep spares a record that was touched in time', async ({ store }) => {
+  test('a sweep spares a record that was touched in time', async ({ store, sweeps }) => {
     const insert = insertOf({ lifetime: { idle: minute, absolute: undefined } })
     const shortLived = insertOf({ lifetime: aMoment })
     await store.write([insert, shortLived])
     assert.equal(await write(store, touchOf(insert)), 'done')
     await until('the other has expired', async () => (await find(store, shortLived.id)) === undefined)
-    assert.equal(await store.removeExpired(10), 1)
+    assert.equal(await store.removeExpired(10), sweeps ? 1 : 0)
     await present(store, insert.id)
   })
 }

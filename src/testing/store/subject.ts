@@ -33,6 +33,8 @@ export interface StoresUnderTest {
 export interface Subject extends StoresUnderTest {
   /** `'token'` for a `TokenKeyedStore`. Each test says what such a store cannot keep. */
   readonly keyedBy: 'token' | undefined
+  /** Whether the store removes what has expired. Otherwise its database does, by itself. */
+  readonly sweeps: boolean
 }
 
 /** Declares one test. */

@@ -1,0 +1,150 @@
+import { SessionError } from '../../core/errors.js'
+import type { Lifetime, SessionWrite, WriteResult } from '../../core/store/session-store.js'
+import { userIdBytes } from '../../core/users/user-id.js'
+
+/** Far beyond any lifetime. A moment plus twice this still has room in 6 bytes. */
+const never = 2 ** 45
+const hour = 3_600_000
+/** Bytes. A value holds data twice after a rotation, and a script holds the old value beside the new one. */
+const longestData = 2 ** 26
+const nothing = Buffer.alloc(0)
+const kinds = { insert: 1, update: 2, touch: 3, remove: 4 } as const
+const flag = { hash: 1, root: 2, signedIn: 4, about: 8, rotates: 16 } as const
+const packedLength = 94
+const entryAt = 34
+const hashLength = 32
+
+/** An entry in a user's index. */
+export interface Indexed {
+  /** The mark of the write that bound the session to the user. */
+  readonly entry: Buffer
+  readonly user: Buffer
+  /** How long it stands there at least. */
+  readonly milliseconds: number
+}
+
+/** The bytes by which the write that binds a session to a user names its entry in the user's index. */
+export const entryLength = 8
+
+/** The arguments of a write, as `writeScript` takes them. @throws ERR_SESSION_TOO_LARGE, ERR_SESSION_USER_ID */
+export function argumentsOf(write: SessionWrite, indexed: Indexed | undefined): Buffer[] {
+  const bytes = Buffer.alloc(packedLength)
+  bytes[0] = kinds[write.type]
+  let user: Buffer = nothing
+  let about: Buffer = nothing
+  let data: Buffer = nothing
+  let flags = 0
+  if (write.type === 'insert' || write.type === 'update') {
+    bytes.writeUInt16BE(write.format, 2)
+    bytes.set(write.mark, entryAt + entryLength)
+    if (write.about !== undefined) {
+      flags |= flag.about
+      about = Buffer.from(write.about)
+    }
+    data = bound(write.data)
+  }
+  if (write.type === 'insert' || write.type === 'touch') {
+    if (write.hash !== undefined) flags |= hashAt(bytes, write.hash)
+  }
+  if (write.type === 'insert') {
+    if (write.rootId !== undefined) {
+      flags |= flag.root
+      bytes.write(write.rootId, 82, 'base64url')
+    }
+    if (write.signedIn) flags |= flag.signedIn
+  }
+  if (write.type === 'update') {
+    time(bytes, write.version, 4)
+    if (write.secret) {
+      flags |= flag.rotates | hashAt(bytes, write.secret.hash)
+      if (write.secret.signedIn) flags |= flag.signedIn
+      time(bytes, write.secret.grace, 22)
+    }
+  }
+  if (write.type !== 'touch' && write.userId !== undefined) user = userIdBytes(write.userId)
+  if (write.type !== 'remove') {
+    time(bytes, write.lifetime.idle, 10)
+    time(bytes, write.lifetime.absolute ?? never, 16)
+  }
+  if (indexed) {
+    time(bytes, indexed.milliseconds, 28)
+    bytes.set(indexed.entry, entryAt)
+  }
+  bytes[1] = flags
+  return [bytes, user, about, data]
+}
+
+/**
+ * For how many milliseconds a new entry has to stand in its user's index: longer than the session can live without being used,
+ * so that not every use has to prolong it.
+ */
+export function indexedFor({ lifetime: { idle, absolute } }: { readonly lifetime: Lifetime }): number {
+  return Math.ceil(Math.min(Math.max(2 * idle, hour), absolute ?? never, never))
+}
+
+type EntryOfUser = Pick<Indexed, 'entry' | 'user'>
+
+/** What `writeScript` answers to a write. */
+export type Answer =
+  | {
+      readonly type: 'result'
+      readonly result: WriteResult
+      /** Whether it signs in, signs out or changes a token, or is a note. */
+      readonly isImportant: boolean
+      /** Whether the entry that was added for it is of no use. */
+      readonly isUnused: boolean
+      /** The entry that the user has no more. */
+      readonly left: EntryOfUser | undefined
+    }
+  /** Nothing was done: this entry must stand in the index first. */
+  | ({ readonly type: 'index' } & EntryOfUser)
+  | { readonly type: 'failed'; readonly error: Error }
+
+const results: Readonly<Record<string, WriteResult>> = {
+  d: 'done',
+  e: 'exists',
+  s: 'stale',
+  m: 'moved',
+  g: 'gone',
+}
+
+export function answerOf(bytes: Buffer): Answer {
+  const letter = String.fromCharCode(bytes[0]!)
+  const rest = bytes.subarray(1)
+  if (letter === 'i') return { type: 'index', ...entryOfUser(rest) }
+  if (letter === 'f') return { type: 'failed', error: new Error(rest.toString()) }
+  const [important, unused] = rest.toString('latin1', 0, 2)
+  const left = rest.subarray(2)
+  return {
+    type: 'result',
+    result: results[letter]!,
+    isImportant: important === '1',
+    isUnused: unused === '1',
+    left: left.length === 0 ? undefined : entryOfUser(left),
+  }
+}
+
+function entryOfUser(bytes: Buffer): EntryOfUser {
+  return { entry: bytes.subarray(0, entryLength), user: bytes.subarray(entryLength) }
+}
+
+/** A hash of another length is that of no record. */
+function hashAt(bytes: Buffer, hash: Uint8Array): number {
+  if (hash.length !== hashLength) return 0
+  bytes.set(hash, 50)
+  return flag.hash
+}
+
+function time(bytes: Buffer, milliseconds: number, offset: number): void {
+  bytes.writeUIntBE(Math.ceil(Math.min(milliseconds, never)), offset, 6)
+}
+
+/** Bytes as they are sent: of the view alone, not of all that lies under it. */
+function bound(bytes: Uint8Array): Buffer {
+  if (bytes.length > longestData)
+    throw new SessionError(
+      'ERR_SESSION_TOO_LARGE',
+      `RedisStore takes at most ${longestData} bytes of data a session.`,
+    )
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+}
