@@ -11,6 +11,7 @@ export type Witness = (record: SessionRecord) => void
  */
 export class ScheduledStore implements SessionStore {
   readonly keyedBy?: 'token'
+  readonly clocks: SessionStore['clocks']
   /** What was asked for, by the writes' types. */
   readonly writes: SessionWrite['type'][] = []
   readonly #store: SessionStore
@@ -23,6 +24,7 @@ export class ScheduledStore implements SessionStore {
     this.#schedule = schedule
     this.#app = app
     this.#witness = witness
+    this.clocks = store.clocks
     if ((store as { keyedBy?: 'token' }).keyedBy === 'token') this.keyedBy = 'token'
   }
 

@@ -6,6 +6,7 @@ import { createPool } from 'mysql2/promise'
 import { Pool } from 'pg'
 import { databases, freshDatabase } from '../servers/databases.ts'
 import { freshPostgreSQL } from '../servers/postgres-databases.ts'
+import { twoClocksStore } from './two-clocks.ts'
 import { oldTable, ownTable, type StoreTraits } from './store-traits.ts'
 
 /** A store that programs are played on, one after the other. */
@@ -29,6 +30,12 @@ export const subjects: readonly Subject[] = [
     traits: ownTable,
     share: 100,
     open: async () => ({ empty: async () => new MemoryStore(), close: async () => undefined }),
+  },
+  {
+    name: 'a store with two clocks',
+    traits: ownTable,
+    share: 40,
+    open: async () => ({ empty: async () => twoClocksStore(), close: async () => undefined }),
   },
   {
     name: 'SQLiteStore',

@@ -259,6 +259,7 @@ describe('a redeemed code', () => {
       rootId: publicId as SessionId,
       userId: 'ada',
       readAt: undefined,
+      age: 0,
       share: [],
     }
     const code = await issueCode(contextOf(world.hub), grant)
