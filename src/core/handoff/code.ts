@@ -128,7 +128,8 @@ function contentIn(text: string): Pick<StoredCode, 'grant' | 'state'> | undefine
 type Untrusted = Readonly<Record<string, unknown>>
 
 function isGrant(grant: Untrusted): grant is Untrusted & Grant {
-  const { clientId, redirectUri, challenge, nonce, userId, rootId, readAt, age, authenticatedAt, share } = grant
+  const { clientId, redirectUri, challenge, nonce, userId, rootId, readAt, age, authenticatedAt, share } =
+    grant
   const texts = [clientId, redirectUri, challenge, nonce, userId]
   const times = [readAt, authenticatedAt]
   return (

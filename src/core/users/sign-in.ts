@@ -102,11 +102,7 @@ export async function revokedSince(
  * When something began, by the clock of a note. Where a record that it read is of another clock, its age is measured in
  * this process. The clock is read after the answer: so the round trip makes it look older, never younger.
  */
-function beganBy(
-  { comparesTimes }: WorkContext,
-  { record }: Note,
-  { readAt, begunAt }: Beginning,
-): number {
+function beganBy({ comparesTimes }: WorkContext, { record }: Note, { readAt, begunAt }: Beginning): number {
   return comparesTimes && readAt !== undefined ? readAt : record.readAt - (performance.now() - begunAt)
 }
 

@@ -43,11 +43,7 @@ export interface NodeRedisCluster {
 
 /** Its `createSentinel`. */
 export interface NodeRedisSentinel {
-  sendCommand(
-    isReadonly: boolean | undefined,
-    args: (string | Buffer)[],
-    options?: object,
-  ): Promise<unknown>
+  sendCommand(isReadonly: boolean | undefined, args: (string | Buffer)[], options?: object): Promise<unknown>
   getSentinelNode(): unknown
   duplicate(): unknown
 }

@@ -1,5 +1,11 @@
 import { isError, SessionError } from '../../core/errors.js'
-import { asNoOutage, codeShown, type FailureKind, failureOf, storeFailure } from '../../core/store/store-failure.js'
+import {
+  asNoOutage,
+  codeShown,
+  type FailureKind,
+  failureOf,
+  storeFailure,
+} from '../../core/store/store-failure.js'
 import type { TableErrors } from '../sql/layout.js'
 import { LostStatement } from '../sql/lost-statement.js'
 import { codeOfReply, meaningOf } from './error-codes.js'

@@ -122,7 +122,8 @@ export class RedisRecords implements TableLayout {
     const children = [...found.values()].filter(({ rootId }) => rootId !== undefined)
     if (children.length === 0) return
     const missing = unique(children.map(({ rootId }) => rootId!)).filter((id) => !found.has(id))
-    const roots = missing.length === 0 ? found : new Map([...found, ...(await this.#read(lookScript, missing))])
+    const roots =
+      missing.length === 0 ? found : new Map([...found, ...(await this.#read(lookScript, missing))])
     for (const { id, rootId, userId } of children) {
       const root = roots.get(rootId!)
       if (root === undefined || root.userId !== userId) found.delete(id)

@@ -33,7 +33,11 @@ export class UserIndex {
 
   /** Adds an entry for a session; or prolongs it, if it stands there. */
   async add(id: SessionId, { entry, user, milliseconds }: Indexed): Promise<void> {
-    await this.#client.run(indexScript, [this.#keyOf(user)], [`${milliseconds + margin}`, memberOf(id, entry)])
+    await this.#client.run(
+      indexScript,
+      [this.#keyOf(user)],
+      [`${milliseconds + margin}`, memberOf(id, entry)],
+    )
   }
 
   /** All entries of a user, each once, however many a session has. */

@@ -55,14 +55,12 @@ export class RedisWriter {
   }
 
   async write(writes: readonly SessionWrite[]): Promise<(WriteResult | Error)[]> {
-    const all = writes.map(
-      (write): Sending => ({
-        write,
-        indexed: undefined,
-        result: isSessionId(write.id) ? undefined : resultWithoutId(write),
-        isImportant: false,
-      }),
-    )
+    const all = writes.map((write): Sending => ({
+      write,
+      indexed: undefined,
+      result: isSessionId(write.id) ? undefined : resultWithoutId(write),
+      isImportant: false,
+    }))
     await Promise.all(all.map((each) => this.#addEntryOfSignIn(each)))
     for (let tried = 1; ; tried++) {
       const left = all.filter(({ result }) => result === undefined)
