@@ -11,7 +11,7 @@ const stores = [
   'test/properties/{handoff,interleavings}.test.ts',
   'test/refusals/*.test.ts',
   'test/shared/{clock-skew,guarantees}.test.ts',
-  'test/stores/!(memory|mysql-options).test.ts',
+  'test/stores/!(memory|mysql-options|open).test.ts',
   'test/work-per-request.test.ts',
 ]
 

@@ -64,7 +64,7 @@ describe.each(supportedNodes)('on Node %s', (version) => {
     { by: 'require', file: 'use.cjs' },
   ])('sessions are kept and found by $by, without a warning', async ({ by, file }) => {
     const used = await use(version, file, `${by}-${version}.db`)
-    expect(used).toEqual({ stdout: 'memory\nsqlite\nmysql\npostgresql\n', stderr: '' })
+    expect(used).toEqual({ stdout: 'memory\nsqlite\nmysql\npostgresql\nopen\n', stderr: '' })
   })
 
   test('the command runs without a warning', async () => {
@@ -127,6 +127,12 @@ describe('without a driver, it is said what to install', () => {
        const { PostgreSQLStore } = require('coatcheck/postgresql')
        new PostgreSQLStore('${postgresql}')`,
     ],
+    ['mysql2', 'coatcheck/open', `import { openStore } from 'coatcheck/open'; openStore('${url}')`],
+    [
+      'pg',
+      'coatcheck/open by require',
+      `const { openStore } = require('coatcheck/open'); openStore('${postgresql}')`,
+    ],
   ])('%s, by %s, as a SessionError', async (driver, name, code) => {
     const type = name.endsWith('require') ? 'commonjs' : 'module'
     const failing = run(process.execPath, [`--input-type=${type}`, '--eval', code], {
@@ -156,7 +162,9 @@ describe('without a driver, it is said what to install', () => {
      new MySQLStore({ query() {}, execute() {}, getConnection() {}, on() {} })`,
     `import { PostgreSQLStore } from 'coatcheck/postgresql'
      new PostgreSQLStore({ totalCount: 0, connect() {}, on() {} })`,
-  ])('and sessions in a pool that the app brings need none of ours: %s', async (code) => {
+    `import { openStore } from 'coatcheck/open'
+     for (const url of ['sqlite::memory:', 'memory:']) await openStore(url).find([])`,
+  ])('and what needs no driver, or brings its own, needs none of ours: %s', async (code) => {
     const made = run(process.execPath, ['--input-type=module', '--eval', code], {
       cwd: project('driverless'),
     })

@@ -1,16 +1,12 @@
 // One database for all apps.
 import { join } from 'node:path'
-import { MySQLStore } from 'coatcheck/mysql'
-import { PostgreSQLStore } from 'coatcheck/postgresql'
-import { SQLiteStore } from 'coatcheck/sqlite'
+import { pathToFileURL } from 'node:url'
+import { openStore } from 'coatcheck/open'
 import { dataFolder } from './secret.ts'
 
-export const store = storeAt(process.env['DATABASE_URL'])
-
-function storeAt(url: string | undefined): MySQLStore | PostgreSQLStore | SQLiteStore {
-  if (!url) return new SQLiteStore(join(dataFolder, 'sessions.db'))
-  return /^postgres(?:ql)?:/.test(url) ? new PostgreSQLStore(url) : new MySQLStore(url)
-}
+export const store = openStore(
+  process.env['DATABASE_URL'] || pathToFileURL(join(dataFolder, 'sessions.db')).href,
+)
 
 /** The same in all apps, because each extends the sessions that it reads. */
 export const lifetime = { idle: '1d', absolute: '30d' } as const

@@ -7,6 +7,7 @@ const expressMySQLSession = require('coatcheck/express-mysql-session')
 const { createHub, createSite } = require('coatcheck/handoff')
 const session = require('coatcheck/express')
 const { MySQLStore } = require('coatcheck/mysql')
+const { openStore } = require('coatcheck/open')
 const { PostgreSQLStore } = require('coatcheck/postgresql')
 const { SQLiteStore } = require('coatcheck/sqlite')
 const { storeSuite } = require('coatcheck/testing')
@@ -14,4 +15,12 @@ const { keepAndFind } = require('./keep-and-find.cjs')
 
 for (const callable of [cors, createHub, createSite, csrf, session, storeSuite, expressMySQLSession(session)])
   assert.equal(typeof callable, 'function')
-void keepAndFind({ createSessions, MemoryStore, MySQLStore, PostgreSQLStore, SQLiteStore, SessionError })
+void keepAndFind({
+  createSessions,
+  MemoryStore,
+  MySQLStore,
+  openStore,
+  PostgreSQLStore,
+  SQLiteStore,
+  SessionError,
+})

@@ -7,12 +7,21 @@ import session, { Store } from 'coatcheck/express'
 import expressMySQLSession from 'coatcheck/express-mysql-session'
 import { createHub, createSite } from 'coatcheck/handoff'
 import { MySQLStore } from 'coatcheck/mysql'
+import { openStore } from 'coatcheck/open'
 import { PostgreSQLStore } from 'coatcheck/postgresql'
 import { SQLiteStore } from 'coatcheck/sqlite'
 import { storeSuite } from 'coatcheck/testing'
 import { keepAndFind } from './keep-and-find.cjs'
 
-await keepAndFind({ createSessions, MemoryStore, MySQLStore, PostgreSQLStore, SQLiteStore, SessionError })
+await keepAndFind({
+  createSessions,
+  MemoryStore,
+  MySQLStore,
+  openStore,
+  PostgreSQLStore,
+  SQLiteStore,
+  SessionError,
+})
 assert.equal(Store, session.Store)
 for (const callable of [cors, createHub, createSite, csrf, session, storeSuite, expressMySQLSession(session)])
   assert.equal(typeof callable, 'function')

@@ -6,6 +6,7 @@ import * as csrf from 'coatcheck/csrf'
 import * as expressMySQLSession from 'coatcheck/express-mysql-session'
 import * as handoff from 'coatcheck/handoff'
 import * as mysql from 'coatcheck/mysql'
+import * as open from 'coatcheck/open'
 import * as postgresql from 'coatcheck/postgresql'
 import * as sqlite from 'coatcheck/sqlite'
 import * as testing from 'coatcheck/testing'
@@ -18,6 +19,7 @@ export default {
   'coatcheck/express-mysql-session': expressMySQLSession,
   'coatcheck/handoff': handoff,
   'coatcheck/mysql': mysql,
+  'coatcheck/open': open,
   'coatcheck/postgresql': postgresql,
   'coatcheck/sqlite': sqlite,
   'coatcheck/testing': testing,

@@ -7,6 +7,7 @@ module.exports = {
   'coatcheck/express-mysql-session': require('coatcheck/express-mysql-session'),
   'coatcheck/handoff': require('coatcheck/handoff'),
   'coatcheck/mysql': require('coatcheck/mysql'),
+  'coatcheck/open': require('coatcheck/open'),
   'coatcheck/postgresql': require('coatcheck/postgresql'),
   'coatcheck/sqlite': require('coatcheck/sqlite'),
   'coatcheck/testing': require('coatcheck/testing'),

@@ -7,6 +7,7 @@ import session, { Cookie, type SessionOptions, Store } from 'coatcheck/express'
 import expressMySQLSession, { type MySQLStoreOptions } from 'coatcheck/express-mysql-session'
 import { createHub, createSite, type Hub, type HubOptions, type Site } from 'coatcheck/handoff'
 import { MySQLStore } from 'coatcheck/mysql'
+import { openStore, type OpenStoreOptions } from 'coatcheck/open'
 import { PostgreSQLStore } from 'coatcheck/postgresql'
 import { SQLiteStore } from 'coatcheck/sqlite'
 import { storeSuite } from 'coatcheck/testing'
@@ -41,6 +42,8 @@ app.use(session({ ...options, store: new OldTable(mysql) }))
 app.use(session({ ...options, store: new MySQLStore('mysql://app@localhost/shop') }))
 app.use(session({ ...options, store: new PostgreSQLStore('postgres://app@localhost/shop') }))
 app.use(session({ ...options, store: new session.MemoryStore() }))
+const ofAnyStore: OpenStoreOptions = { table: 'shop_sessions', createTable: false }
+createSessions({ store: openStore(process.env.DATABASE_URL, ofAnyStore), secret })
 
 declare const declared: session.Store
 declared.get('id', (error: Error, data) => console.log(error, data?.cart))

@@ -1,0 +1,7 @@
+/**
+ * `openStore`, which makes the store for a URL.
+ *
+ * @module coatcheck/open
+ */
+
+export * from '../stores/open.js'
