@@ -3,17 +3,18 @@ import type { SessionStore } from '../core/store/session-store.js'
 import { MemoryStore } from './memory.js'
 import { MySQLStore } from './mysql.js'
 import { PostgreSQLStore } from './postgresql.js'
+import { RedisStore } from './redis.js'
 import { SQLiteStore } from './sqlite.js'
 
-/** The options of `openStore`: those that all stores with tables have. */
+/** The options of `openStore`. */
 export interface OpenStoreOptions {
   /**
-   * The table's name, the same in all apps that share sessions.
-   * @default 'coatcheck_sessions'
+   * The table's name, the same in all apps that share sessions. In Redis, the keys begin with it and a colon.
+   * @default 'coatcheck_sessions'; in Redis 'coatcheck'
    */
   readonly table?: string | undefined
   /**
-   * Whether the store makes its tables on first use, and updates them after an upgrade.
+   * Whether the store makes its tables on first use, and updates them after an upgrade. Redis has none.
    * @default true
    */
   readonly createTable?: boolean | undefined
@@ -28,13 +29,15 @@ const openers: Readonly<Record<string, (url: string, options: OpenStoreOptions) 
   mariadb: (url, options) => new MySQLStore(url, options),
   postgres: (url, options) => new PostgreSQLStore(url, options),
   postgresql: (url, options) => new PostgreSQLStore(url, options),
+  redis: openRedis,
+  rediss: openRedis,
   sqlite: (url, options) => new SQLiteStore(sqliteName(url), options),
   file: (url, options) => new SQLiteStore(sqliteName(url), options),
   memory: () => new MemoryStore(),
 }
 
 const known =
-  'mysql://user:password@host:3306/database, mariadb://…, postgres://user:password@host:5432/database, postgresql://…, sqlite:sessions.db, file:sessions.db or memory:'
+  'mysql://user:password@host:3306/database, mariadb://…, postgres://user:password@host:5432/database, postgresql://…, redis://user:password@host:6379, rediss://…, sqlite:sessions.db, file:sessions.db or memory:'
 
 /**
  * Makes the store for a URL, so that configuration alone says where sessions are kept. Only the driver of that database
@@ -44,6 +47,7 @@ const known =
  * | -------------------------------------------------- | -------------------------------------------- |
  * | `mysql://user:password@host:3306/database`         | `MySQLStore`; `mariadb://` is the same       |
  * | `postgres://user:password@host:5432/database`      | `PostgreSQLStore`; `postgresql://` is the same |
+ * | `redis://user:password@host:6379`, `rediss://…`   | `RedisStore`                                 |
  * | `sqlite:sessions.db`, `sqlite:///var/lib/shop.db`  | `SQLiteStore`; `file:` is the same           |
  * | `memory:`                                          | `MemoryStore`                                |
  *
@@ -71,6 +75,10 @@ export function openStore(url: string | undefined, options: OpenStoreOptions = {
   // Without "//", what stands before the colon may be a user name.
   const what = url.startsWith(`${scheme}://`) ? `has no store for ${scheme}://` : 'was given no URL'
   throw optionError(`openStore ${what}. Write ${known}.`)
+}
+
+function openRedis(url: string, { table }: OpenStoreOptions): RedisStore {
+  return new RedisStore(url, table === undefined ? {} : { prefix: `${table}:` })
 }
 
 /** The name of a file, or of a database in memory, as SQLite takes it. */

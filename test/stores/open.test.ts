@@ -10,6 +10,7 @@ import { createSessions, MemoryStore, SessionError } from 'coatcheck'
 import { MySQLStore } from 'coatcheck/mysql'
 import { openStore } from 'coatcheck/open'
 import { PostgreSQLStore } from 'coatcheck/postgresql'
+import { RedisStore } from 'coatcheck/redis'
 import { SQLiteStore } from 'coatcheck/sqlite'
 
 const run = promisify(execFile)
@@ -26,6 +27,8 @@ test.each([
   ['mariadb://app:password@127.0.0.1:1/shop', MySQLStore],
   ['postgres://app:password@127.0.0.1:1/shop', PostgreSQLStore],
   ['postgresql://app:password@127.0.0.1:1/shop', PostgreSQLStore],
+  ['redis://:password@127.0.0.1:1', RedisStore],
+  ['rediss://app:password@127.0.0.1:1/1', RedisStore],
   ['sqlite::memory:', SQLiteStore],
   ['sqlite:sessions?mode=memory', SQLiteStore],
   ['file::memory:', SQLiteStore],
