@@ -113,46 +113,48 @@ async function moveSlots(
   to: RedisClusterNode,
   count: number,
 ): Promise<void> {
-  const shards = (await ask(from, 'CLUSTER', 'SLOTS')) as [number, number, [string, number, string]][]
-  const own = shards.flatMap(([begin, end, [, , id]]) =>
-    id === from.id ? Array.from({ length: end - begin + 1 }, (_, index) => begin + index) : [],
-  )
-  for (const slot of own.slice(0, count).map(String)) {
-    await ask(to, 'CLUSTER', 'SETSLOT', slot, 'IMPORTING', from.id)
-    await ask(from, 'CLUSTER', 'SETSLOT', slot, 'MIGRATING', to.id)
-    for (;;) {
-      const keys = (await ask(from, 'CLUSTER', 'GETKEYSINSLOT', slot, '10')) as string[]
-      if (keys.length === 0) break
-      await ask(
-        from,
-        'MIGRATE',
-        '127.0.0.1',
-        `${to.port}`,
-        '',
-        '0',
-        '5000',
-        'AUTH',
-        to.password,
-        'KEYS',
-        ...keys,
-      )
+  const clients = new Map(await Promise.all(nodes.map(async (node) => [node, await connect(node)] as const)))
+  const tell = (node: RedisClusterNode, ...command: string[]): Promise<unknown> =>
+    clients.get(node)!.sendCommand(command)
+  try {
+    const shards = (await tell(from, 'CLUSTER', 'SLOTS')) as [number, number, [string, number, string]][]
+    const own = shards.flatMap(([begin, end, [, , id]]) =>
+      id === from.id ? Array.from({ length: end - begin + 1 }, (_, index) => begin + index) : [],
+    )
+    for (const slot of own.slice(0, count).map(String)) {
+      await tell(to, 'CLUSTER', 'SETSLOT', slot, 'IMPORTING', from.id)
+      await tell(from, 'CLUSTER', 'SETSLOT', slot, 'MIGRATING', to.id)
+      for (;;) {
+        const keys = (await tell(from, 'CLUSTER', 'GETKEYSINSLOT', slot, '10')) as string[]
+        if (keys.length === 0) break
+        await tell(
+          from, 'MIGRATE', '127.0.0.1', `${to.port}`, '', '0', '5000', 'AUTH', to.password, 'KEYS', ...keys,
+        ) // prettier-ignore
+      }
+      for (const node of [to, from, ...nodes.filter((each) => each !== to && each !== from)])
+        // A replica learns of it by itself.
+        await tell(node, 'CLUSTER', 'SETSLOT', slot, 'NODE', to.id).catch(() => undefined)
     }
-    for (const node of [to, from, ...nodes.filter(({ id }) => id !== to.id && id !== from.id)])
-      // A replica learns of it by itself.
-      await ask(node, 'CLUSTER', 'SETSLOT', slot, 'NODE', to.id).catch(() => undefined)
+  } finally {
+    for (const client of clients.values()) client.destroy()
   }
 }
 
 /** Sends one command to one server. */
-export async function ask({ url }: Pick<RedisServer, 'url'>, ...command: string[]): Promise<unknown> {
-  const client = createClient({ url, RESP: 2, socket: { reconnectStrategy: false } })
-  client.on('error', () => undefined) // connect() rejects with it too
-  await client.connect()
+export async function ask(server: Pick<RedisServer, 'url'>, ...command: string[]): Promise<unknown> {
+  const client = await connect(server)
   try {
     return await client.sendCommand(command)
   } finally {
     client.destroy()
   }
+}
+
+async function connect({ url }: Pick<RedisServer, 'url'>) {
+  const client = createClient({ url, RESP: 2, socket: { reconnectStrategy: false } })
+  client.on('error', () => undefined) // connect() rejects with it too
+  await client.connect()
+  return client
 }
 
 async function until(holds: () => Promise<boolean>): Promise<void> {

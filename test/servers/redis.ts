@@ -50,7 +50,8 @@ export async function startRedis(options: RedisOptions = {}): Promise<RedisServe
       : ['--port', `${port}`]
     const commandLine = [
       ...(program.arguments ?? []), '--bind', '127.0.0.1', ...listening, '--requirepass', password,
-      '--masterauth', password, '--dir', folder.path, '--enable-debug-command', 'yes',
+      '--masterauth', password, '--dir', folder.path, '--repl-diskless-sync-delay', '0',
+      '--enable-debug-command', 'yes',
       ...persistence[options.persistence ?? 'none'], ...(options.settings ?? []),
     ] // prettier-ignore
     const url = `${tls ? 'rediss' : 'redis'}://:${password}@127.0.0.1:${port}`
