@@ -26,6 +26,9 @@ const ours = 'express/coatcheck-mysql'
 const nothing = 'express/none'
 const mysql = 'express/mysql'
 const redis = 'express/redis'
+const oursOnRedis = 'express/coatcheck-redis'
+const oursOnPostgreSQL = 'express/coatcheck-postgresql'
+const postgresql = 'express/postgresql'
 const memory = 'express/memory'
 
 /** The measured scenarios that marks are about, by name. */
@@ -49,8 +52,13 @@ function aboveExpress(scenario: About, name: string, other: string): Aim['of'] {
   return (measured, cores) => ratioAbove(scenarioOf(measured, cores, about[scenario]), name, other, nothing)
 }
 
-function statements(measured: Pick<Measured, 'scenarios'>, cores: Sleep, scenario: About): number {
-  return middle(scenarioOf(measured, cores, about[scenario]), ours, (slice) => slice.statements)
+function statements(
+  measured: Pick<Measured, 'scenarios'>,
+  cores: Sleep,
+  scenario: About,
+  name = ours,
+): number {
+  return middle(scenarioOf(measured, cores, about[scenario]), name, (slice) => slice.statements)
 }
 
 const aims: readonly Aim[] = [
@@ -95,6 +103,36 @@ const aims: readonly Aim[] = [
     what: '… app CPU above Express, of express-session + connect-redis’s',
     wanted: ['at most', 0.6],
     of: aboveExpress('changing', ours, redis),
+  },
+  {
+    what: 'Redis, reading: requests/s, of express-session + connect-redis’s',
+    wanted: ['at least', 1.6],
+    of: against('reading', oursOnRedis, redis),
+  },
+  {
+    what: '… app CPU above Express, of express-session + connect-redis’s',
+    wanted: ['at most', 0.5],
+    of: aboveExpress('reading', oursOnRedis, redis),
+  },
+  {
+    what: 'Redis, changing on every request: requests/s, of express-session + connect-redis’s',
+    wanted: ['at least', 1.3],
+    of: against('changing', oursOnRedis, redis),
+  },
+  {
+    what: 'PostgreSQL, reading: requests/s, of express-session + connect-pg-simple’s',
+    wanted: ['at least', 2.5],
+    of: against('reading', oursOnPostgreSQL, postgresql),
+  },
+  {
+    what: '… statements for 1,000 requests',
+    wanted: ['at most', 150],
+    of: (measured, cores) => statements(measured, cores, 'reading', oursOnPostgreSQL),
+  },
+  {
+    what: 'PostgreSQL, changing on every request: requests/s, of express-session + connect-pg-simple’s',
+    wanted: ['at least', 2],
+    of: against('changing', oursOnPostgreSQL, postgresql),
   },
   {
     what: 'Memory store, reading: app CPU above Express, of MemoryStore’s',

@@ -7,7 +7,7 @@ import { userIdBytes } from '../../core/users/user-id.js'
 import type { RedisClient } from './client.js'
 import { writeScript } from './scripts.js'
 import { memberOf, type UserIndex } from './user-index.js'
-import { type Answer, answerOf, argumentsOf, type Indexed, indexedFor } from './writes.js'
+import { type Answer, answerOf, type Indexed, indexedFor, packed } from './writes.js'
 
 /** How many replicas must have a sign-in, a sign-out or a rotation, and how many milliseconds they may take. */
 export interface Replicas {
@@ -95,7 +95,7 @@ export class RedisWriter {
     const values: Buffer[] = []
     for (const each of portion) {
       try {
-        values.push(...argumentsOf(each.write, each.indexed))
+        values.push(packed(each.write, each.indexed))
         sent.push(each)
       } catch (error) {
         each.result = error as Error
@@ -104,7 +104,7 @@ export class RedisWriter {
     if (sent.length === 0) return
     try {
       const keys = sent.map(({ write }) => this.#keyOf(write.id))
-      const answers = (await this.#client.run(writeScript, keys, values)) as Buffer[]
+      const answers = (await this.#client.run(writeScript, keys, [Buffer.concat(values)])) as Buffer[]
       await Promise.all(sent.map((each, index) => this.#take(each, answerOf(answers[index]!), isLast)))
     } catch (error) {
       for (const each of sent) each.result ??= error as Error

@@ -7,10 +7,10 @@ const never = 2 ** 45
 const hour = 3_600_000
 /** Bytes. A value holds data twice after a rotation, and a script holds the old value beside the new one. */
 const longestData = 2 ** 26
-const nothing = Buffer.alloc(0)
+const nothing = new Uint8Array(0)
 const kinds = { insert: 1, update: 2, touch: 3, remove: 4 } as const
 const flag = { hash: 1, root: 2, signedIn: 4, about: 8, rotates: 16 } as const
-const packedLength = 94
+const packedLength = 101
 const entryAt = 34
 const hashLength = 32
 
@@ -26,22 +26,26 @@ export interface Indexed {
 /** The bytes by which the write that binds a session to a user names its entry in the user's index. */
 export const entryLength = 8
 
-/** The arguments of a write, as `writeScript` takes them. @throws ERR_SESSION_TOO_LARGE, ERR_SESSION_USER_ID */
-export function argumentsOf(write: SessionWrite, indexed: Indexed | undefined): Buffer[] {
-  const bytes = Buffer.alloc(packedLength)
+/** A write as `writeScript` takes it. @throws ERR_SESSION_TOO_LARGE, ERR_SESSION_USER_ID */
+export function packed(write: SessionWrite, indexed: Indexed | undefined): Buffer {
+  const user = write.type === 'touch' || write.userId === undefined ? nothing : userIdBytes(write.userId)
+  const hasContent = write.type === 'insert' || write.type === 'update'
+  const about = hasContent && write.about !== undefined ? Buffer.from(write.about) : nothing
+  const data = hasContent ? fitting(write.data) : nothing
+  const dataAt = packedLength + user.length + about.length
+  const bytes = Buffer.allocUnsafe(dataAt + data.length).fill(0, 0, packedLength)
+  bytes.set(user, packedLength)
+  bytes.set(about, packedLength + user.length)
+  bytes.set(data, dataAt)
   bytes[0] = kinds[write.type]
-  let user: Buffer = nothing
-  let about: Buffer = nothing
-  let data: Buffer = nothing
+  bytes[94] = user.length
+  bytes.writeUInt16BE(about.length, 95)
+  bytes.writeUInt32BE(data.length, 97)
   let flags = 0
-  if (write.type === 'insert' || write.type === 'update') {
+  if (hasContent) {
     bytes.writeUInt16BE(write.format, 2)
     bytes.set(write.mark, entryAt + entryLength)
-    if (write.about !== undefined) {
-      flags |= flag.about
-      about = Buffer.from(write.about)
-    }
-    data = bound(write.data)
+    if (write.about !== undefined) flags |= flag.about
   }
   if (write.type === 'insert' || write.type === 'touch') {
     if (write.hash !== undefined) flags |= hashAt(bytes, write.hash)
@@ -61,7 +65,6 @@ export function argumentsOf(write: SessionWrite, indexed: Indexed | undefined): 
       time(bytes, write.secret.grace, 22)
     }
   }
-  if (write.type !== 'touch' && write.userId !== undefined) user = userIdBytes(write.userId)
   if (write.type !== 'remove') {
     time(bytes, write.lifetime.idle, 10)
     time(bytes, write.lifetime.absolute ?? never, 16)
@@ -71,7 +74,7 @@ export function argumentsOf(write: SessionWrite, indexed: Indexed | undefined): 
     bytes.set(indexed.entry, entryAt)
   }
   bytes[1] = flags
-  return [bytes, user, about, data]
+  return bytes
 }
 
 /**
@@ -139,12 +142,10 @@ function time(bytes: Buffer, milliseconds: number, offset: number): void {
   bytes.writeUIntBE(Math.ceil(Math.min(milliseconds, never)), offset, 6)
 }
 
-/** Bytes as they are sent: of the view alone, not of all that lies under it. */
-function bound(bytes: Uint8Array): Buffer {
-  if (bytes.length > longestData)
-    throw new SessionError(
-      'ERR_SESSION_TOO_LARGE',
-      `RedisStore takes at most ${longestData} bytes of data a session.`,
-    )
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+function fitting(data: Uint8Array): Uint8Array {
+  if (data.length <= longestData) return data
+  throw new SessionError(
+    'ERR_SESSION_TOO_LARGE',
+    `RedisStore takes at most ${longestData} bytes of data a session.`,
+  )
 }
