@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto'
 import type { RowDataPacket } from 'mysql2'
 import { createMark } from '../core/store/mark.js'
-import { byBytes, largestBatch, partsByPowersOfTwo, parts } from '../stores/sql/batch-size.js'
+import { byBytes, dataLength, largestBatch, partsByPowersOfTwo, parts } from '../stores/sql/batch-size.js'
 import type { MySQLValue } from '../stores/mysql/pool.js'
 import { mostBytes } from '../stores/mysql/packet.js'
 import { copiedSession, type CopiedSession } from './copied-session.js'
@@ -239,7 +239,7 @@ async function write({ connection, sql }: PassSettings, work: Work): Promise<voi
     statement: (count: number) => string,
     withData: boolean,
   ): Promise<void> => {
-    for (const portion of byBytes(differences, mostBytes)) {
+    for (const portion of byBytes(differences, mostBytes, dataLength)) {
       for (const part of partsByPowersOfTwo(portion)) {
         const values = part.flatMap((difference) => sessionValues(difference, withData))
         await connection.change(statement(part.length), values)

@@ -5,6 +5,7 @@ import type { Duration } from '../core/lifetime.js'
 import { RefusedSweeps } from '../core/store/refused-sweeps.js'
 import type { AliveRecord, ListedRecord, SessionId, SessionRecord } from '../core/store/record.js'
 import type { ListQuery, Page, SessionStore, SessionWrite, WriteResult } from '../core/store/session-store.js'
+import { type RecordTransfer, recordTransfer } from '../core/store/transfer.js'
 import { userIdBytes } from '../core/users/user-id.js'
 import { largestBatch, padded, parts } from './sql/batch-size.js'
 import { tableName } from './sql/table-name.js'
@@ -22,6 +23,7 @@ import {
 } from './sqlite/record.js'
 import { statements } from './sqlite/statements.js'
 import { SQLiteTable } from './sqlite/table.js'
+import { SQLiteTransfer } from './sqlite/transfer.js'
 import { carryOut } from './sqlite/writes.js'
 
 export type { SQLiteDatabase, SQLiteStatement, SQLiteValue } from './sqlite/driver.js'
@@ -82,6 +84,7 @@ export interface SQLiteStoreOptions {
 export class SQLiteStore implements SessionStore {
   readonly #table: SQLiteTable
   readonly #sql: ReturnType<typeof statements>
+  readonly #transfer: SQLiteTransfer
   readonly #refusedSweeps = new RefusedSweeps()
 
   /**
@@ -109,6 +112,7 @@ export class SQLiteStore implements SessionStore {
       create: options.createTable ?? true,
       busyTimeout,
     })
+    this.#transfer = new SQLiteTransfer(this.#table, name)
   }
 
   async find(ids: readonly SessionId[]): Promise<(SessionRecord | undefined)[]> {
@@ -184,6 +188,11 @@ export class SQLiteStore implements SessionStore {
       if (isBusy(error)) return undefined
       throw error
     }
+  }
+
+  /** @internal */
+  [recordTransfer](): RecordTransfer {
+    return this.#transfer
   }
 
   async close(): Promise<void> {

@@ -25,6 +25,7 @@ const userBatch = 500
 /** The layout of express-mysql-session, on its own table: ids are the tokens, data is the session as JSON. */
 export class ExpressTable implements MySQLLayout {
   readonly keyedBy = 'token'
+  readonly transfer = undefined
   readonly tables: readonly string[]
   readonly missingTable: string
   readonly wrongTable: string

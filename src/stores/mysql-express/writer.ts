@@ -10,7 +10,7 @@ import type {
   WriteResult,
 } from '../../core/store/session-store.js'
 import { idOf } from '../../core/token.js'
-import { byBytes, largestBatch, padded, parts, partsByPowersOfTwo } from '../sql/batch-size.js'
+import { byBytes, dataLength, largestBatch, padded, parts, partsByPowersOfTwo } from '../sql/batch-size.js'
 import type { MetadataKeys } from './metadata-keys.js'
 import { assertFits, fingerprintIn, hasMetadata, mayBeThere, storedText, subjectOf } from './record.js'
 import type { ExpressRecord } from './record.js'
@@ -88,7 +88,7 @@ export class ExpressWriter {
   }
 
   #insertAll(writes: readonly InsertWrite[], results: Results): Promise<void> {
-    const portions = byBytes(writes, mostBytes).flatMap(partsByPowersOfTwo)
+    const portions = byBytes(writes, mostBytes, dataLength).flatMap(partsByPowersOfTwo)
     return carryOut(portions.values(), results, mysqlJudgement, async (part) => {
       await assertTaken(this.#client, part[0]!.data)
       const values = part.flatMap((write) => insertValues(write, undefined))
@@ -125,7 +125,7 @@ export class ExpressWriter {
 
   async #updateAll(writes: readonly UpdateWrite[], results: Results): Promise<void> {
     const portions = byLifetime(writes)
-      .flatMap((group) => byBytes(group, mostBytes))
+      .flatMap((group) => byBytes(group, mostBytes, dataLength))
       .flatMap((portion) => parts(portion, largestBatch))
     await carryOut(portions.values(), results, mysqlJudgement, (part) => this.#updates.send(part, results))
     const left = writes.filter(({ id }) => !results.has(id))

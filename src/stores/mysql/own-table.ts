@@ -16,6 +16,7 @@ import { migrationsTable, mysqlMigrations } from './statements.js'
 import type { MySQLStatements } from './statements.js'
 import { sweepOwnTable } from './own-sweep.js'
 import { SweepLock } from './sweep-lock.js'
+import { MySQLTransfer } from './transfer.js'
 import { MySQLWriter } from './writer.js'
 
 /** How long one app waits while another makes the tables. */
@@ -24,6 +25,7 @@ const migrationSeconds = 60
 /** The layout of our own: ids are bytes, every field has its column, and the versions of the table are recorded. */
 export class OwnTable implements MySQLLayout {
   readonly keyedBy = undefined
+  readonly transfer: MySQLTransfer
   readonly tables: readonly string[]
   readonly missingTable: string
   readonly wrongTable: string
@@ -41,6 +43,7 @@ export class OwnTable implements MySQLLayout {
     this.#sql = sql
     this.#writer = new MySQLWriter(client, sql)
     this.#sweeps = new SweepLock(client, table)
+    this.transfer = new MySQLTransfer(client, table)
     this.missingTable = `The table ${table} or coatcheck_migrations is not in the database, and the store did not make it: its user may not, or createTable is false. Let a user who may create tables start the app once; or run schema/mysql.sql of the coatcheck package, also where coatcheck_migrations says that the table was made.`
     // It may be the table of another library, whose sessions must not be dropped in haste.
     this.wrongTable = `The table ${table} lacks a column of this version's. If an earlier build of coatcheck made it, drop it, which ends its sessions, and run schema/mysql.sql of the coatcheck package. If it is another library's, give MySQLStore another table, or layout: 'express-mysql-session' if it is that one's.`

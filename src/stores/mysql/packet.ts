@@ -19,7 +19,7 @@ const besides = 4 * 1024
  *
  * @throws (by the promise) ERR_SESSION_TOO_LARGE.
  */
-export async function assertTaken(client: MySQLClient, data: Uint8Array): Promise<void> {
+export async function assertTaken(client: MySQLClient, data: { readonly length: number }): Promise<void> {
   if (data.length <= unasked) return
   const [row] = await select(client, 'SELECT @@max_allowed_packet AS most')
   const most = Number(row?.['most']) - besides

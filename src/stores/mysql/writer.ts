@@ -12,7 +12,7 @@ import type {
 import { isSameHash } from '../../core/token.js'
 import { userIdBytes } from '../../core/users/user-id.js'
 import { carryOut, type Results, singly } from '../sql/carry-out.js'
-import { byBytes, largestBatch, padded, parts, partsByPowersOfTwo } from '../sql/batch-size.js'
+import { byBytes, dataLength, largestBatch, padded, parts, partsByPowersOfTwo } from '../sql/batch-size.js'
 import { lifetimeValues } from '../sql/lifetime-values.js'
 import { insertOne } from './insert.js'
 import { assertTaken, mostBytes } from './packet.js'
@@ -64,7 +64,7 @@ export class MySQLWriter {
   }
 
   #insertAll(writes: readonly InsertWrite[], results: Results): Promise<void> {
-    const portions = byBytes(writes, mostBytes).flatMap(partsByPowersOfTwo)
+    const portions = byBytes(writes, mostBytes, dataLength).flatMap(partsByPowersOfTwo)
     return carryOut(portions.values(), results, mysqlJudgement, (part) => this.#insertPart(part, results))
   }
 
@@ -81,7 +81,7 @@ export class MySQLWriter {
 
   #updateAll(writes: readonly UpdateWrite[], results: Results): Promise<void> {
     const portions = inGroups(writes, ({ format, lifetime }) => `${format},${keyOfLifetime(lifetime)}`)
-      .flatMap((group) => byBytes(group, mostBytes))
+      .flatMap((group) => byBytes(group, mostBytes, dataLength))
       .flatMap((portion) => parts(portion, largestBatch))
     return carryOut(portions.values(), results, mysqlJudgement, (part) => this.#updatePart(part, results))
   }

@@ -20,7 +20,7 @@ export interface Statement {
 export type PostgreSQLStatements = ReturnType<typeof postgresqlStatements>
 
 /** Now, in milliseconds since the epoch by the database's clock. */
-const now = 'floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint'
+export const now = 'floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint'
 /** The clock once for a whole statement, as an index can be asked for. */
 const clock = `WITH clock AS MATERIALIZED (SELECT ${now} AS now)`
 const former = ['hash', 'user_id', 'authenticated_at', 'data'].map((name) => `former_${name}`)

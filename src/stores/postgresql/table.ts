@@ -16,6 +16,7 @@ import {
   type Statement,
   statement,
 } from './statements.js'
+import { PostgreSQLTransfer } from './transfer.js'
 import { PostgreSQLWriter } from './writer.js'
 
 /** How often one call looks, where most of what is due turns out to live on. */
@@ -32,6 +33,7 @@ export interface TableName {
 /** A table of sessions in PostgreSQL. */
 export class PostgreSQLTable implements TableLayout {
   readonly keyedBy = undefined
+  readonly transfer: PostgreSQLTransfer
   readonly #client: PostgreSQLClient
   readonly #name: TableName
   readonly #sql: PostgreSQLStatements
@@ -43,6 +45,7 @@ export class PostgreSQLTable implements TableLayout {
     this.#name = name
     this.#sql = postgresqlStatements(quoted(name), quoted({ ...name, table: 'coatcheck_migrations' }))
     this.#writer = new PostgreSQLWriter(client, this.#sql)
+    this.transfer = new PostgreSQLTransfer(client, quoted(name))
   }
 
   find(ids: readonly SessionId[]): Promise<(SessionRecord | undefined)[]> {

@@ -10,7 +10,7 @@ import type {
 } from '../../core/store/session-store.js'
 import { userIdBytes } from '../../core/users/user-id.js'
 import { carryOut, type Results } from '../sql/carry-out.js'
-import { byBytes, parts } from '../sql/batch-size.js'
+import { byBytes, dataLength, parts } from '../sql/batch-size.js'
 import { lifetimeValues } from '../sql/lifetime-values.js'
 import type { PostgreSQLClient, Value } from './client.js'
 import { postgresqlJudgement } from './errors.js'
@@ -18,9 +18,9 @@ import { bound, boundData, bytesOfId, idOfRow } from './record.js'
 import type { PostgreSQLStatements, Statement } from './statements.js'
 
 /** The most writes that go in one statement. */
-const largestPart = 256
+export const largestPart = 256
 /** The most bytes of data that several sessions have in one statement, where each takes two digits. */
-const mostBytes = 1024 * 1024
+export const mostBytes = 1024 * 1024
 
 /**
  * Carries out batches of writes. Writes of one type share a statement; the result of each is exact all the same, and a
@@ -44,8 +44,14 @@ export class PostgreSQLWriter {
       sorted.filter((write): write is Extract<SessionWrite, { type: Type }> => write.type === type)
     const { insert, update, touch, remove } = this.#sql
     await Promise.all([
-      this.#send(byBytes(ofType('insert'), mostBytes), results, insert, insertValues, () => 'exists'),
-      this.#send(byBytes(ofType('update'), mostBytes), results, update, updateValues, 'stale'),
+      this.#send(
+        byBytes(ofType('insert'), mostBytes, dataLength),
+        results,
+        insert,
+        insertValues,
+        () => 'exists',
+      ),
+      this.#send(byBytes(ofType('update'), mostBytes, dataLength), results, update, updateValues, 'stale'),
       this.#send([ofType('touch')], results, touch, touchValues, 'moved'),
       this.#send([ofType('remove')], results, remove, removeValues, 'moved'),
     ])

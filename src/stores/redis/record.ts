@@ -1,4 +1,7 @@
 import type { FormerContent, ListedRecord, SessionId, SessionRecord } from '../../core/store/record.js'
+import type { WholeRecord } from '../../core/store/transfer.js'
+import { userIdBytes } from '../../core/users/user-id.js'
+import type { Indexed } from './writes.js'
 
 /*
  * A record is one value, in this order. Numbers are unsigned, the highest byte first; times are milliseconds since the Unix
@@ -29,6 +32,7 @@ import type { FormerContent, ListedRecord, SessionId, SessionRecord } from '../.
 
 const layout = 1
 const headerLength = 65
+const nothing = Buffer.alloc(0)
 
 /**
  * A record.
@@ -77,6 +81,58 @@ export function recordOf(
         ? formerOf(formerHash, userOf(formerUser, time(46)), formerData)
         : undefined,
   }
+}
+
+/** All that a value keeps of a record. */
+export function wholeRecordOf(record: SessionRecord, value: Buffer): WholeRecord {
+  const { readAt: _, former, marks, ...rest } = record
+  const until = value.readUIntBE(40, 6)
+  return { ...rest, marks: marks!, former: former && { ...former, until } }
+}
+
+/**
+ * A value for a record, as it is. Until when the index has its entry is for the server to say.
+ * @param indexed the entry, if the record has a user.
+ */
+export function valueOf(record: WholeRecord, indexed: Indexed | undefined): Buffer {
+  const { hash, rootId, marks, userId, about, former, data } = record
+  const header = Buffer.alloc(headerLength)
+  const user = indexed?.user ?? nothing
+  const aboutBytes = about === undefined ? nothing : Buffer.from(about)
+  const formerUser = former?.userId === undefined ? nothing : userIdBytes(former.userId)
+  header[0] = layout
+  header[1] = (hash ? 1 : 0) + (rootId === undefined ? 0 : 2) + (former ? 4 : 0)
+  header.writeUInt16BE(record.format, 2)
+  const times = [
+    record.version,
+    record.createdAt,
+    record.seenAt,
+    record.expiresAt,
+    userId === undefined ? 0 : (record.authenticatedAt ?? 0),
+    0,
+    former?.until ?? 0,
+    former?.authenticatedAt ?? 0,
+  ]
+  times.forEach((time, index) => header.writeUIntBE(time, 4 + 6 * index, 6))
+  header[52] = marks.length
+  header[53] = user.length
+  header.writeUInt16BE(about === undefined ? 0 : aboutBytes.length + 1, 54)
+  header[56] = formerUser.length
+  header.writeUInt32BE(data.length, 57)
+  header.writeUInt32BE(former?.data.length ?? 0, 61)
+  return Buffer.concat([
+    header,
+    hash ?? nothing,
+    rootId === undefined ? nothing : Buffer.from(rootId, 'base64url'),
+    indexed?.entry ?? nothing,
+    marks,
+    user,
+    aboutBytes,
+    former?.hash ?? nothing,
+    formerUser,
+    data,
+    former?.data ?? nothing,
+  ])
 }
 
 /** A record as a listing shows it. */

@@ -7,21 +7,24 @@ import {
   type SessionRecord,
 } from '../../core/store/record.js'
 import type { ListQuery, Page, SessionWrite, WriteResult } from '../../core/store/session-store.js'
+import type { RecordTransfer } from '../../core/store/transfer.js'
 import { isSessionId } from '../../core/token.js'
 import { userIdBytes } from '../../core/users/user-id.js'
 import { parts } from '../sql/batch-size.js'
 import type { TableLayout } from '../sql/layout.js'
 import type { RedisClient } from './client.js'
-import { listedOf, recordOf } from './record.js'
-import { lookScript, readScript, type Script } from './scripts.js'
+import { RedisReader } from './reader.js'
+import { listedOf } from './record.js'
+import { lookScript, readScript } from './scripts.js'
 import { checkServers } from './server-check.js'
+import { RedisTransfer } from './transfer.js'
 import { UserIndex } from './user-index.js'
 import { type Replicas, RedisWriter } from './writer.js'
 
 type Found = Map<SessionId, SessionRecord>
 
-/** The most keys that one script reads, where all lie on one server. */
-const largestPart = 256
+/** How many sessions of a user are removed at once. */
+const removedAtOnce = 256
 /** How many keys a server looks at in one step of a scan. */
 const scannedAtOnce = 1_000
 
@@ -29,8 +32,9 @@ const scannedAtOnce = 1_000
 export class RedisRecords implements TableLayout {
   readonly keyedBy = undefined
   readonly clocks: 'one' | 'several'
+  readonly transfer: RecordTransfer
   readonly #client: RedisClient
-  readonly #prefix: string
+  readonly #reader: RedisReader
   readonly #index: UserIndex
   readonly #writer: RedisWriter
 
@@ -38,20 +42,20 @@ export class RedisRecords implements TableLayout {
   constructor(client: RedisClient, writing: RedisClient, prefix: string, replicas: Replicas | undefined) {
     this.clocks = client.isCluster ? 'several' : 'one'
     this.#client = client
-    this.#prefix = prefix
+    this.#reader = new RedisReader(client, prefix)
     this.#index = new UserIndex(writing, prefix)
-    this.#writer = new RedisWriter(writing, (id) => this.#keyOf(id), this.#index, replicas)
+    this.#writer = new RedisWriter(writing, (id) => this.#reader.keyOf(id), this.#index, replicas)
+    this.transfer = new RedisTransfer(this.#reader, this.#index)
   }
 
   async find(ids: readonly SessionId[]): Promise<(SessionRecord | undefined)[]> {
-    const found = await this.#read(readScript, ids)
+    const found = await this.#reader.records(readScript, ids)
     await this.#dropWithoutRoot(found)
     return ids.map((id) => found.get(id))
   }
 
   async alive(ids: readonly SessionId[]): Promise<(AliveRecord | undefined)[]> {
-    const found = await this.#read(lookScript, ids)
-    await this.#dropWithoutRoot(found)
+    const found = await this.#looked(ids)
     return ids.map((id) => {
       const record = found.get(id)
       return record && aliveOf(record)
@@ -67,11 +71,11 @@ export class RedisRecords implements TableLayout {
   }
 
   async removeByUser(userId: string, except?: string): Promise<number> {
-    const user = userIdBytes(userId)
-    const entries = (await this.#index.entries(user)).filter(({ id }) => id !== except)
+    const entries = await this.#index.entries(userIdBytes(userId))
+    const ids = unique(entries.map(({ id }) => id)).filter((id) => id !== except)
     let removed = 0
-    for (const ids of parts(unique(entries.map(({ id }) => id)), largestPart)) {
-      const results = await this.#writer.write(ids.map((id) => ({ type: 'remove', id, userId })))
+    for (const part of parts(ids, removedAtOnce)) {
+      const results = await this.#writer.write(part.map((id) => ({ type: 'remove', id, userId })))
       for (const result of results) {
         if (result instanceof Error) throw result
         if (result === 'done') removed++
@@ -89,43 +93,24 @@ export class RedisRecords implements TableLayout {
     await checkServers(this.#client)
   }
 
-  #keyOf(id: SessionId): string {
-    return `${this.#prefix}${id}`
-  }
-
-  /** The live records of some ids; of children, whether their roots live or not. */
-  async #read(script: Script, ids: readonly SessionId[]): Promise<Found> {
-    const found: Found = new Map()
-    const known = ids.filter(isSessionId)
-    const portions = parts(known, this.#client.isCluster ? 1 : largestPart)
-    await Promise.all(
-      portions.map(async (portion) => {
-        const keys = portion.map((id) => this.#keyOf(id))
-        const [readAt, ...values] = (await this.#client.read(() => this.#client.run(script, keys))) as [
-          number,
-          ...(Buffer | null)[],
-        ]
-        portion.forEach((id, index) => {
-          const record = recordOf(id, values[index]!, Number(readAt), script === readScript)
-          if (record) found.set(id, record)
-        })
-      }),
-    )
+  /** What can be found of some ids, without their data. */
+  async #looked(ids: readonly SessionId[]): Promise<Found> {
+    const found = await this.#reader.records(lookScript, ids)
+    await this.#dropWithoutRoot(found)
     return found
   }
 
   /**
-   * Drops children whose root is gone, or somebody else's. A root that is read together with its child counts as it was read;
-   * it is one that the caller asks for at the same moment.
+   * Drops children whose root is gone, or somebody else's. A root that was read beside its child counts as it was read:
+   * whoever asks for a child asks for its root at the same moment.
    */
   async #dropWithoutRoot(found: Found): Promise<void> {
     const children = [...found.values()].filter(({ rootId }) => rootId !== undefined)
     if (children.length === 0) return
     const missing = unique(children.map(({ rootId }) => rootId!)).filter((id) => !found.has(id))
-    const roots =
-      missing.length === 0 ? found : new Map([...found, ...(await this.#read(lookScript, missing))])
+    const roots = await this.#reader.records(lookScript, missing)
     for (const { id, rootId, userId } of children) {
-      const root = roots.get(rootId!)
+      const root = found.get(rootId!) ?? roots.get(rootId!)
       if (root === undefined || root.userId !== userId) found.delete(id)
     }
   }
@@ -134,11 +119,10 @@ export class RedisRecords implements TableLayout {
   async #listOfUser({ after, limit, data }: ListQuery, userId: string): Promise<Page<ListedRecord>> {
     const place = after === undefined ? undefined : placeIn(after)
     const entries = await this.#index.entries(userIdBytes(userId))
-    const found = await this.#read(lookScript, unique(entries.map(({ id }) => id)))
-    await this.#dropWithoutRoot(found)
+    const found = await this.#looked(unique(entries.map(({ id }) => id)))
     const left = [...found.values()]
       .filter((record) => record.userId === userId && record.hash !== undefined)
-      .filter(({ id, seenAt }) => !place || isBefore(place, { id, seenAt }))
+      .filter((record) => place === undefined || isBefore(place, record))
       .sort((one, other) => (isBefore(one, other) ? -1 : 1))
     return this.#page(left, limit, data, ({ id, seenAt }) => `${seenAt}.${id}`)
   }
@@ -149,9 +133,8 @@ export class RedisRecords implements TableLayout {
     const records: SessionRecord[] = []
     let below = after
     while (records.length <= limit) {
-      const ids = await this.#scan(below, limit + 1)
-      const found = await this.#read(lookScript, ids)
-      await this.#dropWithoutRoot(found)
+      const ids = await this.#greatestBelow(below, limit + 1)
+      const found = await this.#looked(ids)
       for (const id of ids) {
         const record = found.get(id)
         if (record?.hash !== undefined) records.push(record)
@@ -163,22 +146,15 @@ export class RedisRecords implements TableLayout {
   }
 
   /** The `most` greatest ids below one, the greatest first. */
-  async #scan(below: string | undefined, most: number): Promise<SessionId[]> {
-    const pattern = `${this.#prefix.replaceAll(/[\\*?[\]^]/g, String.raw`\$&`)}${'?'.repeat(16)}`
+  async #greatestBelow(below: string | undefined, most: number): Promise<SessionId[]> {
     const end = below === undefined ? undefined : orderOf(below)
     let greatest = new Set<string>()
     await this.#client.everywhere(async (send) => {
       let cursor = '0'
       do {
-        const scan = ['SCAN', cursor, 'MATCH', pattern, 'COUNT', `${scannedAtOnce}`]
-        const [next, keys] = (await this.#client.read(() => send(scan))) as [Buffer, Buffer[]]
-        cursor = String(next)
-        for (const key of keys) {
-          const id = key.toString('latin1', key.length - 16)
-          if (!isSessionId(id)) continue
-          const order = orderOf(id)
-          if (end === undefined || order < end) greatest.add(order)
-        }
+        const { ids, next } = await this.#reader.scan(send, cursor, scannedAtOnce)
+        cursor = next
+        for (const order of ids.map(orderOf)) if (end === undefined || order < end) greatest.add(order)
         if (greatest.size > 2 * most) greatest = new Set(descending(greatest).slice(0, most))
       } while (cursor !== '0')
     })
@@ -196,11 +172,9 @@ export class RedisRecords implements TableLayout {
     const page = records.slice(0, limit)
     const next = records.length > limit ? placeOf(page.at(-1)!) : undefined
     if (!data) return { items: page.map((record) => listedOf(record, false)), next }
-    const found = await this.#read(
-      readScript,
-      page.map(({ id }) => id),
-    )
-    const whole = page.flatMap(({ id }) => found.get(id) ?? [])
+    const ids = page.map(({ id }) => id)
+    const found = await this.#reader.records(readScript, ids)
+    const whole = ids.flatMap((id) => found.get(id) ?? [])
     return { items: whole.map((record) => listedOf(record, true)), next }
   }
 }

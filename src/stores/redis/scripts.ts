@@ -217,6 +217,43 @@ return results
 `)
 
 /**
+ * Stores or removes whole records, one for each key. The one argument holds all of them, as `packedTransfer` of `writes.ts`
+ * makes them. It answers as `writeScript` does: done, or stale where the record is not the expected one.
+ */
+export const transferScript = script(`${common}
+local function transfer(key, flags, version, mark, seenAt, expiresAt, indexFor, new)
+  local value = redis.call('GET', key)
+  local r = read(value)
+  if flags % 2 == 0 then
+    -- What is there has expired at most, and is no other program's.
+    if r or value and value:byte(1) ~= 1 then return 's' end
+  elseif not r or r.version ~= version or r.marks:sub(1, 8) ~= mark or r.seenAt ~= seenAt or r.expiresAt ~= expiresAt then
+    return 's'
+  end
+  local left = r and r.user ~= '' and r.entry .. r.user or ''
+  if flags < 2 then
+    redis.call('DEL', key)
+    return 'd10' .. left
+  end
+  local user = new:byte(54)
+  redis.call('SET', key, new:sub(1, 34) .. pack('>I6', user > 0 and now + indexFor or 0) .. new:sub(41), 'PXAT',
+    (unpack('>I6', new, 23)))
+  return 'd10' .. left
+end
+
+local transfers, at = ARGV[1], 1
+local results = {}
+for i, key in ipairs(KEYS) do
+  local flags, version, mark, seenAt, expiresAt, indexFor, length = unpack('>BI6c8I6I6I6I4', transfers, at)
+  local new = transfers:sub(at + 37, at + 36 + length)
+  at = at + 37 + length
+  local isDone, answer = pcall(transfer, key, flags, version, mark, seenAt, expiresAt, indexFor, new)
+  results[i] = isDone and answer or 'f' .. (type(answer) == 'table' and answer.err or answer)
+end
+return results
+`)
+
+/**
  * Adds entries to the index of one user. An entry stands there until a moment, by the clock of this server. The key lives
  * as long as its last entry.
  */

@@ -1,5 +1,6 @@
 import { SessionError } from '../../core/errors.js'
 import type { Lifetime, SessionWrite, WriteResult } from '../../core/store/session-store.js'
+import type { Stamp } from '../../core/store/transfer.js'
 import { userIdBytes } from '../../core/users/user-id.js'
 
 /** Far beyond any lifetime. A moment plus twice this still has room in 6 bytes. */
@@ -11,6 +12,7 @@ const nothing = new Uint8Array(0)
 const kinds = { insert: 1, update: 2, touch: 3, remove: 4 } as const
 const flag = { hash: 1, root: 2, signedIn: 4, about: 8, rotates: 16 } as const
 const packedLength = 101
+const transferLength = 37
 const entryAt = 34
 const hashLength = 32
 
@@ -75,6 +77,29 @@ export function packed(write: SessionWrite, indexed: Indexed | undefined): Buffe
   }
   bytes[1] = flags
   return bytes
+}
+
+/**
+ * A transfer as `transferScript` takes it.
+ * @param expected the record that must be there; `undefined`: none.
+ * @param value the new one; `undefined`: it is removed.
+ */
+export function packedTransfer(
+  expected: Stamp | undefined,
+  value: Buffer | undefined,
+  milliseconds: number,
+): Buffer {
+  const bytes = Buffer.alloc(transferLength)
+  bytes[0] = (expected ? 1 : 0) + (value ? 2 : 0)
+  if (expected) {
+    time(bytes, expected.version, 1)
+    bytes.set(expected.mark, 7)
+    time(bytes, expected.seenAt, 15)
+    time(bytes, expected.expiresAt, 21)
+  }
+  time(bytes, milliseconds, 27)
+  bytes.writeUInt32BE(value?.length ?? 0, 33)
+  return value ? Buffer.concat([bytes, value]) : bytes
 }
 
 /**

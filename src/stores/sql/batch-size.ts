@@ -37,19 +37,25 @@ export function nextPowerOfTwo(count: number): number {
 }
 
 /** Portions of at most `most` bytes of data; a write that is larger goes alone. */
-export function byBytes<Write extends { readonly data: Uint8Array }>(
+export function byBytes<Write>(
   writes: readonly Write[],
   most: number,
+  bytesOf: (write: Write) => number,
 ): Write[][] {
   const portions: Write[][] = []
   let bytes = Infinity
   for (const write of writes) {
-    bytes += write.data.length
+    bytes += bytesOf(write)
     if (bytes > most) {
       portions.push([])
-      bytes = write.data.length
+      bytes = bytesOf(write)
     }
     portions.at(-1)!.push(write)
   }
   return portions
+}
+
+/** For `byBytes`: the bytes of a write's data. */
+export function dataLength({ data }: { readonly data: Uint8Array }): number {
+  return data.length
 }

@@ -1,8 +1,13 @@
 import type { SessionId } from '../../core/store/record.js'
-import type { SessionWrite, WriteResult } from '../../core/store/session-store.js'
+import type { WriteResult } from '../../core/store/session-store.js'
 
 /** What became of the writes of a batch so far. */
-export type Results = Map<SessionId, WriteResult | Error>
+export type Results<Result = WriteResult> = Map<SessionId, Result | Error>
+
+/** A write of one record. */
+interface RecordWrite {
+  readonly id: SessionId
+}
 
 /** What a database's errors say about the other statements of a batch. */
 export interface Judgement {
@@ -25,9 +30,9 @@ export interface Judgement {
  *
  * @param parts an iterator: several may take their next part from one.
  */
-export async function carryOut<Write extends SessionWrite>(
+export async function carryOut<Write extends RecordWrite, Result>(
   parts: IterableIterator<readonly Write[]>,
-  results: Results,
+  results: Results<Result>,
   judgement: Judgement,
   send: (part: readonly Write[]) => Promise<void>,
 ): Promise<void> {
@@ -52,6 +57,6 @@ export function singly<Write>(writes: readonly Write[]): IterableIterator<readon
   return writes.map((write) => [write]).values()
 }
 
-function fail(part: readonly SessionWrite[], results: Results, error: Error): void {
+function fail<Result>(part: readonly RecordWrite[], results: Results<Result>, error: Error): void {
   for (const { id } of part) if (!results.has(id)) results.set(id, error)
 }

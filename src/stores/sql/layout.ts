@@ -1,5 +1,6 @@
 import type { SessionError } from '../../core/errors.js'
 import type { SessionStore } from '../../core/store/session-store.js'
+import type { RecordTransfer } from '../../core/store/transfer.js'
 
 /**
  * How sessions lie in a table of a database server: what a `TableStore` is over it. The store sees to the errors and to
@@ -8,6 +9,8 @@ import type { SessionStore } from '../../core/store/session-store.js'
 export interface TableLayout extends Omit<SessionStore, 'close'> {
   readonly keyedBy: 'token' | undefined
   readonly clocks?: 'one' | 'several' | undefined
+  /** Moves whole records. `undefined`: the table does not keep all that a record has. */
+  readonly transfer: RecordTransfer | undefined
   /** Makes the table, or brings it up to date; nothing if it is as it should be. May run in many processes at once. */
   makeTable(): Promise<void>
 }

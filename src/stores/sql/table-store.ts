@@ -7,6 +7,7 @@ import type {
   SessionWrite,
   WriteResult,
 } from '../../core/store/session-store.js'
+import { type RecordTransfer, recordTransfer } from '../../core/store/transfer.js'
 import type { TableErrors, TableLayout } from './layout.js'
 import { settle } from './settle.js'
 
@@ -61,12 +62,32 @@ export class TableStore implements SessionStore {
 
   async write(writes: readonly SessionWrite[]): Promise<(WriteResult | Error)[]> {
     if (writes.length === 0) return []
-    const results = await this.#do(writing, () => this.#writeAll(writes))
+    return this.#withTypedErrors(await this.#do(writing, () => this.#writeAll(writes)))
+  }
+
+  #withTypedErrors<Result>(results: (Result | Error)[]): (Result | Error)[] {
     const failures = new Set(results.filter((result) => isError(result)))
     if (failures.size === 0) return results
     // Writes that failed together share one SessionError too.
     const typed = new Map([...failures].map((failure) => [failure, this.#errors.failureOf(writing, failure)]))
     return results.map((result) => (isError(result) ? typed.get(result)! : result))
+  }
+
+  /** @internal */
+  [recordTransfer](): RecordTransfer | undefined {
+    const transfer = this.#layout.transfer
+    if (!transfer) return undefined
+    const reading = 'reading sessions'
+    return {
+      now: () => this.#do(reading, () => transfer.now()),
+      count: () => this.#do(reading, () => transfer.count()),
+      page: (after, limit) => this.#do(reading, () => transfer.page(after, limit)),
+      read: async (ids) => (ids.length === 0 ? [] : this.#do(reading, () => transfer.read(ids))),
+      write: async (writes) =>
+        writes.length === 0
+          ? []
+          : this.#withTypedErrors(await this.#do(writing, () => transfer.write(writes))),
+    }
   }
 
   async list(query: ListQuery): Promise<Page<ListedRecord>> {

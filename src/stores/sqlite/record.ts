@@ -41,7 +41,7 @@ export interface ListedRow extends AliveRow, OtherColumns {
 }
 
 /** A row as it is found. Lengths are in bytes. What is former is null unless the grace holds. */
-export interface Row extends OtherColumns {
+export interface Row extends OtherColumns, FormerColumns {
   /** Id, hash, marks, user id and data, one behind the other. Behind the last two stands a zero byte where their length is odd. */
   readonly blobs: Uint8Array
   /** Null if there is no hash. */
@@ -51,6 +51,10 @@ export interface Row extends OtherColumns {
   /** Null if it is nobody's. */
   readonly user_length: Integer | null
   readonly data_length: Integer | null
+}
+
+/** What a row keeps from before its last new secret. */
+export interface FormerColumns {
   readonly former_hash: Uint8Array | null
   readonly former_user_id: Uint8Array | null
   readonly former_authenticated_at: Integer | null
@@ -107,7 +111,7 @@ function otherFields(row: OtherColumns, userId: string | undefined) {
   }
 }
 
-function formerOf(row: Row): FormerContent | undefined {
+export function formerOf(row: FormerColumns): FormerContent | undefined {
   if (row.former_hash === null || row.former_data === null) return undefined
   const userId = textOf(row.former_user_id)
   return {
@@ -118,7 +122,7 @@ function formerOf(row: Row): FormerContent | undefined {
   }
 }
 
-function idText(bytes: Uint8Array): SessionId {
+export function idText(bytes: Uint8Array): SessionId {
   return bufferOf(bytes).toString('base64url') as SessionId
 }
 
