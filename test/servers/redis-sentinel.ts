@@ -11,6 +11,8 @@ import { until } from './until.ts'
 /** How the sentinels call the primary. */
 const name = 'shop'
 const sentinelCount = 3
+/** By default sentinels talk to each other every two seconds, and to the servers every ten. Milliseconds. */
+const talkative = ['PUBLISH-PERIOD', '250', 'INFO-PERIOD', '500']
 
 export interface RedisSentinelOptions extends Pick<RedisOptions, 'settings' | 'persistence' | 'program'> {
   readonly replicas?: number
@@ -89,6 +91,7 @@ async function startSentinel(program: RedisProgram, watched: readonly string[]):
     const url = `redis://127.0.0.1:${port}`
     const commandLine = [...(program.arguments ?? []), file, '--sentinel']
     await folder.start(program.path, commandLine, () => ask({ url }, 'PING'), undefined, 'redis-server')
+    await ask({ url }, 'SENTINEL', 'DEBUG', ...talkative)
     return { url, port, stop: () => folder.remove('SIGKILL') }
   } catch (error) {
     await folder.remove('SIGKILL')
