@@ -1,13 +1,8 @@
-import { findProgram, installDebianPackages } from './programs.ts'
-
-/** A program that is a Redis or a Valkey, with the arguments that come before all others. */
-export interface RedisProgram {
-  readonly path: string
-  readonly arguments?: readonly string[]
-}
+import { unpackDebianPackage } from './debian-packages.ts'
+import { findProgram, type Program, installDebianPackages } from './programs.ts'
 
 /** The Redis of this machine, or what apt-get brings. */
-export async function findRedis(): Promise<RedisProgram> {
+export async function findRedis(): Promise<Program> {
   // Debian's package redis-server would start a service. The same program is in redis-tools, by another name.
   const path =
     (await findProgram('redis-server')) ??
@@ -16,4 +11,24 @@ export async function findRedis(): Promise<RedisProgram> {
   throw new Error(
     'These tests need a Redis: install redis-server (Debian: apt-get install redis-server), and run them again.',
   )
+}
+
+/** Redis 8, which this Debian does not have. */
+export async function redis8Program(): Promise<Program> {
+  const unpacked = await unpackDebianPackage({
+    title: 'Redis',
+    name: 'redis-tools',
+    triedVersion: '5:8.0.6-3',
+  })
+  return unpacked.program('usr/bin/redis-check-rdb', 'redis-server')
+}
+
+/** Valkey 9, which this Debian does not have. */
+export async function valkeyProgram(): Promise<Program> {
+  const unpacked = await unpackDebianPackage({
+    title: 'Valkey',
+    name: 'valkey-tools',
+    triedVersion: '9.1.2-1',
+  })
+  return unpacked.program('usr/bin/valkey-check-rdb', 'valkey-server')
 }

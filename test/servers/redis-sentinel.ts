@@ -2,8 +2,9 @@ import { randomBytes } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { freePort } from './ports.ts'
+import type { Program } from './programs.ts'
 import { ask } from './redis-commands.ts'
-import { findRedis, type RedisProgram } from './redis-programs.ts'
+import { findRedis } from './redis-programs.ts'
 import { type RedisOptions, type RedisServer, startRedis } from './redis.ts'
 import { ServerFolder, startAll } from './server-process.ts'
 import { until } from './until.ts'
@@ -81,7 +82,7 @@ interface Sentinel {
 }
 
 /** @param watched the lines of its configuration that name the primary. It rewrites them as it learns more. */
-async function startSentinel(program: RedisProgram, watched: readonly string[]): Promise<Sentinel> {
+async function startSentinel(program: Program, watched: readonly string[]): Promise<Sentinel> {
   const folder = await ServerFolder.make('sentinel')
   try {
     const port = await freePort()

@@ -2,8 +2,9 @@ import { randomBytes } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { freePort } from './ports.ts'
+import type { Program } from './programs.ts'
 import { ask } from './redis-commands.ts'
-import { findRedis, type RedisProgram } from './redis-programs.ts'
+import { findRedis } from './redis-programs.ts'
 import { type DatabaseServer, ServerFolder } from './server-process.ts'
 
 export interface RedisOptions {
@@ -18,7 +19,7 @@ export interface RedisOptions {
   /** The port of the server that it is a replica of, until a sentinel makes it another's. */
   readonly replicaOf?: number
   /** A server of another version; by default the Redis of this machine. */
-  readonly program?: RedisProgram
+  readonly program?: Program
 }
 
 /** A server that can be killed, and started again on its data. */
