@@ -12,6 +12,7 @@ const onExpress: readonly (readonly [kind: string, title: string])[] = [
   ['none', 'nothing'],
   ['coatcheck-mysql', 'coatcheck, MySQL'],
   ['coatcheck-postgresql', 'coatcheck, PostgreSQL'],
+  ['coatcheck-redis', 'coatcheck, Redis'],
   ['coatcheck-sqlite', 'coatcheck, SQLite'],
   ['coatcheck-memory', 'coatcheck, memory'],
   ['coatcheck-drop-in', 'coatcheck, imports replaced'],

@@ -38,7 +38,7 @@ process.once('SIGTERM', () => process.exit(1))
 process.once('SIGINT', () => process.exit(1))
 
 // Nothing is measured here, so that the processes may run, and meet, on any core.
-const servers = await startServers({ pinned: false, database })
+const servers = await startServers({ pinned: false, database, nodes: 6 })
 try {
   const outcomes: Outcome[] = []
   for (const contender of contenders) {

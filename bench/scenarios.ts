@@ -13,7 +13,7 @@ export interface Scenario extends Pick<Load, 'profile' | 'connections'> {
 
 const express = contenders.filter(({ framework }) => framework === 'express')
 const kinds = [
-  'none', 'coatcheck-mysql', 'coatcheck-postgresql', 'coatcheck-sqlite', 'coatcheck-memory', 'mysql', 'postgresql', 'redis', 'memory',
+  'none', 'coatcheck-mysql', 'coatcheck-postgresql', 'coatcheck-redis', 'coatcheck-sqlite', 'coatcheck-memory', 'mysql', 'postgresql', 'redis', 'memory',
 ] // prettier-ignore
 const few = express.filter(({ kind }) => kinds.includes(kind))
 const main = { connections: 64, shape: mainShape }

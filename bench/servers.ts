@@ -3,7 +3,9 @@ import { join } from 'node:path'
 import { createConnection, type RowDataPacket } from 'mysql2/promise'
 import { startDatabase } from '../test/servers/start-database.ts'
 import { Client } from 'pg'
+import { createClient } from 'redis'
 import { startPostgres } from '../test/servers/postgres.ts'
+import { startRedisCluster } from '../test/servers/redis-cluster.ts'
 import { startRedis } from '../test/servers/redis.ts'
 import { ServerFolder } from '../test/servers/server-process.ts'
 import type { Places } from './apps/session-kinds.ts'
@@ -25,14 +27,19 @@ export interface Servers {
 
 /**
  * @param options `pinned`: on the load's core, as measuring needs it. That is the default; it takes Linux and two cores.
- *   `database`: `mysql` instead of `mariadb`.
+ *   `database`: `mysql` instead of `mariadb`. `nodes`: how many masters a Redis Cluster has; left out, none is started.
  */
-export async function startServers({ pinned = true, database = 'mariadb' } = {}): Promise<Servers> {
-  const [server, redis, postgres] = await Promise.all([
+export async function startServers({
+  pinned = true,
+  database = 'mariadb',
+  nodes = 0,
+} = {}): Promise<Servers> {
+  const [server, redis, postgres, cluster] = await Promise.all([
     startDatabase(database),
     startRedis(),
     // It counts statements only with this.
     startPostgres({ settings: ['-c', 'shared_preload_libraries=pg_stat_statements'] }),
+    nodes === 0 ? undefined : startRedisCluster({ masters: nodes }),
   ])
   const folder = await ServerFolder.make('bench')
   const connection = await createConnection(server.url)
@@ -43,12 +50,14 @@ export async function startServers({ pinned = true, database = 'mariadb' } = {})
   const postgresVersion = await onPostgres.query<{ version: string }>(
     `SELECT split_part(current_setting('server_version'), ' ', 1) AS version`,
   )
-  const pids = [server.pid, redis.pid, postgres.pid].filter((pid) => pid !== undefined)
+  const pids = [server, redis, postgres, ...(cluster?.nodes ?? [])]
+    .map(({ pid }) => pid)
+    .filter((pid) => pid !== undefined)
   if (pinned) await Promise.all(pids.map(moveAside))
   let asked = 0 // of the statements that are counted, by the bench itself
   return {
     pids,
-    versions: `${database === 'mysql' ? 'MySQL' : 'MariaDB'} ${String(version!['version']).split('-', 1)[0]}, PostgreSQL ${postgresVersion.rows[0]!.version}`,
+    versions: `${database === 'mysql' ? 'MySQL' : 'MariaDB'} ${String(version!['version']).split('-', 1)[0]}, PostgreSQL ${postgresVersion.rows[0]!.version}, Redis ${await redisVersion(redis.url)}`,
     folder: folder.path,
     async placesFor(name) {
       const place = name.replaceAll(/\W/g, '_')
@@ -61,6 +70,7 @@ export async function startServers({ pinned = true, database = 'mariadb' } = {})
         mysql: `${server.url}/${place}`,
         postgresql: new URL(`/${place}`, postgres.url).href,
         redis: redis.url,
+        redisCluster: cluster?.nodes.map(({ url }) => url) ?? [],
         folder: own,
       }
     },
@@ -74,8 +84,17 @@ export async function startServers({ pinned = true, database = 'mariadb' } = {})
     },
     async stop() {
       await Promise.all([connection.end(), onPostgres.end()])
-      await Promise.all([server.stop(), redis.stop(), postgres.stop()])
+      await Promise.all([server.stop(), redis.stop(), postgres.stop(), cluster?.stop()])
       await folder.remove()
     },
+  }
+}
+
+async function redisVersion(url: string): Promise<string> {
+  const client = await createClient({ url }).connect()
+  try {
+    return /redis_version:(\S+)/.exec(await client.info('server'))![1]!
+  } finally {
+    client.destroy()
   }
 }

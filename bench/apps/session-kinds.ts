@@ -5,13 +5,14 @@ import session from 'coatcheck/express'
 import coatcheckMySQLStore from 'coatcheck/express-mysql-session'
 import { MySQLStore } from 'coatcheck/mysql'
 import { PostgreSQLStore } from 'coatcheck/postgresql'
+import { RedisStore } from 'coatcheck/redis'
 import { SQLiteStore } from 'coatcheck/sqlite'
 import connectPgSimple from 'connect-pg-simple'
-import { RedisStore } from 'connect-redis'
+import { RedisStore as ConnectRedisStore } from 'connect-redis'
 import expressMySQLSession from 'express-mysql-session'
 import expressSession from 'express-session'
 import { getIronSession } from 'iron-session'
-import { createClient } from 'redis'
+import { createClient, createCluster } from 'redis'
 import type { SessionContents } from './shapes.ts'
 
 /** Where the servers are that the bench started. */
@@ -21,6 +22,8 @@ export interface Places {
   /** The same, with `postgres:`. */
   readonly postgresql: string
   readonly redis: string
+  /** `redis://…` of some nodes of a cluster; empty where none was started. */
+  readonly redisCluster: readonly string[]
   /** A folder of this app's own. */
   readonly folder: string
 }
@@ -76,6 +79,8 @@ export const sessionKinds = {
   'fastify-session': { open: () => (_request, _response, next) => next(), signIn: regenerate },
   'coatcheck-mysql': coatcheck(({ mysql }) => new MySQLStore(mysql)),
   'coatcheck-postgresql': coatcheck(({ postgresql }) => new PostgreSQLStore(postgresql)),
+  'coatcheck-redis': coatcheck(({ redis }) => new RedisStore(redis)),
+  'coatcheck-redis-cluster': coatcheck(async (places) => new RedisStore(await clusterOf(places))),
   'coatcheck-sqlite': coatcheck(({ folder }) => new SQLiteStore(join(folder, 'sessions.db'))),
   'coatcheck-memory': coatcheck(() => new MemoryStore()),
   // An app of express-session and express-mysql-session with nothing but its imports replaced.
@@ -97,6 +102,9 @@ export const sessionKinds = {
   'mysql-without-touch': expressSessionOn(({ mysql }) => mysqlStore(mysql, { disableTouch: true })),
   postgresql: expressSessionOn(({ postgresql }) => postgresqlStore(postgresql)),
   redis: expressSessionOn(async ({ redis }) => (await redisStore(redis)) as expressSession.Store),
+  'redis-cluster': expressSessionOn(
+    async (places) => new ConnectRedisStore({ client: await clusterOf(places) }) as expressSession.Store,
+  ),
   memory: expressSessionOn(() => new expressSession.MemoryStore()),
   'iron-session': {
     open: () => async (request, response, next) => {
@@ -108,10 +116,11 @@ export const sessionKinds = {
   },
 } satisfies Record<string, SessionKind>
 
-function coatcheck(openStore: (places: Places) => SessionStore): SessionKind {
+function coatcheck(openStore: (places: Places) => SessionStore | Promise<SessionStore>): SessionKind {
   return {
     // `never`, because this program has the types of both packages.
-    open: (places) => session(createSessions({ store: openStore(places), secret }) as never) as Middleware,
+    open: async (places) =>
+      session(createSessions({ store: await openStore(places), secret }) as never) as Middleware,
     signIn: ({ session }) => session.signIn!(someUser()),
     signOut: ({ session }) => session.signOut!(),
   }
@@ -142,8 +151,14 @@ function destroy({ session }: SessionRequest): Promise<void> {
   })
 }
 
-async function redisStore(url: string): Promise<RedisStore> {
-  return new RedisStore({ client: await createClient({ url }).connect() })
+async function redisStore(url: string): Promise<ConnectRedisStore> {
+  return new ConnectRedisStore({ client: await createClient({ url }).connect() })
+}
+
+async function clusterOf({ redisCluster }: Places) {
+  const { username, password } = new URL(redisCluster[0]!)
+  const defaults = { password, ...(username !== '' && { username }) }
+  return createCluster({ rootNodes: redisCluster.map((url) => ({ url })), defaults }).connect()
 }
 
 function postgresqlStore(url: string): expressSession.Store {

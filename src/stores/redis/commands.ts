@@ -160,10 +160,10 @@ interface IORedisOptions {
 function ofIORedis(client: IORedisClient): RedisCommands {
   refuseResending(client)
   const sendBy =
-    ({ callBuffer }: IORedisClient, redis: IORedisClient): Send =>
+    (redis: IORedisClient): Send =>
     ([name, ...args]) =>
-      callBuffer.call(redis, String(name), ...args)
-  const send = sendBy(client, client)
+      redis.callBuffer(String(name), ...args)
+  const send = client.isCluster ? sendBy(client) : endedByClose(client, sendBy(client))
   return {
     isCluster: client.isCluster,
     // The library finds the key among the arguments, and its server by that.
@@ -171,7 +171,7 @@ function ofIORedis(client: IORedisClient): RedisCommands {
     servers: async () => {
       if (!client.isCluster) return [send]
       const { nodes } = client as unknown as { nodes(role: 'master'): IORedisClient[] }
-      return nodes.call(client, 'master').map((node) => sendBy(node, node))
+      return nodes.call(client, 'master').map(sendBy)
     },
     waitForReplicas: async (key, replicas, limit) => {
       if (!client.isCluster) return Number(await send(waitCommand(replicas, limit)))
@@ -198,6 +198,39 @@ function ofIORedis(client: IORedisClient): RedisCommands {
     },
     close: async () => undefined,
   }
+}
+
+/**
+ * Rejects the commands that were under way when the connection closed. Clients that do not send them again leave them
+ * without any answer.
+ */
+function endedByClose(client: IORedisClient, send: Send): Send {
+  const { status, on } = client as unknown as {
+    readonly status: string
+    on(event: 'ready' | 'close', listener: () => void): void
+  }
+  const underWay = new Set<(error: Error) => void>()
+  let isReady = status === 'ready'
+  on.call(client, 'ready', () => {
+    isReady = true
+  })
+  on.call(client, 'close', () => {
+    // What was asked for since waits for the next connection.
+    if (isReady) for (const reject of underWay) reject(new Error('Connection is closed.'))
+    isReady = false
+  })
+  return (command) =>
+    new Promise((resolve, reject) => {
+      underWay.add(reject)
+      const settled = (settle: () => void): void => {
+        underWay.delete(reject)
+        settle()
+      }
+      send(command).then(
+        (answer) => settled(() => resolve(answer)),
+        (error: Error) => settled(() => reject(error)),
+      )
+    })
 }
 
 /**

@@ -30,8 +30,16 @@ import type { FormerContent, ListedRecord, SessionId, SessionRecord } from '../.
 const layout = 1
 const headerLength = 65
 
-/** A record, or what `lookScript` gives of it, which has no data. */
-export function recordOf(id: SessionId, value: Buffer | null, readAt: number): SessionRecord | undefined {
+/**
+ * A record.
+ * @param isWhole whether `value` is whole; otherwise it is what `lookScript` gives of it, which has no data.
+ */
+export function recordOf(
+  id: SessionId,
+  value: Buffer | null,
+  readAt: number,
+  isWhole: boolean,
+): SessionRecord | undefined {
   if (value === null || value.length < headerLength || value[0] !== layout) return undefined
   const flags = value[1]!
   const time = (offset: number): number => value.readUIntBE(offset, 6)
@@ -48,9 +56,8 @@ export function recordOf(id: SessionId, value: Buffer | null, readAt: number): S
   const head = at
   const data = take(value.readUInt32BE(57))
   const formerData = take(value.readUInt32BE(61))
-  const isWhole = value.length === at || value.length === head
   const expiresAt = time(22)
-  if (!isWhole || expiresAt <= readAt) return undefined
+  if (value.length !== (isWhole ? at : head) || expiresAt <= readAt) return undefined
   return {
     id,
     hash: flags & 1 ? hash : undefined,

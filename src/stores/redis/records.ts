@@ -106,7 +106,7 @@ export class RedisRecords implements TableLayout {
           ...(Buffer | null)[],
         ]
         portion.forEach((id, index) => {
-          const record = recordOf(id, values[index]!, Number(readAt))
+          const record = recordOf(id, values[index]!, Number(readAt), script === readScript)
           if (record) found.set(id, record)
         })
       }),
