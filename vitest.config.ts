@@ -28,7 +28,7 @@ const apps = [
   'test/package.test.ts',
   'test/properties/processes.test.ts',
   'test/readme.test.ts',
-  'test/servers.test.ts',
+  'test/{redis-servers,servers}.test.ts',
   'test/shared/{attack-page,browser-matrix,cross-site-cookie,draining,not-forged-*,shared-cache-servers,two-apps}.test.ts',
   'test/tool-chains.test.ts',
   'test/types/*.test.ts',

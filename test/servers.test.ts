@@ -7,7 +7,7 @@ import { expect, test } from 'vitest'
 import { startApp } from './servers/apps.ts'
 import { launchBrowser } from './servers/chromium.ts'
 import { freshDatabase, onEachServer } from './servers/databases.ts'
-import { inLines, inStanzas } from './servers/mysql-packages.ts'
+import { inLines, inStanzas } from './servers/debian-packages.ts'
 import { ownProcess } from './servers/owned.ts'
 import { descendantsOf, isRunning } from './servers/process-table.ts'
 

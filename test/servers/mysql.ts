@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process'
 import { tmpdir } from 'node:os'
 import { promisify } from 'node:util'
-import { unpackMySQL } from './mysql-packages.ts'
+import { unpackDebianPackage } from './debian-packages.ts'
 import { type MySQLProgram, serverAccount, startMySQLServer } from './mysql-server.ts'
 import { findProgram, lastLine } from './programs.ts'
 import type { DatabaseServer } from './server-process.ts'
@@ -42,13 +42,17 @@ async function installedProgram(): Promise<MySQLProgram> {
   return asProgram([server], [], serverAccount)
 }
 
-/** Under the packages' own loader and libraries, which are newer than this machine's. */
+/** Older Debians have none. */
 async function unpackedProgram(): Promise<MySQLProgram> {
-  const { folder, loader, libraries } = await unpackMySQL()
-  const command = [loader, '--library-path', libraries, `${folder}/usr/sbin/mysqld`] as const
+  const unpacked = await unpackDebianPackage({
+    title: 'MySQL',
+    name: 'mysql-server-core',
+    triedVersion: '9.7.4-2',
+  })
+  const { path, arguments: first } = unpacked.program('usr/sbin/mysqld')
   // The folder may be one that only this account can read.
   const account = async () => (process.getuid?.() === 0 ? ['--user=root'] : [])
-  return asProgram(command, [`--lc-messages-dir=${folder}/usr/share/mysql`], account)
+  return asProgram([path, ...first], [`--lc-messages-dir=${unpacked.folder}/usr/share/mysql`], account)
 }
 
 function asProgram(

@@ -4,8 +4,9 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { Client } from 'pg'
+import { unpackDebianPackage } from './debian-packages.ts'
 import { freePort } from './ports.ts'
-import { findProgram, installDebianPackages } from './programs.ts'
+import { findProgram, type Program, installDebianPackages } from './programs.ts'
 import { accountOf, ServerFolder } from './server-process.ts'
 
 const run = promisify(execFile)
@@ -20,19 +21,14 @@ export interface Pooler {
 }
 
 /**
- * Starts PgBouncer in transaction mode: the program of this machine, or what apt-get brings.
+ * Starts PgBouncer in transaction mode.
  * @param database the `postgres://` URL of the database behind it
+ * @param program one of another version; by default the program of this machine, or what apt-get brings
  */
-export async function startPgBouncer(database: string): Promise<Pooler> {
-  const program =
-    (await findProgram('pgbouncer')) ??
-    ((await installDebianPackages('pgbouncer')) ? await findProgram('pgbouncer') : undefined)
-  if (program === undefined) {
-    throw new Error(
-      'These tests need PgBouncer: install it (Debian: apt-get install pgbouncer), and run them again.',
-    )
-  }
-  const [, version = ''] = /PgBouncer ([\d.]+)/.exec((await run(program, ['--version'])).stdout) ?? []
+export async function startPgBouncer(database: string, program?: Program): Promise<Pooler> {
+  const { path, arguments: first = [] } = program ?? (await findPgBouncer())
+  const { stdout } = await run(path, [...first, '--version'])
+  const [, version = ''] = /PgBouncer ([\d.]+)/.exec(stdout) ?? []
   // It refuses to run as root. The packages of PostgreSQL bring a user for it.
   const account = await accountOf('postgres')
   const folder = await ServerFolder.make('pgbouncer', account)
@@ -55,12 +51,34 @@ pool_mode = transaction
   await writeFile(join(folder.path, 'pgbouncer.ini'), settings)
   const url = `postgres://app:${own}@127.0.0.1:${port}/${name}`
   try {
-    await folder.start(program, [join(folder.path, 'pgbouncer.ini')], () => ask(url), account)
+    // It takes that user itself: its program may lie where only root can read.
+    const user = account ? ['--user=postgres'] : []
+    await folder.start(path, [...first, ...user, join(folder.path, 'pgbouncer.ini')], () => ask(url))
   } catch (error) {
     await folder.remove('SIGKILL')
     throw error
   }
   return { url, version, stop: () => folder.remove('SIGKILL') }
+}
+
+async function findPgBouncer(): Promise<Program> {
+  const path =
+    (await findProgram('pgbouncer')) ??
+    ((await installDebianPackages('pgbouncer')) ? await findProgram('pgbouncer') : undefined)
+  if (path !== undefined) return { path }
+  throw new Error(
+    'These tests need PgBouncer: install it (Debian: apt-get install pgbouncer), and run them again.',
+  )
+}
+
+/** A PgBouncer that keeps the prepared statements of its clients: the one of this Debian is older than 1.21. */
+export async function newestPgBouncer(): Promise<Program> {
+  const unpacked = await unpackDebianPackage({
+    title: 'PgBouncer',
+    name: 'pgbouncer',
+    triedVersion: '1.26.1-1',
+  })
+  return unpacked.program('usr/sbin/pgbouncer')
 }
 
 async function ask(url: string): Promise<void> {

@@ -7,6 +7,12 @@ import { promisify } from 'node:util'
 
 const run = promisify(execFile)
 
+/** A program to start, with the arguments that come before all others. */
+export interface Program {
+  readonly path: string
+  readonly arguments?: readonly string[]
+}
+
 // Debian keeps servers in the sbin folders, which are not on an ordinary user's PATH.
 const folders = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', '/usr/local/sbin', '/sbin']
 

@@ -1,25 +1,25 @@
 import { randomBytes } from 'node:crypto'
-import { createClient } from 'redis'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { freePort } from './ports.ts'
-import { findProgram, installDebianPackages } from './programs.ts'
+import type { Program } from './programs.ts'
+import { ask } from './redis-commands.ts'
+import { findRedis } from './redis-programs.ts'
 import { type DatabaseServer, ServerFolder } from './server-process.ts'
-
-/** A program that is a Redis or a Valkey, with the arguments that come before all others. */
-export interface RedisProgram {
-  readonly path: string
-  readonly arguments?: readonly string[]
-}
 
 export interface RedisOptions {
   /** More of its command line. */
   readonly settings?: readonly string[]
   /** The paths of the certificate and the key by which it offers TLS, and nothing else. */
-  readonly tls?: { readonly certificate: string; readonly key: string; readonly ca: string }
+  readonly tls?: { readonly certificate: string; readonly key: string }
   /** What reaches the disk: nothing; or what Debian's redis.conf says; or each write, as the docs advise. */
   readonly persistence?: 'none' | 'default' | 'each write' | 'each second'
   readonly password?: string
   readonly port?: number
-  readonly program?: RedisProgram
+  /** The port of the server that it is a replica of, until a sentinel makes it another's. */
+  readonly replicaOf?: number
+  /** A server of another version; by default the Redis of this machine. */
+  readonly program?: Program
 }
 
 /** A server that can be killed, and started again on its data. */
@@ -43,20 +43,24 @@ export async function startRedis(options: RedisOptions = {}): Promise<RedisServe
   try {
     const port = options.port ?? (await freePort())
     const password = options.password ?? randomBytes(12).toString('hex')
-    const { tls } = options
+    const { tls, replicaOf } = options
+    // Sentinels have the server write down here whose replica it is now.
+    const file = join(folder.path, 'redis.conf')
+    await writeFile(file, replicaOf === undefined ? '' : `replicaof 127.0.0.1 ${replicaOf}\n`)
     const listening = tls
       ? ['--port', '0', '--tls-port', `${port}`, '--tls-cert-file', tls.certificate, '--tls-key-file', tls.key,
-         '--tls-ca-cert-file', tls.ca, '--tls-auth-clients', 'no'] // prettier-ignore
+         '--tls-auth-clients', 'no'] // prettier-ignore
       : ['--port', `${port}`]
     const commandLine = [
-      ...(program.arguments ?? []), '--bind', '127.0.0.1', ...listening, '--requirepass', password,
-      '--masterauth', password, '--dir', folder.path, '--repl-diskless-sync-delay', '0',
-      '--enable-debug-command', 'yes',
+      ...(program.arguments ?? []), file, '--bind', '127.0.0.1', ...listening, '--requirepass', password,
+      '--masterauth', password, '--dir', folder.path, '--enable-debug-command', 'yes',
+      '--repl-diskless-sync-delay', '0', // no waiting for more replicas
       ...persistence[options.persistence ?? 'none'], ...(options.settings ?? []),
     ] // prettier-ignore
     const url = `${tls ? 'rediss' : 'redis'}://:${password}@127.0.0.1:${port}`
+    // It takes connections before it has read its data, but answers no PING then.
     const start = (): Promise<void> =>
-      folder.start(program.path, commandLine, () => ask(url), undefined, 'redis-server')
+      folder.start(program.path, commandLine, () => ask({ url }, 'PING'), undefined, 'redis-server')
     await start()
     return {
       url,
@@ -67,35 +71,11 @@ export async function startRedis(options: RedisOptions = {}): Promise<RedisServe
       },
       crash: () => folder.end('SIGKILL'),
       restart: start,
+      // SIGTERM would wait for replicas.
       stop: () => folder.remove('SIGKILL'),
     }
   } catch (error) {
-    await folder.remove()
+    await folder.remove('SIGKILL')
     throw error
-  }
-}
-
-/** Debian's package redis-server would start a service. The same program is in redis-tools, by another name. */
-export async function findRedis(): Promise<RedisProgram> {
-  const path =
-    (await findProgram('redis-server')) ??
-    ((await installDebianPackages('redis-tools')) ? await findProgram('redis-check-rdb') : undefined)
-  if (path !== undefined) return { path }
-  throw new Error(
-    'These tests need a Redis: install redis-server (Debian: apt-get install redis-server), and run them again.',
-  )
-}
-
-async function ask(url: string): Promise<void> {
-  const client = createClient({
-    url,
-    socket: { reconnectStrategy: false, ...(url.startsWith('rediss') && { rejectUnauthorized: false }) },
-  })
-  client.on('error', () => undefined) // connect() rejects with it too
-  await client.connect()
-  try {
-    await client.ping()
-  } finally {
-    client.destroy()
   }
 }

@@ -18,7 +18,7 @@ export interface DatabaseServer {
   readonly url: string
   /** The server's process; `undefined` if it runs in a container. */
   readonly pid?: number | undefined
-  /** Kills it as a failing machine would (SIGKILL), and waits until it is gone. Only of a MySQL or MariaDB outside of a container. */
+  /** Kills it as a failing machine would (SIGKILL), and waits until it is gone. Not of one in a container. */
   crash?(): Promise<void>
   /** Starts it again after `crash`, on the same data and port, and waits until it answers. */
   restart?(): Promise<void>
@@ -115,6 +115,19 @@ export class ServerFolder {
   async remove(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
     await this.end(signal)
     removeFolder(this.path)
+  }
+}
+
+/** Waits for servers that start side by side. If one fails, the others are stopped. */
+export async function startAll<Server extends { stop(): Promise<void> }>(
+  starting: readonly Promise<Server>[],
+): Promise<Server[]> {
+  try {
+    return await Promise.all(starting)
+  } catch (error) {
+    const settled = await Promise.allSettled(starting)
+    await Promise.all(settled.map((each) => (each.status === 'fulfilled' ? each.value.stop() : undefined)))
+    throw error
   }
 }
 

@@ -5,20 +5,30 @@ import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { ownFolder, removeFolder } from './owned.ts'
-import { findProgram, say } from './programs.ts'
+import { findProgram, type Program, say } from './programs.ts'
 
 const run = promisify(execFile)
 
-/** The version of Debian's package that the tests were run on. Debian's `sid` moves on: where it is gone, the newest is taken. */
-const triedVersion = '9.7.4-2'
 const keyring = '/usr/share/keyrings/debian-archive-keyring.gpg'
 
-/** A MySQL that lies in a folder instead of in the system. */
-export interface UnpackedMySQL {
+/** A package of Debian's `sid` that is used out of a folder instead of being installed. */
+export interface DebianPackage {
+  /** What it is to whoever waits for it, and, in small letters, the name of its folder. */
+  readonly title: string
+  readonly name: string
+  /** The version that the tests were run on. `sid` moves on: where it is gone, the newest is taken. */
+  readonly triedVersion: string
+}
+
+/** The folder that a package lies in, with all that it needs. */
+export interface UnpackedPackage {
   readonly folder: string
-  /** The program that loads programs, of the packages' own libc. */
-  readonly loader: string
-  readonly libraries: string
+  /**
+   * A program of it, to be run under the packages' own loader and libraries, which are newer than this machine's.
+   * @param path from the folder, such as `usr/sbin/mysqld`
+   * @param calledAs the program's name for itself, if it is to be another
+   */
+  program(path: string, calledAs?: string): Required<Program>
 }
 
 /** An archive of packages as this machine's own sources name it. */
@@ -29,29 +39,38 @@ export interface Archive {
 }
 
 /**
- * Gets MySQL from Debian's `sid` into a cache folder, once, without touching the system: older Debians have none.
+ * Gets a package from Debian's `sid` into a cache folder, once, without touching the system: for what older Debians lack.
  * @throws Error if that cannot be done here
  */
-export async function unpackMySQL(): Promise<UnpackedMySQL> {
+export async function unpackDebianPackage(wanted: DebianPackage): Promise<UnpackedPackage> {
   const { loader, libraries } = platform()
   const cache = join(process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'coatcheck')
-  const folder = join(cache, `mysql-${triedVersion}-or-newest`)
-  const unpacked = {
+  // Without the version's epoch: a colon would divide the path of the libraries.
+  const version = wanted.triedVersion.replace(/^\d+:/, '')
+  const folder = join(cache, `${wanted.title.toLowerCase()}-${version}-or-newest`)
+  const unpacked: UnpackedPackage = {
     folder,
-    loader: join(folder, loader),
-    libraries: join(folder, libraries),
+    program: (path, calledAs) => ({
+      path: join(folder, loader),
+      arguments: [
+        ...(calledAs === undefined ? [] : ['--argv0', calledAs]),
+        '--library-path',
+        join(folder, libraries),
+        join(folder, path),
+      ],
+    }),
   }
   if (existsSync(folder)) return unpacked
   if (!(await findProgram('apt-get')) || !(await findProgram('dpkg-deb'))) {
     throw new Error('and there is no apt-get to get one with')
   }
   const archive = await debianArchive()
-  say('Getting MySQL from Debian, once, for the tests …')
+  say(`Getting ${wanted.title} from Debian, once, for the tests …`)
   await mkdir(cache, { recursive: true })
   const work = await mkdtemp(join(cache, 'download-'))
   ownFolder(work)
   try {
-    const packages = await downloadTwice(archive, work)
+    const packages = await downloadTwice(wanted, archive, work)
     const root = join(work, 'root')
     for (const path of packages) await run('dpkg-deb', ['--extract', path, root])
     // Another run may have been faster.
@@ -74,16 +93,20 @@ function platform(): { loader: string; libraries: string } {
   throw new Error(`and none is to be had for ${process.platform} on ${process.arch}`)
 }
 
-async function downloadTwice(archive: Archive, work: string): Promise<string[]> {
+async function downloadTwice(wanted: DebianPackage, archive: Archive, work: string): Promise<string[]> {
   try {
-    return await download(archive, work)
+    return await download(wanted, archive, work)
   } catch {
-    return download(archive, work)
+    return download(wanted, archive, work)
   }
 }
 
-/** Downloads the server and all that it needs. Nothing counts as installed, so that includes its libc. */
-async function download({ address, keyring: keys }: Archive, work: string): Promise<string[]> {
+/** Downloads the package and all that it needs. Nothing counts as installed, so that includes its libc. */
+async function download(
+  { name, triedVersion }: DebianPackage,
+  { address, keyring: keys }: Archive,
+  work: string,
+): Promise<string[]> {
   const path = (name: string): string => join(work, name)
   await mkdir(path('lists/partial'), { recursive: true })
   await mkdir(path('cache/archives/partial'), { recursive: true })
@@ -109,13 +132,13 @@ async function download({ address, keyring: keys }: Archive, work: string): Prom
       env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive', LC_ALL: 'C' },
       maxBuffer: 64 * 1024 * 1024,
     })
-  const install = (name: string): Promise<unknown> =>
-    apt('install', '--download-only', '--no-install-recommends', name)
+  const install = (what: string): Promise<unknown> =>
+    apt('install', '--download-only', '--no-install-recommends', what)
   await apt('update')
   try {
-    await install(`mysql-server-core=${triedVersion}`)
+    await install(`${name}=${triedVersion}`)
   } catch {
-    await install('mysql-server-core')
+    await install(name)
   }
   const archives = path('cache/archives')
   const files = await readdir(archives)
