@@ -18,7 +18,7 @@ export interface DatabaseServer {
   readonly url: string
   /** The server's process; `undefined` if it runs in a container. */
   readonly pid?: number | undefined
-  /** Kills it as a failing machine would (SIGKILL), and waits until it is gone. Only of a MySQL or MariaDB outside of a container. */
+  /** Kills it as a failing machine would (SIGKILL), and waits until it is gone. Not of one in a container. */
   crash?(): Promise<void>
   /** Starts it again after `crash`, on the same data and port, and waits until it answers. */
   restart?(): Promise<void>
