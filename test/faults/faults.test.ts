@@ -12,8 +12,12 @@ import { setStage, type Stage } from './stage.ts'
 
 const nothingWrong = { lost: 0, cameBack: 0, foreign: 0, untyped: 0, strange: [] }
 
-onEachServer('a fault', ({ name }) => playShort(faultyDatabase(name)))
-describe('a fault on PostgreSQL', () => playShort(faultyDatabase('PostgreSQL')))
+onEachServer('a fault', ({ name }) => {
+  playShort(faultyDatabase(name))
+})
+describe('a fault on PostgreSQL', () => {
+  playShort(faultyDatabase('PostgreSQL'))
+})
 
 function playShort(kind: FaultyDatabase): void {
   let stage: Stage
