@@ -38,7 +38,8 @@ export interface PostgreSQLStoreOptions {
   readonly createTable?: boolean | undefined
   /**
    * How long a statement may take, and how long it may wait for a connection before: a text such as `'5s'`, or
-   * milliseconds. After that, its connection is closed, and the request gets `ERR_SESSION_STORE_TIMEOUT`.
+   * milliseconds. After that, the server is asked to cancel it, its connection is closed, and the request gets
+   * `ERR_SESSION_STORE_TIMEOUT`.
    * @default '5s'
    */
   readonly statementTimeout?: Duration | undefined

@@ -10,8 +10,8 @@ import { playCrashes } from './crashes.ts'
 const places = crashStores
   .filter(({ own }) => own)
   .flatMap((store) =>
-    store.kind === 'sqlite'
-      ? [[store.title, store, inject('mariadb')] as const]
+    store.server !== 'MySQL'
+      ? [[store.title, store, inject('postgresql')] as const]
       : databases().map(({ name, server }) => [`${store.title} (${name})`, store, server] as const),
   )
 

@@ -2,12 +2,13 @@
 import assert from 'node:assert/strict'
 import { hash } from 'node:crypto'
 import type { App } from '../servers/apps.ts'
-import { startDatabase } from '../servers/start-database.ts'
 import type { Attempt, Cast } from './cast.ts'
 import { CrashClient } from './client.ts'
 import { CrashPlace, type CrashStore, crashStores } from './place.ts'
 import { crashedRequests } from './requests.ts'
 import type { Steps } from './steps.ts'
+import type { FaultyDatabase } from '../faults/databases/faulty-database.ts'
+import { mariadb } from '../faults/databases/mysql.ts'
 import type { Outcome } from '../faults/play.ts'
 import { emptyTally } from '../faults/visitors.ts'
 
@@ -33,8 +34,8 @@ const seed = Number(process.env['COATCHECK_SEED'] ?? 1)
 /**
  * Kills an app at steps of every request.
  *
- * @param on the `mysql://` URL of a server, otherwise one of that name is started; the stores, otherwise all; and what is
- *   killed
+ * @param on the URL of a server, otherwise one of that kind is started; the stores, otherwise all of that kind, and on a
+ *   MySQL or MariaDB also those that need no server; and what is killed
  * @returns how many were killed, and what came of it. `lost` are the times that something was not as it must be: a change
  *   half done, or undone after it was acknowledged, or a retry that did harm
  */
@@ -42,21 +43,22 @@ export async function playCrashes(
   form: Form,
   on: {
     readonly server?: string
-    readonly database?: string
+    readonly kind?: FaultyDatabase
     readonly stores?: readonly CrashStore[]
     readonly cast?: Cast
   } = {},
 ): Promise<Outcome> {
   const { program, requests } = on.cast ?? ordinary
+  const { kind = mariadb } = on
   const outcome: Mutable<Outcome> = {
     fault: crashFault,
     runs: 0,
     strange: [],
     ...emptyTally(),
   }
-  const own = on.server === undefined ? await startDatabase(on.database ?? 'mariadb') : undefined
+  const own = on.server === undefined ? await kind.start() : undefined
   try {
-    for (const store of on.stores ?? crashStores) {
+    for (const store of on.stores ?? storesOn(kind)) {
       const place = await CrashPlace.open(store, on.server ?? own!.url, program)
       try {
         for (const { title, attempt } of requests) {
@@ -71,6 +73,10 @@ export async function playCrashes(
     await own?.stop()
   }
   return outcome
+}
+
+function storesOn({ name }: FaultyDatabase): CrashStore[] {
+  return crashStores.filter(({ server }) => (name === 'PostgreSQL') === (server === 'PostgreSQL'))
 }
 
 /** One request in which apps are killed. */

@@ -13,7 +13,7 @@ test.each(places)(
   { timeout: 600_000 },
   async (_title, store) => {
     const outcome = await playCrashes('short', {
-      server: inject('mariadb'),
+      server: inject(store.server === 'PostgreSQL' ? 'postgresql' : 'mariadb'),
       stores: [store],
       cast: handoffCast,
     })

@@ -10,6 +10,10 @@ export async function openStore(): Promise<SessionStore> {
     const { SQLiteStore } = await import('coatcheck/sqlite')
     return new SQLiteStore(watched(where))
   }
+  if (kind === 'postgresql') {
+    const { PostgreSQLStore } = await import('coatcheck/postgresql')
+    return new PostgreSQLStore(where)
+  }
   const { MySQLStore } = await import('coatcheck/mysql')
   return new MySQLStore(where, kind === 'mysql' ? {} : { layout: 'express-mysql-session' })
 }

@@ -4,16 +4,20 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { SessionStore } from 'coatcheck'
 import { MySQLStore } from 'coatcheck/mysql'
+import { PostgreSQLStore } from 'coatcheck/postgresql'
 import { SQLiteStore } from 'coatcheck/sqlite'
 import { publicIdOf } from '../../dist/core/store/record.js'
 import { type App, startApp } from '../servers/apps.ts'
 import { freshDatabase } from '../servers/databases.ts'
+import { freshPostgreSQL } from '../servers/postgres-databases.ts'
 import { Browser } from '../shared/browser.ts'
 
 /** Where the sessions of apps that are killed lie. */
 export interface CrashStore {
-  readonly kind: 'sqlite' | 'mysql' | 'express-mysql-session'
+  readonly kind: 'sqlite' | 'mysql' | 'express-mysql-session' | 'postgresql'
   readonly title: string
+  /** The server that it needs. */
+  readonly server?: 'MySQL' | 'PostgreSQL'
   /** Whether a token from before a rotation finds something there, and versions are counted. */
   readonly own: boolean
   open(where: string): SessionStore
@@ -21,12 +25,20 @@ export interface CrashStore {
 
 export const crashStores: readonly CrashStore[] = [
   { kind: 'sqlite', title: 'SQLite', own: true, open: (file) => new SQLiteStore(file) },
-  { kind: 'mysql', title: 'MySQLStore', own: true, open: (url) => new MySQLStore(url) },
+  { kind: 'mysql', title: 'MySQLStore', server: 'MySQL', own: true, open: (url) => new MySQLStore(url) },
   {
     kind: 'express-mysql-session',
     title: 'MySQLStore, a table of express-mysql-session',
+    server: 'MySQL',
     own: false,
     open: (url) => new MySQLStore(url, { layout: 'express-mysql-session' }),
+  },
+  {
+    kind: 'postgresql',
+    title: 'PostgreSQLStore',
+    server: 'PostgreSQL',
+    own: true,
+    open: (url) => new PostgreSQLStore(url),
   },
 ]
 
@@ -58,12 +70,15 @@ export class CrashPlace {
   }
 
   /**
-   * @param server the `mysql://` URL of a server, without a database
+   * @param server the URL of a server, for a store that needs one
    * @param program what the apps run
    */
   static async open(kind: CrashStore, server: string, program: string): Promise<CrashPlace> {
     const folder = await mkdtemp(join(tmpdir(), 'coatcheck-crashes-'))
-    const where = kind.kind === 'sqlite' ? join(folder, 'sessions.db') : await freshDatabase(server)
+    const where =
+      kind.server === undefined
+        ? join(folder, 'sessions.db')
+        : await (kind.server === 'MySQL' ? freshDatabase : freshPostgreSQL)(server)
     // Half the time that an app takes to start, it would compile what the one before compiled.
     const env = { STORE: kind.kind, WHERE: where, NODE_COMPILE_CACHE: join(folder, 'compiled') }
     const start = () => startApp(program, env)

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict'
-import type { RowDataPacket } from 'mysql2/promise'
 import { clockOffBy } from '../servers/faketime.ts'
 import { makeNextVersion } from './next-version.ts'
 import type { Scenario } from './play.ts'
@@ -30,8 +29,8 @@ export const appScenarios: readonly Scenario[] = [
     fault: 'rolling upgrade to a version with one more column, and back, app by app',
     runs: { short: 1, long: 5 },
     stage: {},
-    async happen({ owner, restart, stored, urls }, crowd) {
-      const next = await makeNextVersion()
+    async happen({ kind, owner, restart, stored, urls }, crowd) {
+      const next = await makeNextVersion(kind.nextVersion)
       const [newer, older] = urls as [string, string]
       await crowd.without(newer, 'stopped', () => restart(newer, { program: next.program }))
       await crowd.acknowledgesMore(50)
@@ -40,14 +39,7 @@ export const appScenarios: readonly Scenario[] = [
       for (const path of ['/data/from/older', '/rotate']) await visitor!.browser.post(older, path)
       assert.equal((await visitor!.browser.get(newer, '/data')).body['from'], 'older')
       await asOwner(owner, async (connection) => {
-        const [rows] = await connection.execute<RowDataPacket[]>(
-          'SELECT made_by FROM coatcheck_sessions WHERE user_id = ?',
-          [visitor!.user],
-        )
-        assert.deepEqual(
-          rows.map((row) => String(row['made_by'])),
-          ['next'],
-        )
+        assert.deepEqual(await connection.madeBy(visitor!.user), ['next'])
       })
       for (const url of urls.slice(1)) {
         await crowd.without(url, 'stopped', () => restart(url, { program: next.program }))

@@ -1,8 +1,11 @@
 // One of the apps that go through faults. It says of each error what it is, so that a client can tell typed ones.
+import { randomBytes } from 'node:crypto'
 import { createSessions, SessionError } from 'coatcheck'
 import session from 'coatcheck/express'
 import { MySQLStore } from 'coatcheck/mysql'
+import { PostgreSQLStore } from 'coatcheck/postgresql'
 import express, { type ErrorRequestHandler } from 'express'
+import { Pool } from 'pg'
 
 declare module 'coatcheck' {
   interface SessionData {
@@ -15,11 +18,15 @@ declare module 'coatcheck' {
 
 const number = (name: string, otherwise: number): number => Number(process.env[name] ?? otherwise)
 
+const url = process.env['DATABASE_URL']!
+const max = number('POOL', 10)
+const limits = { statementTimeout: number('STATEMENT_TIMEOUT', 1_000) }
+/** Its own, where the pool that the store would make is of another size. */
+const pool = url.startsWith('postgres:') && max !== 10 ? new Pool({ connectionString: url, max }) : undefined
 const sessions = createSessions({
-  store: new MySQLStore(
-    { uri: process.env['DATABASE_URL']!, connectionLimit: number('POOL', 10) },
-    { statementTimeout: number('STATEMENT_TIMEOUT', 1_000) },
-  ),
+  store: url.startsWith('postgres:')
+    ? new PostgreSQLStore(pool ?? url, limits)
+    : new MySQLStore({ uri: url, connectionLimit: max }, limits),
   secret: (process.env['SECRETS'] ?? 'the same secret in every app of this test').split(','),
   ...(process.env['ENCRYPTION'] !== undefined && { encryption: process.env['ENCRYPTION'] }),
   storeLimits: { deadline: number('DEADLINE', 2_000), queue: number('QUEUE', 10_000) },
@@ -59,7 +66,7 @@ app.post('/data/:name/:value', (req, res) => {
   res.json(req.session)
 })
 app.post('/filler/:bytes', (req, res) => {
-  Object.assign(req.session, { filler: 'x'.repeat(Number(req.params.bytes)) })
+  Object.assign(req.session, { filler: incompressible(Number(req.params.bytes)) })
   res.json({ canary: req.session.canary })
 })
 app.post('/rotate', async (req, res) => {
@@ -72,6 +79,11 @@ app.post('/sign-out', async (req, res) => {
   res.json({ canary })
 })
 app.get('/data', (req, res) => void res.json(req.session))
+
+/** A database may store a text compressed. */
+function incompressible(length: number): string {
+  return randomBytes(length).toString('base64').slice(0, length)
+}
 
 const answerWithError: ErrorRequestHandler = (error: unknown, _req, res, next) => {
   if (res.headersSent) return next(error)
@@ -86,5 +98,5 @@ const server = app.listen(number('PORT', 0), '127.0.0.1', () => {
 })
 
 process.once('SIGTERM', () => {
-  server.close(() => void sessions.close())
+  server.close(() => void sessions.close().then(() => pool?.end()))
 })

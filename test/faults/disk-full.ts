@@ -4,6 +4,7 @@ import { mkdtemp, open, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import type { FaultyDatabase } from './databases/faulty-database.ts'
 import { type Outcome, playAlone, type Runs, type Scenario } from './play.ts'
 import { asOwner } from './stage.ts'
 
@@ -16,7 +17,7 @@ export const diskFullFault = 'disk full'
  * The database on a disk that gets full.
  * @returns what came of it; a text if no small disk can be made here: why
  */
-export async function playDiskFull(form: keyof Runs, database: string): Promise<Outcome | string> {
+export async function playDiskFull(form: keyof Runs, kind: FaultyDatabase): Promise<Outcome | string> {
   const disk = await mkdtemp(join(tmpdir(), 'coatcheck-disk-'))
   try {
     await run('mount', ['-t', 'tmpfs', '-o', 'size=512m', 'tmpfs', disk])
@@ -25,19 +26,18 @@ export async function playDiskFull(form: keyof Runs, database: string): Promise<
     return `no small disk can be mounted here: ${String((error as { stderr?: string }).stderr).trim()}`
   }
   try {
-    return await playAlone(diskFull(disk, database === 'mysql'), form, database)
+    return await playAlone(diskFull(disk), form, kind)
   } finally {
     await run('umount', [disk])
     await rm(disk, { recursive: true })
   }
 }
 
-/** @param ends whether the server ends itself then, as MySQL does where it cannot write its binary log */
-const diskFull = (disk: string, ends: boolean): Scenario => ({
+const diskFull = (disk: string): Scenario => ({
   fault: diskFullFault,
   runs: { short: 1, long: 5 },
   stage: { parent: disk },
-  async happen({ database, owner }, crowd) {
+  async happen({ database, kind, owner }, crowd) {
     const [reader] = await crowd.signedIn(1)
     const growing = await crowd.signedIn(200)
     const file = join(disk, 'filler')
@@ -45,14 +45,11 @@ const diskFull = (disk: string, ends: boolean): Scenario => ({
     // Until the table has to grow.
     const before = crowd.errors
     while (crowd.errors === before) await crowd.ask(growing.pop()!, 'POST', '/filler/60000')
-    if (ends) await database.crash()
+    if (kind.endsOnFullDisk) await database.crash()
     else assert.equal((await crowd.read(reader!))?.status, 200)
     await rm(file)
-    if (ends) await database.restart()
-    // As a statement that failed is undone, this server may need room, and where it gets none, spoil an index (1034): its administrator makes them anew.
-    await asOwner(owner, async (connection) => {
-      await connection.query('ALTER TABLE coatcheck_sessions FORCE')
-    })
+    if (kind.endsOnFullDisk) await database.restart()
+    await asOwner(owner, (connection) => connection.repair())
   },
 })
 

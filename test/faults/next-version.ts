@@ -1,38 +1,30 @@
 import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
+import type { NextStore } from './databases/faulty-database.ts'
 
 const root = join(import.meta.dirname, '../..')
-
-/** What the next version does otherwise: its table has a column more, which it fills. In the words of the built file. */
-const differences = [
-  ['expires_at, sweep_at) VALUES', 'expires_at, sweep_at, made_by) VALUES'],
-  ['${exports.now} + ?, expires_at)`, size)', "${exports.now} + ?, expires_at, 'next')`, size)"],
-  [
-    ') ENGINE=InnoDB`,\n            ],\n        },\n    ];',
-    ') ENGINE=InnoDB`,\n            ],\n        },\n        { version: 2, statements: [`ALTER TABLE \\`${table}\\` ADD COLUMN made_by VARBINARY(16) NULL`] },\n    ];',
-  ],
-] as const
 
 /** The app of the fault bench on the package as its next version may be: one that has migrated the table. */
 export interface NextVersion {
   /** The app's file. */
   readonly program: string
-  /** The built file of its MySQLStore. */
+  /** The built file of its store. */
   readonly store: string
   remove(): Promise<void>
 }
 
-export async function makeNextVersion(): Promise<NextVersion> {
+export async function makeNextVersion({ file, differences }: NextStore): Promise<NextVersion> {
   const folder = await mkdtemp(join(tmpdir(), 'coatcheck-next-'))
   const next = join(folder, 'node_modules/coatcheck')
   await mkdir(next, { recursive: true })
   for (const part of ['dist', 'package.json'])
     await cp(join(root, part), join(next, part), { recursive: true })
   await symlink(join(root, 'node_modules'), join(next, 'node_modules'))
-  await symlink(join(root, 'node_modules/express'), join(folder, 'node_modules/express'))
+  for (const name of ['express', 'pg'])
+    await symlink(join(root, 'node_modules', name), join(folder, 'node_modules', name))
   await writeFile(join(folder, 'package.json'), '{ "type": "module" }')
-  const statements = join(next, 'dist/stores/mysql/statements.js')
+  const statements = join(next, file)
   let text = await readFile(statements, 'utf8')
   for (const [now, then] of differences) {
     if (text.split(now).length !== 2) throw new Error(`${statements} no longer holds ${now} once.`)
@@ -41,6 +33,6 @@ export async function makeNextVersion(): Promise<NextVersion> {
   await writeFile(statements, text)
   const program = join(folder, 'app.ts')
   await cp(join(import.meta.dirname, 'app.ts'), program)
-  const store = join(next, 'dist/stores/mysql.js')
+  const store = `${dirname(statements)}.js`
   return { program, store, remove: () => rm(folder, { recursive: true }) }
 }

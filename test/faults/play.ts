@@ -1,3 +1,4 @@
+import type { FaultyDatabase } from './databases/faulty-database.ts'
 import { setStage, type Stage, type StageOptions } from './stage.ts'
 import { Crowd, type Tally } from './visitors.ts'
 
@@ -9,8 +10,10 @@ export interface Runs {
 /** A fault, and how it is brought about. */
 export interface Scenario {
   readonly fault: string
-  /** It breaks the app, or what the app reads, and not the server: within `npm test` one of the servers is enough. */
+  /** It breaks the app, or what the app reads, and not the server: within `npm test` one server for each store is enough. */
   readonly isOfApp?: true
+  /** The only kind of database that can fail so. */
+  readonly only?: FaultyDatabase['name']
   /** How often it happens within `npm test`, and in `npm run test:long -- faults`. */
   readonly runs: Runs
   /** Where it needs another stage than the one for all. */
@@ -60,8 +63,12 @@ async function works({ stored }: Stage, url: string): Promise<void> {
 }
 
 /** Plays one that needs a stage of its own. */
-export async function playAlone(scenario: Scenario, form: keyof Runs, database: string): Promise<Outcome> {
-  const stage = await setStage({ ...scenario.stage, database })
+export async function playAlone(
+  scenario: Scenario,
+  form: keyof Runs,
+  kind: FaultyDatabase,
+): Promise<Outcome> {
+  const stage = await setStage({ ...scenario.stage, kind })
   try {
     return await play(stage, scenario, form)
   } finally {

@@ -1,33 +1,31 @@
-// npm run test:long -- faults: each fault many times, on MariaDB; the outcome goes into docs/faults.md. With `short`, as in
-// npm test, or `--database mysql`, it is only printed.
+// npm run test:long -- faults: each fault many times, on MariaDB or what `--database` says; the outcome goes into docs/faults.md.
+// With `short`, as in npm test, or of a MySQL, it is only printed.
 import { readFile, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { format, resolveConfig } from 'prettier'
 import { playCrashes } from '../crashes/crashes.ts'
+import { faultyDatabase } from './databases/by-name.ts'
 import { playDiskFull } from './disk-full.ts'
+import { databasesOfPage, marksOf, page } from './page.ts'
 import { type Outcome, play, playAlone } from './play.ts'
-import { scenarios } from './scenarios.ts'
+import { scenariosOn } from './scenarios.ts'
 import { setStage } from './stage.ts'
-
-const page = join(import.meta.dirname, '../../docs/faults.md')
-const [begin, end] = ['<!-- measured by npm run test:long -- faults -->', '<!-- end of what was measured -->']
 
 const { values, positionals } = parseArgs({
   options: { database: { type: 'string', default: 'mariadb' } },
   allowPositionals: true,
 })
-const { database } = values
+const kind = faultyDatabase(values.database)
 const form = positionals[0] === 'short' ? 'short' : 'long'
-const stage = await setStage({ database })
+const stage = await setStage({ kind })
 const outcomes: Outcome[] = []
 let notDone = ''
 try {
-  for (const scenario of scenarios) {
-    note(scenario.stage ? await playAlone(scenario, form, database) : await play(stage, scenario, form))
+  for (const scenario of scenariosOn(kind)) {
+    note(scenario.stage ? await playAlone(scenario, form, kind) : await play(stage, scenario, form))
   }
-  note(await playCrashes(form, { database }))
-  const diskFull = await playDiskFull(form, database)
+  note(await playCrashes(form, { kind }))
+  const diskFull = await playDiskFull(form, kind)
   if (typeof diskFull === 'string') notDone = `\n\nSkipped: disk full (${diskFull}).`
   else note(diskFull)
 } finally {
@@ -56,9 +54,11 @@ const table = [
 ].join('\n')
 const text = await format(`${table}${notDone}`, { ...(await resolveConfig(page)), filepath: page })
 console.log(text)
-if (form === 'long' && database === 'mariadb') {
+if (form === 'long' && databasesOfPage.includes(kind)) {
   const before = await readFile(page, 'utf8')
-  const [from, to] = [before.indexOf(begin), before.indexOf(end)]
+  const { begin, end } = marksOf(kind)
+  const from = before.indexOf(begin)
+  const to = before.indexOf(end, from)
   await writeFile(page, `${before.slice(0, from)}${begin}\n\n${text}\n${before.slice(to)}`)
 }
 const isRight = ({ lost, cameBack, foreign, untyped }: Outcome): boolean =>

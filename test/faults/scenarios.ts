@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { randomBytes, randomInt } from 'node:crypto'
-import type { Connection, RowDataPacket } from 'mysql2/promise'
+import { descendantsOf } from '../servers/process-table.ts'
 import { appScenarios } from './app-scenarios.ts'
+import type { FaultyDatabase } from './databases/faulty-database.ts'
 import type { Runs, Scenario } from './play.ts'
-import { asOwner, type Stage } from './stage.ts'
+import { asOwner, freeze, type Stage, thaw } from './stage.ts'
 import type { Crowd } from './visitors.ts'
 
 /** Those that are noticed by silence only take a second or two each. */
@@ -11,7 +12,7 @@ const slow: Runs = { short: 2, long: 10 }
 const quick: Runs = { short: 8, long: 40 }
 const roundsOfBits = 5
 
-export const scenarios: readonly Scenario[] = [
+const scenarios: readonly Scenario[] = [
   {
     fault: 'database killed (SIGKILL) and restarted',
     runs: { short: 2, long: 50 },
@@ -19,6 +20,16 @@ export const scenarios: readonly Scenario[] = [
       await database.crash()
       await crowd.failsMore()
       await database.restart()
+    },
+  },
+  {
+    fault: "one of the database's processes killed (SIGKILL), as for want of memory",
+    only: 'PostgreSQL',
+    runs: slow,
+    async happen({ database }, crowd) {
+      // Whichever it is, the server ends all connections then, and recovers.
+      process.kill(descendantsOf(database.pid!).at(-1)!, 'SIGKILL')
+      await crowd.failsMore()
     },
   },
   {
@@ -55,21 +66,22 @@ export const scenarios: readonly Scenario[] = [
   {
     fault: 'connection cut just before a change is sent, or just before its reply',
     runs: quick,
-    async happen({ proxy }, _crowd, round) {
-      await proxy.cutAround('"canary"', round % 2 === 0 ? 'before the reply' : 'before the request')
+    async happen({ kind, proxy }, _crowd, round) {
+      const changed = kind.onNetwork('"canary"')
+      await proxy.cutAround(changed, round % 2 === 0 ? 'before the reply' : 'before the request')
     },
   },
   {
     fault: 'database hangs (SIGSTOP)',
     runs: slow,
     async happen({ database, urls }, crowd) {
-      process.kill(database.pid!, 'SIGSTOP')
+      freeze(database)
       try {
         await crowd.failsMore(5)
         // Whoever needs no database is served while others wait for it.
         for (const url of urls) assert.equal((await fetch(`${url}/pulse`)).status, 200)
       } finally {
-        process.kill(database.pid!, 'SIGCONT')
+        thaw(database)
       }
     },
   },
@@ -95,18 +107,16 @@ export const scenarios: readonly Scenario[] = [
       // Each is stored, or was turned away because the queue was full.
       const codes = answers.map((answer) => (answer?.status === 200 ? 'done' : answer?.body['code']))
       assert.deepEqual(new Set(codes), new Set(['done', 'ERR_SESSION_STORE_BUSY']))
-      assert.ok((await connectionsOfApps(owner)) <= 2)
+      await asOwner(owner, async (connection) => {
+        assert.ok((await connection.connectionsOfApps()) <= 2)
+      })
     },
   },
   {
     fault: 'deadlock with a client that locks in the opposite order',
     runs: quick,
     async happen({ owner }) {
-      await asOwner(owner, async (connection) => {
-        await connection.query('CREATE TABLE IF NOT EXISTS weight (number INT) ENGINE=InnoDB')
-        const before = await deadlocks(connection)
-        while ((await deadlocks(connection)) === before) await lockBackwards(connection)
-      })
+      await asOwner(owner, (connection) => connection.deadlock())
     },
   },
   {
@@ -114,25 +124,24 @@ export const scenarios: readonly Scenario[] = [
     runs: slow,
     async happen({ owner }, crowd) {
       await asOwner(owner, async (connection) => {
-        await connection.beginTransaction()
-        await connection.query('SELECT version FROM coatcheck_sessions FOR UPDATE')
+        await connection.lock()
         await crowd.failsMore()
-        await connection.rollback()
+        await connection.unlock()
       })
     },
   },
   {
-    fault: 'database read-only (error 1290)',
+    fault: 'database read-only',
     runs: slow,
     async happen({ owner }, crowd) {
       const [reader] = await crowd.signedIn(1)
       await asOwner(owner, async (connection) => {
-        await connection.query('SET GLOBAL read_only = 1')
+        await connection.setReadOnly(true)
         try {
           await crowd.failsMore(5)
           assert.equal((await crowd.read(reader!))?.status, 200)
         } finally {
-          await connection.query('SET GLOBAL read_only = 0')
+          await connection.setReadOnly(false)
         }
       })
     },
@@ -175,6 +184,10 @@ export const scenarios: readonly Scenario[] = [
   ...appScenarios,
 ]
 
+export function scenariosOn({ name }: FaultyDatabase): Scenario[] {
+  return scenarios.filter(({ only = name }) => only === name)
+}
+
 function* cutAtEveryByte(data: Buffer): Generator<Buffer> {
   for (let length = 0; length < data.length; length++) yield data.subarray(0, length)
 }
@@ -202,59 +215,15 @@ async function corrupt(
   const [url] = urls
   const corruptBefore = await told(url!, 'ERR_SESSION_CORRUPT')
   await asOwner(owner, async (connection) => {
-    const [rows] = await connection.execute<RowDataPacket[]>(
-      `SELECT id, ${column} AS held FROM coatcheck_sessions WHERE user_id = ?`,
-      [visitor!.user],
-    )
-    const { id, held } = rows[0] as { id: Buffer; held: Buffer }
-    const store = (bytes: Buffer) =>
-      connection.execute(`UPDATE coatcheck_sessions SET ${column} = ? WHERE id = ?`, [bytes, id])
+    const { id, held } = await connection.read(visitor!.user, column)
     for (const bytes of spoiled(held)) {
-      await store(bytes)
+      await connection.store(id, column, bytes)
       const { status } = await visitor!.browser.clone().get(url!, '/data')
       assert(expected.includes(status), `${status} for ${bytes.toString('latin1')}`)
     }
-    await store(held)
+    await connection.store(id, column, held)
   })
   assert.equal(await told(url!, 'ERR_SESSION_CORRUPT'), corruptBefore + 1)
-}
-
-/** How many the server has ended so far. */
-async function deadlocks(connection: Connection): Promise<number> {
-  const [rows] = await connection.query<RowDataPacket[]>(
-    "SELECT count AS ended FROM information_schema.innodb_metrics WHERE name = 'lock_deadlocks'",
-  )
-  return Number(rows[0]!['ended'])
-}
-
-/** Locks the sessions in use, the last first, while the store locks the first first. */
-async function lockBackwards(connection: Connection): Promise<void> {
-  const [rows] = await connection.query<RowDataPacket[]>(
-    'SELECT id FROM coatcheck_sessions ORDER BY seen_at DESC LIMIT 8',
-  )
-  const ids = rows.map((row) => row['id'] as Buffer).toSorted((one, other) => other.compare(one))
-  await connection.beginTransaction()
-  try {
-    // Of two that wait for each other, the server undoes the one that has changed less.
-    await connection.query('INSERT INTO weight VALUES ?', [
-      Array.from({ length: 100 }, (_, number) => [number]),
-    ])
-    for (const id of ids) {
-      await connection.execute('SELECT version FROM coatcheck_sessions WHERE id = ? FOR UPDATE', [id])
-    }
-  } catch (error) {
-    assert.equal((error as { errno?: number }).errno, 1213)
-  }
-  await connection.rollback()
-}
-
-async function connectionsOfApps(owner: Stage['owner']): Promise<number> {
-  let count = 0
-  await asOwner(owner, async (connection) => {
-    const [rows] = await connection.query<RowDataPacket[]>('SHOW PROCESSLIST')
-    count = rows.filter((row) => row['User'] === 'app').length
-  })
-  return count
 }
 
 /** How often an app was told of a fault of that kind. */

@@ -1,16 +1,16 @@
-import { randomBytes } from 'node:crypto'
 import { createSessions } from 'coatcheck'
-import { MySQLStore } from 'coatcheck/mysql'
-import { type Connection, createConnection } from 'mysql2/promise'
 import { type App, startApp } from '../servers/apps.ts'
-import { startDatabase } from '../servers/start-database.ts'
+import { descendantsOf } from '../servers/process-table.ts'
 import type { DatabaseServer } from '../servers/server-process.ts'
+import type { FaultyDatabase, Owner, OwnServer } from './databases/faulty-database.ts'
+import { mariadb } from './databases/mysql.ts'
 import { type FaultProxy, faultProxyTo } from './proxy.ts'
 import type { Stored } from './visitors.ts'
 
 /** A database of its own, several apps on it, and a network between them that can fail. */
 export interface Stage {
-  readonly database: Required<DatabaseServer>
+  readonly kind: FaultyDatabase
+  readonly database: OwnServer
   readonly proxy: FaultProxy
   /** The apps' addresses. */
   readonly urls: readonly string[]
@@ -19,7 +19,7 @@ export interface Stage {
   /** Looks into the database, past the apps and the proxy. */
   readonly stored: Stored
   /** A connection of a user who may do everything, not by way of the proxy. */
-  owner(): Promise<Connection>
+  owner(): Promise<Owner>
   end(): Promise<void>
 }
 
@@ -35,9 +35,7 @@ export interface Restart {
 
 export interface StageOptions {
   /** By default MariaDB. */
-  readonly database?: string
-  /** The server's own options. */
-  readonly server?: readonly string[]
+  readonly kind?: FaultyDatabase
   /** Where the server's data lies. */
   readonly parent?: string
   /** What the apps find in their environment. */
@@ -47,46 +45,37 @@ export interface StageOptions {
 }
 
 export async function setStage({
-  database: kind = 'mariadb',
-  server = [],
+  kind = mariadb,
   parent,
   env = {},
   apps = 3,
 }: StageOptions = {}): Promise<Stage> {
-  const database = await startDatabase(kind, server, parent)
+  const database = await kind.start(parent)
   if (!isOwn(database)) {
     await database.stop()
     throw new Error(
       'The fault bench needs a server on this machine: a container cannot be killed and started again.',
     )
   }
-  const name = 'faults'
-  const password = randomBytes(12).toString('hex')
-  const url = new URL(`${database.url}/${name}`)
-  const owner = () => createConnection(url.href)
-  const first = await createConnection(database.url)
-  await first.query(`CREATE DATABASE ${name}`)
-  // As an app's user should be: without the right to write to a read-only server.
-  await first.query(`CREATE USER app@'127.0.0.1' IDENTIFIED BY '${password}'`)
-  await first.query(`GRANT ALL ON ${name}.* TO app@'127.0.0.1'`)
-  await first.end()
-  const proxy = await faultProxyTo(`mysql://app:${password}@${url.host}/${name}`)
+  const urls = await kind.prepare(database.url)
+  const proxy = await faultProxyTo(urls.apps)
   const start = (more: Readonly<Record<string, string>> = {}, program = 'test/faults/app.ts'): Promise<App> =>
     startApp(program, { DATABASE_URL: proxy.url, ...env, ...more })
   const running = new Map<string, App>()
   for (const app of await Promise.all(Array.from({ length: apps }, () => start()))) running.set(app.url, app)
   // It asks nothing before it is asked.
   const sessions = createSessions({
-    store: new MySQLStore(url.href),
+    store: kind.openStore(urls.owner),
     secret: 'any: no cookie is read with it',
     sweep: false,
     ...(env['ENCRYPTION'] !== undefined && { encryption: env['ENCRYPTION'] }),
   })
   return {
+    kind,
     database,
     proxy,
     urls: [...running.keys()],
-    owner,
+    owner: () => kind.connect(urls.owner),
     async restart(app, { signal, env: more, program } = {}) {
       await running.get(app)!.stop(signal)
       running.set(app, await start({ ...more, PORT: new URL(app).port }, program))
@@ -103,19 +92,27 @@ export async function setStage({
   }
 }
 
-function isOwn(server: DatabaseServer): server is Required<DatabaseServer> {
+function isOwn(server: DatabaseServer): server is OwnServer {
   return server.pid !== undefined && server.crash !== undefined && server.restart !== undefined
 }
 
 /** Does work on a connection of a user who may do everything. */
-export async function asOwner(
-  owner: Stage['owner'],
-  work: (connection: Connection) => Promise<void>,
-): Promise<void> {
-  const connection = await owner()
+export async function asOwner(connect: Stage['owner'], work: (owner: Owner) => Promise<void>): Promise<void> {
+  const owner = await connect()
   try {
-    await work(connection)
+    await work(owner)
   } finally {
-    await connection.end()
+    await owner.end()
   }
+}
+
+/** Stops all processes of a server as they are, until `thaw`. */
+export function freeze({ pid }: OwnServer): void {
+  // First the one that starts the others.
+  process.kill(pid!, 'SIGSTOP')
+  for (const each of descendantsOf(pid!)) process.kill(each, 'SIGSTOP')
+}
+
+export function thaw({ pid }: OwnServer): void {
+  for (const each of [...descendantsOf(pid!), pid!]) process.kill(each, 'SIGCONT')
 }

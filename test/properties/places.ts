@@ -1,5 +1,6 @@
 import type { SessionStore } from 'coatcheck'
 import { MySQLStore } from 'coatcheck/mysql'
+import { PostgreSQLStore } from 'coatcheck/postgresql'
 import { SQLiteStore } from 'coatcheck/sqlite'
 import { oldTable, ownTable, type StoreTraits } from './store-traits.ts'
 
@@ -13,6 +14,7 @@ export interface Place {
 export const places = {
   sqlite: { traits: ownTable, open: (file: string) => new SQLiteStore(file) },
   mysql: { traits: ownTable, open: (url: string) => new MySQLStore(url) },
+  postgresql: { traits: ownTable, open: (url: string) => new PostgreSQLStore(url) },
   "mysql, on express-mysql-session's table": {
     traits: oldTable,
     open: (url: string) => new MySQLStore(url, { layout: 'express-mysql-session' }),

@@ -6,9 +6,11 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import type { SessionStore } from 'coatcheck'
 import { createConnection } from 'mysql2/promise'
+import { Client } from 'pg'
 import { afterAll, afterEach, describe, expect, test } from 'vitest'
 import { createId } from '../../dist/core/token.js'
 import { databases, freshDatabase } from '../servers/databases.ts'
+import { freshPostgreSQL } from '../servers/postgres-databases.ts'
 import { ownProcess } from '../servers/owned.ts'
 import { begin, hour, type Jar, realTime, sessionsOn } from './acts.ts'
 import type { Checks, Invariant } from './facts.ts'
@@ -46,6 +48,13 @@ async function emptyTable(url: string, table: string): Promise<void> {
   await connection.end()
 }
 
+async function emptyPostgreSQL(url: string): Promise<void> {
+  const client = new Client({ connectionString: url })
+  await client.connect()
+  await client.query('DELETE FROM coatcheck_sessions')
+  await client.end()
+}
+
 const tally = new Tally()
 afterAll(() => tally.print())
 
@@ -80,16 +89,16 @@ interface SharedPlace {
   empty(where: string): Promise<unknown>
 }
 
-const sharedPlaces = (Object.keys(places) as PlaceName[]).flatMap((name): SharedPlace[] =>
-  name === 'sqlite'
-    ? [{ title: name, name, make: newFile, empty: emptyFile }]
-    : databases().map(({ name: database, server }) => ({
-        title: `${name} on ${database}`,
-        name,
-        make: () => freshDatabase(server),
-        empty: (url) => emptyTable(url, name === 'mysql' ? 'coatcheck_sessions' : 'sessions'),
-      })),
-)
+const sharedPlaces = (Object.keys(places) as PlaceName[]).flatMap((name): SharedPlace[] => {
+  if (name === 'sqlite') return [{ title: name, name, make: newFile, empty: emptyFile }]
+  if (name === 'postgresql') return [{ title: name, name, make: () => freshPostgreSQL(), empty: emptyPostgreSQL }]
+  return databases().map(({ name: database, server }) => ({
+    title: `${name} on ${database}`,
+    name,
+    make: () => freshDatabase(server),
+    empty: (url) => emptyTable(url, name === 'mysql' ? 'coatcheck_sessions' : 'sessions'),
+  }))
+})
 
 describe.each(sharedPlaces)('three processes on one database of $title', ({ title, name, make, empty }) => {
   test.each(properties)(`%s (${runs(6)} programs)`, { timeout }, async (_, made, about) => {

@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { Client } from 'pg'
 import { freePort } from './ports.ts'
+import { descendantsOf } from './process-table.ts'
 import { findProgram, installDebianPackages } from './programs.ts'
 import { type Account, accountOf, type DatabaseServer, ServerFolder } from './server-process.ts'
 
@@ -25,6 +26,8 @@ export interface PostgresOptions {
   readonly settings?: readonly string[]
   /** The paths of the certificate and the key by which it offers TLS. */
   readonly tls?: { readonly certificate: string; readonly key: string }
+  /** Where the folder of its data is made. */
+  readonly parent?: string
   /** A folder with the programs `initdb` and `postgres` of another version. */
   readonly programs?: string
 }
@@ -44,7 +47,7 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
   }
   // The server refuses to run as root. Its packages bring a user for it.
   const account = await accountOf('postgres')
-  const folder = await ServerFolder.make('postgres', account)
+  const folder = await ServerFolder.make('postgres', account, options.parent)
   try {
     const port = await freePort()
     const password = randomBytes(12).toString('hex')
@@ -64,8 +67,10 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
     await start()
     return {
       url,
-      pid: folder.pid,
-      crash: () => folder.end('SIGKILL'),
+      get pid() {
+        return folder.pid
+      },
+      crash: () => killAll(folder),
       restart: () => startAgain(start),
       // SIGTERM would wait for clients.
       stop: () => folder.remove('SIGINT'),
@@ -73,6 +78,19 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
   } catch (error) {
     await folder.remove()
     throw error
+  }
+}
+
+/** All of its processes, as where the machine or a container fails. */
+async function killAll(folder: ServerFolder): Promise<void> {
+  const others = descendantsOf(folder.pid!)
+  await folder.end('SIGKILL')
+  for (const pid of others) {
+    try {
+      process.kill(pid, 'SIGKILL')
+    } catch {
+      // It has noticed, and ended by itself.
+    }
   }
 }
 

@@ -11,12 +11,8 @@ const starters = new Map([
  * Starts the server that a script is told by `--database`.
  * @throws Error if there is none of that name, or it does not run here
  */
-export async function startDatabase(
-  name: string,
-  options?: readonly string[],
-  parent?: string,
-): Promise<DatabaseServer> {
+export async function startDatabase(name: string): Promise<DatabaseServer> {
   const start = starters.get(name)
-  if (start) return start(options, parent)
+  if (start) return start()
   throw new Error(`--database is one of ${[...starters.keys()].join(', ')}, not ${name}.`)
 }

@@ -6,6 +6,7 @@ import { storeSuite } from 'coatcheck/testing'
 import { createPool } from 'mysql2'
 import type { RowDataPacket } from 'mysql2/promise'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import { mariadb } from '../faults/databases/mysql.ts'
 import { makeNextVersion } from '../faults/next-version.ts'
 import { connectionsTo, freshDatabase, onEachServer } from '../servers/databases.ts'
 import { freePort } from '../servers/ports.ts'
@@ -146,7 +147,7 @@ onEachServer('MySQLStore', ({ server }) => {
     })
 
     it('are brought up to date by a version whose step another began and did not record', async () => {
-      const next = await makeNextVersion()
+      const next = await makeNextVersion(mariadb.nextVersion)
       onTestFinished(() => next.remove())
       const { MySQLStore: NextStore } = (await import(next.store)) as { MySQLStore: typeof MySQLStore }
       const url = await freshDatabase(server)

@@ -5,7 +5,7 @@ import { type Pooler, startPgBouncer } from '../servers/pgbouncer.ts'
 import { startPostgres } from '../servers/postgres.ts'
 import { freshPostgreSQL } from '../servers/postgres-databases.ts'
 import { newId, insert, rotation, storedMany, touch, update } from './mysql-subject.ts'
-import { openPool, openStore } from './postgresql-subject.ts'
+import { openPool, openStore, waitingStatements } from './postgresql-subject.ts'
 
 describe('behind PgBouncer in transaction mode', () => {
   let pooler: Pooler
@@ -36,6 +36,26 @@ describe('behind PgBouncer in transaction mode', () => {
     const stores = Array.from({ length: 10 }, () => openStore(empty.url))
     const ids = (await Promise.all(stores.map((store) => storedMany(store, 1)))).flat()
     expect(await stores[0]!.find(ids)).toMatchObject(ids.map((id) => ({ id })))
+  })
+
+  it('what was given up is cancelled, by way of the pooler', async () => {
+    const direct = await freshPostgreSQL()
+    const own = await startPgBouncer(direct)
+    onTestFinished(() => own.stop())
+    const store = openStore(own.url, { statementTimeout: '300ms' })
+    const id = (await storedMany(store, 1))[0]!
+    const pool = openPool(direct)
+    const holder = await pool.connect()
+    try {
+      await holder.query('BEGIN')
+      await holder.query('LOCK TABLE coatcheck_sessions')
+      await expect(store.find([id])).rejects.toMatchObject({ code: 'ERR_SESSION_STORE_TIMEOUT' })
+      await expect.poll(() => waitingStatements(pool)).toBe(0)
+      await holder.query('ROLLBACK')
+    } finally {
+      holder.release()
+    }
+    await expect.poll(() => store.find([id]).catch(() => [])).toMatchObject([{ id }])
   })
 
   it('many apps share few connections', async () => {

@@ -34,3 +34,11 @@ export async function urlOfRole(url: string, ...grants: readonly string[]): Prom
   mine.username = role
   return mine.href
 }
+
+/** How many statements wait for a lock in the pool's database. */
+export async function waitingStatements(pool: Pool): Promise<number> {
+  const { rows } = await pool.query<{ count: number }>(
+    `SELECT count(*)::int AS count FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
+  )
+  return rows[0]!.count
+}

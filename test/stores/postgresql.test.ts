@@ -8,7 +8,7 @@ import { describe, expect, it } from 'vitest'
 import { freePort } from '../servers/ports.ts'
 import { freshPostgreSQL } from '../servers/postgres-databases.ts'
 import { insert, newId, rotation, stored, storedMany, touch, update } from './mysql-subject.ts'
-import { openPool, openStore, urlOfRole } from './postgresql-subject.ts'
+import { openPool, openStore, urlOfRole, waitingStatements } from './postgresql-subject.ts'
 
 storeSuite('PostgreSQLStore', {
   describe,
@@ -291,6 +291,26 @@ describe('PostgreSQLStore', () => {
     const [again] = await resultsOf(store.write([update(id, 1)]))
     expect(['done', 'stale']).toContain(again)
     expect(await store.find([id])).toMatchObject([{ id, version: 2 }])
+  })
+
+  it('leaves nothing behind in the server of what it has given up, which would wait there for its lock', async () => {
+    const url = await freshPostgreSQL()
+    const store = openStore(url, { statementTimeout: '200ms' })
+    const id = await stored(store)
+    const pool = openPool(url)
+    const holder = await pool.connect()
+    try {
+      await holder.query('BEGIN')
+      await holder.query('LOCK TABLE coatcheck_sessions')
+      const reads = Array.from({ length: 5 }, () => store.find([id]).catch((error: unknown) => error))
+      for (const outcome of [...(await Promise.all(reads)), ...(await resultsOf(store.write([touch(id)])))])
+        expect(outcome).toMatchObject({ code: 'ERR_SESSION_STORE_TIMEOUT', status: 503 })
+      await expect.poll(() => waitingStatements(pool)).toBe(0)
+    } finally {
+      await holder.query('ROLLBACK')
+      holder.release()
+    }
+    expect(await store.find([id])).toMatchObject([{ id }])
   })
 
   it("says that the server's own statement_timeout is over", async () => {

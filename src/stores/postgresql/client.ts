@@ -2,6 +2,7 @@ import { isError } from '../../core/errors.js'
 import { clearTimeout, performance, setTimeout, wait } from '../../core/scheduling.js'
 import { longestTimer } from '../../core/lifetime.js'
 import { LostStatement, NoFreeConnection } from '../sql/lost-statement.js'
+import { type Cancellable, cancelStatement } from './cancel.js'
 import { classifyPostgreSQLError, endsConnection, sqlState, stateOf } from './error-codes.js'
 import type { Statement } from './statements.js'
 
@@ -25,7 +26,7 @@ interface Query {
 }
 
 /** A connection of a pool of pg, as far as the store uses it. */
-export interface PostgreSQLConnection {
+export interface PostgreSQLConnection extends Cancellable {
   query(query: Query): Promise<Answer>
   release(destroy?: boolean): void
   on(event: 'error', listener: (error: Error) => void): unknown
@@ -47,6 +48,8 @@ const mostTries = 8
 const transactionLimit = 60_000
 /** Milliseconds. */
 const longestPause = 200
+/** Milliseconds for which a connection keeps its place in the pool while its statement is cancelled. */
+const longestCancel = 500
 
 /** Sends statements through a pool, each as a transaction of its own. */
 export class PostgreSQLClient {
@@ -150,7 +153,7 @@ export class PostgreSQLClient {
     limit = this.#limit,
   ): Promise<Result> {
     const connection = await this.#take()
-    let lost = false
+    let [lost, tookTooLong] = [false, false]
     const send: Send = async (statement, values = []) => {
       const { name, text } = statement
       const prepared = this.#prepares && name !== '' ? { name } : {}
@@ -160,6 +163,7 @@ export class PostgreSQLClient {
         return answer
       } catch (error) {
         lost ||= error instanceof LostStatement || endsConnection(error)
+        tookTooLong ||= error instanceof LostStatement && error.limit !== undefined
         throw error
       }
     }
@@ -168,7 +172,10 @@ export class PostgreSQLClient {
     } finally {
       if (lost) this.#silenceIsDoubtfulBefore = performance.now()
       // With it ends what it holds: the server rolls its transaction back.
-      connection.release(lost || isInTransaction(connection))
+      const release = () => connection.release(lost || isInTransaction(connection))
+      if (!tookTooLong) release()
+      // A pooler passes the request on only while its client is there.
+      else void cancelStatement(connection, Math.min(longestCancel, this.#limit / 2)).then(release)
     }
   }
 

@@ -82,4 +82,11 @@ export const postgresqlRules: readonly Mutation[] = [
     find: 'connection.release(lost || isInTransaction(connection))',
     replace: 'connection.release(isInTransaction(connection))',
   },
+  {
+    ...client,
+    name: 'a statement that took too long waits on in the server (PostgreSQL)',
+    at: 'PostgreSQLClient.#onOneConnection',
+    find: 'if (!tookTooLong) release()',
+    replace: 'if (tookTooLong || !tookTooLong) release()',
+  },
 ]
