@@ -10,6 +10,7 @@ const kinds: Readonly<Record<string, () => Promise<unknown>>> = {
   mutations: () => import('./mutations/run.ts'),
   postgresql: () => import('./stores/postgresql-versions.ts'),
   properties: () => vitest('test/properties', { COATCHECK_RUNS: '50' }),
+  redis: () => import('./stores/redis-versions.ts'),
   timing: () => import('./timing/signature.ts'),
 }
 

@@ -10,6 +10,7 @@ import { secret, storedSession } from '../core/works.ts'
 import { type PlaceName, places } from '../properties/places.ts'
 import { databases, freshDatabase } from '../servers/databases.ts'
 import { ownProcess } from '../servers/owned.ts'
+import { freshRedis } from '../servers/redis-places.ts'
 import { freshPostgreSQL } from '../servers/postgres-databases.ts'
 import type { Redeemed } from '../../dist/core/handoff/redeem.js'
 import { childIds, type IssuedCode, issuedCode, redeemAtOnce } from './codes.ts'
@@ -31,6 +32,7 @@ interface SharedKind {
 
 const shared: readonly SharedKind[] = [
   { title: 'SQLite', place: 'sqlite', make: newFile },
+  { title: 'Redis', place: 'redis', make: async () => freshRedis() },
   ...databases().map(({ name, server }): SharedKind => ({
     title: name,
     place: 'mysql',

@@ -11,6 +11,7 @@ import { afterAll, afterEach, describe, expect, test } from 'vitest'
 import { createId } from '../../dist/core/token.js'
 import { databases, freshDatabase } from '../servers/databases.ts'
 import { freshPostgreSQL } from '../servers/postgres-databases.ts'
+import { emptyRedis, freshRedis } from '../servers/redis-places.ts'
 import { ownProcess } from '../servers/owned.ts'
 import { begin, hour, type Jar, realTime, sessionsOn } from './acts.ts'
 import type { Checks, Invariant } from './facts.ts'
@@ -91,7 +92,9 @@ interface SharedPlace {
 
 const sharedPlaces = (Object.keys(places) as PlaceName[]).flatMap((name): SharedPlace[] => {
   if (name === 'sqlite') return [{ title: name, name, make: newFile, empty: emptyFile }]
-  if (name === 'postgresql') return [{ title: name, name, make: () => freshPostgreSQL(), empty: emptyPostgreSQL }]
+  if (name === 'postgresql')
+    return [{ title: name, name, make: () => freshPostgreSQL(), empty: emptyPostgreSQL }]
+  if (name === 'redis') return [{ title: name, name, make: async () => freshRedis(), empty: emptyRedis }]
   return databases().map(({ name: database, server }) => ({
     title: `${name} on ${database}`,
     name,

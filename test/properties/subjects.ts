@@ -6,6 +6,7 @@ import { createPool } from 'mysql2/promise'
 import { Pool } from 'pg'
 import { databases, freshDatabase } from '../servers/databases.ts'
 import { freshPostgreSQL } from '../servers/postgres-databases.ts'
+import { emptyRedis, freshRedis, storeOnRedis } from '../servers/redis-places.ts'
 import { twoClocksStore } from './two-clocks.ts'
 import { oldTable, ownTable, type StoreTraits } from './store-traits.ts'
 
@@ -58,6 +59,12 @@ export const subjects: readonly Subject[] = [
     share: 10,
     open: openPostgreSQL,
   },
+  {
+    name: 'RedisStore',
+    traits: ownTable,
+    share: 10,
+    open: openRedis,
+  },
   ...databases().flatMap(({ name, server }): Subject[] => [
     {
       name: `MySQLStore on ${name}`,
@@ -109,5 +116,17 @@ async function openPostgreSQL(): Promise<OpenedSubject> {
       await store.close()
       await pool.end()
     },
+  }
+}
+
+async function openRedis(): Promise<OpenedSubject> {
+  const place = freshRedis()
+  const store = storeOnRedis(place)
+  return {
+    empty: async () => {
+      await emptyRedis(place)
+      return store
+    },
+    close: () => store.close(),
   }
 }

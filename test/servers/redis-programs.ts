@@ -1,8 +1,16 @@
 import { unpackDebianPackage } from './debian-packages.ts'
 import { findProgram, type Program, installDebianPackages } from './programs.ts'
 
-/** The Redis of this machine, or what apt-get brings. */
+/** Others than Debian's own, by the names that `COATCHECK_REDIS_PROGRAM` may have. */
+export const otherPrograms: Readonly<Record<string, () => Promise<Program>>> = {
+  'redis-8': redis8Program,
+  'valkey-9': valkeyProgram,
+}
+
+/** The Redis of this machine, or what apt-get brings; another, if a script that runs the tests on each says so. */
 export async function findRedis(): Promise<Program> {
+  const { COATCHECK_REDIS_PROGRAM: other = '' } = process.env
+  if (Object.hasOwn(otherPrograms, other)) return otherPrograms[other]!()
   // Debian's package redis-server would start a service. The same program is in redis-tools, by another name.
   const path =
     (await findProgram('redis-server')) ??
@@ -14,7 +22,7 @@ export async function findRedis(): Promise<Program> {
 }
 
 /** Redis 8, which this Debian does not have. */
-export async function redis8Program(): Promise<Program> {
+async function redis8Program(): Promise<Program> {
   const unpacked = await unpackDebianPackage({
     title: 'Redis',
     name: 'redis-tools',
@@ -24,7 +32,7 @@ export async function redis8Program(): Promise<Program> {
 }
 
 /** Valkey 9, which this Debian does not have. */
-export async function valkeyProgram(): Promise<Program> {
+async function valkeyProgram(): Promise<Program> {
   const unpacked = await unpackDebianPackage({
     title: 'Valkey',
     name: 'valkey-tools',

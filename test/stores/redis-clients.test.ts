@@ -7,21 +7,19 @@ import { libraries, newPrefix, type OpenedClient } from './redis-subject.ts'
 
 /** Two stores on one client each, as in two processes. */
 function suiteOn(name: string, open: () => Promise<OpenedClient>): void {
+  let clients: readonly OpenedClient[]
+  beforeAll(async () => {
+    clients = await Promise.all([open(), open()])
+  })
+  afterAll(() => Promise.all(clients.map((client) => client.close())))
   storeSuite(name, {
     describe,
     it,
     expiredRemovedBy: 'database',
     open: async () => {
       const prefix = newPrefix()
-      const [one, other] = [await open(), await open()]
-      return {
-        store: new RedisStore(one.client, { prefix }),
-        other: new RedisStore(other.client, { prefix }),
-        cleanUp: async () => {
-          await one.close()
-          await other.close()
-        },
-      }
+      const [store, other] = clients.map(({ client }) => new RedisStore(client, { prefix }))
+      return { store: store!, other: other!, cleanUp: () => Promise.resolve() }
     },
   })
 }
