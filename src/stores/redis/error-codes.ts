@@ -97,13 +97,31 @@ const meanings: Readonly<Record<string, ReplyMeaning>> = {
   },
 }
 
+const notTrusted: ReplyMeaning = {
+  kind: 'configuration',
+  what: "nobody whom Node trusts has signed the server's certificate",
+  cure: 'Name the authority in NODE_EXTRA_CA_CERTS; or make a client with socket: { tls: true, ca }, and give RedisStore that',
+}
+const otherHost: ReplyMeaning = {
+  kind: 'configuration',
+  what: "the server's certificate is for another host",
+  cure: 'Connect by the host name that is in the certificate',
+}
+/** What is known of an error of a TLS connection. */
+function meaningOfTLS(error: unknown): ReplyMeaning | undefined {
+  const { code } = (error ?? {}) as { readonly code?: unknown }
+  if (!isError(error) || typeof code !== 'string') return undefined
+  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') return otherHost
+  return /CERT|LEAF_SIGNATURE/.test(code) ? notTrusted : undefined
+}
+
 /** The first word of a server's error reply; `undefined` for any other error, as the client's own. */
 export function codeOfReply(error: unknown): string | undefined {
   if (!isError(error)) return undefined
   return /^([A-Z]{2,}[A-Z0-9_]*)(?= )/.exec(error.message)?.[1]
 }
 
-/** What is known of an error reply. */
+/** What is known of an error reply, or of a connection that was refused for its certificate. */
 export function meaningOf(error: unknown): ReplyMeaning | undefined {
   const code = codeOfReply(error)
   if (code === 'ERR' && /max number of clients/.test((error as Error).message))
@@ -112,13 +130,14 @@ export function meaningOf(error: unknown): ReplyMeaning | undefined {
       what: 'the server has as many connections as its maxclients allows',
       cure: 'Raise maxclients, or close connections of other programs',
     }
-  return code !== undefined && Object.hasOwn(meanings, code) ? meanings[code] : undefined
+  return code !== undefined && Object.hasOwn(meanings, code) ? meanings[code] : meaningOfTLS(error)
 }
 
 /** Whether a client refused a command before it sent it. */
 export function wasNotSent(error: unknown): boolean {
   if (!isError(error)) return false
   const { code } = error as NodeJS.ErrnoException
+  if (meaningOfTLS(error)) return true
   if (code !== undefined && /^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH)$/.test(code))
     return true
   return /^The client is (closed|offline)|^Connection timeout|^All the root nodes are unavailable|^None of startup nodes is available|enableOfflineQueue options is false/.test(

@@ -25,7 +25,12 @@ export const redisErrors: TableErrors = {
     const cause = error instanceof LostStatement ? error.cause : error
     const meaning = meaningOf(cause)
     const failure = meaning
-      ? storeFailure(meaning.kind, doing, `${meaning.what} (${codeOfReply(cause)}). ${meaning.cure}.`, error)
+      ? storeFailure(
+          meaning.kind,
+          doing,
+          `${meaning.what} (${codeOfReply(cause) ?? (cause as NodeJS.ErrnoException).code}). ${meaning.cure}.`,
+          error,
+        )
       : failureOf(doing, cause, kindOf(cause))
     return error instanceof LostStatement && error.answeredSince ? asNoOutage(failure) : failure
   },
