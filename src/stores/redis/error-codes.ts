@@ -115,6 +115,20 @@ function meaningOfTLS(error: unknown): ReplyMeaning | undefined {
   return /CERT|LEAF_SIGNATURE/.test(code) ? notTrusted : undefined
 }
 
+/** Error replies that have no word of their own, by what they say. */
+const errorMeanings: readonly (readonly [says: RegExp, meaning: ReplyMeaning])[] = [
+  [
+    /max number of clients/,
+    {
+      kind: 'away',
+      what: 'the server has as many connections as its maxclients allows',
+      cure: 'Raise maxclients, or close connections of other programs',
+    },
+  ],
+  // A command within a script.
+  [/^ERR The user executing the script can't/, meanings['NOPERM']!],
+]
+
 /** The first word of a server's error reply; `undefined` for any other error, as the client's own. */
 export function codeOfReply(error: unknown): string | undefined {
   if (!isError(error)) return undefined
@@ -124,12 +138,7 @@ export function codeOfReply(error: unknown): string | undefined {
 /** What is known of an error reply, or of a connection that was refused for its certificate. */
 export function meaningOf(error: unknown): ReplyMeaning | undefined {
   const code = codeOfReply(error)
-  if (code === 'ERR' && /max number of clients/.test((error as Error).message))
-    return {
-      kind: 'away',
-      what: 'the server has as many connections as its maxclients allows',
-      cure: 'Raise maxclients, or close connections of other programs',
-    }
+  if (code === 'ERR') return errorMeanings.find(([says]) => says.test((error as Error).message))?.[1]
   return code !== undefined && Object.hasOwn(meanings, code) ? meanings[code] : meaningOfTLS(error)
 }
 
