@@ -126,7 +126,7 @@ const errorMeanings: readonly (readonly [says: RegExp, meaning: ReplyMeaning])[]
     },
   ],
   // A command within a script.
-  [/^ERR The user executing the script can't/, meanings['NOPERM']!],
+  [/^ERR (The user executing the script can't|ACL failure in script)/, meanings['NOPERM']!],
 ]
 
 /** The first word of a server's error reply; `undefined` for any other error, as the client's own. */
