@@ -8,6 +8,7 @@ import { installInto, nodeProgram, supportedNodes } from './package/nodes.ts'
 import { pack } from './package/pack.ts'
 import { databases, freshDatabase } from './servers/databases.ts'
 import { freshPostgreSQL } from './servers/postgres-databases.ts'
+import { startRedis } from './servers/redis.ts'
 
 const run = promisify(execFile)
 const root = join(import.meta.dirname, '..')
@@ -16,6 +17,7 @@ let folder: string
 let packed: readonly string[]
 let mysqlUrl: string
 let postgresqlUrl: string
+let redis: Awaited<ReturnType<typeof startRedis>>
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'coatcheck-package-'))
@@ -23,9 +25,14 @@ beforeAll(async () => {
   packed = files
 
   const { devDependencies } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as {
-    devDependencies: { mysql2: string; pg: string }
+    devDependencies: { mysql2: string; pg: string; redis: string }
   }
-  const packages = [tarball, `mysql2@${devDependencies.mysql2}`, `pg@${devDependencies.pg}`]
+  const packages = [
+    tarball,
+    `mysql2@${devDependencies.mysql2}`,
+    `pg@${devDependencies.pg}`,
+    `redis@${devDependencies.redis}`,
+  ]
   for (const version of supportedNodes) await nodeProgram(version)
   await installInto(project('every'), packages)
   for (const file of ['use.mjs', 'use.cjs', 'keep-and-find.cjs']) {
@@ -34,9 +41,13 @@ beforeAll(async () => {
   // MySQL where one runs.
   mysqlUrl = await freshDatabase(databases().at(-1)!.server)
   postgresqlUrl = await freshPostgreSQL()
+  redis = await startRedis()
 }, 600_000)
 
-afterAll(() => rm(folder, { recursive: true, force: true }))
+afterAll(async () => {
+  await redis?.stop()
+  await rm(folder, { recursive: true, force: true })
+})
 
 function project(name: string): string {
   return join(folder, name)
@@ -64,7 +75,7 @@ describe.each(supportedNodes)('on Node %s', (version) => {
     { by: 'require', file: 'use.cjs' },
   ])('sessions are kept and found by $by, without a warning', async ({ by, file }) => {
     const used = await use(version, file, `${by}-${version}.db`)
-    expect(used).toEqual({ stdout: 'memory\nsqlite\nmysql\npostgresql\nopen\n', stderr: '' })
+    expect(used).toEqual({ stdout: 'memory\nsqlite\nmysql\npostgresql\nredis\nopen\n', stderr: '' })
   })
 
   test('the command runs without a warning', async () => {
@@ -80,7 +91,7 @@ describe.each(supportedNodes)('on Node %s', (version) => {
 describe('without a driver, it is said what to install', () => {
   beforeAll(async () => {
     await cp(project('every'), project('driverless'), { recursive: true })
-    for (const driver of ['mysql2', 'pg'])
+    for (const driver of ['mysql2', 'pg', 'redis'])
       await rm(join(project('driverless'), 'node_modules', driver), { recursive: true })
   })
 
@@ -127,6 +138,16 @@ describe('without a driver, it is said what to install', () => {
        const { PostgreSQLStore } = require('coatcheck/postgresql')
        new PostgreSQLStore('${postgresql}')`,
     ],
+    [
+      'redis',
+      'coatcheck/redis',
+      `import { RedisStore } from 'coatcheck/redis'; new RedisStore('redis://localhost')`,
+    ],
+    [
+      'redis',
+      'coatcheck/redis by require',
+      `const { RedisStore } = require('coatcheck/redis'); new RedisStore('redis://localhost')`,
+    ],
     ['mysql2', 'coatcheck/open', `import { openStore } from 'coatcheck/open'; openStore('${url}')`],
     [
       'pg',
@@ -162,6 +183,8 @@ describe('without a driver, it is said what to install', () => {
      new MySQLStore({ query() {}, execute() {}, getConnection() {}, on() {} })`,
     `import { PostgreSQLStore } from 'coatcheck/postgresql'
      new PostgreSQLStore({ totalCount: 0, connect() {}, on() {} })`,
+    `import { RedisStore } from 'coatcheck/redis'
+     new RedisStore({ isOpen: true, sendCommand() {}, duplicate() {} })`,
     `import { openStore } from 'coatcheck/open'
      for (const url of ['sqlite::memory:', 'memory:']) await openStore(url).find([])`,
   ])('and what needs no driver, or brings its own, needs none of ours: %s', async (code) => {
@@ -184,6 +207,7 @@ async function use(
     SQLITE_FILE: join(folder, database),
     MYSQL_URL: mysqlUrl,
     POSTGRESQL_URL: postgresqlUrl,
+    REDIS_URL: redis.url,
   }
   const { stdout, stderr } = await run(program, [file], { cwd: project('every'), env })
   return { stdout, stderr }
