@@ -391,10 +391,12 @@ describe('PostgreSQLStore', () => {
   it('does not use a connection that the app gave back within a transaction', async () => {
     const url = await freshPostgreSQL()
     const pool = openPool(url, { max: 1 })
+    const store = openStore(pool)
+    await stored(store)
     const left = await pool.connect()
     await left.query('BEGIN')
     left.release()
-    const id = await stored(openStore(pool))
+    const id = await stored(store)
     expect(await openStore(url).find([id])).toMatchObject([{ id }])
   })
 
