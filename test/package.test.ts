@@ -3,7 +3,7 @@ import { copyFile, cp, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
 import { installInto, nodeProgram, supportedNodes } from './package/nodes.ts'
 import { pack } from './package/pack.ts'
 import { databases, freshDatabase } from './servers/databases.ts'
@@ -23,11 +23,11 @@ beforeAll(async () => {
   packed = files
 
   const { devDependencies } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as {
-    devDependencies: { mysql2: string; pg: string }
+    devDependencies: Record<'mysql2' | 'pg' | 'redis', string>
   }
-  const packages = [tarball, `mysql2@${devDependencies.mysql2}`, `pg@${devDependencies.pg}`]
+  const drivers = (['mysql2', 'pg', 'redis'] as const).map((name) => `${name}@${devDependencies[name]}`)
   for (const version of supportedNodes) await nodeProgram(version)
-  await installInto(project('every'), packages)
+  await installInto(project('every'), [tarball, ...drivers])
   for (const file of ['use.mjs', 'use.cjs', 'keep-and-find.cjs']) {
     await copyFile(join(root, 'test/package', file), join(project('every'), file))
   }
@@ -64,7 +64,7 @@ describe.each(supportedNodes)('on Node %s', (version) => {
     { by: 'require', file: 'use.cjs' },
   ])('sessions are kept and found by $by, without a warning', async ({ by, file }) => {
     const used = await use(version, file, `${by}-${version}.db`)
-    expect(used).toEqual({ stdout: 'memory\nsqlite\nmysql\npostgresql\nopen\n', stderr: '' })
+    expect(used).toEqual({ stdout: 'memory\nsqlite\nmysql\npostgresql\nredis\nopen\n', stderr: '' })
   })
 
   test('the command runs without a warning', async () => {
@@ -80,12 +80,13 @@ describe.each(supportedNodes)('on Node %s', (version) => {
 describe('without a driver, it is said what to install', () => {
   beforeAll(async () => {
     await cp(project('every'), project('driverless'), { recursive: true })
-    for (const driver of ['mysql2', 'pg'])
+    for (const driver of ['mysql2', 'pg', 'redis'])
       await rm(join(project('driverless'), 'node_modules', driver), { recursive: true })
   })
 
   const url = 'mysql://app@localhost/shop'
   const postgresql = 'postgres://app@localhost/shop'
+  const redis = 'redis://app@localhost'
 
   test.each([
     ['mysql2', 'coatcheck/mysql', `import { MySQLStore } from 'coatcheck/mysql'; new MySQLStore('${url}')`],
@@ -115,17 +116,22 @@ describe('without a driver, it is said what to install', () => {
     [
       'pg',
       "coatcheck/postgresql in Yarn's words, by require",
-      `const Module = require('node:module')
-       const resolve = Module._resolveFilename
-       Module._resolveFilename = function (name, ...rest) {
-         if (name !== 'pg') return resolve.call(this, name, ...rest)
-         throw Object.assign(
-           new Error("coatcheck tried to access pg (a peer dependency) but it isn't provided by your application"),
-           { code: 'MODULE_NOT_FOUND' },
-         )
-       }
+      `${inYarn('pg')}
        const { PostgreSQLStore } = require('coatcheck/postgresql')
        new PostgreSQLStore('${postgresql}')`,
+    ],
+    ['redis', 'coatcheck/redis', `import { RedisStore } from 'coatcheck/redis'; new RedisStore('${redis}')`],
+    [
+      'redis',
+      'coatcheck/redis by require',
+      `const { RedisStore } = require('coatcheck/redis'); new RedisStore('${redis}')`,
+    ],
+    [
+      'redis',
+      "coatcheck/redis in Yarn's words, by require",
+      `${inYarn('redis')}
+       const { RedisStore } = require('coatcheck/redis')
+       new RedisStore('${redis}')`,
     ],
     ['mysql2', 'coatcheck/open', `import { openStore } from 'coatcheck/open'; openStore('${url}')`],
     [
@@ -133,6 +139,7 @@ describe('without a driver, it is said what to install', () => {
       'coatcheck/open by require',
       `const { openStore } = require('coatcheck/open'); openStore('${postgresql}')`,
     ],
+    ['redis', 'coatcheck/open', `import { openStore } from 'coatcheck/open'; openStore('${redis}')`],
   ])('%s, by %s, as a SessionError', async (driver, name, code) => {
     const type = name.endsWith('require') ? 'commonjs' : 'module'
     const failing = run(process.execPath, [`--input-type=${type}`, '--eval', code], {
@@ -162,6 +169,8 @@ describe('without a driver, it is said what to install', () => {
      new MySQLStore({ query() {}, execute() {}, getConnection() {}, on() {} })`,
     `import { PostgreSQLStore } from 'coatcheck/postgresql'
      new PostgreSQLStore({ totalCount: 0, connect() {}, on() {} })`,
+    `import { RedisStore } from 'coatcheck/redis'
+     new RedisStore({ isOpen: true, sendCommand() {}, duplicate() {} })`,
     `import { openStore } from 'coatcheck/open'
      for (const url of ['sqlite::memory:', 'memory:']) await openStore(url).find([])`,
   ])('and what needs no driver, or brings its own, needs none of ours: %s', async (code) => {
@@ -171,6 +180,19 @@ describe('without a driver, it is said what to install', () => {
     await expect(made).resolves.toEqual({ stdout: '', stderr: '' })
   })
 })
+
+/** Code after which a driver is missing as Yarn says it. */
+function inYarn(driver: string): string {
+  return `const Module = require('node:module')
+       const resolve = Module._resolveFilename
+       Module._resolveFilename = function (name, ...rest) {
+         if (name !== '${driver}') return resolve.call(this, name, ...rest)
+         throw Object.assign(
+           new Error("coatcheck tried to access ${driver} (a peer dependency) but it isn't provided by your application"),
+           { code: 'MODULE_NOT_FOUND' },
+         )
+       }`
+}
 
 async function use(
   version: string,
@@ -184,6 +206,7 @@ async function use(
     SQLITE_FILE: join(folder, database),
     MYSQL_URL: mysqlUrl,
     POSTGRESQL_URL: postgresqlUrl,
+    REDIS_URL: inject('redis'),
   }
   const { stdout, stderr } = await run(program, [file], { cwd: project('every'), env })
   return { stdout, stderr }

@@ -8,6 +8,7 @@ async function keepAndFind({ createSessions, MemoryStore, openStore, SessionErro
     sqlite: () => new stores.SQLiteStore(process.env.SQLITE_FILE),
     mysql: () => new stores.MySQLStore(process.env.MYSQL_URL),
     postgresql: () => new stores.PostgreSQLStore(process.env.POSTGRESQL_URL),
+    redis: () => new stores.RedisStore(process.env.REDIS_URL),
     open: () => openStore(process.env.MYSQL_URL),
   }
   assert.throws(

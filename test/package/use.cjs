@@ -9,6 +9,7 @@ const session = require('coatcheck/express')
 const { MySQLStore } = require('coatcheck/mysql')
 const { openStore } = require('coatcheck/open')
 const { PostgreSQLStore } = require('coatcheck/postgresql')
+const { RedisStore } = require('coatcheck/redis')
 const { SQLiteStore } = require('coatcheck/sqlite')
 const { storeSuite } = require('coatcheck/testing')
 const { keepAndFind } = require('./keep-and-find.cjs')
@@ -21,6 +22,7 @@ void keepAndFind({
   MySQLStore,
   openStore,
   PostgreSQLStore,
+  RedisStore,
   SQLiteStore,
   SessionError,
 })

@@ -9,6 +9,7 @@ import { createHub, createSite } from 'coatcheck/handoff'
 import { MySQLStore } from 'coatcheck/mysql'
 import { openStore } from 'coatcheck/open'
 import { PostgreSQLStore } from 'coatcheck/postgresql'
+import { RedisStore } from 'coatcheck/redis'
 import { SQLiteStore } from 'coatcheck/sqlite'
 import { storeSuite } from 'coatcheck/testing'
 import { keepAndFind } from './keep-and-find.cjs'
@@ -19,6 +20,7 @@ await keepAndFind({
   MySQLStore,
   openStore,
   PostgreSQLStore,
+  RedisStore,
   SQLiteStore,
   SessionError,
 })

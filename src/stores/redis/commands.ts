@@ -45,7 +45,8 @@ export interface NodeRedisCluster {
 export interface NodeRedisSentinel {
   sendCommand(isReadonly: boolean | undefined, args: (string | Buffer)[], options?: object): Promise<unknown>
   getSentinelNode(): unknown
-  duplicate(): unknown
+  /** From version 6 on. */
+  duplicate?(): unknown
 }
 
 /** A client of ioredis 5 or 6 or of iovalkey: a server, one that Sentinel names, or a cluster. */
@@ -118,7 +119,7 @@ function ofNodeRedisSentinel(sentinel: NodeRedisSentinel): RedisCommands {
     send: (_key, command) => send(command),
     servers: async () => [send],
     waitForReplicas: async (_key, replicas, limit) => Number(await send(waitCommand(replicas, limit))),
-    duplicate: () => connected(sentinel.duplicate(), ofNodeRedisSentinel),
+    duplicate: () => connected(sentinel.duplicate!(), ofNodeRedisSentinel),
     close: async () => undefined,
   }
 }
