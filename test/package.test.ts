@@ -3,12 +3,11 @@ import { copyFile, cp, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
 import { installInto, nodeProgram, supportedNodes } from './package/nodes.ts'
 import { pack } from './package/pack.ts'
 import { databases, freshDatabase } from './servers/databases.ts'
 import { freshPostgreSQL } from './servers/postgres-databases.ts'
-import { startRedis } from './servers/redis.ts'
 
 const run = promisify(execFile)
 const root = join(import.meta.dirname, '..')
@@ -17,7 +16,6 @@ let folder: string
 let packed: readonly string[]
 let mysqlUrl: string
 let postgresqlUrl: string
-let redis: Awaited<ReturnType<typeof startRedis>>
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'coatcheck-package-'))
@@ -25,29 +23,20 @@ beforeAll(async () => {
   packed = files
 
   const { devDependencies } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as {
-    devDependencies: { mysql2: string; pg: string; redis: string }
+    devDependencies: Record<'mysql2' | 'pg' | 'redis', string>
   }
-  const packages = [
-    tarball,
-    `mysql2@${devDependencies.mysql2}`,
-    `pg@${devDependencies.pg}`,
-    `redis@${devDependencies.redis}`,
-  ]
+  const drivers = (['mysql2', 'pg', 'redis'] as const).map((name) => `${name}@${devDependencies[name]}`)
   for (const version of supportedNodes) await nodeProgram(version)
-  await installInto(project('every'), packages)
+  await installInto(project('every'), [tarball, ...drivers])
   for (const file of ['use.mjs', 'use.cjs', 'keep-and-find.cjs']) {
     await copyFile(join(root, 'test/package', file), join(project('every'), file))
   }
   // MySQL where one runs.
   mysqlUrl = await freshDatabase(databases().at(-1)!.server)
   postgresqlUrl = await freshPostgreSQL()
-  redis = await startRedis()
 }, 600_000)
 
-afterAll(async () => {
-  await redis?.stop()
-  await rm(folder, { recursive: true, force: true })
-})
+afterAll(() => rm(folder, { recursive: true, force: true }))
 
 function project(name: string): string {
   return join(folder, name)
@@ -97,6 +86,7 @@ describe('without a driver, it is said what to install', () => {
 
   const url = 'mysql://app@localhost/shop'
   const postgresql = 'postgres://app@localhost/shop'
+  const redis = 'redis://app@localhost'
 
   test.each([
     ['mysql2', 'coatcheck/mysql', `import { MySQLStore } from 'coatcheck/mysql'; new MySQLStore('${url}')`],
@@ -126,27 +116,22 @@ describe('without a driver, it is said what to install', () => {
     [
       'pg',
       "coatcheck/postgresql in Yarn's words, by require",
-      `const Module = require('node:module')
-       const resolve = Module._resolveFilename
-       Module._resolveFilename = function (name, ...rest) {
-         if (name !== 'pg') return resolve.call(this, name, ...rest)
-         throw Object.assign(
-           new Error("coatcheck tried to access pg (a peer dependency) but it isn't provided by your application"),
-           { code: 'MODULE_NOT_FOUND' },
-         )
-       }
+      `${inYarn('pg')}
        const { PostgreSQLStore } = require('coatcheck/postgresql')
        new PostgreSQLStore('${postgresql}')`,
     ],
-    [
-      'redis',
-      'coatcheck/redis',
-      `import { RedisStore } from 'coatcheck/redis'; new RedisStore('redis://localhost')`,
-    ],
+    ['redis', 'coatcheck/redis', `import { RedisStore } from 'coatcheck/redis'; new RedisStore('${redis}')`],
     [
       'redis',
       'coatcheck/redis by require',
-      `const { RedisStore } = require('coatcheck/redis'); new RedisStore('redis://localhost')`,
+      `const { RedisStore } = require('coatcheck/redis'); new RedisStore('${redis}')`,
+    ],
+    [
+      'redis',
+      "coatcheck/redis in Yarn's words, by require",
+      `${inYarn('redis')}
+       const { RedisStore } = require('coatcheck/redis')
+       new RedisStore('${redis}')`,
     ],
     ['mysql2', 'coatcheck/open', `import { openStore } from 'coatcheck/open'; openStore('${url}')`],
     [
@@ -154,6 +139,7 @@ describe('without a driver, it is said what to install', () => {
       'coatcheck/open by require',
       `const { openStore } = require('coatcheck/open'); openStore('${postgresql}')`,
     ],
+    ['redis', 'coatcheck/open', `import { openStore } from 'coatcheck/open'; openStore('${redis}')`],
   ])('%s, by %s, as a SessionError', async (driver, name, code) => {
     const type = name.endsWith('require') ? 'commonjs' : 'module'
     const failing = run(process.execPath, [`--input-type=${type}`, '--eval', code], {
@@ -195,6 +181,19 @@ describe('without a driver, it is said what to install', () => {
   })
 })
 
+/** Code after which a driver is missing as Yarn says it. */
+function inYarn(driver: string): string {
+  return `const Module = require('node:module')
+       const resolve = Module._resolveFilename
+       Module._resolveFilename = function (name, ...rest) {
+         if (name !== '${driver}') return resolve.call(this, name, ...rest)
+         throw Object.assign(
+           new Error("coatcheck tried to access ${driver} (a peer dependency) but it isn't provided by your application"),
+           { code: 'MODULE_NOT_FOUND' },
+         )
+       }`
+}
+
 async function use(
   version: string,
   file: string,
@@ -207,7 +206,7 @@ async function use(
     SQLITE_FILE: join(folder, database),
     MYSQL_URL: mysqlUrl,
     POSTGRESQL_URL: postgresqlUrl,
-    REDIS_URL: redis.url,
+    REDIS_URL: inject('redis'),
   }
   const { stdout, stderr } = await run(program, [file], { cwd: project('every'), env })
   return { stdout, stderr }

@@ -73,7 +73,7 @@ describe.each(['jest-29', 'jest-30'])('%s', (name) => {
   test.each([
     { subject: 'with babel-jest, all that is exported is there once', file: 'required.jest.js', tests: 1 },
     { subject: 'with ts-jest, sessions are kept', file: 'typed.jest.ts', tests: 2 },
-    { subject: 'what Node and its SQLite throw is understood', file: 'realm.jest.js', tests: 3 },
+    { subject: 'what Node and its SQLite throw is understood', file: 'realm.jest.js', tests: 4 },
   ])('$subject', async ({ file, tests }) => {
     const written = await tool(project, 'node_modules/jest/bin/jest.js', ['--ci', file])
     expect(written).toContain(`Tests:       ${tests} passed, ${tests} total`)
@@ -157,6 +157,7 @@ describe('TypeScript', () => {
       'app.ts',
       'cookie.ts',
       'postgresql.ts',
+      'redis.ts',
       'stores.ts',
     ],
     "an app of express-session's form, without @types/express-session": ['drop-in.ts', 'old-usage.ts'],

@@ -45,7 +45,7 @@ export interface NodeRedisCluster {
 export interface NodeRedisSentinel {
   sendCommand(isReadonly: boolean | undefined, args: (string | Buffer)[], options?: object): Promise<unknown>
   getSentinelNode(): unknown
-  /** Of redis 6 and later. */
+  /** From version 6 on. */
   duplicate?(): unknown
 }
 

@@ -20,6 +20,7 @@ const made = {
   'coatcheck/mysql MySQLStore': (Class) => new Class('mysql://app@127.0.0.1:1/shop', { createTable: false }),
   'coatcheck/postgresql PostgreSQLStore': (Class) =>
     new Class('postgres://app@127.0.0.1:1/shop', { createTable: false }),
+  'coatcheck/redis RedisStore': (Class) => new Class('redis://app@127.0.0.1:1'),
   'coatcheck/sqlite SQLiteStore': (Class) => new Class(':memory:'),
 }
 

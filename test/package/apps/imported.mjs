@@ -8,6 +8,7 @@ import * as handoff from 'coatcheck/handoff'
 import * as mysql from 'coatcheck/mysql'
 import * as open from 'coatcheck/open'
 import * as postgresql from 'coatcheck/postgresql'
+import * as redis from 'coatcheck/redis'
 import * as sqlite from 'coatcheck/sqlite'
 import * as testing from 'coatcheck/testing'
 
@@ -21,6 +22,7 @@ export default {
   'coatcheck/mysql': mysql,
   'coatcheck/open': open,
   'coatcheck/postgresql': postgresql,
+  'coatcheck/redis': redis,
   'coatcheck/sqlite': sqlite,
   'coatcheck/testing': testing,
 }

@@ -7,6 +7,7 @@ const { createSessions } = require('coatcheck')
 const session = require('coatcheck/express')
 const { MySQLStore } = require('coatcheck/mysql')
 const { PostgreSQLStore } = require('coatcheck/postgresql')
+const { RedisStore } = require('coatcheck/redis')
 const { SQLiteStore } = require('coatcheck/sqlite')
 
 const secret = 'a secret that only these tests use'
@@ -32,6 +33,7 @@ async function visit(middleware) {
 test.each([
   ['MySQL', () => new MySQLStore('mysql://app:secret@127.0.0.1:1/shop')],
   ['PostgreSQL', () => new PostgreSQLStore('postgres://app:secret@127.0.0.1:1/shop')],
+  ['Redis', () => new RedisStore('redis://app:secret@127.0.0.1:1')],
 ])('a store that is down is a 503, and a warning where nobody listens: %s', async (_, openStore) => {
   const warn = jest.spyOn(process, 'emitWarning')
   const sessions = createSessions({ store: openStore(), secret })

@@ -9,6 +9,7 @@ module.exports = {
   'coatcheck/mysql': require('coatcheck/mysql'),
   'coatcheck/open': require('coatcheck/open'),
   'coatcheck/postgresql': require('coatcheck/postgresql'),
+  'coatcheck/redis': require('coatcheck/redis'),
   'coatcheck/sqlite': require('coatcheck/sqlite'),
   'coatcheck/testing': require('coatcheck/testing'),
 }

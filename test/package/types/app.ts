@@ -9,6 +9,7 @@ import { createHub, createSite, type Hub, type HubOptions, type Site } from 'coa
 import { MySQLStore } from 'coatcheck/mysql'
 import { openStore, type OpenStoreOptions } from 'coatcheck/open'
 import { PostgreSQLStore } from 'coatcheck/postgresql'
+import { RedisStore } from 'coatcheck/redis'
 import { SQLiteStore } from 'coatcheck/sqlite'
 import { storeSuite } from 'coatcheck/testing'
 
@@ -41,6 +42,7 @@ app.use(session(options))
 app.use(session({ ...options, store: new OldTable(mysql) }))
 app.use(session({ ...options, store: new MySQLStore('mysql://app@localhost/shop') }))
 app.use(session({ ...options, store: new PostgreSQLStore('postgres://app@localhost/shop') }))
+app.use(session({ ...options, store: new RedisStore('redis://app@localhost') }))
 app.use(session({ ...options, store: new session.MemoryStore() }))
 const ofAnyStore: OpenStoreOptions = { table: 'shop_sessions', createTable: false }
 createSessions({ store: openStore(process.env.DATABASE_URL, ofAnyStore), secret })
