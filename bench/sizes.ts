@@ -23,9 +23,10 @@ const cases: (readonly [shape: ShapeName, sessions: number])[] = [
 
 const lines: string[][] = []
 const versions: string[] = []
-for (const { name, open } of sizedStores) {
+for (const sized of sizedStores) {
+  const { name } = sized
   if (only !== undefined && only !== name) continue
-  const place = await open()
+  const place = await sized.open()
   try {
     versions.push(place.version)
     for (const [shape, sessions] of cases) {
@@ -34,10 +35,10 @@ for (const { name, open } of sizedStores) {
       console.log(lines.at(-1)!.join(' | '))
 
       async function measure(kind: 'new' | 'used'): Promise<Bytes> {
-        const { store, bytes, remove } = await place.make()
-        await fill(store, shape, sessions, kind)
-        const measured = await bytes()
-        await remove()
+        const made = await place.make()
+        await fill(made.store, shape, sessions, kind)
+        const measured = await made.bytes()
+        await made.remove()
         return measured
       }
     }

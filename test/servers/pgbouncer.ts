@@ -61,7 +61,9 @@ pool_mode = transaction
   return { url, version, stop: () => folder.remove('SIGKILL') }
 }
 
+/** The PgBouncer of this machine, or what apt-get brings; with `COATCHECK_PGBOUNCER=newest` that of Debian's `sid`. */
 async function findPgBouncer(): Promise<Program> {
+  if (process.env['COATCHECK_PGBOUNCER'] === 'newest') return newestPgBouncer()
   const path =
     (await findProgram('pgbouncer')) ??
     ((await installDebianPackages('pgbouncer')) ? await findProgram('pgbouncer') : undefined)
@@ -72,7 +74,7 @@ async function findPgBouncer(): Promise<Program> {
 }
 
 /** A PgBouncer that keeps the prepared statements of its clients: the one of this Debian is older than 1.21. */
-export async function newestPgBouncer(): Promise<Program> {
+async function newestPgBouncer(): Promise<Program> {
   const unpacked = await unpackDebianPackage({
     title: 'PgBouncer',
     name: 'pgbouncer',

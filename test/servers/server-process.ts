@@ -126,7 +126,7 @@ export async function startAll<Server extends { stop(): Promise<void> }>(
     return await Promise.all(starting)
   } catch (error) {
     const settled = await Promise.allSettled(starting)
-    await Promise.all(settled.map((each) => (each.status === 'fulfilled' ? each.value.stop() : undefined)))
+    await Promise.all(settled.flatMap((each) => (each.status === 'fulfilled' ? [each.value.stop()] : [])))
     throw error
   }
 }

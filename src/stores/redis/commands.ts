@@ -143,19 +143,34 @@ function connected<Client>(duplicate: unknown, commands: (client: Client) => Red
   const connecting = client.connect()
   connecting.catch(() => undefined)
   const own = commands(client)
-  const afterConnecting =
-    <Args extends unknown[], Answer>(work: (...args: Args) => Promise<Answer>) =>
-    async (...args: Args): Promise<Answer> => {
-      await connecting
-      return work(...args)
-    }
   return {
-    ...own,
-    send: afterConnecting(own.send),
-    servers: afterConnecting(own.servers),
-    waitForReplicas: afterConnecting(own.waitForReplicas),
+    isCluster: own.isCluster,
+    send: async (key, command) => {
+      await connecting
+      return own.send(key, command)
+    },
+    servers: async () => {
+      await connecting
+      return own.servers()
+    },
+    waitForReplicas: async (key, replicas, limit) => {
+      await connecting
+      return own.waitForReplicas(key, replicas, limit)
+    },
+    duplicate: () => own.duplicate(),
     close: async () => void client.destroy(),
   }
+}
+
+/** What clients of ioredis have besides, by their kind. */
+interface IORedisServer extends IORedisClient {
+  readonly status: string
+  on(event: 'ready' | 'close', listener: () => void): unknown
+}
+
+interface IORedisCluster extends IORedisClient {
+  nodes(role: 'master'): IORedisClient[]
+  pipeline(commands: unknown[]): { exec(): Promise<[Error | null, unknown][]> }
 }
 
 interface IORedisOptions {
@@ -177,17 +192,13 @@ function ofIORedis(client: IORedisClient): RedisCommands {
     send: (_key, command) => send(command),
     servers: async () => {
       if (!client.isCluster) return [send]
-      const { nodes } = client as unknown as { nodes(role: 'master'): IORedisClient[] }
-      return nodes.call(client, 'master').map(sendBy)
+      return (client as IORedisCluster).nodes('master').map(sendBy)
     },
     waitForReplicas: async (key, replicas, limit) => {
       if (!client.isCluster) return Number(await send(waitCommand(replicas, limit)))
       // WAIT has no key: a pipeline takes it to the server of the command before it.
-      const { pipeline } = client as unknown as {
-        pipeline(commands: unknown[]): { exec(): Promise<[Error | null, unknown][]> }
-      }
-      const answers = await pipeline
-        .call(client, [
+      const answers = await (client as IORedisCluster)
+        .pipeline([
           ['exists', key],
           ['wait', replicas, limit],
         ])
@@ -212,16 +223,13 @@ function ofIORedis(client: IORedisClient): RedisCommands {
  * without any answer.
  */
 function endedByClose(client: IORedisClient, send: Send): Send {
-  const { status, on } = client as unknown as {
-    readonly status: string
-    on(event: 'ready' | 'close', listener: () => void): void
-  }
+  const { status } = client as IORedisServer
   const underWay = new Set<(error: Error) => void>()
   let isReady = status === 'ready'
-  on.call(client, 'ready', () => {
+  ;(client as IORedisServer).on('ready', () => {
     isReady = true
   })
-  on.call(client, 'close', () => {
+  ;(client as IORedisServer).on('close', () => {
     // What was asked for since waits for the next connection.
     if (isReady) for (const reject of underWay) reject(new Error('Connection is closed.'))
     isReady = false
