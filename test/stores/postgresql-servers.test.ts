@@ -111,7 +111,7 @@ describe('a large table', () => {
     const url = await freshPostgreSQL()
     const store = openStore(url)
     const ids = await storedMany(store, 30)
-    const pool = openPool(url)
+    const pool = openPool(url, { max: 1 })
     await pool.query(
       `INSERT INTO coatcheck_sessions (id, secret_hash, data, format, version, marks, created_at, seen_at, expires_at, sweep_at, user_id)
        SELECT substring(sha256(n::text::bytea) FOR 12), sha256(n::text::bytea), '{}', 1, 1, '', 1, 1, 9e15, 9e15,
@@ -119,6 +119,15 @@ describe('a large table', () => {
     )
     await pool.query('ANALYZE coatcheck_sessions')
     const scans = async () => {
+      // A connection tells what it has counted when it ends, and is listed until then.
+      await expect
+        .poll(async () => {
+          const { rows } = await pool.query<{ others: number }>(
+            'SELECT count(*)::int AS others FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()',
+          )
+          return rows[0]!.others
+        })
+        .toBe(0)
       const { rows } = await pool.query<{ scans: number }>(
         `SELECT seq_scan::int AS scans FROM pg_stat_user_tables WHERE relname = 'coatcheck_sessions'`,
       )
