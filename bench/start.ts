@@ -7,6 +7,7 @@ const benches: Readonly<Record<string, () => Promise<unknown>>> = {
   profile: () => import('./profile.ts'),
   race: () => import('./race.ts'),
   scale: () => import('./scale.ts'),
+  sizes: () => import('./sizes.ts'),
   stalls: () => import('./stalls.ts'),
 }
 

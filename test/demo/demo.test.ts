@@ -10,7 +10,7 @@ beforeAll(async () => {
 })
 afterAll(() => browser?.close())
 
-describe.for(['SQLite', 'MariaDB', 'PostgreSQL'] as const)('the demo on %s', (database) => {
+describe.for(['SQLite', 'MariaDB', 'PostgreSQL', 'Redis'] as const)('the demo on %s', (database) => {
   let demo: Demo
   const contexts: BrowserContext[] = []
 

@@ -47,7 +47,7 @@ describe('what stands in the way of the demo is one clear line and exit code 1',
     expect(await startInVain({ PORT_SHOP: 'shop' })).toEqual(line(/PORT_SHOP must be a port .* not "shop"/))
   })
 
-  test.for(['redis://localhost/demo', 'localhost:3306', 'mysql://127.0.0.1'])(
+  test.for(['mongodb://localhost/demo', 'localhost:3306', 'mysql://127.0.0.1'])(
     'a wrong URL (%s)',
     async (url) => {
       const ended = await startInVain({ DATABASE_URL: url })
@@ -60,21 +60,23 @@ describe('what stands in the way of the demo is one clear line and exit code 1',
     expect(ended).toEqual(line(/.*postgres:\/\/user:password@host:5432\/database/))
   })
 
-  test.for(['mysql', 'postgres'])('a database that is down (%s)', async (scheme) => {
-    const url = `${scheme}://someone:hidden@127.0.0.1:${await freePort()}/demo`
+  test.for([
+    ['mysql', 'demo'],
+    ['postgres', 'demo'],
+    ['redis', '0'],
+  ])('a database that is down (%s)', async ([scheme, database]) => {
+    const url = `${scheme}://someone:hidden@127.0.0.1:${await freePort()}/${database}`
     const ended = await startInVain({ DATABASE_URL: url })
     expect(ended).toEqual(line(/.*ECONNREFUSED.*Check that the database is up/))
     expect(ended.output).not.toContain('hidden')
   })
 
-  test.for(['MariaDB', 'PostgreSQL'] as const)(
+  test.for(['MariaDB', 'PostgreSQL', 'Redis'] as const)(
     'a database that does not let us in (%s)',
     async (database) => {
       const url = new URL((await keptIn(database)).DATABASE_URL!)
       url.password = 'mistaken'
-      expect(await startInVain({ DATABASE_URL: url.href })).toEqual(
-        line(/.*user or the password.*DATABASE_URL/),
-      )
+      expect(await startInVain({ DATABASE_URL: url.href })).toEqual(line(/.*user or the password.*URL/))
     },
   )
 
@@ -90,6 +92,7 @@ describe('the four apps live and end together', () => {
     ['SIGHUP', 'SQLite'],
     ['SIGINT', 'MariaDB'],
     ['SIGINT', 'PostgreSQL'],
+    ['SIGINT', 'Redis'],
   ] as const)('%s ends all four, with exit code 0 (%s)', async ([signal, database]) => {
     const demo = await startDemo(await keptIn(database))
     const apps = descendantsOf(demo.launcher.pid!)

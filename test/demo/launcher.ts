@@ -7,6 +7,7 @@ import { freshDatabase } from '../servers/databases.ts'
 import { ownFolder, ownProcess, removeFolder } from '../servers/owned.ts'
 import { freePorts } from '../servers/ports.ts'
 import { freshPostgreSQL } from '../servers/postgres-databases.ts'
+import { startRedis } from '../servers/redis.ts'
 
 const file = resolve(import.meta.dirname, '../../examples/shared-login/start.ts')
 
@@ -33,9 +34,10 @@ export interface Ended {
 
 /** The environment in which the demo keeps its sessions in a new database of this kind. */
 export async function keptIn(
-  database: 'SQLite' | 'MariaDB' | 'PostgreSQL',
+  database: 'SQLite' | 'MariaDB' | 'PostgreSQL' | 'Redis',
 ): Promise<{ DATABASE_URL?: string }> {
   if (database === 'SQLite') return {}
+  if (database === 'Redis') return { DATABASE_URL: (await startRedis()).url }
   return { DATABASE_URL: await (database === 'MariaDB' ? freshDatabase() : freshPostgreSQL()) }
 }
 

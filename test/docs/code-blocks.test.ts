@@ -87,6 +87,7 @@ function load(file: string, cwd: string, shown: string): Promise<string | undefi
     PORT: '0',
     SESSION_SECRET: 'a secret of these tests, not used elsewhere',
     SHOP_SECRET: 'another secret of these tests, not used elsewhere',
+    REDIS_URL: 'redis://app:word@127.0.0.1:1',
     DATABASE_URL: `${database}://app:word@127.0.0.1:1/shop`,
     SESSION_ENCRYPTION_KEY: 'bm90IGEgcmVhbCBrZXksIG9ubHkgMzIgYnl0ZXMgbG8=',
   }

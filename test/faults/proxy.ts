@@ -9,6 +9,8 @@ export type Towards = 'client' | 'server'
 export interface FaultProxy {
   /** The database's URL, by way of this proxy. */
   readonly url: string
+  /** New connections go to another server of that URL's from now on, as where a name is given to another machine. */
+  leadTo(databaseUrl: string): void
   /** How many connections go through it now. */
   connections(): number
   /** All works again. What a blackhole held back arrives late, as what TCP sends once more does. */
@@ -44,7 +46,7 @@ interface Way {
 }
 
 export async function faultProxyTo(databaseUrl: string): Promise<FaultProxy> {
-  const target = new URL(databaseUrl)
+  let target = new URL(databaseUrl)
   const ways = new Set<Way>()
   let passes = Promise.resolve()
   let letPass: () => void = () => undefined
@@ -117,6 +119,9 @@ export async function faultProxyTo(databaseUrl: string): Promise<FaultProxy> {
   url.port = String((server.address() as AddressInfo).port)
   return {
     url: url.href,
+    leadTo(other) {
+      target = new URL(other)
+    },
     connections: () => ways.size,
     pass() {
       lateness = 0

@@ -14,7 +14,7 @@ export interface Mutation {
   /** The test files that are to see it. */
   readonly tests: readonly string[]
   /** Of the tests that run on every store, those on this one are run besides those in memory. */
-  readonly store?: 'MySQL' | 'PostgreSQL' | 'SQLite'
+  readonly store?: 'MySQL' | 'PostgreSQL' | 'Redis' | 'SQLite'
 }
 
 interface Node {

@@ -5,6 +5,7 @@ import { handoffRules } from './rules/handoff.ts'
 import { httpRules } from './rules/http.ts'
 import { inHandRules } from './rules/in-hand.ts'
 import { postgresqlRules } from './rules/postgresql.ts'
+import { redisRules } from './rules/redis.ts'
 import { secrecyRules } from './rules/secrecy.ts'
 import { sessionRules } from './rules/session.ts'
 import { storeRules } from './rules/stores.ts'
@@ -15,6 +16,7 @@ export const mutations: readonly Mutation[] = [
   ...storeRules,
   ...databaseRules,
   ...postgresqlRules,
+  ...redisRules,
   ...storingRules,
   ...inHandRules,
   ...sessionRules,

@@ -10,6 +10,7 @@ import { createVitest, type TestModule, type TestSpecification, type Vitest } fr
 import { startMariaDB } from '../servers/mariadb.ts'
 import { ownFolder } from '../servers/owned.ts'
 import { leaveDiskToPostgres, startPostgres } from '../servers/postgres.ts'
+import { startRedis } from '../servers/redis.ts'
 import { type Mutation, mutated } from './aim.ts'
 import { mutations } from './mutations.ts'
 
@@ -40,10 +41,12 @@ if (chosen.length === 0) throw new Error(`No mutation's name has "${asked}" in i
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
 const mariadb = await startMariaDB()
 const postgres = await startPostgres({ settings: leaveDiskToPostgres })
+const redis = await startRedis()
 Object.assign(process.env, {
   COATCHECK_MARIADB: mariadb.url,
   COATCHECK_MYSQL: 'none',
   COATCHECK_POSTGRESQL: postgres.url,
+  COATCHECK_REDIS: redis.url,
   COATCHECK_SEED: '1',
   COATCHECK_SHRINK: '0',
 })
@@ -52,7 +55,7 @@ try {
   const untouched = await failures(
     copy,
     [...new Set(chosen.flatMap(({ tests }) => tests))],
-    ['MySQL', 'PostgreSQL', 'SQLite'],
+    ['MySQL', 'PostgreSQL', 'Redis', 'SQLite'],
   )
   if (untouched.length > 0) throw new Error(`Without a mutation there fail: ${untouched.join('; ')}`)
   const found: Found[] = []
@@ -64,7 +67,7 @@ try {
   if (found.some(({ failed }) => failed.length === 0)) process.exitCode = 1
 } finally {
   await mariadb.stop()
-  await postgres.stop()
+  await Promise.all([postgres.stop(), redis.stop()])
 }
 // What a mutation lets hang keeps nobody waiting.
 process.exit()
@@ -118,7 +121,7 @@ async function failuresWith(copy: Copy, mutation: Mutation): Promise<string[]> {
 async function failures(copy: Copy, tests: readonly string[], stores: readonly string[]): Promise<string[]> {
   const { folder, vitest } = copy
   await run(join(bin, 'tsc'), [], { cwd: folder })
-  const others = ['MySQL', 'PostgreSQL', 'SQLite'].filter((store) => !stores.includes(store))
+  const others = ['MySQL', 'PostgreSQL', 'Redis', 'SQLite'].filter((store) => !stores.includes(store))
   vitest.setGlobalTestNamePattern(others.length > 0 ? new RegExp(`^(?!.*(${others.join('|')}))`) : /^/)
   const chosen = copy.specifications.filter(({ moduleId }) => tests.includes(relative(folder, moduleId)))
   // A mutation may end the thread that runs a test file, which Vitest takes for an error of its own.

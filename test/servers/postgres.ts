@@ -28,18 +28,26 @@ export interface PostgresOptions {
   readonly tls?: { readonly certificate: string; readonly key: string }
   /** Where the folder of its data is made. */
   readonly parent?: string
-  /** A folder with the programs `initdb` and `postgres` of another version. */
+  /** A folder with the programs of another version. */
   readonly programs?: string
 }
 
 /** A server that can be killed, and started again on its data. */
-export type PostgresServer = DatabaseServer & Required<Pick<DatabaseServer, 'crash' | 'restart'>>
+export interface PostgresServer extends DatabaseServer {
+  crash(): Promise<void>
+  restart(): Promise<void>
+  /** Starts another one that follows it by streaming replication, and serves reads. */
+  startStandby(): Promise<PostgresStandby>
+}
+
+export interface PostgresStandby extends Omit<PostgresServer, 'startStandby'> {
+  /** Makes it a primary. Resolves when it takes changes. */
+  promote(): Promise<void>
+}
 
 /** Starts a private PostgreSQL with an empty database: the programs of this machine, or what apt-get brings. */
 export async function startPostgres(options: PostgresOptions = {}): Promise<PostgresServer> {
-  const programs = options.programs
-    ? { installer: join(options.programs, 'initdb'), server: join(options.programs, 'postgres') }
-    : ((await findPrograms()) ?? (await installPrograms()))
+  const programs = options.programs ?? (await findPrograms()) ?? (await installPrograms())
   if (programs === undefined) {
     throw new Error(
       'These tests need a PostgreSQL: install it with initdb (Debian: apt-get install postgresql), and run them again.',
@@ -47,23 +55,61 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
   }
   // The server refuses to run as root. Its packages bring a user for it.
   const account = await accountOf('postgres')
-  const folder = await ServerFolder.make('postgres', account, options.parent)
-  try {
-    const port = await freePort()
-    const password = randomBytes(12).toString('hex')
+  const password = randomBytes(12).toString('hex')
+  const server = await startIn({ programs, account, password }, options, async (folder, data) => {
     const passwordFile = join(folder.path, 'password')
     await writeFile(passwordFile, password, { mode: 0o644 })
-    const data = join(folder.path, 'data')
     const install = ['--pgdata', data, '--username=coatcheck', `--pwfile=${passwordFile}`]
     const access = ['--auth=scram-sha-256', '--encoding=UTF8', '--no-locale']
-    await run(programs.installer, [...install, ...access], { cwd: folder.path, ...account })
+    await run(join(programs, 'initdb'), [...install, ...access], { cwd: folder.path, ...account })
+  })
+  return {
+    ...server,
+    get pid() {
+      return server.pid
+    },
+    async startStandby() {
+      const standby = await startIn({ programs, account, password }, options, async (folder, data) => {
+        const copy = ['--pgdata', data, '--dbname', server.url, '--write-recovery-conf', '--checkpoint=fast']
+        await run(join(programs, 'pg_basebackup'), copy, { cwd: folder.path, ...account })
+      })
+      return {
+        ...standby,
+        get pid() {
+          return standby.pid
+        },
+        promote: () => ask(standby.url, 'SELECT pg_promote()'),
+      }
+    },
+  }
+}
+
+/** What one server and those that follow it have in common. */
+interface Installation {
+  /** The folder of its programs. */
+  readonly programs: string
+  readonly account: Account | undefined
+  readonly password: string
+}
+
+/** Starts a server on what `fill` puts into the folder of its data. */
+async function startIn(
+  { programs, account, password }: Installation,
+  { parent, tls, settings = [] }: PostgresOptions,
+  fill: (folder: ServerFolder, data: string) => Promise<void>,
+): Promise<Omit<PostgresServer, 'startStandby'>> {
+  const folder = await ServerFolder.make('postgres', account, parent)
+  try {
+    const data = join(folder.path, 'data')
+    await fill(folder, data)
+    const port = await freePort()
     const url = `postgres://coatcheck:${password}@127.0.0.1:${port}/postgres`
     const commandLine = [
       '-D', data, '-h', '127.0.0.1', '-p', `${port}`, '-k', '', '-c', 'max_connections=300',
-      ...(options.tls ? await tlsSettings(options.tls, folder.path, account) : []),
-      ...(options.settings ?? []),
+      ...(tls ? await tlsSettings(tls, folder.path, account) : []),
+      ...settings,
     ] // prettier-ignore
-    const start = () => folder.start(programs.server, commandLine, () => ask(url), account)
+    const start = () => folder.start(join(programs, 'postgres'), commandLine, () => ask(url), account)
     await start()
     return {
       url,
@@ -119,17 +165,11 @@ async function tlsSettings(
   return ['-c', 'ssl=on', '-c', `ssl_cert_file=${certificate}`, '-c', `ssl_key_file=${own}`]
 }
 
-interface Programs {
-  readonly server: string
-  readonly installer: string
-}
-
-async function findPrograms(): Promise<Programs | undefined> {
+/** The folder of the programs of a PostgreSQL that is installed here, with initdb. */
+async function findPrograms(): Promise<string | undefined> {
   const installer = (await findInDebianFolder()) ?? (await findProgram('initdb'))
-  // Of one version, so beside it, where a link to it leads.
-  return installer === undefined
-    ? undefined
-    : { installer, server: join(dirname(await realpath(installer)), 'postgres') }
+  // The others are beside it, where a link to it leads.
+  return installer === undefined ? undefined : dirname(await realpath(installer))
 }
 
 /** Debian keeps each version's programs in a folder of their own, off the PATH. */
@@ -143,16 +183,20 @@ async function findInDebianFolder(): Promise<string | undefined> {
   return undefined
 }
 
-async function installPrograms(): Promise<Programs | undefined> {
+async function installPrograms(): Promise<string | undefined> {
   if (!(await installDebianPackages('postgresql'))) return undefined
   // The package starts a service, where services run at all. Nobody asked for that one.
   await run('service', ['postgresql', 'stop']).catch(() => undefined)
   return findPrograms()
 }
 
-async function ask(url: string): Promise<void> {
+async function ask(url: string, query = 'SELECT 1'): Promise<void> {
   const client = new Client({ connectionString: url })
   client.on('error', () => undefined) // connect() rejects with it too
   await client.connect()
-  await client.end()
+  try {
+    await client.query(query)
+  } finally {
+    await client.end()
+  }
 }

@@ -330,6 +330,27 @@ describe('PostgreSQLStore', () => {
     }
   })
 
+  it('says that somebody has cancelled a statement, and goes on', async () => {
+    const url = await freshPostgreSQL()
+    const store = openStore(url)
+    const id = await stored(store)
+    const pool = openPool(url)
+    const holder = await pool.connect()
+    try {
+      await holder.query('BEGIN')
+      await holder.query('SELECT 1 FROM coatcheck_sessions FOR UPDATE')
+      const written = resultsOf(store.write([update(id, 1)]))
+      await expect.poll(() => cancelWaiting(pool)).toBe(1)
+      const [result] = await written
+      expect(result).toMatchObject({ code: 'ERR_SESSION_STORE_TIMEOUT', status: 503 })
+      expect(String(result)).toContain('pg_cancel_backend')
+    } finally {
+      await holder.query('ROLLBACK')
+      holder.release()
+    }
+    expect(await store.write([update(id, 1)])).toEqual(['done'])
+  })
+
   it('does not answer done for what a transaction of the app holds, which began as the connection was given back', async () => {
     const url = await freshPostgreSQL()
     await stored(openStore(url))
@@ -370,10 +391,12 @@ describe('PostgreSQLStore', () => {
   it('does not use a connection that the app gave back within a transaction', async () => {
     const url = await freshPostgreSQL()
     const pool = openPool(url, { max: 1 })
+    const store = openStore(pool)
+    await stored(store)
     const left = await pool.connect()
     await left.query('BEGIN')
     left.release()
-    const id = await stored(openStore(pool))
+    const id = await stored(store)
     expect(await openStore(url).find([id])).toMatchObject([{ id }])
   })
 
@@ -452,6 +475,14 @@ async function endOthers(pool: Pool): Promise<void> {
   await pool.query(
     'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()',
   )
+}
+
+/** Cancels what waits for a lock. @returns how many statements that were */
+async function cancelWaiting(pool: Pool): Promise<number | null> {
+  const { rowCount } = await pool.query(
+    `SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`,
+  )
+  return rowCount
 }
 
 async function resultsOf(written: ReturnType<SessionStore['write']>): Promise<unknown[]> {

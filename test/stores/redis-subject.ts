@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import type { SessionId, SessionStore } from 'coatcheck'
 import { type RedisClient, RedisStore, type RedisStoreOptions, type RedisTarget } from 'coatcheck/redis'
 import { Cluster as Cluster6, Redis as Redis6 } from 'ioredis'
 import { Cluster as Cluster5, Redis as Redis5 } from 'ioredis5'
@@ -16,6 +17,8 @@ import {
 import { afterEach } from 'vitest'
 import type { RedisCluster } from '../servers/redis-cluster.ts'
 import type { RedisSentinels } from '../servers/redis-sentinel.ts'
+import { type RedisOptions, type RedisServer, startRedis } from '../servers/redis.ts'
+import { insert } from './mysql-subject.ts'
 
 const cleanUps: (() => Promise<unknown>)[] = []
 
@@ -134,3 +137,40 @@ export const libraries: readonly Library[] = [
     Cluster: ValkeyCluster as unknown as typeof Cluster6,
   }),
 ]
+
+export const hour = 3_600_000
+export const day = 24 * hour
+
+/** A server that is stopped after the test. */
+export async function newServer(options: RedisOptions = {}): Promise<RedisServer> {
+  const server = await startRedis(options)
+  afterTest(() => server.stop())
+  return server
+}
+
+export async function openClient(url: string): Promise<ReturnType<typeof createClient6>> {
+  const client = createClient6({ url })
+  client.on('error', () => undefined)
+  await client.connect()
+  afterTest(async () => client.destroy())
+  return client as ReturnType<typeof createClient6>
+}
+
+/** An insert of a session of a user. */
+export function signedIn(
+  id: SessionId,
+  userId: string,
+  lifetime: { idle: number; absolute: number | undefined },
+) {
+  return { ...insert(id), userId, signedIn: true, lifetime } as const
+}
+
+/** Whether it is an error by which the store says that it does not know, or cannot. */
+export function isUnavailable(result: unknown): boolean {
+  const { code, status } = result as { readonly code?: string; readonly status?: number }
+  return status === 503 && code?.startsWith('ERR_SESSION_STORE_') === true
+}
+
+export async function resultsOf(writing: ReturnType<SessionStore['write']>): Promise<unknown[]> {
+  return writing.catch((error: unknown) => [error])
+}

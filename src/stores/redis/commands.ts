@@ -119,7 +119,13 @@ function ofNodeRedisSentinel(sentinel: NodeRedisSentinel): RedisCommands {
     send: (_key, command) => send(command),
     servers: async () => [send],
     waitForReplicas: async (_key, replicas, limit) => Number(await send(waitCommand(replicas, limit))),
-    duplicate: () => connected(sentinel.duplicate!(), ofNodeRedisSentinel),
+    duplicate: () => {
+      if (!sentinel.duplicate)
+        throw optionError(
+          'waitForReplicas needs a second client, and createSentinel of redis 5 cannot make one. Upgrade the package redis to version 6.',
+        )
+      return connected(sentinel.duplicate(), ofNodeRedisSentinel)
+    },
     close: async () => undefined,
   }
 }

@@ -8,7 +8,9 @@ export interface ReplyMeaning {
   readonly cure: string
 }
 
-const rights = 'Check the user and the password, and give the user the rights that docs/stores.md lists'
+const rights = 'Give the user the rights that docs/stores.md lists'
+const password =
+  'Check both in the URL or in your client; characters such as % and @ in a URL are written %25 and %40'
 
 /** Error replies by their first word. What is not here came from a command that the server does not take as it is. */
 const meanings: Readonly<Record<string, ReplyMeaning>> = {
@@ -72,8 +74,8 @@ const meanings: Readonly<Record<string, ReplyMeaning>> = {
     what: 'a script of another program has kept the server for too long',
     cure: 'Look at its log',
   },
-  NOAUTH: { kind: 'configuration', what: 'the server asks for a password', cure: rights },
-  WRONGPASS: { kind: 'configuration', what: 'the server refuses the user or the password', cure: rights },
+  NOAUTH: { kind: 'configuration', what: 'the server asks for a user and a password', cure: password },
+  WRONGPASS: { kind: 'configuration', what: 'the server refuses the user or the password', cure: password },
   NOPERM: { kind: 'configuration', what: 'the user may not run a command of the store', cure: rights },
   DENIED: {
     kind: 'configuration',

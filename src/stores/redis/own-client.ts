@@ -84,7 +84,7 @@ export class OwnCommands implements RedisCommands {
     } catch {
       // Not with the error as the cause: an error about a URL may contain the URL, with its password.
       throw optionError(
-        'The package redis refuses the URL of RedisStore. Write redis://user:password@host:6379, or rediss:// for TLS; characters such as % and @ in a password are written %25 and %40.',
+        'The package redis refuses the URL of RedisStore. Write redis://user:password@host:6379/0, where 0 is the number of the database, or rediss:// for TLS; characters such as % and @ in a password are written %25 and %40.',
       )
     }
   }

@@ -31,7 +31,7 @@ export const childRules: readonly Mutation[] = [
     name: 'in programs of a hub and sites: a redemption does not look for a revocation',
     file: redeem,
     at: 'storeChild',
-    find: 'revokedSince(context, userId, readAt),',
+    find: 'revokedSince(context, userId, { readAt: grant.readAt ?? note.record.createdAt, begunAt }),',
     replace: 'userId === String(readAt),',
     tests,
   },

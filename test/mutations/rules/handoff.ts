@@ -170,7 +170,7 @@ const codeRules: readonly Mutation[] = [
     name: 'hand-off: a redemption does not look for a revocation',
     file: redeem,
     at: 'storeChild',
-    find: 'revokedSince(context, userId, readAt),',
+    find: 'revokedSince(context, userId, { readAt: grant.readAt ?? note.record.createdAt, begunAt }),',
     replace: 'userId === String(readAt),',
     tests: races,
   },
