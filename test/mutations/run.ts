@@ -1,5 +1,5 @@
 // Breaks one rule of the source at a time, in a copy, and looks which tests see it:
-// npm run test:long -- mutations [part of a name]. A run of all of them writes docs/mutations.md.
+// npm run test:long -- mutations [part of a name]. What came of those that were run is written into docs/mutations.md.
 import { execFile } from 'node:child_process'
 import { cpSync, mkdtempSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -60,10 +60,9 @@ try {
   if (untouched.length > 0) throw new Error(`Without a mutation there fail: ${untouched.join('; ')}`)
   const found: Found[] = []
   await playAll(copy, chosen, found)
-  if (asked === undefined) {
-    writeFileSync(join(root, 'docs/mutations.md'), page(found))
-    await run(join(bin, 'prettier'), ['--write', 'docs/mutations.md'], { cwd: root })
-  }
+  const path = join(root, 'docs/mutations.md')
+  writeFileSync(path, page(found, readFileSync(path, 'utf8')))
+  await run(join(bin, 'prettier'), ['--write', path], { cwd: root })
   if (found.some(({ failed }) => failed.length === 0)) process.exitCode = 1
 } finally {
   await mariadb.stop()
@@ -154,15 +153,20 @@ function seenBy(failed: readonly string[]): string {
   return more.length === 0 ? first : `${first}; and ${more.length} more`
 }
 
-function page(found: readonly Found[]): string {
-  const rows = found.map(
-    ({ mutation, failed }) =>
-      `| ${mutation.name} | ${mutation.file}, \`${mutation.at}\` | ${seenBy(failed)} |`,
-  )
+/** @param before the page as it is: what it says of a mutation that was not run stays. */
+function page(found: readonly Found[], before: string): string {
+  const earlier = new Map(before.split('\n').map((line) => [line.split('|')[1]?.trim(), line]))
+  const failedOf = new Map(found.map(({ mutation, failed }) => [mutation, failed]))
+  const rows = mutations.flatMap((mutation) => {
+    const failed = failedOf.get(mutation)
+    if (failed === undefined) return earlier.get(mutation.name) ?? []
+    return `| ${mutation.name} | ${mutation.file}, \`${mutation.at}\` | ${seenBy(failed)} |`
+  })
   return `# Mutation tests
 
 \`npm run test:long -- mutations\` checks that the tests notice a broken rule. In a copy of the source, it breaks one rule
-at a time and runs the tests for it. It fails if all of them still pass. A full run writes this page.
+at a time and runs the tests for it. It fails if all of them still pass. Each run writes its results into this page;
+\`npm run test:long -- mutations PART\` runs only the rules with that text in their name.
 
 The rules are in \`test/mutations/rules\`. Their words:
 

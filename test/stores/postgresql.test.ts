@@ -198,17 +198,21 @@ describe('the tables of PostgreSQLStore', () => {
 })
 
 describe('PostgreSQLStore', () => {
-  it('takes 64 MiB of data, twice over a rotation, and refuses more as too large', async () => {
-    const store = openStore(await freshPostgreSQL(), { statementTimeout: '2m' })
-    const id = newId()
-    const data = Buffer.alloc(2 ** 26, 'ab')
-    expect(await store.write([{ ...insert(id), data }])).toEqual(['done'])
-    expect(await store.write([{ ...rotation(id, 1, 60_000), data }])).toEqual(['done'])
-    const [found] = await store.find([id])
-    expect([found!.data.length, found!.former!.data.length]).toEqual([data.length, data.length])
-    const [refused] = await resultsOf(store.write([{ ...update(id, 2), data: Buffer.alloc(2 ** 26 + 1) }]))
-    expect(refused).toMatchObject({ code: 'ERR_SESSION_TOO_LARGE', status: 500 })
-  })
+  it(
+    'takes 64 MiB of data, twice over a rotation, and refuses more as too large',
+    { timeout: 240_000 },
+    async () => {
+      const store = openStore(await freshPostgreSQL(), { statementTimeout: '2m' })
+      const id = newId()
+      const data = Buffer.alloc(2 ** 26, 'ab')
+      expect(await store.write([{ ...insert(id), data }])).toEqual(['done'])
+      expect(await store.write([{ ...rotation(id, 1, 60_000), data }])).toEqual(['done'])
+      const [found] = await store.find([id])
+      expect([found!.data.length, found!.former!.data.length]).toEqual([data.length, data.length])
+      const [refused] = await resultsOf(store.write([{ ...update(id, 2), data: Buffer.alloc(2 ** 26 + 1) }]))
+      expect(refused).toMatchObject({ code: 'ERR_SESSION_TOO_LARGE', status: 500 })
+    },
+  )
 
   it('touches no index with a touch, a change or a rotation', async () => {
     const url = await freshPostgreSQL()
