@@ -1,0 +1,261 @@
+import type { SessionId } from '../../core/store/record.js'
+import type { Stamp } from '../../core/store/transfer.js'
+import { openDatabase, type SQLiteDatabase, type SQLiteValue } from '../../stores/sqlite/driver.js'
+import { isBusy } from '../../stores/sqlite/errors.js'
+import { CommandError } from '../command-error.js'
+import type { Entry, Pending } from './entry.js'
+
+/** The two stores of a copy by their names. */
+export interface Direction {
+  readonly from: string
+  readonly to: string
+}
+
+const stampFields = ['version', 'mark', 'authenticated_at', 'seen_at', 'expires_at'] as const
+/** The columns of a stamp. `one` is the store whose name sorts first; the ledger is the same in either direction. */
+const stampColumns = ['one', 'other', 'pending'] as const
+const columns = [
+  'id', 'is_note', 'user', 'pending', ...stampColumns.flatMap((side) => stampFields.map((field) => `${side}_${field}`)),
+] // prettier-ignore
+
+const schema = `
+CREATE TABLE IF NOT EXISTS copy (name TEXT NOT NULL PRIMARY KEY, value ANY NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS entries (
+  id BLOB NOT NULL PRIMARY KEY,
+  is_note INTEGER NOT NULL,
+  user BLOB,
+  pending TEXT,
+  ${stampColumns
+    .map(
+      (side) => `${side}_version INTEGER,
+  ${side}_mark BLOB,
+  ${side}_authenticated_at INTEGER,
+  ${side}_seen_at INTEGER,
+  ${side}_expires_at INTEGER`,
+    )
+    .join(',\n  ')}
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS pending ON entries (id) WHERE pending IS NOT NULL`
+
+type Row = Readonly<Record<string, number | Uint8Array | string | null>>
+
+/**
+ * The copy's own memory: which records it has copied, and how they looked then on both sides. It holds no token, no hash
+ * of one, no data and no user id.
+ *
+ * It is a file of SQLite, and locked: two copies never use one ledger. What was saved is on the disk.
+ */
+export class Ledger {
+  readonly #database: SQLiteDatabase
+  readonly #statements = new Map<string, ReturnType<SQLiteDatabase['prepare']>>()
+  readonly #file: string
+  #isForward = true
+
+  /** @throws CommandError */
+  constructor(file: string) {
+    this.#file = file
+    try {
+      this.#database = openDatabase(file)
+      // Locked until the process ends, however it ends.
+      this.#database.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL')
+      this.#transaction(() => this.#database.exec(schema))
+    } catch (error) {
+      if (isBusy(error)) {
+        throw new CommandError(
+          `Another copy with the ledger ${file} is running. Let it finish, or end its process.`,
+        )
+      }
+      throw new CommandError(
+        `The ledger ${file} cannot be used. Check that its folder exists, that this user may write there, and that the file is a ledger of coatcheck copy; or name another by --ledger.`,
+      )
+    }
+  }
+
+  /** Whether anything was ever copied. */
+  get isNew(): boolean {
+    return this.#value('one') === undefined
+  }
+
+  /** Whether a copy has gone through to the end, so that apps may use both stores. */
+  get isWhole(): boolean {
+    return this.#value('whole') === 1
+  }
+
+  /** The direction of the copy that used it last; `undefined` if it is new. */
+  get lastDirection(): Direction | undefined {
+    const [one, other] = [this.#value('one'), this.#value('other')] as (string | undefined)[]
+    if (one === undefined || other === undefined) return undefined
+    return this.#value('forward') === 1 ? { from: one, to: other } : { from: other, to: one }
+  }
+
+  /** When the last whole pass in this direction began, by the clock of `to`; -Infinity if there was none. */
+  get passBeganAt(): number {
+    return (this.#value('pass_began_at') as number | undefined) ?? -Infinity
+  }
+
+  /** By how many milliseconds the clock of `to` is ahead of that of `from`, as it was used so far. */
+  get offset(): number {
+    const offset = (this.#value('offset') as number | undefined) ?? 0
+    return this.#isForward ? offset : -offset
+  }
+
+  set offset(offset: number) {
+    this.#set('offset', this.#isForward ? offset : -offset)
+  }
+
+  /** Reads and writes entries as for a copy in this direction. @throws CommandError if it is a ledger of other stores */
+  use({ from, to }: Direction): void {
+    const [one, other] = [from, to].toSorted() as [string, string]
+    const [knownOne, knownOther] = [this.#value('one') ?? one, this.#value('other') ?? other]
+    if (one !== knownOne || other !== knownOther) {
+      throw new CommandError(
+        `The ledger ${this.#file} is that of a copy between ${knownOne} and ${knownOther}. Name another by --ledger, or leave the option out.`,
+      )
+    }
+    const last = this.lastDirection
+    this.#isForward = from === one
+    this.#transaction(() => {
+      this.#set('one', one)
+      this.#set('other', other)
+      this.#set('forward', Number(this.#isForward))
+      if (last && last.from !== from) this.#run('DELETE FROM copy WHERE name = ?', 'pass_began_at')
+    })
+  }
+
+  /** @param at when the pass began, by the clock of `to` */
+  passEnded(at: number): void {
+    this.#transaction(() => {
+      this.#set('whole', 1)
+      this.#set('pass_began_at', at)
+    })
+  }
+
+  entries(ids: readonly SessionId[]): Map<SessionId, Entry> {
+    const found = new Map<SessionId, Entry>()
+    for (const id of ids) {
+      const [row] = this.#rows(`SELECT ${columns.join(', ')} FROM entries WHERE id = ?`, bytesOf(id))
+      if (row) found.set(id, this.#entryOf(row))
+    }
+    return found
+  }
+
+  /** Those with a write that may have been carried out or not. */
+  pending(): Entry[] {
+    return this.#rows(`SELECT ${columns.join(', ')} FROM entries WHERE pending IS NOT NULL`).map((row) =>
+      this.#entryOf(row),
+    )
+  }
+
+  /** All entries, in pages. They may be saved and removed meanwhile. */
+  *pages(limit: number): Generator<readonly Entry[]> {
+    const sql = `SELECT ${columns.join(', ')} FROM entries WHERE id > ? ORDER BY id LIMIT ?`
+    for (let after: Uint8Array = Buffer.alloc(0); ;) {
+      const rows = this.#rows(sql, after, limit)
+      yield rows.map((row) => this.#entryOf(row))
+      if (rows.length < limit) return
+      after = rows.at(-1)!['id'] as Uint8Array
+    }
+  }
+
+  /** How many records that have not expired are in both stores, as far as it knows. @param now by the clock of `from` */
+  countCopied(now: number): number {
+    const [from, to] = this.#sides
+    const sql = `SELECT count(*) AS count FROM entries WHERE ${from}_expires_at > ? AND ${to}_version IS NOT NULL`
+    return this.#rows(sql, now)[0]!['count'] as number
+  }
+
+  /** Saves entries, and forgets others, in one step. */
+  save(entries: readonly Entry[], forgotten: readonly SessionId[] = []): void {
+    if (entries.length === 0 && forgotten.length === 0) return
+    const marks = columns.map(() => '?').join(', ')
+    this.#transaction(() => {
+      for (const entry of entries) {
+        this.#run(`INSERT OR REPLACE INTO entries (${columns.join(', ')}) VALUES (${marks})`, ...this.#valuesOf(entry))
+      }
+      for (const id of forgotten) this.#run('DELETE FROM entries WHERE id = ?', bytesOf(id))
+    })
+  }
+
+  close(): void {
+    this.#statements.clear()
+    this.#database.close()
+  }
+
+  get #sides(): readonly [from: string, to: string] {
+    return this.#isForward ? ['one', 'other'] : ['other', 'one']
+  }
+
+  #entryOf(row: Row): Entry {
+    const [from, to] = this.#sides
+    const what = row['pending'] as Pending['what'] | null
+    return {
+      id: Buffer.from(row['id'] as Uint8Array).toString('base64url') as SessionId,
+      isNote: row['is_note'] === 1,
+      user: (row['user'] ?? undefined) as Uint8Array | undefined,
+      from: stampIn(row, from),
+      to: stampIn(row, to),
+      pending: what === null ? undefined : { what, stamp: stampIn(row, 'pending')! },
+    }
+  }
+
+  #valuesOf({ id, isNote, user, from, to, pending }: Entry): SQLiteValue[] {
+    const [one, other] = this.#isForward ? [from, to] : [to, from]
+    const stamps = [one, other, pending?.stamp].flatMap(stampValues)
+    return [bytesOf(id), Number(isNote), user ?? null, pending?.what ?? null, ...stamps]
+  }
+
+  #value(name: string): SQLiteValue | undefined {
+    return this.#rows('SELECT value FROM copy WHERE name = ?', name)[0]?.['value'] ?? undefined
+  }
+
+  #set(name: string, value: SQLiteValue): void {
+    this.#run('INSERT OR REPLACE INTO copy (name, value) VALUES (?, ?)', name, value)
+  }
+
+  #rows(sql: string, ...values: SQLiteValue[]): Row[] {
+    return this.#statement(sql).all(...values) as Row[]
+  }
+
+  #run(sql: string, ...values: SQLiteValue[]): void {
+    this.#statement(sql).run(...values)
+  }
+
+  #statement(sql: string): ReturnType<SQLiteDatabase['prepare']> {
+    let statement = this.#statements.get(sql)
+    if (!statement) this.#statements.set(sql, (statement = this.#database.prepare(sql)))
+    return statement
+  }
+
+  #transaction(work: () => void): void {
+    this.#database.exec('BEGIN IMMEDIATE')
+    try {
+      work()
+      this.#database.exec('COMMIT')
+    } catch (error) {
+      this.#database.exec('ROLLBACK')
+      throw error
+    }
+  }
+}
+
+function bytesOf(id: SessionId): Buffer {
+  return Buffer.from(id, 'base64url')
+}
+
+function stampIn(row: Row, side: string): Stamp | undefined {
+  const [version, mark, authenticatedAt, seenAt, expiresAt] = stampFields.map((field) => row[`${side}_${field}`])
+  if (version === null) return undefined
+  return {
+    version: version as number,
+    mark: mark as Uint8Array,
+    authenticatedAt: (authenticatedAt ?? undefined) as number | undefined,
+    seenAt: seenAt as number,
+    expiresAt: expiresAt as number,
+  }
+}
+
+function stampValues(stamp: Stamp | undefined): SQLiteValue[] {
+  if (!stamp) return stampFields.map(() => null)
+  const { version, mark, authenticatedAt = null, seenAt, expiresAt } = stamp
+  return [version, mark, authenticatedAt, seenAt, expiresAt]
+}

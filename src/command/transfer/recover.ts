@@ -1,0 +1,43 @@
+import type { SessionId } from '../../core/store/record.js'
+import { type RecordTransfer, stampOf, type WholeRecord } from '../../core/store/transfer.js'
+import { parts } from '../../stores/sql/batch-size.js'
+import { type Entry, hasMark, isPlace, never } from './entry.js'
+import type { Ledger } from './ledger.js'
+
+const batch = 500
+
+/**
+ * Finds out which writes were carried out that a killed copy had under way, and clears away the places that it made.
+ *
+ * @param to the store that these writes went to.
+ */
+export async function recover(
+  to: Pick<RecordTransfer, 'read' | 'write'>,
+  ledger: Pick<Ledger, 'pending' | 'save'>,
+): Promise<void> {
+  for (const entries of parts(ledger.pending(), batch)) {
+    const present = await to.read(entries.map(({ id }) => id))
+    const places = present.filter((record) => record !== undefined).filter(isPlace)
+    await to.write(places.map((place) => ({ id: place.id, expected: stampOf(place), record: undefined })))
+    const known: Entry[] = []
+    const unknown: SessionId[] = []
+    for (const [index, entry] of entries.entries()) {
+      const settled = settle(entry, present[index])
+      if (settled) known.push(settled)
+      else unknown.push(entry.id)
+    }
+    ledger.save(known, unknown)
+  }
+}
+
+/** @returns what the entry is without its pending write; `undefined`: the record is not in `to`, and never was */
+function settle({ pending, ...entry }: Entry, present: WholeRecord | undefined): Entry | undefined {
+  const { what, stamp } = pending!
+  if (present && isPlace(present)) return undefined
+  // Nobody ends what nobody has seen. All else that is missing was ended.
+  if (!present) return what === 'placing' ? undefined : { ...entry, to: undefined }
+  if (what !== 'writing' || hasMark(present, stamp.mark)) return { ...entry, to: stamp }
+  // It was not carried out; or others have changed the record so often since that this cannot be told, and then theirs
+  // stays in any case. The next pass looks again.
+  return entry.to && { ...entry, from: entry.from && { ...entry.from, seenAt: never } }
+}
