@@ -47,7 +47,10 @@ Between two URLs, it copies all sessions from one store of coatcheck to another,
     .option('--end-all', 'end sessions in the new place although most are gone from the old one')
     .option('--forget', "drop the copy's ledger, once the old place is no longer used")
     .optionsGroup('Between two stores:')
-    .option('--ledger <file>', 'what the copy remembers; the same file for the way back (default: a file here)')
+    .option(
+      '--ledger <file>',
+      'what the copy remembers; the same file for the way back (default: a file here)',
+    )
     .option('--add', 'let a first copy go into a store that has sessions already')
     .option('--from-table <table>', `the table of --from, if it is not ${usualTable}`, newTable)
     .option('--to-table <table>', `the table of --to, if it is not ${usualTable}`, newTable)
@@ -91,8 +94,12 @@ function urlOr(table: (text: string) => string): (text: string) => string {
   return (text) => (isURL(text) ? text : table(text))
 }
 
-function refuseContradictions({ from, to, url, follow, fromTable, toTable }: Options, command: Command): void {
-  const given = (names: readonly string[]) => names.find((name) => command.getOptionValueSource(name) === 'cli')
+function refuseContradictions(
+  { from, to, url, follow, fromTable, toTable }: Options,
+  command: Command,
+): void {
+  const given = (names: readonly string[]) =>
+    names.find((name) => command.getOptionValueSource(name) === 'cli')
   const flag = (name: string) => command.options.find((option) => option.attributeName() === name)!.long!
   const betweenStores = isURL(from)
   const stray = given(betweenStores ? ofTables : ofStores)
@@ -116,7 +123,9 @@ function refuseContradictions({ from, to, url, follow, fromTable, toTable }: Opt
     return
   }
   if (to !== undefined && isURL(to)) {
-    command.error('error: --from is a table, so --to is a table of the same database. Give two URLs, or two tables.')
+    command.error(
+      'error: --from is a table, so --to is a table of the same database. Give two URLs, or two tables.',
+    )
   }
   if (to?.toLowerCase() === from.toLowerCase()) {
     command.error('error: --from and --to name the same table. The new layout needs a table of its own.')

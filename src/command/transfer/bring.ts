@@ -3,14 +3,13 @@ import type { SessionId } from '../../core/store/record.js'
 import {
   type RecordTransfer,
   type Stamp,
-  type StampedId,
   stampOf,
   type TransferResult,
   type TransferWrite,
 } from '../../core/store/transfer.js'
 import { withTimesMoved } from './clock.js'
 import { type Step, stepAsCopied, stepGiven, type Subject } from './decide.js'
-import { type Entry, isPlace, never, placeFor, sameStamp, userOf } from './entry.js'
+import { type Entry, isPlace, never, placeFor, userOf } from './entry.js'
 import type { Ledger } from './ledger.js'
 import { add, type Tally } from './tally.js'
 
@@ -40,13 +39,6 @@ const mostRounds = 5
 /** What concerns one record only. */
 const refusals: readonly string[] = ['ERR_SESSION_DATA_REFUSED', 'ERR_SESSION_TOO_LARGE']
 
-/** Whether a record has to be looked at. */
-export function differs(item: StampedId, entry: Entry | undefined): boolean {
-  if (!entry) return true
-  // Without `to`, it was ended there, and is never brought back.
-  return entry.to !== undefined && (!entry.from || !sameStamp(entry.from, item))
-}
-
 /**
  * Brings records over that differ from what the ledger says of them.
  *
@@ -56,7 +48,9 @@ export function differs(item: StampedId, entry: Entry | undefined): boolean {
 export async function bringOver(tools: Bringing, ids: readonly SessionId[], tally: Tally): Promise<void> {
   const { from, to, ledger, offset, now } = tools
   const entries = ledger.entries(ids)
-  const records = (await from.read(ids)).filter((record) => record !== undefined).filter((record) => !isPlace(record))
+  const records = (await from.read(ids))
+    .filter((record) => record !== undefined)
+    .filter((record) => !isPlace(record))
   let items = records.map((found): Item => {
     const subject = { record: withTimesMoved(found, offset), entry: entries.get(found.id) }
     return { id: found.id, stamp: stampOf(found), ...subject, step: stepAsCopied(subject) }
@@ -79,7 +73,8 @@ async function takeSteps(tools: Bringing, items: readonly Item[], tally: Tally):
   const { ledger, to } = tools
   const isWrite = ({ step }: Item) => step.do === 'insert' || step.do === 'replace'
   // Before the first whole pass, no app uses `to`: what is missing there was not ended.
-  const getsPlace = ({ step, record }: Item) => step.do === 'insert' && record.hash !== undefined && ledger.isWhole
+  const getsPlace = ({ step, record }: Item) =>
+    step.do === 'insert' && record.hash !== undefined && ledger.isWhole
   const settled = items.filter((item) => !isWrite(item))
   const writes = items.filter(isWrite)
   const [toBePlaced, direct] = [writes.filter(getsPlace), writes.filter((item) => !getsPlace(item))]

@@ -27,7 +27,9 @@ export async function clockOffset(
 }
 
 /** Reads a clock, and when that was by this process's own. */
-async function timed(records: Pick<RecordTransfer, 'now'>): Promise<{ now: number; at: number; took: number }> {
+async function timed(
+  records: Pick<RecordTransfer, 'now'>,
+): Promise<{ now: number; at: number; took: number }> {
   const began = performance.now()
   const now = await records.now()
   const took = performance.now() - began

@@ -85,7 +85,11 @@ export function stepGiven(subject: Subject, found: WholeRecord | undefined, now:
 export function outlivesEnding(entry: Entry, found: WholeRecord, seenAt: number): boolean {
   if (!sameBytes(entry.user, userOf(found))) return found.userId !== undefined
   const { authenticatedAt } = found
-  return authenticatedAt !== undefined && authenticatedAt !== entry.to?.authenticatedAt && authenticatedAt > seenAt
+  return (
+    authenticatedAt !== undefined &&
+    authenticatedAt !== entry.to?.authenticatedAt &&
+    authenticatedAt >= seenAt
+  )
 }
 
 function replacing(

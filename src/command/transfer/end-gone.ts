@@ -12,7 +12,7 @@ import type { Tally } from './tally.js'
 export interface Endings {
   readonly from: Pick<RecordTransfer, 'read' | 'now'>
   readonly to: Pick<RecordTransfer, 'read' | 'write'>
-  readonly ledger: Pick<Ledger, 'pages' | 'save' | 'countCopied' | 'passBeganAt'>
+  readonly ledger: Pick<Ledger, 'entries' | 'ids' | 'save' | 'countCopied' | 'passBeganAt'>
   /** Whether the pass saw a record in `from`. It may say so of one that it did not see, by a very rare chance. */
   readonly saw: (id: SessionId) => boolean
   /** Also where most copied sessions are gone. */
@@ -22,7 +22,7 @@ export interface Endings {
 
 /** Fewer than so many may all go without a question. */
 const manyGone = 100
-const entriesRead = 2_000
+const idsRead = 2_000
 const batch = 500
 /** How often a session is tried that is used in `to` at the same moment. */
 const mostRounds = 5
@@ -38,9 +38,8 @@ export async function endGone(tools: Endings, tally: Tally): Promise<void> {
   const now = await from.now()
   const gone: Entry[] = []
   const over: SessionId[] = []
-  for (const page of ledger.pages(entriesRead)) {
-    for (const entry of page) {
-      if (saw(entry.id)) continue
+  for (const ids of ledger.ids(idsRead)) {
+    for (const entry of ledger.entries(ids.filter((id) => !saw(id))).values()) {
       const hasExpired = entry.from !== undefined && entry.from.expiresAt <= now
       if (!entry.to || entry.isNote || hasExpired) over.push(entry.id)
       else gone.push(entry)
@@ -55,7 +54,11 @@ export async function endGone(tools: Endings, tally: Tally): Promise<void> {
     if (stop.aborted) return
     // Those that came after the pass had looked.
     const present = await from.read(part.map(({ id }) => id))
-    await endPart(tools, part.filter((_, index) => present[index] === undefined), tally)
+    await endPart(
+      tools,
+      part.filter((_, index) => present[index] === undefined),
+      tally,
+    )
   }
 }
 
@@ -67,7 +70,10 @@ async function endPart({ to, ledger }: Endings, gone: readonly Entry[], tally: T
     const failure = results.find((result) => isError(result))
     if (failure) throw failure
     tally.ended += results.filter((result) => result === 'done').length
-    ledger.save([], removals.filter((_, index) => results[index] === 'done').map(({ id }) => id))
+    ledger.save(
+      [],
+      removals.filter((_, index) => results[index] === 'done').map(({ id }) => id),
+    )
     const left = removals.filter((_, index) => results[index] !== 'done').map(({ id }) => id)
     const found = left.length === 0 ? [] : await to.read(left)
     const settled: SessionId[] = []

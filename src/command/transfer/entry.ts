@@ -40,15 +40,6 @@ export function sameBytes(one: Uint8Array | undefined, other: Uint8Array | undef
   return one === undefined || other === undefined ? one === other : Buffer.compare(one, other) === 0
 }
 
-export function sameStamp(one: Stamp, other: Stamp): boolean {
-  return (
-    one.version === other.version &&
-    one.seenAt === other.seenAt &&
-    one.expiresAt === other.expiresAt &&
-    sameBytes(one.mark, other.mark)
-  )
-}
-
 /** Whether a write of content is among the last four of a record. */
 export function hasMark({ marks }: WholeRecord, mark: Uint8Array): boolean {
   for (let start = 0; start < marks.length; start += markLength) {

@@ -1,5 +1,6 @@
+import { bufferOf } from '../../core/data/codec.js'
 import type { SessionId } from '../../core/store/record.js'
-import type { Stamp } from '../../core/store/transfer.js'
+import type { Stamp, StampedId } from '../../core/store/transfer.js'
 import { openDatabase, type SQLiteDatabase, type SQLiteValue } from '../../stores/sqlite/driver.js'
 import { isBusy } from '../../stores/sqlite/errors.js'
 import { CommandError } from '../command-error.js'
@@ -37,6 +38,9 @@ CREATE TABLE IF NOT EXISTS entries (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS pending ON entries (id) WHERE pending IS NOT NULL`
 
+const selectEntries = `SELECT ${columns.join(', ')} FROM entries`
+const saveEntry = `INSERT OR REPLACE INTO entries (${columns.join(', ')}) VALUES (${columns.map(() => '?').join(', ')})`
+
 type Row = Readonly<Record<string, number | Uint8Array | string | null>>
 
 /**
@@ -57,7 +61,9 @@ export class Ledger {
     try {
       this.#database = openDatabase(file)
       // Locked until the process ends, however it ends.
-      this.#database.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL')
+      this.#database.exec(
+        'PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL',
+      )
       this.#transaction(() => this.#database.exec(schema))
     } catch (error) {
       if (isBusy(error)) {
@@ -71,31 +77,26 @@ export class Ledger {
     }
   }
 
-  /** Whether anything was ever copied. */
-  get isNew(): boolean {
-    return this.#value('one') === undefined
-  }
-
   /** Whether a copy has gone through to the end, so that apps may use both stores. */
   get isWhole(): boolean {
-    return this.#value('whole') === 1
+    return this.#number('whole') === 1
   }
 
   /** The direction of the copy that used it last; `undefined` if it is new. */
   get lastDirection(): Direction | undefined {
-    const [one, other] = [this.#value('one'), this.#value('other')] as (string | undefined)[]
+    const [one, other] = [this.#text('one'), this.#text('other')]
     if (one === undefined || other === undefined) return undefined
-    return this.#value('forward') === 1 ? { from: one, to: other } : { from: other, to: one }
+    return this.#number('forward') === 1 ? { from: one, to: other } : { from: other, to: one }
   }
 
   /** When the last whole pass in this direction began, by the clock of `to`; -Infinity if there was none. */
   get passBeganAt(): number {
-    return (this.#value('pass_began_at') as number | undefined) ?? -Infinity
+    return this.#number('pass_began_at') ?? -Infinity
   }
 
   /** By how many milliseconds the clock of `to` is ahead of that of `from`, as it was used so far. */
   get offset(): number {
-    const offset = (this.#value('offset') as number | undefined) ?? 0
+    const offset = this.#number('offset') ?? 0
     return this.#isForward ? offset : -offset
   }
 
@@ -106,7 +107,7 @@ export class Ledger {
   /** Reads and writes entries as for a copy in this direction. @throws CommandError if it is a ledger of other stores */
   use({ from, to }: Direction): void {
     const [one, other] = [from, to].toSorted() as [string, string]
-    const [knownOne, knownOther] = [this.#value('one') ?? one, this.#value('other') ?? other]
+    const [knownOne, knownOther] = [this.#text('one') ?? one, this.#text('other') ?? other]
     if (one !== knownOne || other !== knownOther) {
       throw new CommandError(
         `The ledger ${this.#file} is that of a copy between ${knownOne} and ${knownOther}. Name another by --ledger, or leave the option out.`,
@@ -130,10 +131,23 @@ export class Ledger {
     })
   }
 
+  /** Those of the records in `from` that have to be looked at. What was ended in `to` never comes back. */
+  differing(records: readonly StampedId[]): StampedId[] {
+    const [from, to] = this.#sides
+    const same = this.#statement(
+      `SELECT 1 FROM entries WHERE id = ? AND (${to}_version IS NULL OR (${from}_version = ? AND ${from}_mark = ? ` +
+        `AND ${from}_seen_at = ? AND ${from}_expires_at = ?))`,
+    )
+    return records.filter(
+      ({ id, version, mark, seenAt, expiresAt }) =>
+        same.all(bytesOf(id), version, mark, seenAt, expiresAt).length === 0,
+    )
+  }
+
   entries(ids: readonly SessionId[]): Map<SessionId, Entry> {
     const found = new Map<SessionId, Entry>()
     for (const id of ids) {
-      const [row] = this.#rows(`SELECT ${columns.join(', ')} FROM entries WHERE id = ?`, bytesOf(id))
+      const [row] = this.#rows(`${selectEntries} WHERE id = ?`, bytesOf(id))
       if (row) found.set(id, this.#entryOf(row))
     }
     return found
@@ -141,17 +155,14 @@ export class Ledger {
 
   /** Those with a write that may have been carried out or not. */
   pending(): Entry[] {
-    return this.#rows(`SELECT ${columns.join(', ')} FROM entries WHERE pending IS NOT NULL`).map((row) =>
-      this.#entryOf(row),
-    )
+    return this.#rows(`${selectEntries} WHERE pending IS NOT NULL`).map((row) => this.#entryOf(row))
   }
 
-  /** All entries, in pages. They may be saved and removed meanwhile. */
-  *pages(limit: number): Generator<readonly Entry[]> {
-    const sql = `SELECT ${columns.join(', ')} FROM entries WHERE id > ? ORDER BY id LIMIT ?`
+  /** The ids of all entries, in pages. They may be saved and forgotten meanwhile. */
+  *ids(limit: number): Generator<readonly SessionId[]> {
     for (let after: Uint8Array = Buffer.alloc(0); ;) {
-      const rows = this.#rows(sql, after, limit)
-      yield rows.map((row) => this.#entryOf(row))
+      const rows = this.#rows('SELECT id FROM entries WHERE id > ? ORDER BY id LIMIT ?', after, limit)
+      yield rows.map(({ id }) => idOf(id as Uint8Array))
       if (rows.length < limit) return
       after = rows.at(-1)!['id'] as Uint8Array
     }
@@ -167,10 +178,9 @@ export class Ledger {
   /** Saves entries, and forgets others, in one step. */
   save(entries: readonly Entry[], forgotten: readonly SessionId[] = []): void {
     if (entries.length === 0 && forgotten.length === 0) return
-    const marks = columns.map(() => '?').join(', ')
     this.#transaction(() => {
       for (const entry of entries) {
-        this.#run(`INSERT OR REPLACE INTO entries (${columns.join(', ')}) VALUES (${marks})`, ...this.#valuesOf(entry))
+        this.#run(saveEntry, ...this.#valuesOf(entry))
       }
       for (const id of forgotten) this.#run('DELETE FROM entries WHERE id = ?', bytesOf(id))
     })
@@ -189,7 +199,7 @@ export class Ledger {
     const [from, to] = this.#sides
     const what = row['pending'] as Pending['what'] | null
     return {
-      id: Buffer.from(row['id'] as Uint8Array).toString('base64url') as SessionId,
+      id: idOf(row['id'] as Uint8Array),
       isNote: row['is_note'] === 1,
       user: (row['user'] ?? undefined) as Uint8Array | undefined,
       from: stampIn(row, from),
@@ -202,6 +212,14 @@ export class Ledger {
     const [one, other] = this.#isForward ? [from, to] : [to, from]
     const stamps = [one, other, pending?.stamp].flatMap(stampValues)
     return [bytesOf(id), Number(isNote), user ?? null, pending?.what ?? null, ...stamps]
+  }
+
+  #number(name: string): number | undefined {
+    return this.#value(name) as number | undefined
+  }
+
+  #text(name: string): string | undefined {
+    return this.#value(name) as string | undefined
   }
 
   #value(name: string): SQLiteValue | undefined {
@@ -242,8 +260,14 @@ function bytesOf(id: SessionId): Buffer {
   return Buffer.from(id, 'base64url')
 }
 
+function idOf(bytes: Uint8Array): SessionId {
+  return bufferOf(bytes).toString('base64url') as SessionId
+}
+
 function stampIn(row: Row, side: string): Stamp | undefined {
-  const [version, mark, authenticatedAt, seenAt, expiresAt] = stampFields.map((field) => row[`${side}_${field}`])
+  const [version, mark, authenticatedAt, seenAt, expiresAt] = stampFields.map(
+    (field) => row[`${side}_${field}`],
+  )
   if (version === null) return undefined
   return {
     version: version as number,

@@ -4,7 +4,7 @@ import type { RecordTransfer } from '../../core/store/transfer.js'
 import { parts } from '../../stores/sql/batch-size.js'
 import { idEndLength } from '../copy-statements.js'
 import { IdSet } from '../id-set.js'
-import { bringOver, differs } from './bring.js'
+import { bringOver } from './bring.js'
 import { endGone } from './end-gone.js'
 import type { Ledger } from './ledger.js'
 import { emptyTally, type Tally } from './tally.js'
@@ -35,7 +35,7 @@ const pageSize = 2_000
  * @throws CommandError, if most copied sessions are gone and that was not expected
  */
 export async function pass(settings: PassSettings): Promise<Tally> {
-  const { from, to, ledger, offset, batch, endAll, stop, progress } = settings
+  const { from, to, ledger, offset, batch, endAll, stop } = settings
   const tally = emptyTally()
   const seen = new IdSet()
   const beganAt = await to.now()
@@ -47,15 +47,17 @@ export async function pass(settings: PassSettings): Promise<Tally> {
     const { items, next } = await from.page(after, pageSize)
     for (const { id } of items) seen.add(endOf(id))
     // A page may have a record twice.
-    const ids = new Map(items.map((item) => [item.id, item]))
-    const entries = ledger.entries([...ids.keys()])
-    const differing = [...ids.values()].filter((item) => differs(item, entries.get(item.id)))
+    const differing = ledger.differing([...new Map(items.map((item) => [item.id, item])).values()])
     for (const part of parts(differing, batch)) {
       if (stop.aborted) return tally
-      await bringOver({ from, to, ledger, offset, now }, part.map(({ id }) => id), tally)
+      await bringOver(
+        { from, to, ledger, offset, now },
+        part.map(({ id }) => id),
+        tally,
+      )
     }
     tally.rows += items.length
-    progress(tally.rows)
+    settings.progress(tally.rows)
     after = next
   } while (after !== undefined)
   const saw = (id: SessionId) => seen.has(hexOf(id))

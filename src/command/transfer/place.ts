@@ -3,11 +3,7 @@ import { existsSync, realpathSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { SessionError } from '../../core/errors.js'
-import {
-  type RecordTransfer,
-  recordTransfer,
-  type TransferableStore,
-} from '../../core/store/transfer.js'
+import { type RecordTransfer, recordTransfer, type TransferableStore } from '../../core/store/transfer.js'
 import type { SessionStore } from '../../core/store/session-store.js'
 import { openStore } from '../../stores/open.js'
 import { CommandError } from '../command-error.js'
@@ -80,7 +76,9 @@ function withHint(records: RecordTransfer): RecordTransfer {
         return await records.now()
       } catch (error) {
         if (!(error instanceof SessionError) || error.code !== 'ERR_SESSION_MISSING_TABLE') throw error
-        throw new CommandError('There are no sessions at --from: it has no such table. Check --from and --from-table.')
+        throw new CommandError(
+          'There are no sessions at --from: it has no such table. Check --from and --from-table.',
+        )
       }
     },
   }
@@ -101,5 +99,7 @@ function sqlitePath(url: string): string {
   const [, text = ''] = /^[^:]*:([^?#]*)/.exec(url) ?? []
   const path = text.startsWith('//') ? fileURLToPath(`file:${text}`) : resolve(decodeURIComponent(text))
   if (existsSync(path)) return realpathSync(path)
-  return existsSync(dirname(path)) ? join(realpathSync(dirname(path)), path.slice(dirname(path).length)) : path
+  return existsSync(dirname(path))
+    ? join(realpathSync(dirname(path)), path.slice(dirname(path).length))
+    : path
 }

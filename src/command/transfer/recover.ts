@@ -1,7 +1,7 @@
 import type { SessionId } from '../../core/store/record.js'
 import { type RecordTransfer, stampOf, type WholeRecord } from '../../core/store/transfer.js'
 import { parts } from '../../stores/sql/batch-size.js'
-import { type Entry, hasMark, isPlace, never } from './entry.js'
+import { type Entry, hasMark, isPlace, never, sameBytes } from './entry.js'
 import type { Ledger } from './ledger.js'
 
 const batch = 500
@@ -18,6 +18,9 @@ export async function recover(
   for (const entries of parts(ledger.pending(), batch)) {
     const present = await to.read(entries.map(({ id }) => id))
     const places = present.filter((record) => record !== undefined).filter(isPlace)
+    const ids = new Set(places.map(({ id }) => id))
+    // Before a place goes, nobody may take its absence for an ending.
+    ledger.save(entries.filter(({ id }) => ids.has(id)).map(asPlacing))
     await to.write(places.map((place) => ({ id: place.id, expected: stampOf(place), record: undefined })))
     const known: Entry[] = []
     const unknown: SessionId[] = []
@@ -30,14 +33,20 @@ export async function recover(
   }
 }
 
+function asPlacing(entry: Entry): Entry {
+  return { ...entry, pending: { ...entry.pending!, what: 'placing' } }
+}
+
 /** @returns what the entry is without its pending write; `undefined`: the record is not in `to`, and never was */
 function settle({ pending, ...entry }: Entry, present: WholeRecord | undefined): Entry | undefined {
   const { what, stamp } = pending!
   if (present && isPlace(present)) return undefined
   // Nobody ends what nobody has seen. All else that is missing was ended.
   if (!present) return what === 'placing' ? undefined : { ...entry, to: undefined }
-  if (what !== 'writing' || hasMark(present, stamp.mark)) return { ...entry, to: stamp }
-  // It was not carried out; or others have changed the record so often since that this cannot be told, and then theirs
-  // stays in any case. The next pass looks again.
+  const isTold =
+    what !== 'writing' || (hasMark(present, stamp.mark) && !sameBytes(stamp.mark, entry.to?.mark))
+  if (isTold) return { ...entry, to: stamp }
+  // It was not carried out; or it changed only times; or others have changed the record so often since that it cannot be
+  // told, and then theirs stays in any case. The next pass looks again.
   return entry.to && { ...entry, from: entry.from && { ...entry.from, seenAt: never } }
 }

@@ -96,7 +96,12 @@ async function refuseSamePlace(from: Place, to: Place): Promise<void> {
   if (found) throw new CommandError('--from and --to name the same store by two names. Name two stores.')
 }
 
-async function prepare(ledger: Ledger, from: Place, to: Place, { add: mayAdd }: TransferOptions): Promise<void> {
+async function prepare(
+  ledger: Ledger,
+  from: Place,
+  to: Place,
+  { add: mayAdd }: TransferOptions,
+): Promise<void> {
   const last = ledger.lastDirection
   const direction = { from: from.name, to: to.name }
   if (last) {
