@@ -7,6 +7,7 @@ import {
   type TransferResult,
   type TransferWrite,
 } from '../../core/store/transfer.js'
+import { clearPlaces } from './clear-places.js'
 import { withTimesMoved } from './clock.js'
 import { type Step, stepAsCopied, stepGiven, type Subject } from './decide.js'
 import { type Entry, isPlace, never, placeFor, userOf } from './entry.js'
@@ -92,6 +93,11 @@ async function takeSteps(tools: Bringing, items: readonly Item[], tally: Tally):
   const refused = tried.filter(({ id }) => isError(results.get(id)))
   for (const { step } of done) count(step, tally)
   tally.refused += refused.length
+  const inPlaces = refused.filter((item) => placed.includes(item))
+  await clearPlaces(
+    tools,
+    inPlaces.map(({ record, entry }) => ({ entry: entry!, place: placeFor(record) })),
+  )
   ledger.save(
     [...done.map(entryAfter), ...refused.filter(isKnown).map(again)],
     refused.filter((item) => !isKnown(item)).map(({ id }) => id),

@@ -63,35 +63,34 @@ export function openPlace(side: 'from' | 'to', url: string, table: string | unde
       `--${side} names a store whose sessions cannot be copied: only those in a database can. Give the URL of one.`,
     )
   }
-  return { name, records: side === 'from' ? withHint(records) : records, close: () => store.close() }
+  return { name, records: told(side, records), close: () => store.close() }
 }
 
-/** Says which option to look at, where there is no table to copy from. */
-function withHint(records: RecordTransfer): RecordTransfer {
-  return {
-    ...bound(records),
-    now: async () => {
+/** The records of a place whose failures say which of the two places it is. */
+function told(side: 'from' | 'to', records: RecordTransfer): RecordTransfer {
+  const telling =
+    <Args extends unknown[], Answer>(ask: (...args: Args) => Promise<Answer>) =>
+    async (...args: Args): Promise<Answer> => {
       try {
-        await records.page(undefined, 1)
-        return await records.now()
+        return await ask(...args)
       } catch (error) {
-        if (!(error instanceof SessionError) || error.code !== 'ERR_SESSION_MISSING_TABLE') throw error
-        throw new CommandError(
-          'There are no sessions at --from: it has no such table. Check --from and --from-table.',
-        )
+        throw error instanceof SessionError ? new CommandError(failureText(side, error)) : error
       }
-    },
+    }
+  return {
+    now: telling(() => records.now()),
+    count: telling(() => records.count()),
+    page: telling((after, limit) => records.page(after, limit)),
+    read: telling((ids) => records.read(ids)),
+    write: telling((writes) => records.write(writes)),
   }
 }
 
-function bound(records: RecordTransfer): RecordTransfer {
-  return {
-    now: () => records.now(),
-    count: () => records.count(),
-    page: (after, limit) => records.page(after, limit),
-    read: (ids) => records.read(ids),
-    write: (writes) => records.write(writes),
+function failureText(side: 'from' | 'to', { code, message }: SessionError): string {
+  if (side === 'from' && code === 'ERR_SESSION_MISSING_TABLE') {
+    return 'There are no sessions at --from: it has no such table. Check --from and --from-table.'
   }
+  return `At --${side}: ${message} What was copied stays; run the command again to go on.`
 }
 
 /** The file of a URL of SQLite, as the system knows it. */

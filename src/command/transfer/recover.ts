@@ -1,6 +1,7 @@
 import type { SessionId } from '../../core/store/record.js'
-import { type RecordTransfer, stampOf, type WholeRecord } from '../../core/store/transfer.js'
+import type { RecordTransfer, WholeRecord } from '../../core/store/transfer.js'
 import { parts } from '../../stores/sql/batch-size.js'
+import { clearPlaces } from './clear-places.js'
 import { type Entry, hasMark, isPlace, never, sameBytes } from './entry.js'
 import type { Ledger } from './ledger.js'
 
@@ -17,11 +18,11 @@ export async function recover(
 ): Promise<void> {
   for (const entries of parts(ledger.pending(), batch)) {
     const present = await to.read(entries.map(({ id }) => id))
-    const places = present.filter((record) => record !== undefined).filter(isPlace)
-    const ids = new Set(places.map(({ id }) => id))
-    // Before a place goes, nobody may take its absence for an ending.
-    ledger.save(entries.filter(({ id }) => ids.has(id)).map(asPlacing))
-    await to.write(places.map((place) => ({ id: place.id, expected: stampOf(place), record: undefined })))
+    const places = entries.flatMap((entry, index) => {
+      const place = present[index]
+      return place && isPlace(place) ? [{ entry, place }] : []
+    })
+    await clearPlaces({ to, ledger }, places)
     const known: Entry[] = []
     const unknown: SessionId[] = []
     for (const [index, entry] of entries.entries()) {
@@ -31,10 +32,6 @@ export async function recover(
     }
     ledger.save(known, unknown)
   }
-}
-
-function asPlacing(entry: Entry): Entry {
-  return { ...entry, pending: { ...entry.pending!, what: 'placing' } }
 }
 
 /** @returns what the entry is without its pending write; `undefined`: the record is not in `to`, and never was */

@@ -86,7 +86,7 @@ export async function forgetTransfer(options: TransferOptions): Promise<string> 
 
 /** By what is in them: one database may have several names. */
 async function refuseSamePlace(from: Place, to: Place): Promise<void> {
-  await from.records.now()
+  await from.records.page(undefined, 1)
   const now = await to.records.now()
   const times = { createdAt: now, seenAt: now, expiresAt: now + 60_000 }
   const probe = { ...placeFor({ id: createId(), ...times } as WholeRecord), marks: randomBytes(8) }
