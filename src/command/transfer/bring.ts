@@ -2,7 +2,6 @@ import { isError, SessionError } from '../../core/errors.js'
 import type { SessionId } from '../../core/store/record.js'
 import {
   type RecordTransfer,
-  type Stamp,
   stampOf,
   type TransferResult,
   type TransferWrite,
@@ -10,7 +9,7 @@ import {
 import { clearPlaces } from './clear-places.js'
 import { withTimesMoved } from './clock.js'
 import { type Step, stepAsCopied, stepGiven, type Subject } from './decide.js'
-import { type Entry, isPlace, never, placeFor, userOf } from './entry.js'
+import { type Entry, isPlace, type Look, lookOf, never, placeFor } from './entry.js'
 import type { Ledger } from './ledger.js'
 import { add, type Tally } from './tally.js'
 
@@ -28,8 +27,8 @@ export interface Bringing {
 /** A record that is under way, and the step that is to be taken. */
 interface Item extends Subject {
   readonly id: SessionId
-  /** Its stamp in `from`. */
-  readonly stamp: Stamp
+  /** How it looks in `from`. */
+  readonly look: Look
   readonly step: Step
 }
 
@@ -54,14 +53,14 @@ export async function bringOver(tools: Bringing, ids: readonly SessionId[], tall
     .filter((record) => !isPlace(record))
   let items = records.map((found): Item => {
     const subject = { record: withTimesMoved(found, offset), entry: entries.get(found.id) }
-    return { id: found.id, stamp: stampOf(found), ...subject, step: stepAsCopied(subject) }
+    return { id: found.id, look: lookOf(found), ...subject, step: stepAsCopied(subject) }
   })
   for (let round = 1; ; round++) {
     const left = await takeSteps(tools, items, tally)
     if (left.length === 0) return
     if (round === mostRounds) {
       // All of these are in `to`.
-      ledger.save(left.map((item) => ({ ...again(item), to: item.entry?.to ?? stampOf(item.record) })))
+      ledger.save(left.map((item) => ({ ...again(item), to: item.entry?.to ?? lookOf(item.record) })))
       return
     }
     const present = await to.read(left.map(({ id }) => id))
@@ -128,11 +127,11 @@ function placeWrite({ id, record }: Item): TransferWrite {
 /** The record is to be put in the place that was made for it. If that is missing then, the session was ended. */
 function asPlaced(item: Item): Item {
   const { record } = item
-  const to = stampOf(record)
+  const to = lookOf(record)
   const expected = stampOf(placeFor(record))
   return {
     ...item,
-    entry: { ...pendingEntry(item), pending: { what: 'placed', stamp: to } },
+    entry: { ...pendingEntry(item), pending: { what: 'placed', look: to } },
     step: { do: 'replace', expected, record, to, counts: 'copied', isKept: false },
   }
 }
@@ -147,20 +146,20 @@ function pendingEntry(item: Item): Entry {
   const { entry, record, step } = item
   const pending =
     step.do === 'replace'
-      ? ({ what: 'writing', stamp: step.to } as const)
-      : ({ what: 'placing', stamp: stampOf(record) } as const)
+      ? ({ what: 'writing', look: step.to } as const)
+      : ({ what: 'placing', look: lookOf(record) } as const)
   return { ...entryOf(item), to: entry?.to, pending }
 }
 
 function entryAfter(item: Item): Entry {
   const { record, step } = item
-  const to = step.do === 'insert' ? stampOf(record) : step.do === 'ended' ? undefined : step.to
+  const to = step.do === 'insert' ? lookOf(record) : step.do === 'ended' ? undefined : step.to
   return { ...entryOf(item), to }
 }
 
 /** An entry with which the next pass looks at the record again. */
 function again(item: Item): Entry {
-  const { from = item.stamp, to } = item.entry ?? {}
+  const { from = item.look, to } = item.entry ?? {}
   return { ...entryOf(item), from: { ...from, seenAt: never }, to }
 }
 
@@ -168,6 +167,6 @@ function isKnown({ entry }: Item): boolean {
   return entry?.to !== undefined
 }
 
-function entryOf({ id, record, stamp }: Item): Omit<Entry, 'to'> {
-  return { id, isNote: record.hash === undefined, user: userOf(record), from: stamp }
+function entryOf({ id, record, look }: Item): Omit<Entry, 'to'> {
+  return { id, isNote: record.hash === undefined, from: look }
 }

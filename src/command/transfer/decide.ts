@@ -1,7 +1,7 @@
 import { markLength } from '../../core/store/mark.js'
 import { isSameHash } from '../../core/token.js'
 import { type Stamp, stampOf, type WholeRecord } from '../../core/store/transfer.js'
-import { type Entry, hasMark, isPlace, sameBytes, userOf } from './entry.js'
+import { type Entry, hasMark, isPlace, type Look, lookOf, sameBytes, userOf } from './entry.js'
 
 /** What is to be done in `to` about a record that differs from what the ledger says of it. */
 export type Step =
@@ -12,12 +12,13 @@ export type Step =
       readonly do: 'replace'
       readonly expected: Stamp
       readonly record: WholeRecord
-      readonly to: Stamp
+      /** What the ledger then says of it there. */
+      readonly to: Look
       readonly counts: 'copied' | 'changed' | 'touched'
       readonly isKept: boolean
     }
-  /** Nothing. `to` is what the ledger then says of it there. */
-  | { readonly do: 'leave'; readonly to: Stamp; readonly isKept: boolean }
+  /** Nothing. */
+  | { readonly do: 'leave'; readonly to: Look; readonly isKept: boolean }
   /** Never bring it back: it was ended in `to`. */
   | { readonly do: 'ended'; readonly hadExpired: boolean }
 
@@ -35,7 +36,7 @@ export interface Subject {
  */
 export function stepAsCopied({ record, entry }: Subject): Step {
   if (entry?.to === undefined) return { do: 'insert', record }
-  return replacing(entry.to, record, stampOf(record), contentChanged(record, entry) ? 'changed' : 'touched')
+  return replacing(entry.to, record, lookOf(record), contentChanged(record, entry) ? 'changed' : 'touched')
 }
 
 /**
@@ -54,22 +55,24 @@ export function stepGiven(subject: Subject, found: WholeRecord | undefined, now:
     return { do: 'ended', hadExpired: entry.to !== undefined && entry.to.expiresAt <= now }
   }
   // Left by a copy whose ledger is lost.
-  if (isPlace(found)) return replacing(stampOf(found), record, stampOf(record), 'copied')
+  if (isPlace(found)) return replacing(stampOf(found), record, lookOf(record), 'copied')
   const changed = contentChanged(record, entry)
   if (sameBytes(newestMark(found), newestMark(record))) {
     const later = withLaterTimes(record, found)
-    if (hasTimesOf(later, found)) return { do: 'leave', to: stampOf(found), isKept: false }
-    return replacing(stampOf(found), later, stampOf(later), 'touched')
+    if (hasTimesOf(later, found)) return { do: 'leave', to: lookOf(found), isKept: false }
+    return replacing(stampOf(found), later, lookOf(later), 'touched')
   }
   const isAsCopied = entry?.to !== undefined && sameBytes(entry.to.mark, newestMark(found))
   if (isAsCopied || hasMark(record, newestMark(found))) {
     const untouched = entry?.to !== undefined && isAsCopied && hasTimesOf(entry.to, found)
     const merged = untouched ? record : withLaterTimes(record, found)
-    return replacing(stampOf(found), merged, stampOf(merged), 'changed')
+    return replacing(stampOf(found), merged, lookOf(merged), 'changed')
   }
   // The one in `to` has changed since. If the other has too, that is not stored.
   const isKept = changed && !hasMark(found, newestMark(record))
-  const to = stampOf(record)
+  // The user and the sign-in are those that the copy has brought there, to tell them from later ones.
+  const { authenticatedAt, user } = entry?.to ?? lookOf(found)
+  const to = { ...stampOf(record), authenticatedAt, user }
   // As with a touch: a use by another token is not a use of this session.
   const later = isSameHash(found.hash, record.hash) ? withLaterTimes(found, record) : found
   if (hasTimesOf(later, found)) return { do: 'leave', to, isKept }
@@ -83,7 +86,7 @@ export function stepGiven(subject: Subject, found: WholeRecord | undefined, now:
  * @param seenAt when the last whole pass began, by the clock of `to`.
  */
 export function outlivesEnding(entry: Entry, found: WholeRecord, seenAt: number): boolean {
-  if (!sameBytes(entry.user, userOf(found))) return found.userId !== undefined
+  if (!sameBytes(entry.to?.user, userOf(found))) return found.userId !== undefined
   const { authenticatedAt } = found
   return (
     authenticatedAt !== undefined &&
@@ -95,7 +98,7 @@ export function outlivesEnding(entry: Entry, found: WholeRecord, seenAt: number)
 function replacing(
   expected: Stamp,
   record: WholeRecord,
-  to: Stamp,
+  to: Look,
   counts: 'copied' | 'changed' | 'touched',
 ): Extract<Step, { do: 'replace' }> {
   return { do: 'replace', expected, record, to, counts, isKept: false }

@@ -1,19 +1,23 @@
 import { hash } from 'node:crypto'
 import { markLength } from '../../core/store/mark.js'
 import { recordFormat, type SessionId } from '../../core/store/record.js'
-import type { Stamp, WholeRecord } from '../../core/store/transfer.js'
+import { type Stamp, stampOf, type WholeRecord } from '../../core/store/transfer.js'
+
+/** How a record looked, as far as the ledger keeps it. */
+export interface Look extends Stamp {
+  /** Tells users apart: the first 8 bytes of a hash of the user id. `undefined`: nobody's. */
+  readonly user: Uint8Array | undefined
+}
 
 /** What the ledger knows of one record. `from` and `to` are the two stores. */
 export interface Entry {
   readonly id: SessionId
   /** A note is never removed by the copy: it only expires. */
   readonly isNote: boolean
-  /** Tells users apart: the first 8 bytes of a hash of the user id. `undefined`: nobody's. */
-  readonly user: Uint8Array | undefined
-  /** The stamp in `from`, as it was last seen, by the clock of `from`. `undefined`: the record was ended there. */
-  readonly from: Stamp | undefined
-  /** The stamp that the copy has given it in `to`, by that clock. `undefined`: the record was ended there. */
-  readonly to: Stamp | undefined
+  /** How it looked in `from` last, by the clock of `from`. `undefined`: it was ended there. */
+  readonly from: Look | undefined
+  /** How the copy has left it in `to`, by that clock. `undefined`: it was ended there. */
+  readonly to: Look | undefined
   /** A write of the copy that may have been carried out or not. `undefined`: none. */
   readonly pending?: Pending | undefined
 }
@@ -25,12 +29,16 @@ export interface Entry {
  */
 export interface Pending {
   readonly what: 'placing' | 'placed' | 'writing'
-  /** The stamp of the record that is put. */
-  readonly stamp: Stamp
+  /** What `to` of the entry is once it is carried out. */
+  readonly look: Look
 }
 
 /** No time of a record. An entry with it differs from every record, so that the next pass looks at that again. */
 export const never = -1
+
+export function lookOf(record: WholeRecord): Look {
+  return { ...stampOf(record), user: userOf(record) }
+}
 
 export function userOf({ userId }: WholeRecord): Uint8Array | undefined {
   return userId === undefined ? undefined : hash('sha256', userId, 'buffer').subarray(0, 8)

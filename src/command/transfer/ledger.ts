@@ -1,10 +1,10 @@
 import { bufferOf } from '../../core/data/codec.js'
 import type { SessionId } from '../../core/store/record.js'
-import type { Stamp, StampedId } from '../../core/store/transfer.js'
+import type { StampedId } from '../../core/store/transfer.js'
 import { openDatabase, type SQLiteDatabase, type SQLiteValue } from '../../stores/sqlite/driver.js'
 import { isBusy } from '../../stores/sqlite/errors.js'
 import { CommandError } from '../command-error.js'
-import type { Entry, Pending } from './entry.js'
+import type { Entry, Look, Pending } from './entry.js'
 
 /** The two stores of a copy by their names. */
 export interface Direction {
@@ -12,11 +12,11 @@ export interface Direction {
   readonly to: string
 }
 
-const stampFields = ['version', 'mark', 'authenticated_at', 'seen_at', 'expires_at'] as const
-/** The columns of a stamp. `one` is the store whose name sorts first; the ledger is the same in either direction. */
-const stampColumns = ['one', 'other', 'pending'] as const
+const lookFields = ['version', 'mark', 'user', 'authenticated_at', 'seen_at', 'expires_at'] as const
+/** What has a look. `one` is the store whose name sorts first; the ledger is the same in either direction. */
+const looks = ['one', 'other', 'pending'] as const
 const columns = [
-  'id', 'is_note', 'user', 'pending', ...stampColumns.flatMap((side) => stampFields.map((field) => `${side}_${field}`)),
+  'id', 'is_note', 'pending', ...looks.flatMap((side) => lookFields.map((field) => `${side}_${field}`)),
 ] // prettier-ignore
 
 const schema = `
@@ -24,12 +24,12 @@ CREATE TABLE IF NOT EXISTS copy (name TEXT NOT NULL PRIMARY KEY, value ANY NOT N
 CREATE TABLE IF NOT EXISTS entries (
   id BLOB NOT NULL PRIMARY KEY,
   is_note INTEGER NOT NULL,
-  user BLOB,
   pending TEXT,
-  ${stampColumns
+  ${looks
     .map(
       (side) => `${side}_version INTEGER,
   ${side}_mark BLOB,
+  ${side}_user BLOB,
   ${side}_authenticated_at INTEGER,
   ${side}_seen_at INTEGER,
   ${side}_expires_at INTEGER`,
@@ -201,17 +201,16 @@ export class Ledger {
     return {
       id: idOf(row['id'] as Uint8Array),
       isNote: row['is_note'] === 1,
-      user: (row['user'] ?? undefined) as Uint8Array | undefined,
-      from: stampIn(row, from),
-      to: stampIn(row, to),
-      pending: what === null ? undefined : { what, stamp: stampIn(row, 'pending')! },
+      from: lookIn(row, from),
+      to: lookIn(row, to),
+      pending: what === null ? undefined : { what, look: lookIn(row, 'pending')! },
     }
   }
 
-  #valuesOf({ id, isNote, user, from, to, pending }: Entry): SQLiteValue[] {
+  #valuesOf({ id, isNote, from, to, pending }: Entry): SQLiteValue[] {
     const [one, other] = this.#isForward ? [from, to] : [to, from]
-    const stamps = [one, other, pending?.stamp].flatMap(stampValues)
-    return [bytesOf(id), Number(isNote), user ?? null, pending?.what ?? null, ...stamps]
+    const values = [one, other, pending?.look].flatMap(lookValues)
+    return [bytesOf(id), Number(isNote), pending?.what ?? null, ...values]
   }
 
   #number(name: string): number | undefined {
@@ -264,22 +263,23 @@ function idOf(bytes: Uint8Array): SessionId {
   return bufferOf(bytes).toString('base64url') as SessionId
 }
 
-function stampIn(row: Row, side: string): Stamp | undefined {
-  const [version, mark, authenticatedAt, seenAt, expiresAt] = stampFields.map(
+function lookIn(row: Row, side: string): Look | undefined {
+  const [version, mark, user, authenticatedAt, seenAt, expiresAt] = lookFields.map(
     (field) => row[`${side}_${field}`],
   )
   if (version === null) return undefined
   return {
     version: version as number,
     mark: mark as Uint8Array,
+    user: (user ?? undefined) as Uint8Array | undefined,
     authenticatedAt: (authenticatedAt ?? undefined) as number | undefined,
     seenAt: seenAt as number,
     expiresAt: expiresAt as number,
   }
 }
 
-function stampValues(stamp: Stamp | undefined): SQLiteValue[] {
-  if (!stamp) return stampFields.map(() => null)
-  const { version, mark, authenticatedAt = null, seenAt, expiresAt } = stamp
-  return [version, mark, authenticatedAt, seenAt, expiresAt]
+function lookValues(look: Look | undefined): SQLiteValue[] {
+  if (!look) return lookFields.map(() => null)
+  const { version, mark, user = null, authenticatedAt = null, seenAt, expiresAt } = look
+  return [version, mark, user, authenticatedAt, seenAt, expiresAt]
 }

@@ -36,13 +36,12 @@ export async function recover(
 
 /** @returns what the entry is without its pending write; `undefined`: the record is not in `to`, and never was */
 function settle({ pending, ...entry }: Entry, present: WholeRecord | undefined): Entry | undefined {
-  const { what, stamp } = pending!
+  const { what, look } = pending!
   if (present && isPlace(present)) return undefined
   // Nobody ends what nobody has seen. All else that is missing was ended.
   if (!present) return what === 'placing' ? undefined : { ...entry, to: undefined }
-  const isTold =
-    what !== 'writing' || (hasMark(present, stamp.mark) && !sameBytes(stamp.mark, entry.to?.mark))
-  if (isTold) return { ...entry, to: stamp }
+  const isTold = what !== 'writing' || (hasMark(present, look.mark) && !sameBytes(look.mark, entry.to?.mark))
+  if (isTold) return { ...entry, to: look }
   // It was not carried out; or it changed only times; or others have changed the record so often since that it cannot be
   // told, and then theirs stays in any case. The next pass looks again.
   return entry.to && { ...entry, from: entry.from && { ...entry.from, seenAt: never } }
