@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { test } from 'vitest'
+import { expect, test } from 'vitest'
 import { holds, timeout } from '../properties/replay.ts'
 import { type Act, type Event, type Pass, type Turn, World } from './transfer-world.ts'
 
@@ -33,11 +33,12 @@ const eventOfBothWays: fc.Arbitrary<Event> = fc.oneof(
   { weight: 1, arbitrary: fc.constant<Turn>({ kind: 'turn' }) },
 )
 
-async function play(events: readonly Event[], offset: number): Promise<void> {
+async function play(events: readonly Event[], offset: number): Promise<number> {
   const world = new World(offset)
   try {
     for (const each of events) await world.happen(each)
     await world.settle()
+    return world.kills
   } finally {
     await world.close()
   }
@@ -50,7 +51,12 @@ test(
       events: fc.array(event, { minLength: 5, maxLength: 60 }),
       offset: fc.constantFrom(0, 0, 7_200_000, -5_000),
     })
-    await holds(history, 150, ({ events, offset }) => play(events, offset), { shown: JSON.stringify })
+    let kills = 0
+    const check = async ({ events, offset }: { events: Event[]; offset: number }) => {
+      kills += await play(events, offset)
+    }
+    await holds(history, 150, check, { shown: JSON.stringify })
+    expect(kills).toBeGreaterThan(50)
   },
   timeout,
 )
@@ -59,7 +65,12 @@ test(
   'whichever way the copy goes, nothing that was ended comes back, and nothing else is lost',
   async () => {
     const history = fc.array(eventOfBothWays, { minLength: 5, maxLength: 60 })
-    await holds(history, 100, (events) => play(events, 0), { shown: JSON.stringify })
+    let kills = 0
+    const check = async (events: Event[]) => {
+      kills += await play(events, 0)
+    }
+    await holds(history, 100, check, { shown: JSON.stringify })
+    expect(kills).toBeGreaterThan(30)
   },
   timeout,
 )

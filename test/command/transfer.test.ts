@@ -222,6 +222,44 @@ describe('while apps use both stores', () => {
     expect((await fresh.load(signedIn)).userId).toBe('ada')
   })
 
+  test('a sign-in on the old store from before a revocation on the new one does not come over', async () => {
+    const move = await freshMove()
+    const [old, fresh] = [sessionsAt(move.from), sessionsAt(move.to)]
+    const visitor = await storedSession(old, { cart: ['tea'] })
+    await copy(move)
+    const stolen = await storedSession(old, {}, 'ada')
+    const work = await old.load(visitor)
+    await bag(work).signIn('ada')
+    const signedIn = await committedToken(work)
+    await setTimeout(5)
+    await fresh.user('ada').revokeAll()
+    await setTimeout(5)
+    const later = await storedSession(old, {}, 'ada')
+    const other = await storedSession(old, {}, 'bob')
+    const { stdout } = await copy(move)
+    expect(stdout).toContain('2 sessions were not brought over: all sessions of their users were revoked')
+    for (const token of [stolen, signedIn]) expect((await fresh.load(token)).userId).toBeUndefined()
+    expect((await fresh.load(later)).userId).toBe('ada')
+    expect((await fresh.load(other)).userId).toBe('bob')
+    await copy(move)
+    expect((await fresh.load(stolen)).userId).toBeUndefined()
+  })
+
+  test('a revocation on the old store spares what it spared there', async () => {
+    const move = await freshMove()
+    const [old, fresh] = [sessionsAt(move.from), sessionsAt(move.to)]
+    await storedSession(old, {}, 'bob')
+    await copy(move)
+    const work = old.begin()
+    await bag(work).signIn('ada')
+    const token = await committedToken(work)
+    const again = await old.load(token)
+    await old.user('ada').revokeAll({ except: again.session! })
+    await again.commit()
+    await copy(move)
+    expect((await fresh.load(await committedToken(again))).userId).toBe('ada')
+  })
+
   test('with --follow, killed by SIGKILL again and again, nothing is lost and nothing comes back', async () => {
     const move = await freshMove('SQLite', 'MariaDB')
     const [old, fresh] = [sessionsAt(move.from), sessionsAt(move.to)]
@@ -270,11 +308,19 @@ describe('while apps use both stores', () => {
     await copy(move)
     const { stdout } = await copy(move)
     expect(stdout).toMatch(/^copied +0$/m)
-    for (const [index, token] of tokens.entries()) {
+    const found: Record<string, unknown> = {}
+    for (const token of tokens) {
       const work = await fresh.load(token)
-      expect(work.userId, `session ${index}`).toBe(ended.has(token) ? undefined : users.get(token))
-      if (!ended.has(token)) expect(bag(work)['changes'], `session ${index}`).toBe(changes.get(token) ?? 0)
+      found[token] = work.userId === undefined ? 'ended' : [work.userId, bag(work)['changes']]
     }
+    expect(found).toEqual(
+      Object.fromEntries(
+        tokens.map((token) => [
+          token,
+          ended.has(token) ? 'ended' : [users.get(token), changes.get(token) ?? 0],
+        ]),
+      ),
+    )
     expect((await recordsAt(move.to)).size).toBe(tokens.length - ended.size)
   })
 

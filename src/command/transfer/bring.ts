@@ -5,10 +5,12 @@ import {
   stampOf,
   type TransferResult,
   type TransferWrite,
+  type WholeRecord,
 } from '../../core/store/transfer.js'
 import { clearPlaces } from './clear-places.js'
 import { withTimesMoved } from './clock.js'
 import { type Step, stepAsCopied, stepGiven, type Subject } from './decide.js'
+import { endRevoked } from './end-revoked.js'
 import { type Entry, isPlace, type Look, lookOf, never, placeFor } from './entry.js'
 import type { Ledger } from './ledger.js'
 import { add, type Tally } from './tally.js'
@@ -101,6 +103,7 @@ async function takeSteps(tools: Bringing, items: readonly Item[], tally: Tally):
     [...done.map(entryAfter), ...refused.filter(isKnown).map(again)],
     refused.filter((item) => !isKnown(item)).map(({ id }) => id),
   )
+  if (ledger.isWhole) tally.revoked += await endRevoked(tools, done.filter(bringsSignIn).map(putOf))
   return tried.filter(({ id }) => results.get(id) === 'different')
 }
 
@@ -161,6 +164,19 @@ function entryAfter(item: Item): Entry {
 function again(item: Item): Entry {
   const { from = item.look, to } = item.entry ?? {}
   return { ...entryOf(item), from: { ...from, seenAt: never }, to }
+}
+
+/** Whether what was put has a sign-in that was not in `to` before. */
+function bringsSignIn({ step, record, entry }: Item): boolean {
+  return (
+    step.do !== 'replace' ||
+    step.counts !== 'touched' ||
+    record.authenticatedAt !== entry?.to?.authenticatedAt
+  )
+}
+
+function putOf(item: Item): { entry: Entry; record: WholeRecord } {
+  return { entry: entryAfter(item), record: item.step.do === 'replace' ? item.step.record : item.record }
 }
 
 function isKnown({ entry }: Item): boolean {

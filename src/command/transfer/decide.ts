@@ -1,7 +1,6 @@
-import { markLength } from '../../core/store/mark.js'
 import { isSameHash } from '../../core/token.js'
 import { type Stamp, stampOf, type WholeRecord } from '../../core/store/transfer.js'
-import { type Entry, hasMark, isPlace, type Look, lookOf, sameBytes, userOf } from './entry.js'
+import { type Entry, hasMark, isPlace, type Look, lookOf, newestMark, sameBytes, userOf } from './entry.js'
 
 /** What is to be done in `to` about a record that differs from what the ledger says of it. */
 export type Step =
@@ -106,10 +105,6 @@ function replacing(
 
 function contentChanged(record: WholeRecord, entry: Entry | undefined): boolean {
   return entry?.from === undefined || !sameBytes(entry.from.mark, newestMark(record))
-}
-
-function newestMark({ marks }: WholeRecord): Uint8Array {
-  return marks.subarray(0, markLength)
 }
 
 type Times = Pick<Stamp, 'seenAt' | 'expiresAt'>

@@ -48,6 +48,10 @@ export function sameBytes(one: Uint8Array | undefined, other: Uint8Array | undef
   return one === undefined || other === undefined ? one === other : Buffer.compare(one, other) === 0
 }
 
+export function newestMark({ marks }: WholeRecord): Uint8Array {
+  return marks.subarray(0, markLength)
+}
+
 /** Whether a write of content is among the last four of a record. */
 export function hasMark({ marks }: WholeRecord, mark: Uint8Array): boolean {
   for (let start = 0; start < marks.length; start += markLength) {

@@ -1,7 +1,9 @@
 import type { SessionId } from '../../core/store/record.js'
-import type { RecordTransfer, WholeRecord } from '../../core/store/transfer.js'
+import type { WholeRecord } from '../../core/store/transfer.js'
 import { parts } from '../../stores/sql/batch-size.js'
+import type { Bringing } from './bring.js'
 import { clearPlaces } from './clear-places.js'
+import { endRevoked } from './end-revoked.js'
 import { type Entry, hasMark, isPlace, never, sameBytes } from './entry.js'
 import type { Ledger } from './ledger.js'
 
@@ -10,11 +12,11 @@ const batch = 500
 /**
  * Finds out which writes were carried out that a killed copy had under way, and clears away the places that it made.
  *
- * @param to the store that these writes went to.
+ * @param to the store that these writes went to; `from`, the other one.
  */
 export async function recover(
-  to: Pick<RecordTransfer, 'read' | 'write'>,
-  ledger: Pick<Ledger, 'pending' | 'save'>,
+  { from, to }: Pick<Bringing, 'from' | 'to'>,
+  ledger: Pick<Ledger, 'pending' | 'save' | 'isWhole'>,
 ): Promise<void> {
   for (const entries of parts(ledger.pending(), batch)) {
     const present = await to.read(entries.map(({ id }) => id))
@@ -31,6 +33,12 @@ export async function recover(
       else unknown.push(entry.id)
     }
     ledger.save(known, unknown)
+    if (!ledger.isWhole) continue
+    const puts = known.flatMap((entry) => {
+      const record = present[entries.findIndex(({ id }) => id === entry.id)]
+      return record && entry.to ? [{ entry, record }] : []
+    })
+    await endRevoked({ from, to, ledger }, puts)
   }
 }
 

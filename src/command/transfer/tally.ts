@@ -13,6 +13,8 @@ export interface Tally {
   ended: number
   /** Ended in `from`; they stay in `to`, because somebody has signed in on them there since. */
   outlived: number
+  /** Not brought over, since all sessions of their users were revoked in `to`. */
+  revoked: number
   /** Used in `from`, but their copies expired while no copy was running. */
   lapsed: number
   /** Refused by the database of `to`. */
@@ -20,7 +22,18 @@ export interface Tally {
 }
 
 export function emptyTally(): Tally {
-  return { rows: 0, copied: 0, changed: 0, touched: 0, kept: 0, ended: 0, outlived: 0, lapsed: 0, refused: 0 }
+  return {
+    rows: 0,
+    copied: 0,
+    changed: 0,
+    touched: 0,
+    kept: 0,
+    ended: 0,
+    outlived: 0,
+    revoked: 0,
+    lapsed: 0,
+    refused: 0,
+  }
 }
 
 export function add(sum: Tally, tally: Partial<Tally>): void {

@@ -3,7 +3,7 @@ import type { TransferSummary } from './transfer.js'
 
 /** What the command says at its end. @param ledger the file of the ledger */
 export function transferText(summary: TransferSummary, ledger: string): string {
-  const { lapsed, outlived, passes, passSeconds, refused, seconds, through } = summary
+  const { lapsed, outlived, passes, revoked, passSeconds, refused, seconds, through } = summary
   const speed = `${count(through / Math.max(passSeconds, 0.001))} records/s`
   const lines: string[] = (
     [
@@ -20,6 +20,12 @@ export function transferText(summary: TransferSummary, ledger: string): string {
     lines.push(
       '',
       `${count(outlived)} sessions that were ended in the store of --from stay in the other: since the pass before, somebody has signed in on them there.`,
+    )
+  }
+  if (revoked > 0) {
+    lines.push(
+      '',
+      `${count(revoked)} sessions were not brought over: all sessions of their users were revoked in the store of --to.`,
     )
   }
   if (lapsed > 0) {

@@ -105,10 +105,11 @@ async function prepare(
   const last = ledger.lastDirection
   const direction = { from: from.name, to: to.name }
   if (last) {
-    const wasTo = last.to === to.name ? to : from
+    const isTurned = last.to !== to.name
+    const [was, wasTo] = isTurned ? [to, from] : [from, to]
     // It refuses the ledger of other stores, before anything is done by it.
-    ledger.use(last.to === to.name ? direction : { from: to.name, to: from.name })
-    await recover(wasTo.records, ledger)
+    ledger.use({ from: was.name, to: wasTo.name })
+    await recover({ from: was.records, to: wasTo.records }, ledger)
   } else if (!mayAdd && !(await isEmpty(to))) {
     throw new CommandError(
       'The store of --to has sessions already, and there is no ledger of an earlier copy. If they are left from an earlier use of that store, empty it: some of them may have been ended since. If an earlier copy has a ledger, name that by --ledger. If these sessions are to stay, run the command with --add.',
