@@ -26,7 +26,7 @@ Between two URLs, it copies all sessions from one store of coatcheck to another,
     .addOption(
       new Option('--from <url or table>', 'what to copy from; it is only read')
         .argParser(urlOr(oldTable))
-        .env('COATCHECK_FROM')
+        .env('FROM_DATABASE_URL')
         .makeOptionMandatory(),
     )
     .addOption(
@@ -35,7 +35,7 @@ Between two URLs, it copies all sessions from one store of coatcheck to another,
         `what to copy to; its table is made if it is not there (default for a table: ${usualTable})`,
       )
         .argParser(urlOr(newTable))
-        .env('COATCHECK_TO'),
+        .env('TO_DATABASE_URL'),
     )
     .option('--batch <rows>', 'rows that are copied at once', rows, 1_000)
     .option('--follow', 'go on copying what changes, until Ctrl-C or SIGTERM')
@@ -73,8 +73,8 @@ Between two URLs, it copies all sessions from one store of coatcheck to another,
     .addHelpText(
       'after',
       `
-URLs are those of openStore: mysql://…, postgres://…, sqlite:sessions.db. With COATCHECK_FROM,
-COATCHECK_TO and DATABASE_URL in the environment, the list of processes does not show them.
+URLs are those of openStore: mysql://…, postgres://…, sqlite:sessions.db. With FROM_DATABASE_URL,
+TO_DATABASE_URL and DATABASE_URL in the environment, the list of processes does not show them.
 
 It may be stopped or killed at any moment: started again, it goes on where it was.
 

@@ -9,5 +9,5 @@ export interface Move {
 
 /** `coatcheck copy` between two stores, with its URLs in the environment. */
 export function startTransfer({ from, to, folder }: Move, ...parameters: string[]): CommandRun {
-  return startCommand(['copy', ...parameters], { COATCHECK_FROM: from, COATCHECK_TO: to }, folder)
+  return startCommand(['copy', ...parameters], { FROM_DATABASE_URL: from, TO_DATABASE_URL: to }, folder)
 }
