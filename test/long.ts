@@ -7,6 +7,7 @@ const kinds: Readonly<Record<string, () => Promise<unknown>>> = {
   fuzz: () => vitest('test/fuzz', { COATCHECK_FUZZ: 'nightly' }),
   galera: () =>
     vitest('test/faults/galera.test.ts', { GALERA: process.argv[2] === '--write' ? 'long' : 'short' }),
+  move: () => import('./command/million-moved.ts'),
   mutations: () => import('./mutations/run.ts'),
   postgresql: () => import('./stores/postgresql-versions.ts'),
   properties: () => vitest('test/properties', { COATCHECK_RUNS: '50' }),

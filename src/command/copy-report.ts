@@ -1,7 +1,6 @@
 import cliProgress from 'cli-progress'
 import { performance } from '../core/scheduling.js'
-import type { CopySummary, CopyWatcher } from './copy.js'
-import type { Tally } from './copy-pass.js'
+import type { CopySummary, CopyWatcher, PassWork } from './copy.js'
 
 /** How long nothing is written where lines stay: in a log. Milliseconds. */
 const quiet = 5_000
@@ -59,8 +58,14 @@ function lineWatcher(stream: NodeJS.WriteStream): CopyWatcher {
   }
 }
 
-function done({ copied, changed, touched, ended }: Tally): string {
+function done({ copied, changed, touched, ended }: PassWork): string {
   return `${count(copied)} copied, ${count(changed)} changed, ${count(touched)} touched, ${count(ended)} ended`
+}
+
+type SummaryLine = readonly [label: string, value: string, note: string]
+
+export function summaryLine([label, value, note]: SummaryLine): string {
+  return `${label.padEnd(12)}${value.padStart(12)}  ${note}`.trimEnd()
 }
 
 /** What the command says at its end. */
@@ -70,7 +75,7 @@ export function summaryText(
 ): string {
   const { copied, corrupt, lapsed, passes, passSeconds, seconds, through, usersRefused } = summary
   const speed = `${count(through / Math.max(passSeconds, 0.001))} rows/s`
-  const lines: [label: string, value: string, note: string][] = [
+  const lines: SummaryLine[] = [
     ['read', count(through), `${speed}, ${count(passes)} ${passes === 1 ? 'pass' : 'passes'}`],
     ['copied', count(copied), ''],
     ['changed', count(summary.changed), 'copied again, since they changed in the old table'],
@@ -85,9 +90,7 @@ export function summaryText(
       ? 'signed in by an app that has moved'
       : `by ${user}, or signed in by an app that has moved`
   if (user !== undefined || summary.users > 0) lines.splice(2, 0, ['with a user', count(summary.users), by])
-  const texts = lines.map(([label, value, note]) =>
-    `${label.padEnd(12)}${value.padStart(12)}  ${note}`.trimEnd(),
-  )
+  const texts = lines.map(summaryLine)
   if (usersRefused > 0) {
     texts.push(
       '',
@@ -113,6 +116,6 @@ export function summaryText(
   return texts.join('\n')
 }
 
-function count(number: number): string {
+export function count(number: number): string {
   return Math.round(number).toLocaleString('en')
 }

@@ -27,8 +27,11 @@ export interface CopySummary extends Tally {
 export interface CopyWatcher {
   passBegins(number: number, rows: number): void
   progress(rows: number): void
-  passEnds(tally: Tally): void
+  passEnds(tally: PassWork): void
 }
+
+/** What a pass did, of either kind of copy. */
+export type PassWork = Pick<Tally, 'copied' | 'changed' | 'touched' | 'ended'>
 
 /**
  * Copies until a pass finds next to nothing to do; with `follow`, until `stop`.

@@ -11,13 +11,13 @@ describe('help', () => {
   test.each([[['--help']], [['-h']], [['help']]])('%j lists the commands', async (args) => {
     const { code, stdout, stderr } = await coatcheck(...args)
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
-    expect(stdout).toMatch(/^ {2}copy .*express-mysql-session/m)
+    expect(stdout).toMatch(/^ {2}copy .*copy sessions to another store/m)
   })
 
   test('of a command is the same by either way', async () => {
     const { code, stdout, stderr } = await coatcheck('help', 'copy')
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
-    expect(stdout).toMatch(/^ {2}--from <table> /m)
+    expect(stdout).toMatch(/^ {2}--from <url or table> /m)
     expect(stdout).toMatch(/^ {2}--batch <rows> .*\(default: 1000\)/m)
     expect(await coatcheck('copy', '--help')).toMatchObject({ code: 0, stdout })
   })
@@ -44,8 +44,8 @@ describe('a call that cannot be understood has exit code 2', () => {
     ],
     ['an option of a command before it', ['--follow', 'copy'], "unknown option '--follow'\n"],
     ['a value for an option that takes none', ['copy', '--from', 'sessions', '--follow=no'], "'--follow=…'"],
-    ['a missing option', ['copy'], "required option '--from <table>' not specified"],
-    ['a missing value', ['copy', '--from'], "option '--from <table>' argument missing"],
+    ['a missing option', ['copy'], "required option '--from <url or table>' not specified"],
+    ['a missing value', ['copy', '--from'], "option '--from <url or table>' argument missing"],
     [
       'an option where a value belongs',
       ['copy', '--from', 'sessions', '--user', '--end-all'],
@@ -60,6 +60,34 @@ describe('a call that cannot be understood has exit code 2', () => {
       'options that do not go together',
       ['copy', '--from', 'a', '--every', '1'],
       '--every goes with --follow',
+    ],
+    ['a URL without another', ['copy', '--from', 'sqlite:a.db'], 'give --to the URL of the store to copy to'],
+    [
+      'a table beside a URL',
+      ['copy', '--from', 'sqlite:a.db', '--to', 'sessions'],
+      'give --to the URL of the store to copy to',
+    ],
+    ['a URL beside a table', ['copy', '--from', 'a', '--to', 'sqlite:a.db'], 'Give two URLs, or two tables'],
+    [
+      'an option of tables beside URLs',
+      ['copy', '--from', 'sqlite:a.db', '--to', 'sqlite:b.db', '--user', 'user'],
+      '--user goes with --from <table>, not with a URL',
+    ],
+    [
+      'an option of URLs beside tables',
+      ['copy', '--from', 'sessions', '--ledger', 'file'],
+      '--ledger goes with --from <url>, not with a table',
+    ],
+    [
+      'one store for both',
+      ['copy', '--from', 'mysql://a:b@DB/shop', '--to', 'mariadb://c@db:3306/shop?ssl=true'],
+      '--from and --to name the same store',
+    ],
+    ['one file for both', ['copy', '--from', 'sqlite:a.db', '--to', 'file:./a.db'], 'name the same store'],
+    [
+      'a database of no store of ours',
+      ['copy', '--from', 'mongodb://a', '--to', 'sqlite:a.db'],
+      'openStore has no store for mongodb://',
     ],
     ['one table for both', ['copy', '--from', 'Same', '--to', 'same'], '--from and --to name the same table'],
   ])('%s', async ([, args, message]) => {
@@ -88,7 +116,8 @@ describe('a password is not repeated', () => {
     ['in an unknown option', ['copy', '--from', 'sessions', `--ulr=${url}`]],
     ['in an option of other programs', ['copy', '--from', 'sessions', '--password=hush']],
     ['in a short option of other programs', ['copy', '--from', 'sessions', '-phush']],
-    ['as the old table', ['copy', '--from', url]],
+    ['as the old store', ['copy', '--from', url]],
+    ['as both stores', ['copy', '--from', url, '--to', url]],
     ['as the value of another option', ['copy', '--from', 'sessions', '--to', url]],
     ['as the value of another option, with =', ['copy', '--from', 'sessions', `--batch=${url}`]],
   ])('%s', async (_, args) => {

@@ -66,7 +66,12 @@ export async function writeNote(
 function idOf({ tokensAreKeys }: WorkContext, subject: Subject): SessionId {
   return tokensAreKeys
     ? (`${notePrefix}${subject.kind}.${hash('sha256', subject.of, 'base64url')}` as SessionId)
-    : hashedId(`coatcheck note ${subject.kind} ${subject.of}`)
+    : noteId(subject)
+}
+
+/** The id of a note, except in a `TokenKeyedStore`. */
+export function noteId({ kind, of }: Subject): SessionId {
+  return hashedId(`coatcheck note ${kind} ${of}`)
 }
 
 function hashOf({ kind, of }: Subject): string {

@@ -4,8 +4,8 @@ import type { EndReason } from '../events.js'
 import type { RecentValues } from '../recent-values.js'
 import { performance } from '../scheduling.js'
 import type { Beginning, SignIn, WorkContext } from '../session/work-context.js'
-import { type ListedRecord, publicIdOf } from '../store/record.js'
-import { type Note, readNote, type Subject, writeNote } from './notes.js'
+import { type ListedRecord, publicIdOf, type SessionId } from '../store/record.js'
+import { type Note, noteId, readNote, type Subject, writeNote } from './notes.js'
 
 /** How many sessions one user may have at once. */
 export interface UserLimit {
@@ -43,6 +43,11 @@ const longestSignIn = 86_400_000 // milliseconds: a day
 
 function revocationOf(userId: string): Subject {
   return { kind: 'revoked', of: userId }
+}
+
+/** The id of the note that remembers when all sessions of a user were revoked. Its `seenAt` is that time. */
+export function revocationNoteId(userId: string): SessionId {
+  return noteId(revocationOf(userId))
 }
 
 /**
