@@ -20,6 +20,7 @@ import { bag, committedToken, readData, secret, storedSession } from '../core/wo
 import { databases, freshDatabase } from '../servers/databases.ts'
 import { ownFolder } from '../servers/owned.ts'
 import { freshPostgreSQL } from '../servers/postgres-databases.ts'
+import { startRedis } from '../servers/redis.ts'
 import type { CommandEnd } from './run-command.ts'
 import { type Move, startTransfer } from './run-transfer.ts'
 
@@ -33,6 +34,11 @@ const kinds: Readonly<Record<string, () => Promise<string>>> = {
   SQLite: async () => `sqlite:${join(await freshFolder(), 'sessions.db')}`,
   ...Object.fromEntries(databases().map(({ name, server }) => [name, () => freshDatabase(server)])),
   PostgreSQL: () => freshPostgreSQL(),
+  Redis: async () => {
+    const server = await startRedis()
+    onTestFinished(() => server.stop())
+    return server.url
+  },
 }
 
 /** Two empty stores, and an empty folder. */

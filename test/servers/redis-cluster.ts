@@ -175,7 +175,9 @@ async function viewOf(node: RedisClusterNode): Promise<View | undefined> {
         isReady: info.includes('cluster_state:ok') && /role:master|master_link_status:up/.test(replication),
         // A node that it is only being introduced to has no id of its own yet.
         known: lines.filter(([, , flags]) => !flags!.includes('handshake')).map(([id]) => id!),
-        owners: Object.fromEntries(owners.toSorted(([one], [other]) => (String(one) < String(other) ? -1 : 1))),
+        owners: Object.fromEntries(
+          owners.toSorted(([one], [other]) => (String(one) < String(other) ? -1 : 1)),
+        ),
       }
     })
   } catch (error) {
