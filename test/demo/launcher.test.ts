@@ -64,6 +64,7 @@ describe('what stands in the way of the demo is one clear line and exit code 1',
     ['mysql', 'demo'],
     ['postgres', 'demo'],
     ['redis', '0'],
+    ['rediss', '0'],
   ])('a database that is down (%s)', async ([scheme, database]) => {
     const url = `${scheme}://someone:hidden@127.0.0.1:${await freePort()}/${database}`
     const ended = await startInVain({ DATABASE_URL: url })

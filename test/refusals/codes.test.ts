@@ -4,9 +4,10 @@ import { failureOf, isAway } from '../../dist/core/store/store-failure.js'
 import { withoutToken } from '../../dist/express-session/foreign/without-token.js'
 import { LostStatement } from '../../dist/stores/sql/lost-statement.js'
 import { mysqlFailure, classifyMySQLError } from '../../dist/stores/mysql/errors.js'
+import { redisErrors } from '../../dist/stores/redis/errors.js'
 import { sqliteFailure } from '../../dist/stores/sqlite/errors.js'
 
-// What no test can make a real server say, by the codes in the manuals of MySQL, MariaDB and SQLite.
+// What no test can make a real server say, by the codes in the manuals of MySQL, MariaDB, SQLite and Redis.
 
 const canary = 'canary7f at 10.0.0.3:3306'
 const error = (properties: object): Error => Object.assign(new Error(canary), properties)
@@ -97,6 +98,49 @@ describe('an error of a MySQL or MariaDB', () => {
   it('stops the rest of a batch only where all would fail alike', () => {
     expect(classifyMySQLError(error({ errno: 1045, sqlState: '28000' })).isListed).toBe(true)
     expect(classifyMySQLError(error({ errno: 65_000, sqlState: '42000' })).isListed).toBe(false)
+  })
+})
+
+const firstWords: Partial<Record<Kind, string[]>> = {
+  configuration: ['NOAUTH', 'WRONGPASS', 'NOPERM', 'DENIED', 'NOPROTO', 'WRONGTYPE', 'CROSSSLOT'],
+  busy: ['TRYAGAIN', 'BUSY', 'UNKILLABLE'],
+  away: ['LOADING', 'MOVED', 'ASK', 'CLUSTERDOWN', 'MASTERDOWN', 'READONLY', 'NOREPLICAS', 'OOM', 'MISCONF'],
+}
+
+describe('an error of a Redis or of its client', () => {
+  const failure = (cause: unknown) => redisErrors.failureOf('writing sessions', cause)
+  const cases = Object.entries(firstWords).flatMap(([kind, all]) =>
+    all.map((word) => [word, kind as Kind] as const),
+  )
+  it.each(cases)('that begins with %s is of the kind %s', (word, kind) => {
+    const cause = new Error(`${word} ${canary}`)
+    expect(told(failure(cause), cause)).toEqual(expected(kind))
+    expect(failure(cause).message).toContain(`(${word})`)
+  })
+
+  it.each<[string, Kind, Error]>([
+    ['too many connections', 'away', new Error('ERR max number of clients reached')],
+    ['a right that a script lacks', 'configuration', new Error(`ERR ACL failure in script: ${canary}`)],
+    ['a connection that closed', 'away', new Error('Socket closed unexpectedly')],
+    ['a lost command', 'away', new LostStatement({ cause: new Error('Socket closed unexpectedly') })],
+    ['an authority that is not known', 'configuration', error({ code: 'SELF_SIGNED_CERT_IN_CHAIN' })],
+    ['a certificate of another host', 'configuration', error({ code: 'ERR_TLS_CERT_ALTNAME_INVALID' })],
+  ])('%s is of the kind %s', (_name, kind, cause) => {
+    const { isOutage, leaks, type } = told(failure(cause), cause)
+    expect({ isOutage, leaks, type }).toEqual({ isOutage: kind === 'away', leaks: false, type: codes[kind] })
+  })
+
+  it.each([
+    ['an error reply that is not known', new Error(`ERR ${canary}`)],
+    ['a fault of a program', new TypeError(canary)],
+  ])('%s is a 503, and no outage', (_name, cause) => {
+    const { isOutage, leaks, type } = told(failure(cause), cause)
+    expect({ isOutage, leaks, type }).toEqual({ isOutage: false, leaks: false, type: codes.away })
+  })
+
+  it('fails the whole batch only where no server answered', () => {
+    expect(redisErrors.failsAllAlike(new Error('Socket closed unexpectedly'))).toBe(true)
+    expect(redisErrors.failsAllAlike(new Error(`WRONGTYPE ${canary}`))).toBe(false)
   })
 })
 

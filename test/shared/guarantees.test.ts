@@ -1,20 +1,27 @@
+import { randomBytes } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createSessions, MemoryStore, type SessionsOptions, type SessionStore } from 'coatcheck'
 import { MySQLStore } from 'coatcheck/mysql'
 import { PostgreSQLStore } from 'coatcheck/postgresql'
+import { RedisStore } from 'coatcheck/redis'
 import { SQLiteStore } from 'coatcheck/sqlite'
-import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { createCluster } from 'redis'
+import { afterAll, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { bag, committedToken, readData, storedSession } from '../core/works.ts'
 import { databases, freshDatabase } from '../servers/databases.ts'
 import { freshPostgreSQL } from '../servers/postgres-databases.ts'
+import { type RedisCluster, startRedisCluster } from '../servers/redis-cluster.ts'
+import { freshRedis, storeOnRedis } from '../servers/redis-places.ts'
 
 /** Opens a database of its own for one test, and gives a function that opens a store on it, as one app would. */
 const kinds: readonly (readonly [string, () => Promise<() => SessionStore>])[] = [
   ['in memory', () => one(new MemoryStore())],
   ['SQLite', sqlite],
   ['PostgreSQLStore', async () => postgresql(await freshPostgreSQL())],
+  ['RedisStore', async () => redis(freshRedis())],
+  ['RedisStore on a cluster', redisCluster],
   ...databases().flatMap(({ name, server }) => [
     [`MySQLStore on ${name}`, async () => mysql(await freshDatabase(server), {})] as const,
     [
@@ -40,6 +47,23 @@ function mysql(url: string, options: ConstructorParameters<typeof MySQLStore>[1]
 
 function postgresql(url: string): () => SessionStore {
   return () => new PostgreSQLStore(url)
+}
+
+function redis(place: string): () => SessionStore {
+  return () => storeOnRedis(place)
+}
+
+let cluster: Promise<RedisCluster> | undefined
+afterAll(async () => (await cluster)?.stop())
+
+async function redisCluster(): Promise<() => SessionStore> {
+  cluster ??= startRedisCluster({ masters: 3 })
+  const { nodes, password } = await cluster
+  const client = createCluster({ rootNodes: nodes.map(({ url }) => ({ url })), defaults: { password } })
+  await client.connect()
+  onTestFinished(async () => client.destroy())
+  const prefix = `test-${randomBytes(6).toString('hex')}:`
+  return () => new RedisStore(client, { prefix })
 }
 
 describe.each(kinds)('three apps that share sessions, %s', (_name, open) => {
