@@ -63,25 +63,15 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
     const access = ['--auth=scram-sha-256', '--encoding=UTF8', '--no-locale']
     await run(join(programs, 'initdb'), [...install, ...access], { cwd: folder.path, ...account })
   })
-  return {
-    ...server,
-    get pid() {
-      return server.pid
-    },
+  return Object.assign(server, {
     async startStandby() {
       const standby = await startIn({ programs, account, password }, options, async (folder, data) => {
         const copy = ['--pgdata', data, '--dbname', server.url, '--write-recovery-conf', '--checkpoint=fast']
         await run(join(programs, 'pg_basebackup'), copy, { cwd: folder.path, ...account })
       })
-      return {
-        ...standby,
-        get pid() {
-          return standby.pid
-        },
-        promote: () => ask(standby.url, 'SELECT pg_promote()'),
-      }
+      return Object.assign(standby, { promote: () => ask(standby.url, 'SELECT pg_promote()') })
     },
-  }
+  })
 }
 
 /** What one server and those that follow it have in common. */

@@ -299,7 +299,7 @@ describe('PostgreSQLStore', () => {
 
   it('leaves nothing behind in the server of what it has given up, which would wait there for its lock', async () => {
     const url = await freshPostgreSQL()
-    const store = openStore(url, { statementTimeout: '200ms' })
+    const store = openStore(url, { statementTimeout: '1s' })
     const id = await stored(store)
     const pool = openPool(url)
     const holder = await pool.connect()

@@ -48,8 +48,8 @@ const mostTries = 8
 const transactionLimit = 60_000
 /** Milliseconds. */
 const longestPause = 200
-/** Milliseconds for which a connection keeps its place in the pool while its statement is cancelled. */
-const longestCancel = 500
+/** Milliseconds for which a connection keeps its place in the pool while its statement is being cancelled. */
+const longestHold = 500
 
 /** Sends statements through a pool, each as a transaction of its own. */
 export class PostgreSQLClient {
@@ -173,9 +173,11 @@ export class PostgreSQLClient {
       if (lost) this.#silenceIsDoubtfulBefore = performance.now()
       // With it ends what it holds: the server rolls its transaction back.
       const release = () => connection.release(lost || isInTransaction(connection))
-      if (!tookTooLong) release()
-      // A pooler passes the request on only while its client is there.
-      else void cancelStatement(connection, Math.min(longestCancel, this.#limit / 2)).then(release)
+      if (tookTooLong) {
+        // A pooler passes the request on only while its client is there.
+        const held = wait(Math.min(longestHold, this.#limit / 2))
+        void Promise.race([cancelStatement(connection), held]).then(release)
+      } else release()
     }
   }
 

@@ -86,7 +86,7 @@ export const postgresqlRules: readonly Mutation[] = [
     ...client,
     name: 'a statement that took too long waits on in the server (PostgreSQL)',
     at: 'PostgreSQLClient.#onOneConnection',
-    find: 'if (!tookTooLong) release()',
-    replace: 'if (tookTooLong || !tookTooLong) release()',
+    find: 'if (tookTooLong) {',
+    replace: 'if (false as boolean) {',
   },
 ]
