@@ -154,6 +154,7 @@ function fieldsOf(fields: Readonly<Record<string, unknown>>): string[] {
 }
 
 function fieldText(name: string, value: unknown): string {
+  if (name === 'age') return '(milliseconds)'
   if (typeof value !== 'string') return shortened(JSON.stringify(value))
   return name === 'rootId' || name === 'childId' ? idText(value) : shortened(value)
 }
