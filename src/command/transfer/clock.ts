@@ -8,8 +8,8 @@ const samples = 3
 /**
  * By how many milliseconds one store's clock is ahead of another's.
  *
- * The result is that of before, unless it is wrong by a second: so a record that is copied again gets the very times that
- * it had, and where the clocks go alike, times do not change at all.
+ * The result is that of before, unless it is wrong by a second. So a record that is copied again gets the very times that
+ * it had. Where the clocks go alike, times do not change at all.
  */
 export async function clockOffset(
   from: Pick<RecordTransfer, 'now'>,

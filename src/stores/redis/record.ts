@@ -25,9 +25,11 @@ import type { Indexed } from './writes.js'
  * 57  4        bytes of data
  * 61  4        bytes of former data
  *
- * Then follow: the hash (32 bytes), the root's id (12), the mark of the write that bound the user (8), the marks, the user
- * id, the text, the former hash (32), the former user id, the data, and the former data. Each is there only if the header
- * says so.
+ * Then follow, each only if the header says so:
+ *
+ *  - the hash, 32 bytes; the root's id, 12; the mark of the write that bound the user, 8; the marks; the user id; the text
+ *  - the former hash, 32 bytes; the former user id
+ *  - the data; the former data
  */
 
 const layout = 1
